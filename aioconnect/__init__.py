@@ -1,0 +1,110 @@
+"""Connect from asyncio: a socket that is returned is connected, or one error says why.
+
+Where to connect is an argument, how is an option; `Connector` says the options
+once.  See README.md for examples.
+"""
+
+from . import outcome as outcome
+from . import sockopts as sockopts
+from ._address import Address as Address
+from ._address import SockAddr as SockAddr
+from ._api import connect as connect
+from ._api import connect_address as connect_address
+from ._api import connect_sock as connect_sock
+from ._api import connect_unix as connect_unix
+from ._api import create_connection as create_connection
+from ._api import create_unix_connection as create_unix_connection
+from ._api import open_connection as open_connection
+from ._api import open_unix_connection as open_unix_connection
+from ._backoff import Backoff as Backoff
+from ._backoff import is_refused as is_refused
+from ._backoff import is_transient as is_transient
+from ._connector import Connector as Connector
+from ._errors import AddressBlockedError as AddressBlockedError
+from ._errors import Attempt as Attempt
+from ._errors import ConnectAbortedError as ConnectAbortedError
+from ._errors import ConnectBlockingError as ConnectBlockingError
+from ._errors import ConnectBrokenPipeError as ConnectBrokenPipeError
+from ._errors import ConnectCertificateError as ConnectCertificateError
+from ._errors import ConnectError as ConnectError
+from ._errors import ConnectInterruptedError as ConnectInterruptedError
+from ._errors import ConnectIsDirectoryError as ConnectIsDirectoryError
+from ._errors import ConnectNotDirectoryError as ConnectNotDirectoryError
+from ._errors import ConnectNotFoundError as ConnectNotFoundError
+from ._errors import ConnectPermissionError as ConnectPermissionError
+from ._errors import ConnectRefusedError as ConnectRefusedError
+from ._errors import ConnectResetError as ConnectResetError
+from ._errors import ConnectTimeoutError as ConnectTimeoutError
+from ._errors import ConnectTLSError as ConnectTLSError
+from ._errors import ResolveError as ResolveError
+from ._events import AttemptFailed as AttemptFailed
+from ._events import AttemptStarted as AttemptStarted
+from ._events import Connected as Connected
+from ._events import Event as Event
+from ._events import GaveUp as GaveUp
+from ._events import Resolved as Resolved
+from ._events import ResolveFailed as ResolveFailed
+from ._events import ResolveStarted as ResolveStarted
+from ._events import RetryScheduled as RetryScheduled
+from ._events import log_events as log_events
+from ._options import ConnectorOptions as ConnectorOptions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Address",
+    "AddressBlockedError",
+    "Attempt",
+    "AttemptFailed",
+    "AttemptStarted",
+    "Backoff",
+    "ConnectAbortedError",
+    "ConnectBlockingError",
+    "ConnectBrokenPipeError",
+    "ConnectCertificateError",
+    "ConnectError",
+    "ConnectInterruptedError",
+    "ConnectIsDirectoryError",
+    "ConnectNotDirectoryError",
+    "ConnectNotFoundError",
+    "ConnectPermissionError",
+    "ConnectRefusedError",
+    "ConnectResetError",
+    "ConnectTLSError",
+    "ConnectTimeoutError",
+    "Connected",
+    "Connector",
+    "ConnectorOptions",
+    "Event",
+    "GaveUp",
+    "ResolveError",
+    "ResolveFailed",
+    "ResolveStarted",
+    "Resolved",
+    "RetryScheduled",
+    "SockAddr",
+    "connect",
+    "connect_address",
+    "connect_sock",
+    "connect_unix",
+    "create_connection",
+    "create_unix_connection",
+    "is_refused",
+    "is_transient",
+    "log_events",
+    "open_connection",
+    "open_unix_connection",
+    "outcome",
+    "sockopts",
+]
+
+
+def _say_where_they_are() -> None:
+    # A traceback, a repr and a pickle name what users import, not where it stands.
+    for name in __all__:
+        value = globals()[name]
+        if getattr(value, "__module__", "").startswith(f"{__name__}."):
+            value.__module__ = __name__
+
+
+_say_where_they_are()

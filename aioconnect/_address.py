@@ -1,0 +1,241 @@
+"""Say where to connect: resolved addresses, and the checks on hosts and ports.
+
+Pure: nothing here makes a system call that can block, and nothing resolves a
+name.  What is wrong with a value is said when the value is made.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+__all__ = [
+    "Address",
+    "SockAddr",
+    "check_host",
+    "check_port",
+    "host_and_port",
+    "numeric",
+    "unix_address",
+]
+
+SockAddr: TypeAlias = (
+    tuple[str, int]
+    | tuple[str, int, int]
+    | tuple[str, int, int, int]
+    | tuple[int, int]
+    | str
+    | bytes
+)
+
+# sockaddr_un.sun_path holds 108 bytes on Linux and 104 on the BSDs and macOS; a
+# path needs its terminating NUL inside them, an abstract name does not.
+_SUN_PATH = 108 if sys.platform == "linux" else 104
+
+_INET = (socket.AF_INET, socket.AF_INET6)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    r"""A resolved destination: connecting to it never touches the resolver.
+
+    *sockaddr* has the form that the `socket` module gives the *family*:
+    ``(host, port)`` with a numeric host for ``AF_INET``,
+    ``(host, port, flowinfo, scope_id)`` for ``AF_INET6`` (the last two may be
+    left out), a path for ``AF_UNIX`` (``"\0name"`` is abstract), and
+    ``(cid, port)`` for ``AF_VSOCK``.  *proto* and *type* are the socket's.
+
+    Raises:
+        ValueError: *sockaddr* cannot be an address of *family*.
+        TypeError: *sockaddr* has another shape than *family* asks for.
+    """
+
+    family: int
+    sockaddr: SockAddr
+    proto: int = 0
+    type: int = socket.SOCK_STREAM
+
+    def __post_init__(self) -> None:
+        if self.family in _INET:
+            sockaddr = _inet_sockaddr(self.family, self.sockaddr)
+        elif self.family == socket.AF_UNIX:
+            sockaddr = _unix_sockaddr(self.sockaddr)
+        else:
+            return
+        object.__setattr__(self, "sockaddr", sockaddr)
+
+    def __str__(self) -> str:
+        sockaddr = self.sockaddr
+        if isinstance(sockaddr, str | bytes):
+            path = os.fsdecode(sockaddr)
+            return f"unix:@{path[1:]}" if path[:1] == "\0" else f"unix:{path}"
+        if self.family == socket.AF_INET6:
+            host, port, _, scope = sockaddr + (0,) * (4 - len(sockaddr))
+            return f"[{host}%{scope}]:{port}" if scope else f"[{host}]:{port}"
+        if self.family == socket.AF_INET:
+            return f"{sockaddr[0]}:{sockaddr[1]}"
+        return f"vsock:{sockaddr[0]}:{sockaddr[1]}"
+
+
+def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
+    lengths = (2,) if family == socket.AF_INET else (2, 3, 4)
+    given: tuple[Any, ...] = ()
+    if isinstance(sockaddr, tuple):
+        given = cast("tuple[Any, ...]", sockaddr)
+    if len(given) not in lengths:
+        shape = "(host, port)" if len(lengths) == 1 else "(host, port[, flow, scope])"
+        raise TypeError(f"sockaddr must be {shape}, not {sockaddr!r}")
+    host, port, *rest = given
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, TypeError, ValueError):
+        kind = "an IPv4" if family == socket.AF_INET else "an IPv6"
+        raise ValueError(
+            f"sockaddr: {host!r} is not {kind} address in numbers"
+            " (names are for connect(), a scope id is the fourth member)"
+        ) from None
+    if isinstance(port, str):
+        raise TypeError(f"sockaddr: port must be an int, not {port!r}")
+    port = check_port(port)
+    if family == socket.AF_INET:
+        return (host, port)
+    flowinfo, scope_id = (*(_uint32("sockaddr", n) for n in rest), 0, 0)[:2]
+    return (host, port, flowinfo, scope_id)
+
+
+def _uint32(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: {value!r} is not an int")
+    if not 0 <= value < 2**32:
+        raise ValueError(f"{name}: {value} is not between 0 and 2**32 - 1")
+    return value
+
+
+def _unix_sockaddr(path: object) -> str | bytes:
+    try:
+        path = os.fspath(cast("str | bytes", path))
+    except TypeError:
+        text = f"path must be str, bytes or os.PathLike, not {path!r}"
+        raise TypeError(text) from None
+    raw = os.fsencode(path)
+    if not raw:
+        raise ValueError("path is empty")
+    abstract = raw[0] == 0
+    if not abstract and 0 in raw:
+        raise ValueError(f"path has a NUL inside: {path!r}")
+    limit = _SUN_PATH if abstract else _SUN_PATH - 1
+    if len(raw) > limit:
+        raise ValueError(
+            f"path is {len(raw)} bytes long, the kernel takes {limit}: {path!r}"
+        )
+    return path
+
+
+def unix_address(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    kind: int = socket.SOCK_STREAM,
+) -> Address:
+    """Return the `Address` of the Unix socket at *path*, checked.
+
+    Raises:
+        ValueError: *path* is empty, too long, or has a NUL inside; *kind* is
+            neither ``SOCK_STREAM`` nor ``SOCK_SEQPACKET``.
+    """
+    if kind not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+        raise ValueError(f"kind must be SOCK_STREAM or SOCK_SEQPACKET, not {kind!r}")
+    return Address(socket.AF_UNIX, os.fspath(path), 0, kind)
+
+
+def check_host(host: object) -> str:
+    """Return *host* as text that a resolver can be asked for.
+
+    Raises:
+        ValueError: It is empty, has a NUL or white space, or has a label that
+            no encoding of a host name takes (RFC 1035: 1 to 63 octets).
+        TypeError: It is neither str nor bytes.
+    """
+    if isinstance(host, bytes):
+        try:
+            host = host.decode("ascii")
+        except UnicodeDecodeError:
+            raise ValueError(f"host: {host!r} is not ASCII") from None
+    if not isinstance(host, str):
+        raise TypeError(f"host must be a str, not {host!r}")
+    if not host:
+        raise ValueError("host is empty")
+    if "\0" in host or any(map(str.isspace, host)):
+        raise ValueError(f"host has a NUL or white space in it: {host!r}")
+    try:
+        host.encode("idna")
+    except UnicodeError as exc:
+        raise ValueError(f"host: {host!r} is not a host name: {exc}") from None
+    return host
+
+
+def check_port(port: object) -> int:
+    """Return *port*, an int, a decimal text or a service name, as a number.
+
+    Raises:
+        ValueError: It is not between 0 and 65535, or no service's name.
+        TypeError: It is neither int nor str.
+    """
+    if type(port) is not int:
+        port = _port_number(port)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be between 0 and 65535, not {port}")
+    return port
+
+
+def _port_number(port: object) -> int:
+    if isinstance(port, bytes):
+        port = port.decode("ascii", "replace")
+    if isinstance(port, str):
+        if port.isascii() and port.isdecimal():
+            return int(port) if len(port) < 10 else 65536
+        try:
+            return socket.getservbyname(port, "tcp")
+        except (OSError, ValueError):
+            raise ValueError(
+                f"port: {port!r} is neither a number nor a TCP service's name"
+            ) from None
+    if isinstance(port, bool):
+        raise TypeError(f"port must be an int or a str, not {port!r}")
+    try:
+        return operator.index(port)  # type: ignore[arg-type]  # it says so itself
+    except TypeError:
+        raise TypeError(f"port must be an int or a str, not {port!r}") from None
+
+
+# A client connects to few numeric addresses, many times: parsing them anew would
+# be a tenth of what a connect costs.
+@functools.lru_cache(maxsize=512)
+def numeric(host: str, port: int, proto: int = 0) -> Address | None:
+    """Return the `Address` that *host* spells in numbers, or None: it is a name.
+
+    A scope id that is a number is understood; one that is an interface's name
+    depends on the machine's state, and makes *host* a name.
+    """
+    literal, percent, scope = host.partition("%")
+    for family in _INET if not percent else (socket.AF_INET6,):
+        try:
+            socket.inet_pton(family, literal)
+        except (OSError, ValueError):
+            continue
+        if family == socket.AF_INET:
+            return Address(family, (literal, port), proto)
+        if (scope.isascii() and scope.isdecimal()) or not percent:
+            return Address(family, (literal, port, 0, int(scope or 0)), proto)
+    return None
+
+
+def host_and_port(address: Address) -> tuple[str, int | None]:
+    """Return what stands for *address* where a host and a port are asked for."""
+    sockaddr = address.sockaddr
+    if isinstance(sockaddr, tuple) and address.family in _INET:
+        return str(sockaddr[0]), sockaddr[1]
+    return str(address), None

@@ -1,0 +1,216 @@
+"""Hand a connected socket to the loop: a transport with its protocol, or streams.
+
+This module alone knows who owns the socket meanwhile (K5).  Until the protocol
+exists it is the caller's; from then on a transport has it, and the loop closes
+it whatever happens, on a cancellation and a failed handshake too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl as _ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+
+from ._backoff import check_duration
+from ._errors import AttemptError, Expired, os_error
+
+__all__ = [
+    "LIMIT",
+    "PLAIN",
+    "Factory",
+    "Finish",
+    "Streams",
+    "TLSArguments",
+    "TLSOptions",
+    "discard",
+    "to_streams",
+    "to_transport",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Factory: TypeAlias = Callable[[], P]
+
+# The default of asyncio's streams, in bytes.
+LIMIT = 2**16
+
+# What asyncio gives a handshake, in seconds (asyncio.constants).
+_HANDSHAKE = 60.0
+
+# How early, in seconds, a loop may end a handshake that was given the rest of the
+# time: uvloop's clock and timers count milliseconds.
+_EARLY = 0.005
+
+
+class TLSArguments(TypedDict, total=False):
+    """The fields of `TLSOptions`, as keyword arguments."""
+
+    ssl: bool | _ssl.SSLContext | None
+    server_hostname: str | None
+    ssl_handshake_timeout: float | None
+    ssl_shutdown_timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TLSOptions:
+    """The TLS arguments of asyncio's ``create_connection``, checked together.
+
+    Raises:
+        ValueError: One of the others is given without *ssl*, or *ssl* without a
+            name to verify (asyncio's own words).
+    """
+
+    ssl: bool | _ssl.SSLContext | None = None
+    server_hostname: str | None = None
+    ssl_handshake_timeout: float | None = None
+    ssl_shutdown_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.ssl is not None and not isinstance(self.ssl, bool | _ssl.SSLContext):
+            raise TypeError(f"ssl must be an SSLContext, a bool or None: {self.ssl!r}")
+        if self.server_hostname is not None and not self.ssl:
+            raise ValueError("server_hostname is only meaningful with ssl")
+        for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout"):
+            seconds = getattr(self, name)
+            if seconds is None:
+                continue
+            if not self.ssl:
+                raise ValueError(f"{name} is only meaningful with ssl")
+            check_duration(name, seconds, positive=True)
+
+    def for_host(self, host: str | None) -> TLSOptions:
+        """Return these with the name to verify: *host*, unless another is given.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not self.ssl or self.server_hostname is not None:
+            return self
+        if not host:
+            raise ValueError(
+                "You must set server_hostname when using ssl without a host"
+            )
+        return replace(self, server_hostname=host)
+
+    def arguments(self, remaining: float | None) -> dict[str, Any]:
+        """Return what the loop is called with, *remaining* seconds before the end."""
+        if not self.ssl:
+            return {}
+        limit = self.ssl_handshake_timeout
+        if remaining is not None:
+            limit = max(min(limit or _HANDSHAKE, remaining), _EARLY)
+        return {
+            "ssl": self.ssl,
+            "server_hostname": self.server_hostname,
+            "ssl_handshake_timeout": limit,
+            "ssl_shutdown_timeout": self.ssl_shutdown_timeout,
+        }
+
+
+PLAIN = TLSOptions()
+
+
+class Finish(Protocol[T_co]):
+    """What is made of a connected socket: see `to_transport` and `to_streams`."""
+
+    def __call__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        owned: bool = True,
+    ) -> Awaitable[T_co]: ...
+
+
+class _Once(Generic[P]):
+    """A protocol factory that remembers whether the loop has called it.
+
+    From then on there is a transport, and the socket is the transport's.
+    """
+
+    __slots__ = ("called", "factory")
+
+    def __init__(self, factory: Factory[P]) -> None:
+        self.factory = factory
+        self.called = False
+
+    def __call__(self) -> P:
+        protocol = self.factory()
+        self.called = True
+        return protocol
+
+
+async def to_transport(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    deadline: float | None,
+    *,
+    factory: Factory[P],
+    tls: TLSOptions,
+    owned: bool = True,
+) -> tuple[asyncio.Transport, P]:
+    """Return a transport over the connected *sock*, and the *factory*'s protocol.
+
+    The socket is given away, whatever happens, unless it is not *owned*: then
+    the caller keeps one that no transport was made for.
+
+    Raises:
+        AttemptError: The handshake, or the loop, failed.
+        Expired: The handshake had not ended at *deadline*.
+    """
+    remaining = None if deadline is None else deadline - loop.time()
+    once = _Once(factory)
+    try:
+        arguments = tls.arguments(remaining)
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_connection(once, sock=sock, **arguments)
+        return await loop.create_connection(once, sock=sock, **arguments)
+    except OSError as exc:
+        late = deadline is not None and loop.time() + _EARLY >= deadline
+        if late and isinstance(exc, ConnectionAbortedError):
+            error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
+            raise Expired("tls", error) from None
+        raise AttemptError("tls" if tls.ssl else "adopt", exc) from None
+    finally:
+        if owned and not once.called:
+            sock.close()
+
+
+async def to_streams(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    deadline: float | None,
+    *,
+    limit: int,
+    tls: TLSOptions,
+    owned: bool = True,
+) -> Streams:
+    """Return asyncio's streams over the connected *sock*, which is given away.
+
+    *limit* is the reader's buffer limit, in bytes.  Raises what `to_transport`
+    does.
+    """
+    reader = asyncio.StreamReader(limit=limit, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await to_transport(
+        loop, sock, deadline, factory=lambda: protocol, tls=tls, owned=owned
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+def discard(made: Any) -> None:
+    """Close what was made of a socket and nobody will get."""
+    if isinstance(made, socket.socket):
+        made.close()
+        return
+    first, second = made
+    transport = second.transport if isinstance(first, asyncio.StreamReader) else first
+    transport.abort()

@@ -1,0 +1,237 @@
+"""The functions: each makes a `Connector` of its options and calls its method."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl as _ssl
+from collections.abc import Callable
+from typing import TypeVar, Unpack
+
+from . import outcome as _outcome
+from ._address import Address, SockAddr
+from ._adopt import LIMIT, Streams
+from ._connector import Connector, StrOrBytesPath
+from ._options import ConnectorOptions, LocalAddr
+from ._sockets import Prepare
+from .outcome import Outcome
+
+__all__ = [
+    "connect",
+    "connect_address",
+    "connect_sock",
+    "connect_unix",
+    "create_connection",
+    "create_unix_connection",
+    "open_connection",
+    "open_unix_connection",
+]
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+_DEFAULT = Connector()
+
+
+def _connector(options: ConnectorOptions) -> Connector:
+    if not options:
+        return _DEFAULT
+    unknown = options.keys() - ConnectorOptions.__annotations__.keys()
+    if unknown:
+        names = ", ".join(sorted(map(repr, unknown)))
+        raise TypeError(
+            f"no such option: {names}; the options are the fields of Connector:"
+            f" {', '.join(ConnectorOptions.__annotations__)}"
+        )
+    return Connector(**options)
+
+
+async def connect(
+    host: str, port: int | str, **options: Unpack[ConnectorOptions]
+) -> socket.socket:
+    """Connect to *host* and *port*; return the non-blocking socket.
+
+    The caller owns the socket, which is connected: it has a peer that is not
+    itself, and no error is queued on it.  *host* is a name or a numeric address,
+    with a scope id if it needs one (``"fe80::1%eth0"``); *port* a number or a
+    service's name.  The *options* are the fields of `Connector`.
+
+    A call that raises, or is cancelled, has closed what it opened.
+
+    Raises:
+        ConnectError: Nothing could be connected; `ConnectRefusedError`,
+            `ConnectTimeoutError`, `ResolveError` and the like say why, and are
+            the builtin exceptions of the same names too.
+        ValueError, TypeError: An argument cannot work; the text names it.
+    """
+    # What Connector.connect does, without its frame: ten thousand may be pending.
+    call, addresses = _connector(options).call(host, port)
+    return await call.run(addresses, None)
+
+
+async def connect_unix(
+    path: StrOrBytesPath,
+    *,
+    kind: int = socket.SOCK_STREAM,
+    **options: Unpack[ConnectorOptions],
+) -> socket.socket:
+    r"""Connect to the Unix socket at *path*; return the non-blocking socket.
+
+    ``"\0name"`` is an abstract name.  *kind* is ``SOCK_STREAM`` or
+    ``SOCK_SEQPACKET``.  While the listener's backlog is full the call waits for
+    a slot, at next to no cost, until the time is up.
+
+    Raises what `connect` does.
+    """
+    return await _connector(options).connect_unix(path, kind=kind)
+
+
+async def connect_address(
+    address: Address,
+    *,
+    timeout: float | None = None,
+    local_addr: LocalAddr | None = None,
+    prepare: tuple[Prepare, ...] | list[Prepare] = (),
+    outcome: Outcome = _outcome.default,
+) -> socket.socket:
+    """Connect to one resolved *address*, once; return the non-blocking socket.
+
+    It may be TCP, Unix or vsock.  The resolver is not asked for anything.
+    Raises what `connect` does.
+    """
+    connector = Connector(
+        timeout=timeout, local_addr=local_addr, prepare=prepare, outcome=outcome
+    )
+    return await connector.connect_address(address)
+
+
+async def connect_sock(
+    sock: socket.socket, sockaddr: SockAddr, *, timeout: float | None = None
+) -> None:
+    """Connect the caller's own non-blocking *sock* to *sockaddr*.
+
+    This is `asyncio.loop.sock_connect`, but for numeric addresses only.  The
+    socket stays the caller's, who closes it when this raises: one whose connect
+    failed or was cancelled must not be used again.
+
+    Raises what `connect` does, and:
+        ValueError: *sock* is closed, blocking or connected already.
+    """
+    await Connector(timeout=timeout).connect_sock(sock, sockaddr)
+
+
+async def create_connection(
+    protocol_factory: Callable[[], P],
+    host: str | None = None,
+    port: int | str | None = None,
+    *,
+    ssl: bool | _ssl.SSLContext | None = None,
+    sock: socket.socket | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    all_errors: bool = False,
+    **options: Unpack[ConnectorOptions],
+) -> tuple[asyncio.Transport, P]:
+    """Do what `asyncio.loop.create_connection` does, with the *options*.
+
+    Each parameter of asyncio's is there and means the same; those that are not
+    named here are among the *options*.  An exception of *protocol_factory* comes
+    through as itself, once the socket is closed.
+
+    Raises what `connect` does, and:
+        ExceptionGroup: With *all_errors*, of the attempts' errors.
+    """
+    return await _connector(options).create_connection(
+        protocol_factory,
+        host,
+        port,
+        ssl=ssl,
+        sock=sock,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+        all_errors=all_errors,
+    )
+
+
+async def create_unix_connection(
+    protocol_factory: Callable[[], P],
+    path: StrOrBytesPath | None = None,
+    *,
+    ssl: bool | _ssl.SSLContext | None = None,
+    sock: socket.socket | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    **options: Unpack[ConnectorOptions],
+) -> tuple[asyncio.Transport, P]:
+    """Do what `asyncio.loop.create_unix_connection` does, with the *options*.
+
+    Raises what `create_connection` does.
+    """
+    return await _connector(options).create_unix_connection(
+        protocol_factory,
+        path,
+        ssl=ssl,
+        sock=sock,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )
+
+
+async def open_connection(
+    host: str | None = None,
+    port: int | str | None = None,
+    *,
+    limit: int = LIMIT,
+    ssl: bool | _ssl.SSLContext | None = None,
+    sock: socket.socket | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    all_errors: bool = False,
+    **options: Unpack[ConnectorOptions],
+) -> Streams:
+    """Do what `asyncio.open_connection` does, with the *options*.
+
+    *limit* is the reader's buffer limit, in bytes; the rest is what it is to
+    `create_connection`, which also says what this raises.
+    """
+    return await _connector(options).open_connection(
+        host,
+        port,
+        limit=limit,
+        ssl=ssl,
+        sock=sock,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+        all_errors=all_errors,
+    )
+
+
+async def open_unix_connection(
+    path: StrOrBytesPath | None = None,
+    *,
+    limit: int = LIMIT,
+    ssl: bool | _ssl.SSLContext | None = None,
+    sock: socket.socket | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    **options: Unpack[ConnectorOptions],
+) -> Streams:
+    """Do what `asyncio.open_unix_connection` does, with the *options*.
+
+    Raises what `create_connection` does.
+    """
+    return await _connector(options).open_unix_connection(
+        path,
+        limit=limit,
+        ssl=ssl,
+        sock=sock,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )

@@ -1,0 +1,142 @@
+"""Decide whether to try again, and after how many seconds.
+
+Pure: a schedule is numbers, a policy is a function of the error.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["Backoff", "check_duration", "is_refused", "is_transient"]
+
+_TRANSIENT = frozenset(
+    {
+        errno.EADDRNOTAVAIL,
+        errno.EAGAIN,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETRESET,
+        errno.ENETUNREACH,
+        errno.ENOBUFS,
+        errno.ENOENT,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+def is_refused(error: OSError) -> bool:
+    """Tell whether nobody listens there (yet): the server may be starting.
+
+    That is ``ECONNREFUSED``, and ``ENOENT`` of a Unix path not there yet.
+    """
+    return _code(error) in (errno.ECONNREFUSED, errno.ENOENT)
+
+
+def is_transient(error: OSError) -> bool:
+    """Tell whether the same connect may succeed later, with nothing changed here.
+
+    True for what `is_refused` accepts, and for reset, aborted, timed out,
+    unreachable (host and network), network down, ``EAGAIN``,
+    ``EADDRNOTAVAIL``, ``ENOBUFS`` and ``EAI_AGAIN``.  False for everything
+    else: what the kernel or a route forbids, a lack of descriptors, a name
+    that does not exist, a certificate that does not verify.
+    """
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return _code(error) in _TRANSIENT
+
+
+def _code(error: OSError) -> int | None:
+    # The codes of these two are not errnos: SSL_ERROR_SSL is EPERM's number.
+    if isinstance(error, socket.gaierror | ssl.SSLError):
+        return None
+    if error.errno is None:
+        # asyncio raises some without one (a TLS handshake cut short).
+        for builtin, code in _BUILTINS.items():
+            if isinstance(error, builtin):
+                return code
+    return error.errno
+
+
+_BUILTINS: dict[type[OSError], int] = {
+    ConnectionAbortedError: errno.ECONNABORTED,
+    ConnectionRefusedError: errno.ECONNREFUSED,
+    ConnectionResetError: errno.ECONNRESET,
+    TimeoutError: errno.ETIMEDOUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays that grow: *initial* seconds, times *factor*, up to *maximum*.
+
+    *jitter* is the random share of each delay: with 1.0 ("full jitter") it is
+    drawn evenly from 0 to the whole, so that clients that failed together do
+    not come back together; with 0.0 it is the whole, always.  *attempts* is
+    how many delays there are, None for no end.  Each iteration starts anew.
+
+    The first ten delays of ``Backoff()`` are drawn from 0 to 0.05, 0.1, 0.2,
+    0.4, 0.8, 1.6, 3.2, 5, 5 and 5 seconds.
+
+    Raises:
+        ValueError: A number is negative, NaN or infinite, *factor* is below 1,
+            *jitter* above 1, or *attempts* not a whole number.
+    """
+
+    initial: float = 0.05
+    factor: float = 2.0
+    maximum: float = 5.0
+    jitter: float = 1.0
+    attempts: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("initial", "factor", "maximum", "jitter"):
+            check_duration(name, getattr(self, name))
+        if self.factor < 1.0:
+            raise ValueError(f"factor must be 1 or more, not {self.factor!r}")
+        if self.jitter > 1.0:
+            raise ValueError(f"jitter must be between 0 and 1, not {self.jitter!r}")
+        attempts: object = self.attempts
+        if attempts is None:
+            return
+        if not isinstance(attempts, int) or isinstance(attempts, bool):
+            raise TypeError(f"attempts must be an int or None, not {attempts!r}")
+        if attempts < 0:
+            raise ValueError(f"attempts must not be negative: {attempts!r}")
+
+    def __iter__(self) -> Iterator[float]:
+        return self.delays(_uniform)
+
+    def delays(self, uniform: Callable[[], float]) -> Iterator[float]:
+        """Yield the delays, drawn by *uniform*, which gives numbers in [0, 1)."""
+        whole = min(self.initial, self.maximum)
+        given = 0
+        while self.attempts is None or given < self.attempts:
+            yield whole * (1.0 - self.jitter * uniform())
+            given += 1
+            whole = min(whole * self.factor, self.maximum)
+
+
+def _uniform() -> float:
+    # The kernel's randomness and not `random`: workers that seed that one alike
+    # would come back as one herd.
+    return int.from_bytes(os.urandom(7), "big") / 2**56
+
+
+def check_duration(name: str, value: object, *, positive: bool = False) -> None:
+    """Raise unless *value* is a number of seconds that can be waited for."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        least = "more than 0" if positive else "0 or more"
+        raise ValueError(f"{name} must be {least} and finite, not {value!r}")

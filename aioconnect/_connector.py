@@ -1,0 +1,217 @@
+"""Say how to connect, once: a value whose methods are the package's functions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, TypeVar, Unpack
+
+from ._address import (
+    Address,
+    SockAddr,
+    check_host,
+    check_port,
+    host_and_port,
+    numeric,
+    unix_address,
+)
+from ._adopt import (
+    LIMIT,
+    PLAIN,
+    Finish,
+    Streams,
+    TLSArguments,
+    TLSOptions,
+    to_streams,
+    to_transport,
+)
+from ._call import Call
+from ._errors import ConnectError, error_group
+from ._options import Options
+from ._sockets import check_sock
+
+__all__ = ["Connector", "StrOrBytesPath"]
+
+T = TypeVar("T")
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+StrOrBytesPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector(Options):
+    """How to connect: a value, whose methods say where.
+
+    All durations are seconds, and None means off.  *timeout* bounds the whole
+    call: names, every attempt, every retry, TLS; *attempt_timeout* one attempt
+    at one address, with its handshake.
+
+    *retry* are the delays between rounds, ``(0.1, 0.5)`` or a `Backoff`; a round
+    is one resolve and one attempt at each address.  When all of them failed,
+    the next round begins from the beginning, with new sockets, if *retry_on*
+    accepts at least one of the errors.
+
+    *family*, *proto*, *flags* and *local_addr* are those of
+    `asyncio.loop.create_connection`; *proto* is the sockets' alone, and
+    *local_addr* may be a sequence, of which an attempt takes the first of its
+    own family.  *interleave* is the First Address Family Count of RFC 8305; 0
+    keeps the resolver's order.  *happy_eyeballs_delay* is taken as asyncio
+    takes it; in this version addresses are tried one after another.
+
+    *prepare* are functions ``(socket, Address)`` that are run on each new
+    socket before it is bound and connected, *outcome* the function of
+    `aioconnect.outcome` that is asked what became of a connect, and *observer*
+    is called with an event for everything that happens.
+
+    Raises:
+        ValueError, TypeError: A value that cannot work; the text names it.
+    """
+
+    async def connect(self, host: str, port: int | str) -> socket.socket:
+        """Do what `aioconnect.connect` does."""
+        call, addresses = self.call(host, port)
+        return await call.run(addresses, None)
+
+    async def connect_unix(
+        self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
+    ) -> socket.socket:
+        """Do what `aioconnect.connect_unix` does."""
+        return await self.connect_address(unix_address(path, kind))
+
+    async def connect_address(self, address: Address) -> socket.socket:
+        """Do what `aioconnect.connect_address` does, with these options."""
+        return await Call(self, *host_and_port(address)).run((address,), None)
+
+    async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
+        """Do what `aioconnect.connect_sock` does."""
+        address = check_sock(sock, sockaddr)
+        host, port = host_and_port(address)
+        await Call(self, host, port, sock).run((address,), None)
+
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], P],
+        host: str | None = None,
+        port: int | str | None = None,
+        *,
+        sock: socket.socket | None = None,
+        all_errors: bool = False,
+        **tls: Unpack[TLSArguments],
+    ) -> tuple[asyncio.Transport, P]:
+        """Do what `aioconnect.create_connection` does."""
+        made = TLSOptions(**tls).for_host(host)
+        finish = partial(to_transport, factory=protocol_factory, tls=made)
+        return await self._anywhere(host, port, sock, all_errors, finish)
+
+    async def open_connection(
+        self,
+        host: str | None = None,
+        port: int | str | None = None,
+        *,
+        limit: int = LIMIT,
+        sock: socket.socket | None = None,
+        all_errors: bool = False,
+        **tls: Unpack[TLSArguments],
+    ) -> Streams:
+        """Do what `aioconnect.open_connection` does."""
+        made = TLSOptions(**tls).for_host(host) if tls else PLAIN
+        finish = partial(to_streams, limit=limit, tls=made)
+        return await self._anywhere(host, port, sock, all_errors, finish)
+
+    async def create_unix_connection(
+        self,
+        protocol_factory: Callable[[], P],
+        path: StrOrBytesPath | None = None,
+        *,
+        sock: socket.socket | None = None,
+        **tls: Unpack[TLSArguments],
+    ) -> tuple[asyncio.Transport, P]:
+        """Do what `aioconnect.create_unix_connection` does."""
+        made = TLSOptions(**tls).for_host(None)
+        finish = partial(to_transport, factory=protocol_factory, tls=made)
+        return await self._at_path(path, sock, finish)
+
+    async def open_unix_connection(
+        self,
+        path: StrOrBytesPath | None = None,
+        *,
+        limit: int = LIMIT,
+        sock: socket.socket | None = None,
+        **tls: Unpack[TLSArguments],
+    ) -> Streams:
+        """Do what `aioconnect.open_unix_connection` does."""
+        made = TLSOptions(**tls).for_host(None)
+        finish = partial(to_streams, limit=limit, tls=made)
+        return await self._at_path(path, sock, finish)
+
+    async def _anywhere(
+        self,
+        host: str | None,
+        port: int | str | None,
+        sock: socket.socket | None,
+        all_errors: bool,
+        finish: Finish[T],
+    ) -> T:
+        """Serve the drop-ins for TCP, where *host* may be None, as in asyncio."""
+        try:
+            if sock is not None:
+                if host is not None or port is not None:
+                    raise ValueError(
+                        "host/port and sock can not be specified at the same time"
+                    )
+                return await self._given(sock, finish)
+            if host is None and port is None:
+                raise ValueError(
+                    "host and port was not specified and no sock specified"
+                )
+            call, addresses = self.call(host, port or 0, local=True)
+            return await call.run(addresses, finish)
+        except ConnectError as exc:
+            if not all_errors:
+                raise
+            errors = error_group(exc)
+        raise errors
+
+    async def _at_path(
+        self,
+        path: StrOrBytesPath | None,
+        sock: socket.socket | None,
+        finish: Finish[T],
+    ) -> T:
+        if path is None:
+            if sock is None:
+                raise ValueError("no path and sock were specified")
+            return await self._given(sock, finish)
+        if sock is not None:
+            raise ValueError("path and sock can not be specified at the same time")
+        address = unix_address(path)
+        return await Call(self, *host_and_port(address)).run((address,), finish)
+
+    async def _given(self, sock: socket.socket, finish: Finish[T]) -> T:
+        if sock.type != socket.SOCK_STREAM:
+            raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+        return await Call(self, None, None, sock).run((None,), finish)
+
+    def call(
+        self, host: str | None, port: int | str, *, local: bool = False
+    ) -> tuple[Call, tuple[Address, ...] | None]:
+        """Return a call to *host* and *port*, and its addresses if they are known.
+
+        Only where *local* is true may *host* be None, which is this machine.
+        """
+        number = check_port(port)
+        if host is None and local:
+            return Call(self, None, number), None
+        if type(host) is not str:
+            host = check_host(host)
+        address = numeric(host, number, self.proto)
+        if address is None:
+            return Call(self, check_host(host), number), None
+        if self.family not in (socket.AF_UNSPEC, address.family):
+            # The resolver has the words for that.
+            return Call(self, host, number), None
+        return Call(self, host, number), (address,)

@@ -1,0 +1,170 @@
+"""Check the options of a connect, once, when they are given.
+
+Each check returns the value in the one form that the rest of the
+package works with, or raises an error that names the option.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypedDict, cast
+
+from . import outcome as _outcome
+from ._address import check_host, check_port
+from ._backoff import check_duration, is_transient
+from ._events import Observer
+from ._sockets import Prepare
+from .outcome import Outcome
+
+__all__ = ["ConnectorOptions", "LocalAddr", "Options", "check_local_addr"]
+
+LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
+
+
+class ConnectorOptions(TypedDict, total=False):
+    """The fields of `Connector`, as the keyword arguments of the functions."""
+
+    timeout: float | None
+    attempt_timeout: float | None
+    retry: Iterable[float]
+    retry_on: Callable[[OSError], bool]
+    happy_eyeballs_delay: float | None
+    interleave: int | None
+    family: int
+    proto: int
+    flags: int
+    local_addr: LocalAddr | None
+    prepare: Sequence[Prepare]
+    outcome: Outcome
+    observer: Observer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to connect: the fields of `Connector`, checked when they are given."""
+
+    timeout: float | None = None
+    attempt_timeout: float | None = None
+    retry: Iterable[float] = ()
+    retry_on: Callable[[OSError], bool] = is_transient
+    happy_eyeballs_delay: float | None = 0.25
+    interleave: int | None = 1
+    family: int = socket.AF_UNSPEC
+    proto: int = 0
+    flags: int = 0
+    local_addr: LocalAddr | None = None
+    prepare: Sequence[Prepare] = ()
+    outcome: Outcome = _outcome.default
+    observer: Observer | None = None
+
+    def __post_init__(self) -> None:
+        _check_seconds("timeout", self.timeout)
+        _check_seconds("attempt_timeout", self.attempt_timeout, positive=True)
+        _check_seconds("happy_eyeballs_delay", self.happy_eyeballs_delay)
+        _check_callable("retry_on", self.retry_on)
+        _check_callable("outcome", self.outcome)
+        if self.observer is not None:
+            _check_callable("observer", self.observer)
+        _check_family(self.family)
+        _check_count("proto", self.proto)
+        _check_count("flags", self.flags)
+        if self.interleave is None:
+            object.__setattr__(self, "interleave", 1)
+        _check_count("interleave", self.interleave)
+        # Tuples, so that the value is hashable, and nobody else's list.
+        object.__setattr__(self, "retry", _check_retry(self.retry))
+        object.__setattr__(self, "prepare", _check_prepare(self.prepare))
+        if self.local_addr is not None:
+            check_local_addr(self.local_addr)
+            object.__setattr__(self, "local_addr", _tuples(self.local_addr))
+
+
+def _check_seconds(name: str, value: float | None, *, positive: bool = False) -> None:
+    """Check a duration that may be None, which means off."""
+    if value is not None:
+        check_duration(name, value, positive=positive)
+
+
+def _check_retry(retry: Iterable[float]) -> Iterable[float]:
+    """Check delays, which every call draws anew."""
+    if isinstance(retry, Iterator):
+        raise TypeError(
+            f"retry must be iterable again and again, not {retry!r}, which is used"
+            " up by one call: give a tuple, or Backoff(...)"
+        )
+    if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
+        raise TypeError(f"retry must be an iterable of seconds, not {retry!r}")
+    if not isinstance(retry, list | tuple):
+        return retry
+    for delay in retry:
+        check_duration("retry", delay)
+    return tuple(retry)
+
+
+def _check_callable(name: str, value: object) -> None:
+    """Check a function that will be called later."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, not {value!r}")
+
+
+def _check_count(name: str, value: object) -> None:
+    """Check a whole number that is not negative."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative: {value!r}")
+
+
+def _check_family(family: int) -> None:
+    """Check the address family that names are resolved for."""
+    if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
+        raise ValueError(
+            f"family must be AF_UNSPEC, AF_INET or AF_INET6, not {family!r}"
+        )
+
+
+def _check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:
+    """Check the hooks that are run on each new socket."""
+    if callable(prepare) or not isinstance(prepare, Sequence):
+        raise TypeError(f"prepare must be a sequence of functions, not {prepare!r}")
+    for hook in prepare:
+        _check_callable("prepare", hook)
+    return tuple(prepare)
+
+
+def check_local_addr(local_addr: object) -> tuple[tuple[str, int], ...]:
+    """Return the addresses to connect from, as pairs with the port as a number."""
+    given = _sequence(local_addr)
+    if not given:
+        raise ValueError("local_addr is empty: give None to let the kernel choose")
+    # One pair, or a sequence of pairs?  A pair begins with a host.
+    return tuple(map(_check_pair, (given,) if isinstance(given[0], str) else given))
+
+
+def _check_pair(value: object) -> tuple[str, int]:
+    pair = _sequence(value)
+    if len(pair) != 2:
+        raise _not_local(value)
+    try:
+        return check_host(pair[0]), check_port(pair[1])
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"local_addr: {exc}") from None
+
+
+def _sequence(value: object) -> Sequence[Any]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise _not_local(value)
+    return cast("Sequence[Any]", value)
+
+
+def _not_local(value: object) -> TypeError:
+    return TypeError(f"local_addr must be (host, port), or several, not {value!r}")
+
+
+def _tuples(local_addr: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what the caller gave, and was checked, without its lists."""
+    if isinstance(local_addr[0], str):
+        return tuple(local_addr)
+    return tuple(tuple(pair) for pair in local_addr)

@@ -1,0 +1,49 @@
+"""Wait for one thing or for a time, with one future and at most one timer.
+
+No task is made and none is cancelled, which is what `asyncio.timeout` and
+`asyncio.wait_for` are made of: a wait here cannot swallow a cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeAlias
+
+__all__ = ["Waiter", "done_before", "sleep_until", "wake"]
+
+# Its result says whether it was the time that ended the wait.
+Waiter: TypeAlias = "asyncio.Future[bool]"
+
+
+def wake(waiter: Waiter, expired: bool) -> None:
+    """End the wait, unless it has ended."""
+    # A cancelled waiter can still have a callback in flight (K3).
+    if not waiter.done():
+        waiter.set_result(expired)
+
+
+async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
+    """Let the loop run, at least once, until its clock says *when*."""
+    waiter: Waiter = loop.create_future()
+    timer = loop.call_at(when, wake, waiter, True)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+
+
+async def done_before(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], when: float | None
+) -> bool:
+    """Wait for *task* until *when*; tell whether it has ended, else cancel it."""
+    waiter: Waiter = loop.create_future()
+    timer = None if when is None else loop.call_at(when, wake, waiter, True)
+    task.add_done_callback(lambda _: wake(waiter, False))
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if not task.done():
+            task.cancel()
+    return task.done()

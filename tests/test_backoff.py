@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import errno
+import itertools
+import math
+import pickle
+import socket
+import ssl
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioconnect import Backoff, is_refused, is_transient
+
+
+def whole(backoff: Backoff, count: int) -> list[float]:
+    return list(itertools.islice(backoff.delays(lambda: 0.0), count))
+
+
+def test_the_documented_ten() -> None:
+    """The first ten delays are drawn from 0 to the numbers of the docstring."""
+    expected = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5]
+    assert whole(Backoff(), 10) == pytest.approx(expected)
+
+
+def test_jitter() -> None:
+    """Full jitter at 1.0, none at 0.0."""
+    half = Backoff(initial=1, factor=1).delays(lambda: 0.5)
+    assert next(half) == 0.5
+    none = Backoff(initial=1, factor=1, jitter=0.0).delays(lambda: 0.9)
+    assert next(none) == 1.0
+    some = Backoff(initial=1, factor=1, jitter=0.2).delays(lambda: 0.5)
+    assert next(some) == pytest.approx(0.9)
+
+
+def test_each_iteration_starts_anew() -> None:
+    backoff = Backoff(initial=1, jitter=0.0, attempts=3)
+    assert list(backoff) == list(backoff) == [1, 2, 4]
+    assert list(Backoff(attempts=0)) == []
+
+
+def test_draws_differ() -> None:
+    assert len({next(iter(Backoff())) for _ in range(20)}) == 20
+
+
+def test_value() -> None:
+    backoff = Backoff(initial=0.1, attempts=2)
+    assert pickle.loads(pickle.dumps(backoff)) == backoff
+    assert hash(backoff) == hash(Backoff(initial=0.1, attempts=2))
+    with pytest.raises(AttributeError):
+        backoff.initial = 1.0  # type: ignore[misc]  # that is the test
+
+
+seconds = st.floats(0, 1e6, allow_nan=False)
+
+
+@given(seconds, st.floats(1, 1e6), seconds, st.floats(0, 1), st.floats(0, 1, exclude_max=True))
+def test_bounds(initial: float, factor: float, maximum: float, jitter: float, u: float) -> None:
+    """A delay is never below 0 and never above the maximum."""
+    backoff = Backoff(initial, factor, maximum, jitter)
+    for delay in itertools.islice(backoff.delays(lambda: u), 50):
+        assert 0 <= delay <= maximum
+
+
+def test_no_overflow() -> None:
+    delays = itertools.islice(Backoff(factor=1e300), 10_000)
+    assert all(math.isfinite(delay) and delay <= 5.0 for delay in delays)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"initial": -1}, ValueError, "initial"),
+        ({"initial": math.nan}, ValueError, "initial"),
+        ({"maximum": math.inf}, ValueError, "maximum"),
+        ({"factor": 0.5}, ValueError, "factor must be 1 or more"),
+        ({"jitter": 1.1}, ValueError, "jitter must be between 0 and 1"),
+        ({"attempts": -1}, ValueError, "attempts must not be negative"),
+        ({"attempts": 1.5}, TypeError, "attempts must be an int or None"),
+        ({"initial": "1"}, TypeError, "initial must be a number of seconds"),
+        ({"initial": True}, TypeError, "initial"),
+    ],
+)
+def test_bad(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        Backoff(**arguments)
+
+
+REFUSED = {errno.ECONNREFUSED, errno.ENOENT}
+TRANSIENT = REFUSED | {
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.ETIMEDOUT,
+    errno.EHOSTUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENETUNREACH,
+    errno.ENETDOWN,
+    errno.ENETRESET,
+    errno.EAGAIN,
+    errno.EADDRNOTAVAIL,
+    errno.ENOBUFS,
+}
+
+
+@pytest.mark.parametrize("code", sorted(errno.errorcode))
+def test_every_errno(code: int) -> None:
+    """is_refused and is_transient accept what the contract lists, nothing else."""
+    assert is_refused(OSError(code, "")) == (code in REFUSED)
+    assert is_transient(OSError(code, "")) == (code in TRANSIENT)
+
+
+def test_codes_that_are_no_errnos() -> None:
+    """The codes of getaddrinfo and of TLS are not errnos, whatever their numbers."""
+    assert is_transient(socket.gaierror(socket.EAI_AGAIN, ""))
+    assert not is_transient(socket.gaierror(socket.EAI_NONAME, ""))
+    assert not is_transient(socket.gaierror(errno.ENOENT, ""))
+    for code in (errno.ENOENT, errno.ECONNREFUSED):
+        assert not is_refused(ssl.SSLError(code, ""))
+        assert not is_refused(socket.gaierror(code, ""))
+    assert not is_transient(ssl.SSLCertVerificationError(1, ""))
+    assert is_transient(ConnectionResetError())
+    assert is_transient(TimeoutError())
+    assert not is_transient(OSError("no errno"))
