@@ -148,7 +148,7 @@ def unix_address(
     """
     if kind not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
         raise ValueError(f"kind must be SOCK_STREAM or SOCK_SEQPACKET, not {kind!r}")
-    return Address(socket.AF_UNIX, os.fspath(path), 0, kind)
+    return Address(socket.AF_UNIX, cast("str | bytes", path), 0, kind)
 
 
 def check_host(host: object) -> str:

@@ -333,7 +333,8 @@ def _reason(attempt: Attempt) -> str:
     error = attempt.error
     text = str((isinstance(error, OSError) and error.strerror) or error)
     text = text or type(error).__name__
-    text = text[0].lower() + text[1:] if text[1:2].islower() else text
+    if " " in text and text[1:2].islower():
+        text = text[0].lower() + text[1:]  # but not the name of an exception
     return (
         text if attempt.phase in ("connect", "resolve") else f"{attempt.phase}: {text}"
     )

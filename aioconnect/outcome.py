@@ -26,9 +26,9 @@ Unix, backlog full [0]          [EINPROGRESS] [EINVAL]     [0]          EAGAIN
 Reading ``SO_ERROR`` clears it, so a second look says 0.  A one-byte read eats
 that byte if it races a success, and sees queued data before a reset.  A second
 ``connect`` tells the error once: a third starts a new handshake, and on a Unix
-socket it looks the path up again, which may be gone.  Only a peer's name proves
-a success, which is why `aioconnect` asks for it whatever the answer was.
-`default` is the one that is right most often.
+socket it looks the path up again, which may be gone or have a full backlog.
+Only a peer's name proves a success, which is why `aioconnect` asks for it
+whatever the answer was.  `default` is the one that is right most often.
 
 Sources: D. J. Bernstein, "Non-blocking BSD socket connections"; W. R. Stevens,
 UNIX Network Programming vol. 1, section 16.4; connect(2), socket(7), tcp(7).
@@ -37,6 +37,7 @@ UNIX Network Programming vol. 1, section 16.4; connect(2), socket(7), tcp(7).
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from typing import TypeAlias
@@ -75,12 +76,13 @@ def peername_so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
 def peername_read(sock: socket.socket, sockaddr: SockAddr) -> int:
     """Ask for the peer's name; without one, for the errno of a one-byte read."""
     code = has_peer(sock)
-    return _read(sock, 1) if code == errno.ENOTCONN else code
+    return _errno_of(lambda: sock.recv(1)) if code == errno.ENOTCONN else code
 
 
 def zero_length_read(sock: socket.socket, sockaddr: SockAddr) -> int:
     """Return the errno of a read of no bytes: on Linux there never is one."""
-    return _read(sock, 0)
+    # Not sock.recv(0): that makes no system call at all.
+    return _errno_of(lambda: os.read(sock.fileno(), 0))
 
 
 def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
@@ -110,9 +112,9 @@ def has_peer(sock: socket.socket) -> int:
 _NO_PEER = (errno.ENOTCONN, errno.EINVAL)
 
 
-def _read(sock: socket.socket, size: int) -> int:
+def _errno_of(read: Callable[[], bytes]) -> int:
     try:
-        sock.recv(size)
+        read()
     except OSError as exc:
         if exc.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR):
             return errno.EINPROGRESS

@@ -20,10 +20,9 @@ import platform
 import resource
 import socket
 import statistics
-import sys
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -32,7 +31,7 @@ import aioconnect
 try:
     import uvloop
 except ImportError:  # the table says so
-    uvloop = None
+    uvloop = None  # type: ignore[assignment]  # and is asked for below
 
 _RESET = b"\x01\0\0\0\0\0\0\0"
 
@@ -194,14 +193,14 @@ async def _pend(
     return held / count, spent / count
 
 
-async def _cancel(tasks: list[asyncio.Future[Any]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.contextmanager
-def _black_hole() -> Any:
+def _black_hole() -> Iterator[int]:
     """Yield a port of which the SYNs are dropped: its accept queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
@@ -238,7 +237,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="connects in a batch")
     parser.add_argument("--pending", type=int, default=5000)
     args = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     pending = min(args.pending, hard - 100)
     context = multiprocessing.get_context("spawn")
@@ -253,7 +252,9 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, uvloop {getattr(uvloop, '__version__', 'missing')}")
     try:
         for loop in ("asyncio", "uvloop"):
-            if args.loop in (loop, "both") and (loop == "asyncio" or uvloop):
+            if args.loop in (loop, "both") and (
+                loop == "asyncio" or uvloop is not None
+            ):
                 _print_speed(loop, port, args.rounds, args.count)
                 _print_pending(loop, pending)
     finally:
@@ -262,4 +263,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import gc
 import os
 import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
 
 import pytest
 import uvloop
+from faults import BlackHole, FullBacklog, descriptors, run_script, timers, watchers
 
 # libuv opens a pipe for signals once in a process, and keeps it.
 uvloop.new_event_loop().close()
@@ -24,25 +22,16 @@ uvloop.new_event_loop().close()
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def _asyncio() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    loop.set_debug(True)
-    return loop
-
-
-def _uvloop() -> asyncio.AbstractEventLoop:
-    loop = uvloop.new_event_loop()
-    loop.set_debug(True)
-    return loop
-
-
 def _eager() -> asyncio.AbstractEventLoop:
-    loop = _asyncio()
+    loop = asyncio.new_event_loop()
     loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # since 3.12
     return loop
 
 
-LOOPS: dict[str, Factory] = {"asyncio": _asyncio, "uvloop": _uvloop}
+LOOPS: dict[str, Factory] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
 if sys.version_info >= (3, 12):
     LOOPS["eager"] = _eager
 
@@ -54,40 +43,16 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
-@pytest.fixture(params=LOOPS.values(), ids=LOOPS.keys())
+@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def loop_factory(request: pytest.FixtureRequest) -> Factory:
     """Give the loops in turn to a synchronous test that runs its own."""
     factory: Factory = request.param
     return factory
 
 
-def descriptors() -> dict[int, str]:
-    """Return what this process has open."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # the listing's own
-            continue
-    return found
-
-
-def watchers(loop: asyncio.AbstractEventLoop) -> int:
-    """Return how many descriptors *loop* watches; uvloop does not tell."""
-    selector = getattr(loop, "_selector", None)
-    return len(selector.get_map()) if selector is not None else 0
-
-
-def timers(loop: asyncio.AbstractEventLoop) -> list[Any]:
-    """Return the timers of *loop* that are yet to fire."""
-    scheduled = getattr(loop, "_scheduled", None) or getattr(loop, "_timers", ())
-    return [timer for timer in scheduled if not timer.cancelled()]
-
-
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a descriptor or a thread."""
-    gc.collect()
     before, threads = descriptors(), set(threading.enumerate())
     yield
     new = {fd: what for fd, what in descriptors().items() if before.get(fd) != what}
@@ -137,29 +102,6 @@ def refused_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-class BlackHole:
-    """A port whose SYNs are dropped, because its accept queue is full."""
-
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self._listener = stack.enter_context(socket.socket())
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(0)
-        self.sockaddr = self._listener.getsockname()
-        self.port = self.sockaddr[1]
-        while True:
-            filler = stack.enter_context(socket.socket())
-            filler.settimeout(0.2)
-            if filler.connect_ex(self.sockaddr):
-                return
-
-    def open(self) -> None:
-        """Accept what is in the queue: the next SYN is answered."""
-        self._listener.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._listener.accept()[0].close()
-
-
 @pytest.fixture
 def black_hole() -> Iterator[BlackHole]:
     """Give a port that does not answer."""
@@ -167,39 +109,13 @@ def black_hole() -> Iterator[BlackHole]:
         yield BlackHole(stack)
 
 
-class FullBacklog:
-    """A Unix listener that has no slot free: a connect gives EAGAIN."""
-
-    def __init__(self, path: str, stack: contextlib.ExitStack, kind: int) -> None:
-        self.path = path
-        self.listener = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
-        self.listener.bind(path)
-        self.listener.listen(0)
-        while True:
-            filler = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
-            filler.setblocking(False)
-            if filler.connect_ex(path) == errno.EAGAIN:
-                return
-
-    def free_slot(self) -> None:
-        """Accept one connection, and close it."""
-        self.listener.accept()[0].close()
-
-
 @pytest.fixture(params=[socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
-def full_backlog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullBacklog]:
+def full_backlog(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[FullBacklog]:
     """Give a Unix listener whose backlog is full, of either kind."""
     with contextlib.ExitStack() as stack:
         yield FullBacklog(str(tmp_path / "full"), stack, request.param)
-
-
-def run_script(*command: str, timeout: float = 100.0) -> str:
-    """Run *command*, which must succeed; return what it printed."""
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, check=False
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 SCRIPTS = Path(__file__).parent / "scripts"

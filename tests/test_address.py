@@ -24,7 +24,11 @@ from aioconnect._address import (
     [
         (Address(socket.AF_INET, ("127.0.0.1", 80)), "127.0.0.1:80", ("127.0.0.1", 80)),
         (Address(socket.AF_INET6, ("::1", 80)), "[::1]:80", ("::1", 80)),
-        (Address(socket.AF_INET6, ("fe80::1", 80, 0, 7)), "[fe80::1%7]:80", ("fe80::1", 80)),
+        (
+            Address(socket.AF_INET6, ("fe80::1", 80, 0, 7)),
+            "[fe80::1%7]:80",
+            ("fe80::1", 80),
+        ),
         (Address(socket.AF_UNIX, "/run/x"), "unix:/run/x", ("unix:/run/x", None)),
         (Address(socket.AF_UNIX, b"/run/x"), "unix:/run/x", ("unix:/run/x", None)),
         (Address(socket.AF_UNIX, "\0x"), "unix:@x", ("unix:@x", None)),
@@ -47,7 +51,12 @@ def test_one_form() -> None:
 @pytest.mark.parametrize(
     ("family", "sockaddr", "error", "says"),
     [
-        (socket.AF_INET, ("localhost", 80), ValueError, "not an IPv4 address in numbers"),
+        (
+            socket.AF_INET,
+            ("localhost", 80),
+            ValueError,
+            "not an IPv4 address in numbers",
+        ),
         (socket.AF_INET, ("::1", 80), ValueError, "not an IPv4"),
         (socket.AF_INET, (None, 80), ValueError, "None is not an IPv4"),
         (socket.AF_INET, ("127.0.0.1\0", 80), ValueError, "not an IPv4"),
@@ -75,8 +84,8 @@ def test_bad(family: int, sockaddr: Any, error: type[Exception], says: str) -> N
 
 
 def test_longest_paths() -> None:
-    assert Address(socket.AF_UNIX, "x" * 107)
-    assert Address(socket.AF_UNIX, "\0" + "x" * 107)
+    for path in ("x" * 107, "\0" + "x" * 107):
+        assert Address(socket.AF_UNIX, path).sockaddr == path
 
 
 def test_unix_address() -> None:
@@ -121,7 +130,7 @@ class Eighty:
 
 @pytest.mark.parametrize(
     ("port", "number"),
-    [(0, 0), (65535, 65535), ("80", 80), ("0080", 80), (b"80", 80), (Eighty(), 80)],
+    [(0, 0), (65535, 65535), ("80", 80), ("0080", 80), (Eighty(), 80)],
 )
 def test_port(port: Any, number: int) -> None:
     assert check_port(port) == number
@@ -178,7 +187,7 @@ def test_numeric(host: str, sockaddr: Any) -> None:
 def test_only_the_expected_errors(host: str, port: Any) -> None:
     for check, value in ((check_host, host), (check_port, port)):
         try:
-            check(value)  # type: ignore[operator]  # one of two functions
+            check(value)
         except (ValueError, TypeError) as exc:
             assert str(exc)
     numeric(host, 80)

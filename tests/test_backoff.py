@@ -56,8 +56,16 @@ def test_value() -> None:
 seconds = st.floats(0, 1e6, allow_nan=False)
 
 
-@given(seconds, st.floats(1, 1e6), seconds, st.floats(0, 1), st.floats(0, 1, exclude_max=True))
-def test_bounds(initial: float, factor: float, maximum: float, jitter: float, u: float) -> None:
+@given(
+    seconds,
+    st.floats(1, 1e6),
+    seconds,
+    st.floats(0, 1),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_bounds(
+    initial: float, factor: float, maximum: float, jitter: float, u: float
+) -> None:
     """A delay is never below 0 and never above the maximum."""
     backoff = Backoff(initial, factor, maximum, jitter)
     for delay in itertools.islice(backoff.delays(lambda: u), 50):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 import aioconnect
@@ -22,7 +22,7 @@ _RETRY = aioconnect.Backoff(initial=0.05, maximum=0.4, jitter=0.2)
 _MESSAGE = b"a length-prefixed protocol of your own"
 
 
-class _Untrue(Exception):
+class _UntrueError(Exception):
     """Something that the demo claims was not so."""
 
 
@@ -34,7 +34,7 @@ def demo() -> int:
             with _late_server() as port, asyncio.Runner(loop_factory=factory) as runner:
                 runner.run(_show(port))
             print()
-    except _Untrue as exc:
+    except _UntrueError as exc:
         print(f"NOT SO: {exc}")
         return 1
     print("All of it was so.")
@@ -44,7 +44,7 @@ def demo() -> int:
 def _loops() -> Iterator[tuple[str, Callable[[], asyncio.AbstractEventLoop]]]:
     yield "asyncio", asyncio.new_event_loop
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415  # it is an extra
     except ImportError:
         print("(uvloop is not installed: its turn is left out)\n")
     else:
@@ -52,10 +52,10 @@ def _loops() -> Iterator[tuple[str, Callable[[], asyncio.AbstractEventLoop]]]:
 
 
 @contextlib.contextmanager
-def _late_server() -> Iterator[int]:
+def _late_server() -> Generator[int]:
     """Yield the port of a server that will listen in a second, in a process."""
     command = [sys.executable, "-m", "aioconnect._cli._late_server", str(_DELAY)]
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  # this package's own program
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
@@ -72,7 +72,7 @@ async def _show(port: int) -> None:
         log.say("asyncio.open_connection: refused, and that was its only try")
     else:
         writer.close()
-        raise _Untrue("asyncio.open_connection was to be refused, and was not")
+        raise _UntrueError("asyncio.open_connection was to be refused, and was not")
     log.say("aioconnect.open_connection, retry=Backoff(...), timeout=10:")
     reader, writer = await _claimed(
         aioconnect.open_connection(
@@ -80,7 +80,7 @@ async def _show(port: int) -> None:
         )
     )
     if log.refused == 0:
-        raise _Untrue("the server was to refuse at first, and did not")
+        raise _UntrueError("the server was to refuse at first, and did not")
     await _over_streams(reader, writer)
     log.say(f"streams: {len(_MESSAGE)} bytes there and back")
     await _over_socket(port)
@@ -91,7 +91,7 @@ async def _claimed(connecting: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await connecting
     except aioconnect.ConnectError as exc:
-        raise _Untrue(str(exc)) from exc
+        raise _UntrueError(str(exc)) from exc
 
 
 async def _over_streams(
@@ -100,7 +100,7 @@ async def _over_streams(
     writer.write(len(_MESSAGE).to_bytes(4, "big") + _MESSAGE)
     size = int.from_bytes(await reader.readexactly(4), "big")
     if await reader.readexactly(size) != _MESSAGE:
-        raise _Untrue("the streams gave back other bytes than were sent")
+        raise _UntrueError("the streams gave back other bytes than were sent")
     writer.close()
     await writer.wait_closed()
 
@@ -115,7 +115,7 @@ async def _over_socket(port: int) -> None:
             if len(answer) >= len(_MESSAGE):
                 break
     if answer != _MESSAGE:
-        raise _Untrue("the socket gave back other bytes than were sent")
+        raise _UntrueError("the socket gave back other bytes than were sent")
 
 
 class _Log:

@@ -1,0 +1,369 @@
+"""The drop-ins: streams and transports over a connected socket, TLS included."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import trustme
+from faults import BlackHole
+
+import aioconnect
+from aioconnect import Connector
+
+
+class TLSServer:
+    """A blocking TLS echo server in a thread; silent, it never shakes hands."""
+
+    def __init__(self, name: str = "localhost", silent: bool = False) -> None:
+        self.ca = trustme.CA()
+        self.client = ssl.create_default_context()
+        self.ca.configure_trust(self.client)
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.ca.issue_cert(name).configure_cert(self._context)
+        self._context.set_alpn_protocols(["echo"])
+        self._silent = silent
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._held: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        for sock in self._held:
+            sock.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._silent:
+                self._held.append(sock)
+                continue
+            sock.settimeout(10)
+            with (
+                contextlib.suppress(OSError),
+                sock,
+                self._context.wrap_socket(sock, server_side=True) as tls,
+            ):
+                while data := tls.recv(4096):
+                    tls.sendall(data)
+
+
+@pytest.fixture
+def tls_server() -> Iterator[TLSServer]:
+    with TLSServer() as server:
+        yield server
+
+
+class Recorder(asyncio.Protocol):
+    """A protocol that keeps what is called."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.BaseTransport | None = None
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(None)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+async def test_streams(listener: socket.socket, port: int) -> None:
+    reader, writer = await aioconnect.open_connection("127.0.0.1", port, limit=1000)
+    assert reader._limit == 1000  # type: ignore[attr-defined]  # nobody else says
+    peer, _ = listener.accept()
+    with peer:
+        peer.send(b"hello\n")
+        assert await reader.readline() == b"hello\n"
+        writer.write(b"there")
+        await writer.drain()
+        assert peer.recv(16) == b"there"
+    assert await reader.read() == b""
+    await close(writer)
+
+
+async def test_transport(listener: socket.socket, port: int) -> None:
+    transport, protocol = await aioconnect.create_connection(
+        Recorder, "127.0.0.1", port
+    )
+    assert protocol.transport is transport
+    assert transport.get_extra_info("peername") == listener.getsockname()
+    transport.close()
+    await protocol.lost
+
+
+async def test_unix(tmp_path: Path) -> None:
+    path = tmp_path / "unix"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        reader, writer = await aioconnect.open_unix_connection(path)
+        peer, _ = server.accept()
+        with peer:
+            peer.send(b"hello\n")
+            assert await reader.readline() == b"hello\n"
+        await close(writer)
+        transport, protocol = await aioconnect.create_unix_connection(Recorder, path)
+        transport.close()
+        await protocol.lost
+
+
+async def test_abstract_name(tmp_path: Path) -> None:
+    """An abstract name works with streams on both loops (K4)."""
+    name = f"\0aioconnect-{tmp_path}"[:100]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(name)
+        server.listen()
+        _, writer = await aioconnect.open_unix_connection(name)
+        await close(writer)
+
+
+async def test_tls(tls_server: TLSServer) -> None:
+    reader, writer = await aioconnect.open_connection(
+        "localhost", tls_server.port, ssl=tls_server.client, timeout=20
+    )
+    writer.write(b"hello\n")
+    assert await reader.readline() == b"hello\n"
+    assert writer.get_extra_info("ssl_object").version()
+    await close(writer)
+    transport, protocol = await aioconnect.create_connection(
+        Recorder,
+        "127.0.0.1",
+        tls_server.port,
+        ssl=tls_server.client,
+        server_hostname="localhost",
+        ssl_handshake_timeout=20,
+        ssl_shutdown_timeout=20,
+    )
+    transport.close()
+    await protocol.lost
+
+
+async def test_certificate_that_does_not_verify(tls_server: TLSServer) -> None:
+    """It comes through as itself, and is never tried again, whatever retry_on says."""
+    with pytest.raises(aioconnect.ConnectCertificateError) as caught:
+        await aioconnect.open_connection(
+            "127.0.0.1",
+            tls_server.port,
+            ssl=tls_server.client,
+            retry=(0, 0),
+            retry_on=lambda _: True,
+        )
+    assert isinstance(caught.value, ssl.SSLCertVerificationError)
+    assert caught.value.verify_code
+    assert "certificate verify failed" in str(caught.value).lower()
+    (attempt,) = caught.value.attempts
+    assert attempt.phase == "tls"
+    assert isinstance(attempt.error, ssl.SSLCertVerificationError)
+
+
+async def test_tls_against_a_server_that_speaks_another(
+    listener: socket.socket, port: int
+) -> None:
+    context = ssl.create_default_context()
+    connecting = asyncio.ensure_future(
+        aioconnect.open_connection("127.0.0.1", port, ssl=context)
+    )
+    await asyncio.sleep(0)
+    peer, _ = await asyncio.to_thread(listener.accept)
+    with peer:
+        peer.send(b"SSH-2.0-hello\r\n")
+        with pytest.raises(aioconnect.ConnectTLSError) as caught:
+            await connecting
+    assert isinstance(caught.value, ssl.SSLError)
+    assert not isinstance(caught.value, PermissionError)
+
+
+async def test_handshake_is_in_the_deadline() -> None:
+    with TLSServer(silent=True) as server:
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.open_connection(
+                "localhost", server.port, ssl=server.client, timeout=0.2
+            )
+        assert caught.value.attempts[-1].phase == "tls"
+        with pytest.raises(aioconnect.ConnectAbortedError) as aborted:
+            await aioconnect.open_connection(
+                "localhost", server.port, ssl=server.client, ssl_handshake_timeout=0.2
+            )
+        assert aborted.value.attempts[-1].phase == "tls"
+
+
+async def test_handshake_cut_short_is_retried(
+    listener: socket.socket, port: int
+) -> None:
+    """A handshake that fails is retried only if retry_on accepts its error."""
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    async def reset(times: int) -> None:
+        for _ in range(times):
+            peer, _ = await loop.sock_accept(listener)
+            peer.close()
+
+    accepting = asyncio.ensure_future(reset(3))
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.open_connection(
+            "127.0.0.1", port, ssl=ssl.create_default_context(), retry=(0, 0)
+        )
+    assert [attempt.phase for attempt in caught.value.attempts] == ["tls"] * 3
+    await accepting
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_factory_that_raises(port: int, given: bool) -> None:
+    """K5: a bug in a factory comes through; our socket is closed, yours is not."""
+
+    def breaks() -> asyncio.Protocol:
+        raise ZeroDivisionError
+
+    if not given:
+        with pytest.raises(ZeroDivisionError):
+            await aioconnect.create_connection(breaks, "127.0.0.1", port)
+        return
+    with await aioconnect.connect("127.0.0.1", port) as sock:
+        with pytest.raises(ZeroDivisionError):
+            await aioconnect.create_connection(breaks, sock=sock)
+        assert sock.fileno() != -1
+        assert sock.getpeername()
+
+
+async def test_given_socket(listener: socket.socket, port: int) -> None:
+    sock = await aioconnect.connect("127.0.0.1", port)
+    _, writer = await aioconnect.open_connection(sock=sock)
+    await close(writer)
+    sock = await aioconnect.connect("127.0.0.1", port)
+    transport, protocol = await aioconnect.create_connection(Recorder, sock=sock)
+    transport.close()
+    await protocol.lost
+
+
+async def test_given_socket_and_tls() -> None:
+    with TLSServer(silent=True) as server:
+        sock = await aioconnect.connect("127.0.0.1", server.port)
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.open_connection(
+                sock=sock, ssl=server.client, server_hostname="localhost", timeout=0.2
+            )
+        assert caught.value.attempts[0].phase == "tls"
+
+
+async def test_no_host_is_this_machine(port: int) -> None:
+    """host=None means what it means to asyncio."""
+    _, writer = await aioconnect.open_connection(None, port, family=socket.AF_INET)
+    assert writer.get_extra_info("peername") == ("127.0.0.1", port)
+    await close(writer)
+
+
+async def test_all_errors(refused_port: int) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await aioconnect.open_connection("127.0.0.1", refused_port, all_errors=True)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, ConnectionRefusedError)
+
+
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({}, ValueError, "host and port was not specified and no sock"),
+    (
+        {"host": "x", "port": 1, "sock": 1},
+        ValueError,
+        "can not be specified at the same",
+    ),
+    (
+        {"host": "x", "port": 1, "server_hostname": "x"},
+        ValueError,
+        "only meaningful with",
+    ),
+    (
+        {"host": "x", "port": 1, "ssl_handshake_timeout": 1},
+        ValueError,
+        "only meaningful",
+    ),
+    (
+        {"host": "x", "port": 1, "ssl_shutdown_timeout": 1},
+        ValueError,
+        "only meaningful",
+    ),
+    ({"port": 1, "ssl": True}, ValueError, "You must set server_hostname"),
+    ({"host": "x", "port": 1, "ssl": 1}, TypeError, "ssl must be an SSLContext"),
+    (
+        {"host": "x", "port": 1, "ssl": True, "ssl_handshake_timeout": 0},
+        ValueError,
+        "ssl_handshake_timeout must be more than 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "says"), BAD, ids=range(len(BAD)))
+async def test_bad(
+    arguments: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        await aioconnect.open_connection(**arguments)
+    with pytest.raises(error, match=says):
+        await aioconnect.create_connection(asyncio.Protocol, **arguments)
+
+
+async def test_bad_sockets(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no path and sock were specified"):
+        await aioconnect.open_unix_connection()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        with pytest.raises(ValueError, match="A Stream Socket was expected"):
+            await aioconnect.open_connection(sock=sock)
+        with pytest.raises(ValueError, match="path and sock can not"):
+            await aioconnect.open_unix_connection(tmp_path, sock=sock)
+
+
+async def test_timeout(black_hole: BlackHole) -> None:
+    with pytest.raises(TimeoutError):
+        await Connector(timeout=0.05).open_connection("127.0.0.1", black_hole.port)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (aioconnect.open_connection, asyncio.open_connection),
+        (aioconnect.open_unix_connection, asyncio.open_unix_connection),
+        (aioconnect.create_connection, asyncio.BaseEventLoop.create_connection),
+        (
+            aioconnect.create_unix_connection,
+            asyncio.SelectorEventLoop.create_unix_connection,
+        ),
+    ],
+)
+def test_parameters(ours: Any, theirs: Any) -> None:
+    """Every parameter of asyncio's function is a parameter of ours, or an option."""
+    known = set(inspect.signature(ours).parameters)
+    known |= set(aioconnect.ConnectorOptions.__annotations__)
+    asked = set(inspect.signature(theirs).parameters)
+    if "open" in theirs.__name__:
+        creates = (
+            asyncio.SelectorEventLoop.create_unix_connection
+            if "unix" in theirs.__name__
+            else asyncio.BaseEventLoop.create_connection
+        )
+        asked |= set(inspect.signature(creates).parameters) - {"protocol_factory"}
+    assert asked - {"self", "kwds"} <= known

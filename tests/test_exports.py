@@ -1,0 +1,106 @@
+"""The public surface: what is exported, where it says it lives, what it says."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+import pytest
+
+import aioconnect
+
+CONTRACT = [
+    "Address",
+    "AddressBlockedError",
+    "Attempt",
+    "AttemptFailed",
+    "AttemptStarted",
+    "Backoff",
+    "Connected",
+    "ConnectAbortedError",
+    "ConnectError",
+    "ConnectNotFoundError",
+    "ConnectPermissionError",
+    "ConnectRefusedError",
+    "ConnectResetError",
+    "ConnectTimeoutError",
+    "Connector",
+    "ConnectorOptions",
+    "Event",
+    "GaveUp",
+    "ResolveError",
+    "ResolveFailed",
+    "ResolveStarted",
+    "Resolved",
+    "RetryScheduled",
+    "connect",
+    "connect_address",
+    "connect_sock",
+    "connect_unix",
+    "create_connection",
+    "create_unix_connection",
+    "is_refused",
+    "is_transient",
+    "log_events",
+    "open_connection",
+    "open_unix_connection",
+    "outcome",
+    "sockopts",
+]
+
+MODULES = [
+    name
+    for _, name, _ in pkgutil.walk_packages(aioconnect.__path__, "aioconnect.")
+    if name != "aioconnect.__main__"
+]
+
+
+def test_contract() -> None:
+    assert set(CONTRACT) <= set(aioconnect.__all__)
+
+
+@pytest.mark.parametrize("name", ["aioconnect", *MODULES])
+def test_all(name: str) -> None:
+    """__all__ is sorted, complete in its module, and everything in it exists."""
+    module = importlib.import_module(name)
+    names: list[str] = module.__all__
+    assert len(set(names)) == len(names)
+    for exported in names:
+        assert hasattr(module, exported)
+
+
+@pytest.mark.parametrize("name", aioconnect.__all__)
+def test_public_objects(name: str) -> None:
+    """Each says what it is, and that it lives where it is imported from."""
+    value: Any = getattr(aioconnect, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert value.__module__ == "aioconnect"
+        assert value.__doc__
+    if inspect.isclass(value) and issubclass(value, Exception):
+        assert issubclass(value, aioconnect.ConnectError)
+
+
+@pytest.mark.parametrize(
+    ("ours", "builtin"),
+    [
+        (aioconnect.ConnectRefusedError, ConnectionRefusedError),
+        (aioconnect.ConnectTimeoutError, TimeoutError),
+        (aioconnect.ConnectResetError, ConnectionResetError),
+        (aioconnect.ConnectAbortedError, ConnectionAbortedError),
+        (aioconnect.ConnectNotFoundError, FileNotFoundError),
+        (aioconnect.ConnectPermissionError, PermissionError),
+        (aioconnect.AddressBlockedError, PermissionError),
+    ],
+)
+def test_builtins(ours: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(ours, builtin)
+
+
+def test_coroutines() -> None:
+    """What is awaited is a coroutine function, also where it is a method."""
+    for name in aioconnect.__all__:
+        if name.startswith(("connect", "create_", "open_")):
+            assert inspect.iscoroutinefunction(getattr(aioconnect, name))
+            assert inspect.iscoroutinefunction(getattr(aioconnect.Connector, name))

@@ -1,0 +1,101 @@
+"""The import graph: one direction only, and pure modules stay pure."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aioconnect
+
+PACKAGE = Path(aioconnect.__file__).parent
+
+# What each module may import of the package, in the order of the layers.
+GRAPH: dict[str, set[str]] = {
+    "_address": set(),
+    "_backoff": set(),
+    "_errors": {"_address"},
+    "_order": {"_address"},
+    "_events": {"_address", "_errors"},
+    "_waits": set(),
+    "outcome": {"_address"},
+    "sockopts": {"_address", "_backoff"},
+    "_sockets": {"_address", "_errors", "_waits", "outcome"},
+    "_resolver": {"_address", "_errors", "_waits"},
+    "_adopt": {"_backoff", "_errors"},
+    "_options": {"_address", "_backoff", "_events", "_sockets", "outcome"},
+    "_call": {
+        "_address",
+        "_adopt",
+        "_backoff",
+        "_errors",
+        "_events",
+        "_options",
+        "_order",
+        "_resolver",
+        "_sockets",
+        "_waits",
+    },
+    "_connector": {"_address", "_adopt", "_call", "_errors", "_options", "_sockets"},
+    "_api": {
+        "_address",
+        "_adopt",
+        "_connector",
+        "_options",
+        "_sockets",
+        "outcome",
+    },
+}
+PURE = ("_address", "_backoff", "_errors", "_order", "_events")
+IMPURE = {"asyncio", "random", "threading", "time"}
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """Return the modules of the package, and the others, that *path* imports."""
+    own: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            own |= {node.module} if node.module else {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            others.add((node.module or "").partition(".")[0])
+        elif isinstance(node, ast.Import):
+            others |= {alias.name.partition(".")[0] for alias in node.names}
+    return own, others
+
+
+def test_every_module_has_its_place() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    assert modules - {"__init__", "__main__"} == set(GRAPH)
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_imports(name: str) -> None:
+    own, others = imports(PACKAGE / f"{name}.py")
+    assert own == GRAPH[name]
+    assert "aioconnect" not in others, "the package imports itself"
+    if name in PURE:
+        assert not others & IMPURE
+    assert others <= {*sys.stdlib_module_names}, "a dependency at run time"
+
+
+def test_a_graph() -> None:
+    """No module imports one that comes after it in the table."""
+    seen: set[str] = set()
+    for name, allowed in GRAPH.items():
+        assert allowed <= seen
+        seen.add(name)
+
+
+def test_importing_is_cheap() -> None:
+    """Importing the package imports no command line and no optional partner."""
+    code = "import aioconnect, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert not {name for name in loaded if name.startswith("aioconnect._cli")}
+    assert not loaded & {"uvloop", "anyio", "pytest", "argparse"}

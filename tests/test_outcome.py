@@ -1,0 +1,177 @@
+"""Every way to learn the outcome, for every way that a connect can end."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import BlackHole
+
+import aioconnect
+from aioconnect import outcome
+
+RESET = b"\x01\0\0\0\0\0\0\0"
+Case = tuple[socket.socket, Any]
+
+# The answers, lies included, in the order of FUNCTIONS.  The docstring of
+# aioconnect.outcome has the same table, with the lies in brackets.
+FUNCTIONS = (
+    outcome.so_error,
+    outcome.peername_so_error,
+    outcome.peername_read,
+    outcome.zero_length_read,
+    outcome.connect_again,
+)
+_P = "EINPROGRESS"
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "connected": ("0",) * 5,
+    "connected, data": ("0",) * 5,
+    "connected, reset": ("ECONNRESET",) * 3 + ("0", "ECONNRESET"),
+    "refused": ("ECONNREFUSED",) * 3 + ("0", "ECONNREFUSED"),
+    "unreachable": ("0", _P, "ENOTCONN", "0", "ENETUNREACH"),
+    "timed out": ("ETIMEDOUT",) * 3 + ("0", "ETIMEDOUT"),
+    "still pending": ("0", _P, _P, "0", _P),
+    "Unix, connected": ("0",) * 5,
+    "Unix, refused": ("0", _P, "EINVAL", "0", "ECONNREFUSED"),
+    "Unix, missing": ("0", _P, "EINVAL", "0", "ENOENT"),
+    "Unix, backlog full": ("0", _P, "EINVAL", "0", "EAGAIN"),
+}
+TRUTH = {
+    "connected": "0",
+    "connected, data": "0",
+    "connected, reset": "ECONNRESET",
+    "refused": "ECONNREFUSED",
+    "unreachable": "ENETUNREACH",
+    "timed out": "ETIMEDOUT",
+    "still pending": _P,
+    "Unix, connected": "0",
+    "Unix, refused": "ECONNREFUSED",
+    "Unix, missing": "ENOENT",
+    "Unix, backlog full": "EAGAIN",
+}
+
+
+def _readable(sock: socket.socket) -> None:
+    """Wait until poll has something to say of *sock*."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN | select.POLLOUT)
+    while not any(bits & ~select.POLLOUT for _, bits in poll.poll(5000)):
+        pass
+
+
+@pytest.fixture
+def case(  # noqa: C901  # a table of eleven ways to end, in order
+    request: pytest.FixtureRequest,
+    listener: socket.socket,
+    refused_port: int,
+    tmp_path: Path,
+) -> Iterator[Case]:
+    """Give a socket whose connect has ended as the parameter says, and its address."""
+    name: str = request.param
+    unix = name.startswith("Unix")
+    path = str(tmp_path / "unix")
+    with contextlib.ExitStack() as stack:
+        family = socket.AF_UNIX if unix else socket.AF_INET
+        sock = stack.enter_context(socket.socket(family))
+        sock.setblocking(False)
+        sockaddr: Any = path if unix else listener.getsockname()
+        if unix and name != "Unix, missing":
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(path)
+            if name != "Unix, refused":
+                server.listen(1 if name == "Unix, connected" else 0)
+        if name == "refused":
+            sockaddr = ("127.0.0.1", refused_port)
+        elif name == "unreachable":
+            # The limited broadcast address: no route, and nothing is sent.
+            sockaddr = ("255.255.255.255", 80)
+        elif name in ("timed out", "still pending"):
+            sockaddr = BlackHole(stack).sockaddr
+        if name == "timed out":
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
+        if name == "Unix, backlog full":
+            filler = stack.enter_context(socket.socket(socket.AF_UNIX))
+            filler.connect(path)
+        sock.connect_ex(sockaddr)
+        if name.startswith("connected"):
+            peer = stack.enter_context(listener.accept()[0])
+            if name == "connected, data":
+                peer.send(b"data")
+                _readable(sock)
+            elif name == "connected, reset":
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                peer.close()
+        if name in ("connected, reset", "refused", "timed out"):
+            _readable(sock)
+        yield sock, sockaddr
+
+
+@pytest.mark.parametrize("column", range(5), ids=[f.__name__ for f in FUNCTIONS])
+@pytest.mark.parametrize(("case", "name"), [(n, n) for n in ANSWERS], indirect=["case"])
+def test_answers(case: Case, name: str, column: int) -> None:
+    """What each function says, once, of each way that a connect can end."""
+    answer = FUNCTIONS[column](*case)
+    assert errno.errorcode.get(answer, str(answer)) == ANSWERS[name][column]
+
+
+@pytest.mark.parametrize(("case", "name"), [(n, n) for n in ANSWERS], indirect=["case"])
+def test_only_a_peer_proves_it(case: Case, name: str) -> None:
+    """Getpeername succeeds on a connected socket, and on no other."""
+    connected = name in ("connected", "connected, data", "Unix, connected")
+    assert (outcome.has_peer(case[0]) == 0) == connected
+
+
+def test_docstring() -> None:
+    """The table in the docstring is the table that the kernel was tested with."""
+    assert outcome.__doc__ is not None
+    rows = outcome.__doc__.splitlines()
+    for name, answers in ANSWERS.items():
+        (row,) = (row for row in rows if row.startswith(f"{name} ") and row[19] != ",")
+        said = row[19:].split()
+        marked = [
+            answer if answer == TRUTH[name] else f"[{answer}]" for answer in answers
+        ]
+        assert said == marked
+
+
+def test_default() -> None:
+    """The default is the function that is right most often."""
+    right: dict[Callable[..., int], int] = {
+        function: sum(ANSWERS[name][column] == TRUTH[name] for name in ANSWERS)
+        for column, function in enumerate(FUNCTIONS)
+    }
+    assert max(right, key=right.__getitem__) is outcome.default
+    assert aioconnect.Connector().outcome is outcome.default
+
+
+@pytest.mark.parametrize("case", ["refused"], indirect=True)
+def test_an_error_is_told_once(case: Case) -> None:
+    """Reading SO_ERROR clears it: a second look says "no error"."""
+    assert outcome.so_error(*case) == errno.ECONNREFUSED
+    assert outcome.so_error(*case) == 0
+
+
+@pytest.mark.parametrize("case", ["connected, data"], indirect=True)
+def test_nothing_is_eaten(case: Case) -> None:
+    """No function eats data of a connection that it finds connected."""
+    for function in FUNCTIONS:
+        assert function(*case) == 0
+    assert case[0].recv(16) == b"data"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_closed_socket(function: Callable[..., int]) -> None:
+    """A descriptor that is not one is an error, not a success."""
+    sock = socket.socket()
+    os.close(sock.detach())
+    sock = socket.socket()
+    sock.close()
+    with contextlib.suppress(OSError):
+        assert function(sock, ("127.0.0.1", 1)) == errno.EBADF

@@ -1,0 +1,442 @@
+"""One connect(2): what it returns is connected, what it raises leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import BlackHole, FullBacklog, descriptors
+
+import aioconnect
+from aioconnect import Address, outcome
+from aioconnect._sockets import check_loop
+
+OUTCOMES = (
+    outcome.so_error,
+    outcome.peername_so_error,
+    outcome.peername_read,
+    outcome.zero_length_read,
+    outcome.connect_again,
+)
+
+
+def tcp(port: int) -> Address:
+    return Address(socket.AF_INET, ("127.0.0.1", port))
+
+
+async def settled(task: asyncio.Task[Any]) -> None:
+    """Let *task* run until it waits for something that is not ready."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done(), task
+
+
+async def test_connected(listener: socket.socket, port: int) -> None:
+    """The socket is connected, non-blocking, close-on-exec, and the caller's."""
+    with await aioconnect.connect_address(tcp(port)) as sock:
+        assert sock.getpeername() == listener.getsockname()
+        assert sock.gettimeout() == 0.0
+        assert not sock.get_inheritable()
+        assert not os.get_inheritable(sock.fileno())
+        peer, name = listener.accept()
+        with peer:
+            assert name == sock.getsockname()
+            peer.send(b"hello")
+            loop = asyncio.get_running_loop()
+            assert await loop.sock_recv(sock, 5) == b"hello"
+
+
+async def test_refused(refused_port: int) -> None:
+    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect_address(tcp(refused_port))
+    assert caught.value.errno == errno.ECONNREFUSED
+    assert isinstance(caught.value, ConnectionRefusedError)
+
+
+@pytest.mark.parametrize("function", OUTCOMES)
+async def test_late_answer(
+    black_hole: BlackHole, function: Callable[[socket.socket, Any], int]
+) -> None:
+    """A connect that is answered later succeeds, whoever is asked for the outcome."""
+    address = tcp(black_hole.port)
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_address(address, outcome=function)
+    )
+    await settled(connecting)
+    black_hole.open()
+    with await connecting as sock:
+        assert sock.getpeername() == black_hole.sockaddr
+
+
+@pytest.mark.parametrize("function", OUTCOMES)
+async def test_late_failure(
+    black_hole: BlackHole, function: Callable[[socket.socket, Any], int]
+) -> None:
+    """A connect that fails later fails, whoever is asked for the outcome."""
+
+    def in_a_moment(sock: socket.socket, address: Address) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
+
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect_address(
+            tcp(black_hole.port), prepare=[in_a_moment], outcome=function
+        )
+    (attempt,) = caught.value.attempts
+    assert attempt.phase == "connect"
+    assert isinstance(attempt.error, OSError)
+    assert attempt.error.strerror == os.strerror(errno.ETIMEDOUT)  # the kernel's
+
+
+async def test_denied_success(black_hole: BlackHole) -> None:
+    """An outcome that says "pending" of a connected socket cannot keep it so."""
+
+    def denies(sock: socket.socket, sockaddr: Any) -> int:
+        return errno.EINPROGRESS
+
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_address(tcp(black_hole.port), outcome=denies)
+    )
+    await settled(connecting)
+    black_hole.open()
+    with await connecting as sock:
+        assert sock.getpeername() == black_hole.sockaddr
+
+
+async def test_lies_do_not_connect(black_hole: BlackHole) -> None:
+    """An outcome that says "connected" of a pending socket is not believed."""
+    address = tcp(black_hole.port)
+    with pytest.raises(aioconnect.ConnectTimeoutError):
+        await aioconnect.connect_address(
+            address, timeout=0.05, outcome=outcome.zero_length_read
+        )
+
+
+async def test_ipv6_scope() -> None:
+    """A scope id reaches the kernel (K4); an interface's name does too."""
+    index = socket.if_nametoindex("lo")
+    with socket.socket(socket.AF_INET6) as server:
+        try:
+            server.bind(("::1", 0, 0, index))
+        except OSError as exc:
+            pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+        server.listen()
+        port = server.getsockname()[1]
+        for host in ("::1", f"::1%{index}", "::1%lo"):
+            with await aioconnect.connect(host, port) as sock:
+                assert sock.getpeername()[:2] == ("::1", port)
+        with pytest.raises(aioconnect.ResolveError, match="no interface nosuch0"):
+            await aioconnect.connect("fe80::1%nosuch0", port)
+        # Link-local without one is EINVAL, with one that is not there ENODEV & co.
+        with pytest.raises(aioconnect.ConnectError):
+            await aioconnect.connect("fe80::1%4000000000", port)
+
+
+async def test_mptcp(port: int) -> None:
+    """IPPROTO_MPTCP is the socket's protocol alone; names resolve all the same (K4)."""
+    mptcp = 262
+    try:
+        socket.socket(proto=mptcp).close()
+    except OSError as exc:
+        pytest.skip(f"no MPTCP here: {exc}")
+    for host in ("127.0.0.1", "localhost"):
+        with await aioconnect.connect(
+            host, port, proto=mptcp, family=socket.AF_INET
+        ) as sock:
+            assert sock.proto == mptcp
+
+
+async def test_vsock() -> None:
+    """An AF_VSOCK address gets to the kernel, on both loops (K4)."""
+    try:
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+    except OSError as exc:
+        pytest.skip(f"no vsock here: {exc}")
+    # A CID that belongs to nobody: the answer is the kernel's, whatever it is.
+    address = Address(socket.AF_VSOCK, (0x7FFFFFF0, 1))
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect_address(address, timeout=2)
+    assert "vsock:2147483632:1" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["str", "bytes", "path", "abstract"])
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+async def test_unix(tmp_path: Path, form: str, kind: socket.SocketKind) -> None:
+    path: Any = tmp_path / "unix"
+    if form == "abstract":
+        path = f"\0aioconnect-{os.getpid()}-{tmp_path.name}"
+    elif form != "path":
+        path = str(path) if form == "str" else os.fsencode(path)
+    with socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(os.fspath(path))
+        server.listen()
+        with await aioconnect.connect_unix(path, kind=kind) as sock:
+            assert sock.type == kind
+            peer, _ = server.accept()
+            with peer:
+                sock.send(b"packet")
+                assert peer.recv(16) == b"packet"
+
+
+async def test_unix_errors(tmp_path: Path) -> None:
+    with pytest.raises(aioconnect.ConnectNotFoundError) as caught:
+        await aioconnect.connect_unix(tmp_path / "missing")
+    assert isinstance(caught.value, FileNotFoundError)
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await aioconnect.connect_unix(plain)
+    with pytest.raises(aioconnect.ConnectNotDirectoryError):
+        await aioconnect.connect_unix(plain / "below")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "dgram"))
+        with pytest.raises(aioconnect.ConnectError) as other:
+            await aioconnect.connect_unix(tmp_path / "dgram")
+    assert other.value.errno == errno.EPROTOTYPE
+
+
+async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:
+    """K1: a full backlog is never a success, costs next to nothing, and ends."""
+    kind = full_backlog.listener.type
+    spent = time.process_time()
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="backlog is still full"):
+        await aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=1.0)
+    spent = time.process_time() - spent
+    assert spent < 0.05, f"{spent} s of CPU in a second of waiting"
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=30)
+    )
+    await settled(connecting)
+    full_backlog.free_slot()
+    with await connecting as sock:
+        assert sock.getpeername() == full_backlog.path
+
+
+async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> None:
+    """A listener that closes meanwhile refuses."""
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_unix(full_backlog.path, kind=full_backlog.listener.type)
+    )
+    await settled(connecting)
+    full_backlog.listener.close()
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await connecting
+
+
+async def test_connects_from_a_given_address(
+    listener: socket.socket, port: int
+) -> None:
+    """local_addr, with the port left to connect(2) (K9)."""
+    with await aioconnect.connect_address(
+        tcp(port), local_addr=("127.0.0.5", 0)
+    ) as sock:
+        assert sock.getsockname()[0] == "127.0.0.5"
+        assert sock.getsockopt(socket.IPPROTO_IP, 24) == 1  # IP_BIND_ADDRESS_NO_PORT
+    several = [("::1", 0), ("127.0.0.6", 0), ("127.0.0.7", 0)]
+    with await aioconnect.connect_address(tcp(port), local_addr=several) as sock:
+        assert sock.getsockname()[0] == "127.0.0.6"
+    with await aioconnect.connect(
+        "127.0.0.1", port, local_addr=("localhost", 0)
+    ) as sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+
+
+async def test_nothing_to_bind_to(port: int) -> None:
+    """An attempt whose family has no local address fails in phase bind."""
+    with pytest.raises(aioconnect.ConnectError, match="no IPv4 address") as caught:
+        await aioconnect.connect_address(tcp(port), local_addr=("::1", 0))
+    assert caught.value.attempts[0].phase == "bind"
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+    # 192.0.2.0/24 is for documentation: nobody here has such an address.
+    with pytest.raises(aioconnect.ConnectError, match=r"cannot bind to 192\.0\.2\.1"):
+        await aioconnect.connect_address(tcp(port), local_addr=("192.0.2.1", 0))
+
+
+async def test_prepare(port: int) -> None:
+    """The hooks get the socket before it is bound and connected."""
+    seen: list[Any] = []
+
+    def hook(sock: socket.socket, address: Address) -> None:
+        assert sock.getsockname() == ("0.0.0.0", 0)
+        assert sock.gettimeout() == 0.0
+        seen.append(address)
+
+    address = tcp(port)
+    (await aioconnect.connect_address(address, prepare=[hook, hook])).close()
+    assert seen == [address, address]
+
+
+async def test_prepare_fails(port: int) -> None:
+    """An OSError of a hook is an attempt's failure; a bug comes through as itself."""
+
+    def denies(sock: socket.socket, address: Address) -> None:
+        raise PermissionError(errno.EPERM, "not today")
+
+    def breaks(sock: socket.socket, address: Address) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(aioconnect.ConnectPermissionError, match="not today") as caught:
+        await aioconnect.connect_address(tcp(port), prepare=[denies])
+    assert caught.value.attempts[0].phase == "socket"
+    with pytest.raises(ZeroDivisionError):
+        await aioconnect.connect_address(tcp(port), prepare=[breaks])
+
+
+async def test_no_descriptor_left(port: int) -> None:
+    """K14: with none left, the error says so, and nothing has to be imported."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 1, limits[1]))
+    try:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                while True:
+                    stack.enter_context(socket.socket())
+            for host in ("127.0.0.1", "localhost"):
+                with pytest.raises(aioconnect.ConnectError) as caught:
+                    await aioconnect.connect(host, port, retry=(0,) * 3)
+                assert caught.value.errno in (errno.EMFILE, socket.EAI_SYSTEM, -3, -2)
+                assert caught.value.attempt_count in (1, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_unreachable() -> None:
+    """An answer at once is the error now: poll would say "connected" (K15 too)."""
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect("255.255.255.255", 80)
+    assert caught.value.errno == errno.ENETUNREACH
+    assert caught.value.attempts[0].sent is False
+
+
+async def test_connect_sock(listener: socket.socket) -> None:
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        assert await aioconnect.connect_sock(sock, listener.getsockname()) is None  # type: ignore[func-returns-value]  # that is the test
+        assert sock.getpeername() == listener.getsockname()
+
+
+async def test_connect_sock_keeps_the_socket(
+    refused_port: int, black_hole: BlackHole
+) -> None:
+    """The caller's socket stays the caller's, and open, whatever happens."""
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with pytest.raises(ConnectionRefusedError):
+            await aioconnect.connect_sock(sock, ("127.0.0.1", refused_port))
+        assert sock.fileno() != -1
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with pytest.raises(TimeoutError):
+            await aioconnect.connect_sock(sock, black_hole.sockaddr, timeout=0.01)
+        assert sock.fileno() != -1
+
+
+async def test_connect_sock_refuses(listener: socket.socket, port: int) -> None:
+    with socket.socket() as sock:
+        with pytest.raises(ValueError, match="sock is blocking"):
+            await aioconnect.connect_sock(sock, ("127.0.0.1", port))
+        sock.setblocking(False)
+        with pytest.raises(ValueError, match="not an IPv4 address in numbers"):
+            await aioconnect.connect_sock(sock, ("localhost", port))
+        with pytest.raises(TypeError, match="sockaddr"):
+            await aioconnect.connect_sock(sock, "127.0.0.1")
+        await aioconnect.connect_sock(sock, ("127.0.0.1", port))
+        with pytest.raises(ValueError, match="sock is connected already"):
+            await aioconnect.connect_sock(sock, ("127.0.0.1", port))
+    with pytest.raises(ValueError, match="sock is closed"):
+        await aioconnect.connect_sock(sock, ("127.0.0.1", port))
+    with pytest.raises(TypeError, match=r"sock must be a socket\.socket"):
+        await aioconnect.connect_sock(7, ("127.0.0.1", port))  # type: ignore[arg-type]  # that is the test
+
+
+async def test_reused_descriptor(black_hole: BlackHole) -> None:
+    """K12: cancel, close, and connect on the reused descriptor in one tick."""
+    loop = asyncio.get_running_loop()
+    is_asyncio = isinstance(loop, asyncio.SelectorEventLoop)
+    reused = 0
+    for _ in range(100):
+        first = socket.socket()
+        first.setblocking(False)
+        old = first.fileno()
+        connecting = asyncio.ensure_future(
+            aioconnect.connect_sock(first, black_hole.sockaddr)
+        )
+        await settled(connecting)
+        connecting.cancel()
+        first.close()
+        # The stranger: on asyncio it gets the very descriptor, and is pending too.
+        second = socket.socket()
+        second.setblocking(False)
+        reused += second.fileno() == old
+        again = asyncio.ensure_future(
+            aioconnect.connect_sock(second, black_hole.sockaddr, timeout=0.02)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        with pytest.raises(TimeoutError):
+            await again
+        second.close()
+    assert reused == (100 if is_asyncio else 0)  # uvloop defers the close
+
+
+async def test_reused_descriptor_is_polled() -> None:
+    """K12: the watcher on the reused descriptor is the one that is woken."""
+    with contextlib.ExitStack() as stack:
+        hole = BlackHole(stack)
+        first = socket.socket()
+        first.setblocking(False)
+        connecting = asyncio.ensure_future(
+            aioconnect.connect_sock(first, hole.sockaddr)
+        )
+        await settled(connecting)
+        connecting.cancel()
+        first.close()
+        second = stack.enter_context(socket.socket())
+        second.setblocking(False)
+        later = asyncio.ensure_future(aioconnect.connect_sock(second, hole.sockaddr))
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await settled(later)
+        hole.open()
+        await asyncio.wait_for(later, 30)
+        assert second.getpeername() == hole.sockaddr
+
+
+async def test_close_before_the_cleanup(black_hole: BlackHole) -> None:
+    """A socket that is closed while it is watched leaves no watcher behind (K11)."""
+    for close_first in (True, False):
+        sock = socket.socket()
+        sock.setblocking(False)
+        connecting = asyncio.ensure_future(
+            aioconnect.connect_sock(sock, black_hole.sockaddr)
+        )
+        await settled(connecting)
+        if close_first:
+            sock.close()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        sock.close()
+
+
+class _NoWriters(asyncio.AbstractEventLoop):
+    """A loop like Windows' proactor: it has no add_writer of its own."""
+
+
+def test_loops_that_cannot_watch() -> None:
+    with pytest.raises(NotImplementedError, match=r"_NoWriters .* uvloop"):
+        check_loop(_NoWriters.__new__(_NoWriters))  # type: ignore[type-abstract]  # that is the test
+
+
+def test_outside_a_loop() -> None:
+    coroutine = aioconnect.connect("127.0.0.1", 1)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        coroutine.send(None)

@@ -1,0 +1,132 @@
+"""Each option is read back from the socket that connect returned."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import aioconnect
+from aioconnect import sockopts
+
+TCP = socket.IPPROTO_TCP
+SOL = socket.SOL_SOCKET
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (
+            sockopts.keepalive(60, 10.5, 5),
+            {
+                (SOL, socket.SO_KEEPALIVE): 1,
+                (TCP, socket.TCP_KEEPIDLE): 60,
+                (TCP, socket.TCP_KEEPINTVL): 11,
+                (TCP, socket.TCP_KEEPCNT): 5,
+            },
+        ),
+        (sockopts.nodelay(), {(TCP, socket.TCP_NODELAY): 1}),
+        (sockopts.user_timeout(1.5), {(TCP, socket.TCP_USER_TIMEOUT): 1500}),
+        (sockopts.tos(0x10), {(socket.IPPROTO_IP, socket.IP_TOS): 0x10}),
+        (sockopts.fast_open(), {(TCP, 30): 1}),
+        (
+            sockopts.buffers(20_000, 30_000),
+            # Linux doubles them, for its own bookkeeping (socket(7)).
+            {(SOL, socket.SO_SNDBUF): 40_000, (SOL, socket.SO_RCVBUF): 60_000},
+        ),
+    ],
+    ids=["keepalive", "nodelay", "user_timeout", "tos", "fast_open", "buffers"],
+)
+async def test_read_back(
+    option: sockopts.SocketOptions, expected: dict[tuple[int, int], int], port: int
+) -> None:
+    with await aioconnect.connect("127.0.0.1", port, prepare=[option]) as sock:
+        for (level, name), value in expected.items():
+            assert sock.getsockopt(level, name) == value
+
+
+async def test_needs_privileges(port: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("SO_MARK needs CAP_NET_ADMIN")
+    options = [sockopts.mark(7), sockopts.bind_device("lo")]
+    with await aioconnect.connect("127.0.0.1", port, prepare=options) as sock:
+        assert sock.getsockopt(SOL, 36) == 7  # SO_MARK
+        assert sock.getsockopt(SOL, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
+
+
+async def test_tos_of_ipv6() -> None:
+    """Both families have their own option, so that the SYN is marked too."""
+    with socket.socket(socket.AF_INET6) as server:
+        try:
+            server.bind(("::1", 0))
+        except OSError as exc:
+            pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+        server.listen()
+        port = server.getsockname()[1]
+        with await aioconnect.connect("::1", port, prepare=[sockopts.tos(8)]) as sock:
+            assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 8
+
+
+async def test_unix_sockets_take_what_is_theirs(tmp_path: Any) -> None:
+    """Options of TCP leave a Unix socket alone; buffers are for both."""
+    path = str(tmp_path / "unix")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        prepare = [
+            sockopts.nodelay(),
+            sockopts.keepalive(1, 1, 1),
+            sockopts.buffers(9999, 9999),
+        ]
+        with await aioconnect.connect_unix(path, prepare=prepare) as sock:
+            assert sock.getsockopt(SOL, socket.SO_SNDBUF) == 2 * 9999
+
+
+async def test_unknown_device(port: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("SO_BINDTODEVICE needs CAP_NET_RAW")
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1", port, prepare=[sockopts.bind_device("nosuch0")]
+        )
+    assert caught.value.attempts[0].phase == "socket"
+
+
+def test_deferred_fast_open(in_namespace: Callable[..., str]) -> None:
+    """With a cookie the handshake waits for the first write: the socket is usable."""
+    in_namespace("fast_open.py")
+
+
+def test_values() -> None:
+    option = sockopts.keepalive(1, 2, 3)
+    assert option == sockopts.keepalive(1, 2, 3)
+    assert hash(option) == hash(sockopts.keepalive(1, 2, 3))
+    assert pickle.loads(pickle.dumps(option)) == option
+    assert repr(option) == "aioconnect.sockopts.keepalive(1, 2, 3)"
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "says"),
+    [
+        (sockopts.keepalive, (0, 1, 1), ValueError, "idle must be more than 0"),
+        (sockopts.keepalive, (1, -1, 1), ValueError, "interval"),
+        (sockopts.keepalive, (1, 1, 0), ValueError, "count must be between 1 and 127"),
+        (sockopts.keepalive, (1, 1, 1.5), TypeError, "count must be an int"),
+        (sockopts.user_timeout, (0,), ValueError, "seconds"),
+        (sockopts.bind_device, ("x" * 16,), ValueError, "1 to 15 bytes"),
+        (sockopts.bind_device, ("",), ValueError, "1 to 15 bytes"),
+        (sockopts.mark, (-1,), ValueError, "n must be between"),
+        (sockopts.tos, (256,), ValueError, "value must be between 0 and 255"),
+        (sockopts.buffers, (0, 1), ValueError, "send must be between"),
+        (sockopts.buffers, (1, "1"), TypeError, "receive must be an int"),
+    ],
+)
+def test_bad(
+    function: Any, arguments: tuple[Any, ...], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        function(*arguments)

@@ -1,0 +1,63 @@
+"""Type-checked by mypy and pyright, never run: what users write, and get."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import assert_type
+
+import aioconnect
+from aioconnect import Address, Backoff, Connector, outcome, sockopts
+
+
+class Protocol(asyncio.Protocol):
+    """A protocol of the reader's own."""
+
+
+async def functions() -> None:
+    """Call each function: it returns what it says, and takes the options."""
+    assert_type(await aioconnect.connect("x", 80, timeout=1, retry=(1,)), socket.socket)
+    assert_type(await aioconnect.connect_unix(b"/x", retry=Backoff()), socket.socket)
+    address = Address(socket.AF_INET, ("127.0.0.1", 80))
+    assert_type(
+        await aioconnect.connect_address(address, outcome=outcome.so_error),
+        socket.socket,
+    )
+    await aioconnect.connect_sock(socket.socket(), ("127.0.0.1", 80), timeout=1)
+    streams = await aioconnect.open_connection(
+        "x", "https", ssl=True, prepare=[sockopts.nodelay()], happy_eyeballs_delay=None
+    )
+    assert_type(streams, tuple[asyncio.StreamReader, asyncio.StreamWriter])
+    made = await aioconnect.create_connection(Protocol, "x", 80, family=socket.AF_INET)
+    assert_type(made, tuple[asyncio.Transport, Protocol])
+    unix = await aioconnect.create_unix_connection(Protocol, "/x", timeout=None)
+    assert_type(unix, tuple[asyncio.Transport, Protocol])
+    await aioconnect.connect("x", 80, timeot=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # misspelt
+
+
+async def methods(connector: Connector) -> None:
+    """Call the methods: the functions, with the options said once."""
+    assert_type(await connector.connect("x", 80), socket.socket)
+    assert_type(
+        await connector.create_connection(Protocol, "x", 80, ssl=True),
+        tuple[asyncio.Transport, Protocol],
+    )
+    assert_type(
+        await connector.open_unix_connection("/x"),
+        tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    )
+
+
+def errors(error: aioconnect.ConnectError) -> None:
+    """Read what an error tells."""
+    assert_type(error.attempts, tuple[aioconnect.Attempt, ...])
+    assert_type(error.attempt_count, int)
+    assert_type(error.host, str | None)
+
+
+def observe(event: aioconnect.Event) -> None:
+    """Read the time that every event has."""
+    assert_type(event.at, float)
+
+
+Connector(observer=observe, retry_on=aioconnect.is_refused)
