@@ -20,13 +20,13 @@ from ._errors import AttemptError, Expired, os_error
 
 __all__ = [
     "LIMIT",
-    "PLAIN",
     "Factory",
     "Finish",
     "Streams",
     "TLSArguments",
     "TLSOptions",
     "discard",
+    "tls_options",
     "to_streams",
     "to_transport",
 ]
@@ -113,7 +113,14 @@ class TLSOptions:
         }
 
 
-PLAIN = TLSOptions()
+_PLAIN = TLSOptions()
+
+
+def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
+    """Return the *arguments*, checked, with *host* as the name to verify."""
+    if not any(value is not None for value in arguments.values()):
+        return _PLAIN
+    return TLSOptions(**arguments).for_host(host)
 
 
 class Finish(Protocol[T_co]):

@@ -11,6 +11,7 @@ from typing import TypeVar, Unpack
 from . import outcome as _outcome
 from ._address import Address, SockAddr
 from ._adopt import LIMIT, Streams
+from ._call import Call, at_once
 from ._connector import Connector, StrOrBytesPath
 from ._options import ConnectorOptions, LocalAddr
 from ._sockets import Prepare
@@ -64,8 +65,12 @@ async def connect(
         ValueError, TypeError: An argument cannot work; the text names it.
     """
     # What Connector.connect does, without its frame: ten thousand may be pending.
-    call, addresses = _connector(options).call(host, port)
-    return await call.run(addresses, None)
+    connector = _connector(options)
+    host, number, addresses = connector.where(host, port)
+    begun = at_once(connector, addresses)
+    if begun is not None and not begun[1]:
+        return begun[0]
+    return await Call(connector, host, number).run(addresses, None, begun)
 
 
 async def connect_unix(

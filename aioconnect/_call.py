@@ -31,12 +31,31 @@ from ._resolver import resolve, resolve_local
 from ._sockets import begin, check_loop, settle, start
 from ._waits import sleep_until
 
-__all__ = ["Call"]
+__all__ = ["Call", "at_once"]
 
 T = TypeVar("T")
 
 # The phases in which there is a connected socket already.
 _AFTER_CONNECT = ("tls", "adopt")
+
+
+def at_once(
+    options: Options, addresses: Sequence[Address] | None
+) -> tuple[socket.socket, int] | None:
+    """Begin the first attempt, if nothing has to be done and nobody told before it.
+
+    A connect that the kernel answers at once then costs nothing else: no `Call`
+    is made for it.
+    """
+    if addresses is None or options.observer is not None or options.prepare:
+        return None
+    if options.local_addr is not None or options.timeout == 0:
+        return None
+    check_loop(asyncio.get_running_loop())
+    try:
+        return begin(addresses[0], (), None)
+    except AttemptError:
+        return None  # it is made once more, and then it counts
 
 
 class Call:
@@ -81,13 +100,16 @@ class Call:
         self._delays: Iterator[float] | None = None
 
     async def run(
-        self, addresses: Sequence[Address | None] | None, finish: Finish[T] | None
+        self,
+        addresses: Sequence[Address | None] | None,
+        finish: Finish[T] | None,
+        begun: tuple[socket.socket, int] | None = None,
     ) -> T:
         """Return what *finish* makes of the first socket that is connected.
 
         *addresses* are tried in order; None stands for those of the host, and as
         one of them for the caller's socket as it is.  Without *finish* it is the
-        socket itself.
+        socket itself.  *begun* is the first attempt, if that is under way.
 
         Raises:
             ConnectError: None could be connected, or the time is up.
@@ -100,9 +122,12 @@ class Call:
                 found = await self._find(addresses)
             for address in found:
                 started = loop.time()
+                if begun is None and self._is_over(started):
+                    raise self._time_is_up()
                 limit = self._limit(started)
                 try:
-                    sock, code = self._begin(address)
+                    sock, code = begun or self._begin(address)
+                    begun = None
                     if code and address is not None:
                         await settle(
                             loop,
@@ -119,8 +144,7 @@ class Call:
                 except AttemptError as exc:
                     over = self._failed(address, exc, started, limit)
                 else:
-                    if options.observer is not None:
-                        self._tell_connected(address, made)
+                    self._tell_connected(address, made)
                     return made  # type: ignore[no-any-return]  # T, or the socket
                 if over:
                     break
@@ -198,23 +222,23 @@ class Call:
             observe(Resolved(now, *what, found, now - started))
         return found
 
+    def _is_over(self, now: float) -> bool:
+        return self._deadline is not None and now >= self._deadline
+
     def _limit(self, now: float) -> float | None:
         """Return when an attempt that starts *now* has to end."""
         deadline, seconds = self._deadline, self._options.attempt_timeout
-        if deadline is not None and now >= deadline:
-            raise self._time_is_up()
         if seconds is None:
             return deadline
         return now + seconds if deadline is None else min(now + seconds, deadline)
 
     def _tell_connected(self, address: Address | None, made: object) -> None:
-        if address is None:
+        observe = self._options.observer
+        if observe is None or address is None:
             return
         now = self._loop.time()
-        event = Connected(now, address, self._round, now - self._started)
         try:
-            assert self._options.observer is not None
-            self._options.observer(event)
+            observe(Connected(now, address, self._round, now - self._started))
         except BaseException:
             discard(made)
             raise

@@ -21,15 +21,14 @@ from ._address import (
 )
 from ._adopt import (
     LIMIT,
-    PLAIN,
     Finish,
     Streams,
     TLSArguments,
-    TLSOptions,
+    tls_options,
     to_streams,
     to_transport,
 )
-from ._call import Call
+from ._call import Call, at_once
 from ._errors import ConnectError, error_group
 from ._options import Options
 from ._sockets import check_sock
@@ -73,8 +72,11 @@ class Connector(Options):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""
-        call, addresses = self.call(host, port)
-        return await call.run(addresses, None)
+        host, number, addresses = self.where(host, port)
+        begun = at_once(self, addresses)
+        if begun is not None and not begun[1]:
+            return begun[0]
+        return await Call(self, host, number).run(addresses, None, begun)
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
@@ -84,7 +86,10 @@ class Connector(Options):
 
     async def connect_address(self, address: Address) -> socket.socket:
         """Do what `aioconnect.connect_address` does, with these options."""
-        return await Call(self, *host_and_port(address)).run((address,), None)
+        begun = at_once(self, (address,))
+        if begun is not None and not begun[1]:
+            return begun[0]
+        return await self._to(address).run((address,), None, begun)
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
@@ -103,7 +108,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `aioconnect.create_connection` does."""
-        made = TLSOptions(**tls).for_host(host)
+        made = tls_options(host, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=made)
         return await self._anywhere(host, port, sock, all_errors, finish)
 
@@ -118,7 +123,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
-        made = TLSOptions(**tls).for_host(host) if tls else PLAIN
+        made = tls_options(host, tls)
         finish = partial(to_streams, limit=limit, tls=made)
         return await self._anywhere(host, port, sock, all_errors, finish)
 
@@ -131,7 +136,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `aioconnect.create_unix_connection` does."""
-        made = TLSOptions(**tls).for_host(None)
+        made = tls_options(None, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=made)
         return await self._at_path(path, sock, finish)
 
@@ -144,7 +149,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
-        made = TLSOptions(**tls).for_host(None)
+        made = tls_options(None, tls)
         finish = partial(to_streams, limit=limit, tls=made)
         return await self._at_path(path, sock, finish)
 
@@ -168,8 +173,10 @@ class Connector(Options):
                 raise ValueError(
                     "host and port was not specified and no sock specified"
                 )
-            call, addresses = self.call(host, port or 0, local=True)
-            return await call.run(addresses, finish)
+            if host is None:
+                return await Call(self, None, check_port(port or 0)).run(None, finish)
+            host, number, addresses = self.where(host, port or 0)
+            return await Call(self, host, number).run(addresses, finish)
         except ConnectError as exc:
             if not all_errors:
                 raise
@@ -189,29 +196,29 @@ class Connector(Options):
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
         address = unix_address(path)
-        return await Call(self, *host_and_port(address)).run((address,), finish)
+        return await self._to(address).run((address,), finish)
 
     async def _given(self, sock: socket.socket, finish: Finish[T]) -> T:
         if sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
         return await Call(self, None, None, sock).run((None,), finish)
 
-    def call(
-        self, host: str | None, port: int | str, *, local: bool = False
-    ) -> tuple[Call, tuple[Address, ...] | None]:
-        """Return a call to *host* and *port*, and its addresses if they are known.
+    def _to(self, address: Address) -> Call:
+        return Call(self, *host_and_port(address))
 
-        Only where *local* is true may *host* be None, which is this machine.
+    def where(
+        self, host: str, port: int | str
+    ) -> tuple[str, int, tuple[Address] | None]:
+        """Return *host* and *port*, checked, and the address that they are in numbers.
+
+        None stands for what the resolver has to be asked for.
         """
         number = check_port(port)
-        if host is None and local:
-            return Call(self, None, number), None
         if type(host) is not str:
             host = check_host(host)
         address = numeric(host, number, self.proto)
         if address is None:
-            return Call(self, check_host(host), number), None
+            return check_host(host), number, None
         if self.family not in (socket.AF_UNSPEC, address.family):
-            # The resolver has the words for that.
-            return Call(self, host, number), None
-        return Call(self, host, number), (address,)
+            return host, number, None
+        return host, number, (address,)

@@ -41,9 +41,6 @@ _PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 _ASK_AGAIN = frozenset({errno.EINTR, errno.EISCONN})
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
-# Answers of the first call that are looked at once more: nothing was sent.
-_LOCAL = (errno.EADDRNOTAVAIL, errno.EAGAIN)
-
 # The waits, in seconds, where no event can be waited for, or where one has come
 # without an answer.  They grow so that nothing spins.
 _FIRST_PAUSE = 0.001
@@ -93,12 +90,12 @@ def begin(
     socket; when this raises, it is closed.
 
     Raises:
-        AttemptError: The attempt failed at once, in the phase that it names.
+        AttemptError: There is no such socket, or it is not what was asked for.
     """
     sock = _open(address, prepare, local)
     try:
         code = start(sock, address)
-        if code == errno.EADDRNOTAVAIL and local is None:
+        if code == -errno.EADDRNOTAVAIL and local is None:
             # Spurious when the kernel chose the port itself; once (K9).
             sock.close()
             sock = _open(address, prepare, local)
@@ -113,11 +110,11 @@ def start(sock: socket.socket, address: Address) -> int:
     """Start the handshake and look at once again; return 0 or what it answered.
 
     One with this host has completed in the kernel by then: asking once more is
-    cheaper than registering with the poller to be told so.
+    cheaper than registering with the poller to be told so.  An error of the
+    first call, before which nothing can have been sent, is returned negative.
 
     Raises:
-        AttemptError: The first call failed, so nothing can have been sent; or
-            the socket is connected to itself.
+        AttemptError: The socket is connected to itself.
     """
     sockaddr = address.sockaddr
     code = sock.connect_ex(sockaddr)
@@ -125,10 +122,9 @@ def start(sock: socket.socket, address: Address) -> int:
         code = sock.connect_ex(sockaddr)
         if code in _ASK_AGAIN:
             code = _ask(sock, sockaddr)
-    elif code and code not in _LOCAL:
-        # Now: SO_ERROR would be 0 and the socket poll writable.
-        sent = code == errno.ECONNREFUSED
-        raise AttemptError("connect", os_error(code), sent=sent)
+    elif code and not _is_pending(code, address):
+        # An answer for now: SO_ERROR would be 0 and the socket poll writable.
+        return code if code == errno.ECONNREFUSED else -code
     if not code:
         _refuse_itself(sock, address)
     return code
@@ -238,7 +234,7 @@ async def settle(
                 raise Expired("connect", os_error(errno.ETIMEDOUT, _STILL[code]))
             rest = not rest or code not in _UNDER_WAY
         if code:
-            raise AttemptError("connect", os_error(code), sent=code not in _LOCAL)
+            raise AttemptError("connect", os_error(abs(code)), sent=code > 0)
         _refuse_itself(sock, address)
     except BaseException:
         if owned:

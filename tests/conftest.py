@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -70,6 +71,8 @@ def nothing_left() -> Iterator[None]:
 async def nothing_pending(nothing_left: None) -> AsyncIterator[None]:
     """Fail an asynchronous test that leaves a task, a watcher or a timer."""
     loop = asyncio.get_running_loop()
+    logged: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: logged.append(context))
     tasks, watched, timed = asyncio.all_tasks(), watchers(loop), len(timers(loop))
     yield
     for _ in range(3):  # what was closed says so to its protocol, one tick later
@@ -78,6 +81,7 @@ async def nothing_pending(nothing_left: None) -> AsyncIterator[None]:
     assert not left, f"tasks left: {left}"
     assert watchers(loop) <= watched, "watchers left"
     assert len(timers(loop)) <= timed, f"timers left: {timers(loop)}"
+    assert not logged, f"exceptions in callbacks: {logged}"
 
 
 @pytest.fixture

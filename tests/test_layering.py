@@ -43,6 +43,7 @@ GRAPH: dict[str, set[str]] = {
     "_api": {
         "_address",
         "_adopt",
+        "_call",
         "_connector",
         "_options",
         "_sockets",

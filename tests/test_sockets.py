@@ -220,6 +220,24 @@ async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:
         assert sock.getpeername() == full_backlog.path
 
 
+@pytest.mark.parametrize("function", OUTCOMES)
+async def test_freed_slot(
+    full_backlog: FullBacklog, function: Callable[[socket.socket, Any], int]
+) -> None:
+    """K1: nothing has begun, so whoever is asked for the outcome is not asked."""
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_unix(
+            full_backlog.path,
+            kind=full_backlog.listener.type,
+            timeout=30,
+            outcome=function,
+        )
+    )
+    await settled(connecting)
+    full_backlog.free_slot()
+    (await connecting).close()
+
+
 async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> None:
     """A listener that closes meanwhile refuses."""
     connecting = asyncio.ensure_future(
