@@ -1,7 +1,7 @@
 """Say where to connect: resolved addresses, and the checks on hosts and ports.
 
-Pure: nothing here makes a system call that can block, and nothing resolves a
-name.  What is wrong with a value is said when the value is made.
+Pure: no host is resolved here, and nothing is opened.  What is wrong with a
+value is said when the value is made.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Address:
     type: int = socket.SOCK_STREAM
 
     def __post_init__(self) -> None:
+        for name in ("family", "proto", "type"):
+            _uint32(name, getattr(self, name))
         if self.family in _INET:
             sockaddr = _inet_sockaddr(self.family, self.sockaddr)
         elif self.family == socket.AF_UNIX:
@@ -73,13 +75,17 @@ class Address:
         sockaddr = self.sockaddr
         if isinstance(sockaddr, str | bytes):
             path = os.fsdecode(sockaddr)
+            if not path[1:].isprintable():
+                path = path[0] + ascii(path[1:])[1:-1]
             return f"unix:@{path[1:]}" if path[:1] == "\0" else f"unix:{path}"
         if self.family == socket.AF_INET6:
             host, port, _, scope = sockaddr + (0,) * (4 - len(sockaddr))
             return f"[{host}%{scope}]:{port}" if scope else f"[{host}]:{port}"
         if self.family == socket.AF_INET:
             return f"{sockaddr[0]}:{sockaddr[1]}"
-        return f"vsock:{sockaddr[0]}:{sockaddr[1]}"
+        if self.family == getattr(socket, "AF_VSOCK", None):
+            return f"vsock:{sockaddr[0]}:{sockaddr[1]}"
+        return f"family {int(self.family)}: {sockaddr}"
 
 
 def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
@@ -180,6 +186,8 @@ def check_host(host: object) -> str:
 def check_port(port: object) -> int:
     """Return *port*, an int, a decimal text or a service name, as a number.
 
+    Only a service's name is looked up, in the system's own table.
+
     Raises:
         ValueError: It is not between 0 and 65535, or no service's name.
         TypeError: It is neither int nor str.
@@ -228,8 +236,10 @@ def numeric(host: str, port: int, proto: int = 0) -> Address | None:
             continue
         if family == socket.AF_INET:
             return Address(family, (literal, port), proto)
-        if (scope.isascii() and scope.isdecimal()) or not percent:
-            return Address(family, (literal, port, 0, int(scope or 0)), proto)
+        if not percent:
+            return Address(family, (literal, port, 0, 0), proto)
+        if scope.isascii() and scope.isdecimal() and int(scope[:11]) < 2**32:
+            return Address(family, (literal, port, 0, int(scope)), proto)
     return None
 
 

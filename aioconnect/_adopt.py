@@ -25,6 +25,7 @@ __all__ = [
     "Streams",
     "TLSArguments",
     "TLSOptions",
+    "check_limit",
     "discard",
     "tls_options",
     "to_streams",
@@ -85,18 +86,25 @@ class TLSOptions:
             check_duration(name, seconds, positive=True)
 
     def for_host(self, host: str | None) -> TLSOptions:
-        """Return these with the name to verify: *host*, unless another is given.
+        """Return these with a context, and a name to verify: *host*, or another.
 
         Raises:
             ValueError: There is none.
         """
-        if not self.ssl or self.server_hostname is not None:
+        if not self.ssl:
             return self
-        if not host:
-            raise ValueError(
-                "You must set server_hostname when using ssl without a host"
-            )
-        return replace(self, server_hostname=host)
+        name = self.server_hostname
+        if name is None:
+            if not host:
+                raise ValueError(
+                    "You must set server_hostname when using ssl without a host"
+                )
+            name = host
+        # Made here and not by the loop: it can fail, and nothing is open yet.
+        context = self.ssl if self.ssl is not True else _ssl.create_default_context()
+        if self.ssl is True and not name:
+            context.check_hostname = False
+        return replace(self, ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
         """Return what the loop is called with, *remaining* seconds before the end."""
@@ -143,16 +151,25 @@ class _Once(Generic[P]):
     From then on there is a transport, and the socket is the transport's.
     """
 
-    __slots__ = ("called", "factory")
+    __slots__ = ("called", "factory", "failed")
 
     def __init__(self, factory: Factory[P]) -> None:
         self.factory = factory
-        self.called = False
+        self.called = self.failed = False
 
     def __call__(self) -> P:
+        self.failed = True
         protocol = self.factory()
-        self.called = True
+        self.called, self.failed = True, False
         return protocol
+
+
+def check_limit(limit: object) -> None:
+    """Check the limit of a reader's buffer, before anything is open."""
+    if not isinstance(limit, int) or isinstance(limit, bool):
+        raise TypeError(f"limit must be an int, not {limit!r}")
+    if limit <= 0:
+        raise ValueError(f"limit must be more than 0 bytes, not {limit}")
 
 
 async def to_transport(
@@ -181,6 +198,8 @@ async def to_transport(
             return await loop.create_unix_connection(once, sock=sock, **arguments)
         return await loop.create_connection(once, sock=sock, **arguments)
     except OSError as exc:
+        if once.failed:
+            raise  # the caller's own
         late = deadline is not None and loop.time() + _EARLY >= deadline
         if late and isinstance(exc, ConnectionAbortedError):
             error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")

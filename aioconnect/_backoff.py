@@ -6,7 +6,6 @@ Pure: a schedule is numbers, a policy is a function of the error.
 from __future__ import annotations
 
 import errno
-import math
 import os
 import socket
 import ssl
@@ -100,9 +99,11 @@ class Backoff:
     attempts: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("initial", "factor", "maximum", "jitter"):
+        for name in ("initial", "maximum", "jitter"):
             check_duration(name, getattr(self, name))
-        if self.factor < 1.0:
+        if not isinstance(self.factor, int | float):
+            raise TypeError(f"factor must be a number, not {self.factor!r}")
+        if not 1.0 <= self.factor < float("inf"):
             raise ValueError(f"factor must be 1 or more, not {self.factor!r}")
         if self.jitter > 1.0:
             raise ValueError(f"jitter must be between 0 and 1, not {self.jitter!r}")
@@ -137,6 +138,7 @@ def check_duration(name: str, value: object, *, positive: bool = False) -> None:
     """Raise unless *value* is a number of seconds that can be waited for."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+    # Ten thousand years, and no number that the loop's clock cannot hold.
+    if not 0 <= value < 1e12 or (positive and value == 0):
         least = "more than 0" if positive else "0 or more"
-        raise ValueError(f"{name} must be {least} and finite, not {value!r}")
+        raise ValueError(f"{name} must be {least} and finite, not {value!r:.40}")

@@ -14,7 +14,15 @@ from typing import Any, TypeVar
 from ._address import Address
 from ._adopt import Finish, discard
 from ._backoff import check_duration
-from ._errors import Attempt, AttemptError, ConnectError, Expired, History
+from ._errors import (
+    Attempt,
+    AttemptError,
+    ConnectError,
+    Expired,
+    History,
+    ResolveError,
+    error_group,
+)
 from ._events import (
     AttemptFailed,
     AttemptStarted,
@@ -34,6 +42,8 @@ from ._waits import sleep_until
 __all__ = ["Call", "at_once"]
 
 T = TypeVar("T")
+
+_INET = (socket.AF_INET, socket.AF_INET6)
 
 # The phases in which there is a connected socket already.
 _AFTER_CONNECT = ("tls", "adopt")
@@ -62,6 +72,7 @@ class Call:
     """One call of one of the functions, under way on the running loop."""
 
     __slots__ = (
+        "_all_errors",
         "_deadline",
         "_delays",
         "_expired",
@@ -82,14 +93,19 @@ class Call:
         host: str | None,
         port: int | None,
         sock: socket.socket | None = None,
+        all_errors: bool = False,
     ) -> None:
-        """*sock* is the caller's own, to be used instead of new ones, once."""
+        """*sock* is the caller's own, to be used instead of new ones, once.
+
+        With *all_errors* a failure is raised as a group of the attempts' errors.
+        """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._options = options
         self._host = host
         self._port = port
         self._sock = sock
+        self._all_errors = all_errors
         self._started = loop.time()
         timeout = options.timeout
         self._deadline = None if timeout is None else self._started + timeout
@@ -118,7 +134,7 @@ class Call:
         while True:
             self._round += 1
             found = addresses
-            if found is None or options.local_addr is not None:
+            if found is None or self._local_is_due(found):
                 found = await self._find(addresses)
             for address in found:
                 started = loop.time()
@@ -157,7 +173,7 @@ class Call:
         if self._sock is None:
             assert address is not None
             return begin(address, self._options.prepare, self._local)
-        code = 0 if address is None else start(self._sock, address)
+        code = 0 if address is None else start(self._sock, address, owned=False)
         return self._sock, code
 
     def _failed(
@@ -174,6 +190,15 @@ class Call:
         # address's business.
         return self._expired or exc.phase in _AFTER_CONNECT
 
+    def _local_is_due(self, addresses: Sequence[Address | None]) -> bool:
+        """Tell whether there will be a socket to bind whose address is not known."""
+        return (
+            self._options.local_addr is not None
+            and self._local is None
+            and self._sock is None
+            and any(address and address.family in _INET for address in addresses)
+        )
+
     async def _find(
         self, addresses: Sequence[Address | None] | None
     ) -> Sequence[Address | None]:
@@ -182,12 +207,8 @@ class Call:
         started = self._loop.time()
         try:
             if options.local_addr is not None and self._local is None:
-                self._local = await resolve_local(
-                    self._loop,
-                    check_local_addr(options.local_addr),
-                    family=options.family,
-                    deadline=self._deadline,
-                )
+                pairs = check_local_addr(options.local_addr)
+                self._local = await resolve_local(self._loop, pairs, self._deadline)
             if addresses is not None:
                 return addresses
             return await self._resolve()
@@ -240,7 +261,8 @@ class Call:
         try:
             observe(Connected(now, address, self._round, now - self._started))
         except BaseException:
-            discard(made)
+            if self._sock is None:
+                discard(made)
             raise
 
     def _record(
@@ -268,8 +290,8 @@ class Call:
         delay = self._next_delay() if self._may_retry() else None
         if delay is None:
             raise self._give_up()
-        if self._deadline is not None and now + delay >= self._deadline:
-            raise self._time_is_up()
+        if self._is_over(now + delay):
+            raise self._time_is_up(delay)
         if self._options.observer is not None:
             self._options.observer(RetryScheduled(now, self._round, delay))
         await sleep_until(self._loop, now + delay)
@@ -280,7 +302,7 @@ class Call:
         accepts = self._options.retry_on
         return any(
             accepts(attempt.error)
-            for attempt in self._so_far.decisive(self._round)
+            for attempt in self._so_far.of_round(self._round)
             if isinstance(attempt.error, OSError)
             and attempt.phase != "guard"
             and not isinstance(attempt.error, ssl.SSLCertVerificationError)
@@ -294,16 +316,19 @@ class Call:
             check_duration("retry", delay)
         return delay
 
-    def _give_up(self) -> ConnectError:
+    def _give_up(self) -> Exception:
         """Return the error for a call that everything was tried for."""
         now = self._loop.time()
-        return self._told(self._so_far.failure(now, self._round))
+        error = self._told(self._so_far.failure(now, self._round))
+        if self._all_errors and not isinstance(error, ResolveError):
+            return error_group(error)
+        return error
 
-    def _time_is_up(self) -> ConnectError:
-        """Return the error for a call whose time is up."""
+    def _time_is_up(self, delay: float | None = None) -> ConnectError:
+        """Return the error for a call whose time is up, or would be after *delay*."""
         now = self._loop.time()
         seconds = self._options.timeout or 0.0
-        return self._told(self._so_far.timeout(now, self._round, seconds))
+        return self._told(self._so_far.timeout(now, self._round, seconds, delay))
 
     def _told(self, error: ConnectError) -> ConnectError:
         if self._options.observer is not None:

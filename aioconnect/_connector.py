@@ -24,12 +24,12 @@ from ._adopt import (
     Finish,
     Streams,
     TLSArguments,
+    check_limit,
     tls_options,
     to_streams,
     to_transport,
 )
 from ._call import Call, at_once
-from ._errors import ConnectError, error_group
 from ._options import Options
 from ._sockets import check_sock
 
@@ -86,6 +86,8 @@ class Connector(Options):
 
     async def connect_address(self, address: Address) -> socket.socket:
         """Do what `aioconnect.connect_address` does, with these options."""
+        if not isinstance(address, Address):
+            raise TypeError(f"address must be an Address, not {address!r}")
         begun = at_once(self, (address,))
         if begun is not None and not begun[1]:
             return begun[0]
@@ -123,6 +125,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
+        check_limit(limit)
         made = tls_options(host, tls)
         finish = partial(to_streams, limit=limit, tls=made)
         return await self._anywhere(host, port, sock, all_errors, finish)
@@ -149,6 +152,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
+        check_limit(limit)
         made = tls_options(None, tls)
         finish = partial(to_streams, limit=limit, tls=made)
         return await self._at_path(path, sock, finish)
@@ -162,26 +166,19 @@ class Connector(Options):
         finish: Finish[T],
     ) -> T:
         """Serve the drop-ins for TCP, where *host* may be None, as in asyncio."""
-        try:
-            if sock is not None:
-                if host is not None or port is not None:
-                    raise ValueError(
-                        "host/port and sock can not be specified at the same time"
-                    )
-                return await self._given(sock, finish)
-            if host is None and port is None:
+        if sock is not None:
+            if host is not None or port is not None:
                 raise ValueError(
-                    "host and port was not specified and no sock specified"
+                    "host/port and sock can not be specified at the same time"
                 )
-            if host is None:
-                return await Call(self, None, check_port(port or 0)).run(None, finish)
-            host, number, addresses = self.where(host, port or 0)
-            return await Call(self, host, number).run(addresses, finish)
-        except ConnectError as exc:
-            if not all_errors:
-                raise
-            errors = error_group(exc)
-        raise errors
+            return await self._given(sock, finish, all_errors)
+        if host is None and port is None:
+            raise ValueError("host and port was not specified and no sock specified")
+        addresses = None
+        number = check_port(0 if port is None else port)
+        if host is not None:
+            host, number, addresses = self.where(host, number)
+        return await Call(self, host, number, None, all_errors).run(addresses, finish)
 
     async def _at_path(
         self,
@@ -192,16 +189,22 @@ class Connector(Options):
         if path is None:
             if sock is None:
                 raise ValueError("no path and sock were specified")
+            if sock.family != socket.AF_UNIX:
+                raise ValueError(
+                    f"A UNIX Domain Stream Socket was expected, got {sock!r}"
+                )
             return await self._given(sock, finish)
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
         address = unix_address(path)
         return await self._to(address).run((address,), finish)
 
-    async def _given(self, sock: socket.socket, finish: Finish[T]) -> T:
+    async def _given(
+        self, sock: socket.socket, finish: Finish[T], all_errors: bool = False
+    ) -> T:
         if sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
-        return await Call(self, None, None, sock).run((None,), finish)
+        return await Call(self, None, None, sock, all_errors).run((None,), finish)
 
     def _to(self, address: Address) -> Call:
         return Call(self, *host_and_port(address))

@@ -232,16 +232,23 @@ class History:
         """The newest attempt."""
         return (self._last or self._first)[-1]
 
-    def decisive(self, number: int) -> list[Attempt]:
-        """Return the attempts of round *number* that speak for the round.
+    def of_round(self, number: int) -> list[Attempt]:
+        """Return the attempts of round *number*.
 
-        A host without a route for one family says nothing about the server: an
-        attempt that never sent a packet counts only when no other did.  A
-        connect that was made and then came to nothing counts alone.
+        A connect that was made and then came to nothing stands for all of them.
         """
         attempts = [attempt for attempt in self.attempts if attempt.round == number]
         if attempts and attempts[-1].phase in ("tls", "adopt", "ready"):
             return attempts[-1:]
+        return attempts
+
+    def decisive(self, number: int) -> list[Attempt]:
+        """Return the attempts of round *number* that speak for the round.
+
+        A host without a route for one family says nothing about the server: an
+        attempt that never sent a packet counts only when no other did.
+        """
+        attempts = self.of_round(number)
         return [attempt for attempt in attempts if attempt.sent] or attempts
 
     def failure(self, now: float, rounds: int) -> ConnectError:
@@ -251,10 +258,17 @@ class History:
         kind = found.pop() if len(found) == 1 else _Kind(ConnectError, None)
         return self._error(kind, "cannot connect", now, rounds, decisive)
 
-    def timeout(self, now: float, rounds: int, seconds: float) -> ConnectError:
-        """Return the error for a call whose *seconds* are over."""
+    def timeout(
+        self, now: float, rounds: int, seconds: float, delay: float | None = None
+    ) -> ConnectError:
+        """Return the error for a call whose *seconds* are over, or would be.
+
+        The latter is so when the next round would begin after *delay* seconds.
+        """
         kind = _Kind(ConnectTimeoutError, errno.ETIMEDOUT)
         verb = f"not connected within {seconds:g} s"
+        if delay is not None:
+            verb = f"a further try in {delay:g} s is past the {seconds:g} s to connect"
         return self._error(kind, verb, now, rounds, self.decisive(rounds))
 
     def _error(
@@ -332,7 +346,7 @@ _ERRNOS: dict[type[OSError], int] = {
 def _reason(attempt: Attempt) -> str:
     error = attempt.error
     text = str((isinstance(error, OSError) and error.strerror) or error)
-    text = text or type(error).__name__
+    text = " ".join(text.split()) or type(error).__name__
     if " " in text and text[1:2].islower():
         text = text[0].lower() + text[1:]  # but not the name of an exception
     return (

@@ -113,8 +113,8 @@ def _check_count(name: str, value: object) -> None:
     """Check a whole number that is not negative."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < 0:
-        raise ValueError(f"{name} must not be negative: {value!r}")
+    if not 0 <= value < 2**31:
+        raise ValueError(f"{name} must be 0 or more, and a C int: {value!r}")
 
 
 def _check_family(family: int) -> None:
@@ -134,21 +134,27 @@ def _check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:
     return tuple(prepare)
 
 
-def check_local_addr(local_addr: object) -> tuple[tuple[str, int], ...]:
+def check_local_addr(local_addr: object) -> tuple[tuple[str | None, int], ...]:
     """Return the addresses to connect from, as pairs with the port as a number."""
     given = _sequence(local_addr)
     if not given:
         raise ValueError("local_addr is empty: give None to let the kernel choose")
     # One pair, or a sequence of pairs?  A pair begins with a host.
-    return tuple(map(_check_pair, (given,) if isinstance(given[0], str) else given))
+    return tuple(map(_check_pair, (given,) if _is_host(given[0]) else given))
 
 
-def _check_pair(value: object) -> tuple[str, int]:
+def _is_host(value: object) -> bool:
+    return value is None or isinstance(value, str | bytes)
+
+
+def _check_pair(value: object) -> tuple[str | None, int]:
     pair = _sequence(value)
-    if len(pair) != 2:
+    if len(pair) not in (2, 4):  # what getsockname gives is taken too
         raise _not_local(value)
     try:
-        return check_host(pair[0]), check_port(pair[1])
+        # As in asyncio: no host is this machine, and no port any.
+        host = None if pair[0] is None else check_host(pair[0])
+        return host, check_port(0 if pair[1] is None else pair[1])
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"local_addr: {exc}") from None
 
@@ -165,6 +171,6 @@ def _not_local(value: object) -> TypeError:
 
 def _tuples(local_addr: Sequence[Any]) -> tuple[Any, ...]:
     """Return what the caller gave, and was checked, without its lists."""
-    if isinstance(local_addr[0], str):
+    if _is_host(local_addr[0]):
         return tuple(local_addr)
     return tuple(tuple(pair) for pair in local_addr)

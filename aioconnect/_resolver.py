@@ -70,7 +70,8 @@ async def resolve(
         AttemptError: There are none; the error is the resolver's own.
         Expired: It had not answered at *deadline*.
     """
-    if host and (address := _literal(host, port, family, proto)):
+    mapped = flags & socket.AI_V4MAPPED  # then an IPv4 host is an IPv6 one too
+    if host and not mapped and (address := _literal(host, port, family, proto)):
         return (address,)
     asking = loop.getaddrinfo(
         host, port, family=family, type=socket.SOCK_STREAM, flags=flags
@@ -95,9 +96,7 @@ async def resolve(
 
 async def resolve_local(
     loop: asyncio.AbstractEventLoop,
-    local_addr: Iterable[tuple[str, int]],
-    *,
-    family: int,
+    local_addr: Iterable[tuple[str | None, int]],
     deadline: float | None,
 ) -> tuple[Address, ...]:
     """Return the addresses to bind to, in order; names among them are resolved.
@@ -110,7 +109,7 @@ async def resolve_local(
     for host, port in local_addr:
         try:
             found += await resolve(
-                loop, host, port, family=family, proto=0, flags=0, deadline=deadline
+                loop, host, port, family=0, proto=0, flags=0, deadline=deadline
             )
         except AttemptError as exc:
             raise type(exc)("bind", exc.error, sent=False) from None

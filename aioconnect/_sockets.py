@@ -14,6 +14,7 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from types import MethodType
 from typing import TypeAlias
 
 from . import outcome as _outcome
@@ -32,6 +33,9 @@ _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
 _INET = (socket.AF_INET, socket.AF_INET6)
+
+# Gives None when a loop has forgotten the callback that it registered for us.
+_Watcher: TypeAlias = Callable[[], object]
 
 # The answers of connect(2) that mean "pending; ask again".  EAGAIN is absent on
 # purpose: a Unix listener whose backlog is full gives it without having started
@@ -56,18 +60,11 @@ _MSG_ERRQUEUE: int | None = getattr(socket, "MSG_ERRQUEUE", None)
 # SO_LINGER on, 0 seconds: close(2) resets instead of lingering in TIME_WAIT.
 _RESET = b"\x01\0\0\0\0\0\0\0"
 
-# Who watches which descriptor of which loop.  A caller of `connect_sock` may
-# close the socket before the coroutine has removed its watcher; by then the
-# descriptor, and the watcher on it, may be somebody else's (K11, K12).
-_watching: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Waiter]] = (
-    weakref.WeakKeyDictionary()
-)
-
 
 def check_loop(loop: asyncio.AbstractEventLoop) -> None:
     """Raise `NotImplementedError` unless *loop* can watch a descriptor."""
-    method = getattr(type(loop), "add_writer", None)
-    if method is None or method is _ABSTRACT:
+    method = getattr(loop, "add_writer", None)
+    if method is None or getattr(method, "__func__", None) is _ABSTRACT:
         raise _cannot_watch(loop)
 
 
@@ -106,7 +103,7 @@ def begin(
     return sock, code
 
 
-def start(sock: socket.socket, address: Address) -> int:
+def start(sock: socket.socket, address: Address, owned: bool = True) -> int:
     """Start the handshake and look at once again; return 0 or what it answered.
 
     One with this host has completed in the kernel by then: asking once more is
@@ -115,9 +112,12 @@ def start(sock: socket.socket, address: Address) -> int:
 
     Raises:
         AttemptError: The socket is connected to itself.
+        ValueError: It is not *owned* but the caller's, and under way elsewhere.
     """
     sockaddr = address.sockaddr
     code = sock.connect_ex(sockaddr)
+    if code == errno.EALREADY and not owned:
+        raise ValueError("sock has a connect under way already")
     if code in _PENDING:
         code = sock.connect_ex(sockaddr)
         if code in _ASK_AGAIN:
@@ -142,6 +142,7 @@ def _open(
             sock.setblocking(False)
         if prepare:
             _prepare(sock, address, prepare)
+            sock.setblocking(False)  # whatever the hooks did to it
         if local is not None and address.family in _INET:
             _bind(sock, address, local)
     except BaseException:
@@ -219,16 +220,18 @@ async def settle(
             if rest:
                 until = _sooner(loop.time() + pause, deadline)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+            watcher: _Watcher | None = None
             waiter: Waiter = loop.create_future()
             timer = None if until is None else loop.call_at(until, wake, waiter, True)
             try:
                 if not rest:
-                    _watch(loop, sock, fd, waiter)
+                    watcher = _watch(loop, sock, waiter, owned)
                 expired = await waiter and until == deadline
             finally:
                 if timer is not None:
                     timer.cancel()
-                _unwatch(loop, sock, fd, waiter)
+                if watcher is not None:
+                    _unwatch(loop, sock, fd, watcher)
             code = _look(sock, address, code, outcome)
             if expired and _is_pending(code, address):
                 raise Expired("connect", os_error(errno.ETIMEDOUT, _STILL[code]))
@@ -275,6 +278,8 @@ def _verdict(sock: socket.socket, sockaddr: SockAddr, outcome: Outcome) -> int:
     more, and is pending if that knows of no error either.
     """
     code = outcome(sock, sockaddr)
+    if not isinstance(code, int):
+        raise TypeError(f"outcome must return an int, not {code!r}")
     if code in (0, errno.EINPROGRESS):
         code = _outcome.has_peer(sock)
         if code == errno.ENOTCONN:
@@ -318,30 +323,54 @@ def _refuse_itself(sock: socket.socket, address: Address) -> None:
 
 
 def _watch(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int, waiter: Waiter
-) -> None:
-    # Whatever watches this descriptor watches one that was closed: it would
-    # never be polled again (K12).  The socket object, and not its number: uvloop
-    # then defers a close that comes too early instead of aborting (K11).
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, waiter: Waiter, owned: bool
+) -> _Watcher:
+    """Have the loop wake *waiter*; return what tells whether it still would."""
+    # What watches this descriptor watches one that was closed: it would never be
+    # polled again (K12).  On a caller's socket, loop.sock_connect replaces it too.
     loop.remove_writer(sock)
+    callback = MethodType(_ready, waiter)
+    # Nobody but us closes a socket of ours: its watcher is there until we say so.
+    watcher: _Watcher = _present if owned else weakref.ref(callback)
     try:
-        loop.add_writer(sock, wake, waiter, False)
+        # The socket, and not its number: uvloop then defers a close that comes too
+        # early instead of aborting (K11).
+        loop.add_writer(sock, callback)
     except NotImplementedError:
         raise _cannot_watch(loop) from None
     except OSError as exc:
         raise AttemptError("connect", exc) from None
-    _watching.setdefault(loop, {})[fd] = waiter
+    return watcher
+
+
+def _ready(waiter: Waiter) -> None:
+    wake(waiter, False)
+
+
+def _present() -> bool:
+    return True
 
 
 def _unwatch(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int, waiter: Waiter
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int, watcher: _Watcher
 ) -> None:
-    watchers = _watching.get(loop, {})
-    if watchers.get(fd) is not waiter:
-        return  # somebody else's by now
-    del watchers[fd]
-    if not loop.is_closed():
-        loop.remove_writer(fd if sock.fileno() == -1 else sock)
+    """Remove a registration, if it is still there.
+
+    The caller of `connect_sock` may have closed the socket: then somebody else
+    may have the descriptor *fd* by now, and the watcher on it (K11).  Only the
+    loop refers to the callback, and forgets one that it has replaced.
+    """
+    if watcher() is None or loop.is_closed():
+        return
+    if sock.fileno() == fd:
+        loop.remove_writer(sock)
+        return
+    try:
+        loop.remove_writer(fd)
+    except RuntimeError:
+        # A transport has the descriptor and our callback is still on it: asyncio
+        # protects the one from strangers, and has no public way to remove the other.
+        loop._remove_writer(fd)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def check_sock(sock: socket.socket, sockaddr: SockAddr) -> Address:

@@ -7,6 +7,7 @@ No task is made and none is cancelled, which is what `asyncio.timeout` and
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, TypeAlias
 
 __all__ = ["Waiter", "done_before", "sleep_until", "wake"]
@@ -20,6 +21,12 @@ def wake(waiter: Waiter, expired: bool) -> None:
     # A cancelled waiter can still have a callback in flight (K3).
     if not waiter.done():
         waiter.set_result(expired)
+
+
+def _ended(waiter: Waiter, task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # seen, also where nobody waits for it any more
+    wake(waiter, False)
 
 
 async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
@@ -38,7 +45,7 @@ async def done_before(
     """Wait for *task* until *when*; tell whether it has ended, else cancel it."""
     waiter: Waiter = loop.create_future()
     timer = None if when is None else loop.call_at(when, wake, waiter, True)
-    task.add_done_callback(lambda _: wake(waiter, False))
+    task.add_done_callback(partial(_ended, waiter))
     try:
         await waiter
     finally:

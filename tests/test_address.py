@@ -32,6 +32,11 @@ from aioconnect._address import (
         (Address(socket.AF_UNIX, "/run/x"), "unix:/run/x", ("unix:/run/x", None)),
         (Address(socket.AF_UNIX, b"/run/x"), "unix:/run/x", ("unix:/run/x", None)),
         (Address(socket.AF_UNIX, "\0x"), "unix:@x", ("unix:@x", None)),
+        (
+            Address(socket.AF_UNIX, b"/a\n\xff"),
+            r"unix:/a\n\udcff",
+            (r"unix:/a\n\udcff", None),
+        ),
         (Address(socket.AF_VSOCK, (2, 1024)), "vsock:2:1024", ("vsock:2:1024", None)),
     ],
 )
@@ -66,6 +71,7 @@ def test_one_form() -> None:
         (socket.AF_INET, ("127.0.0.1", True), TypeError, "port must be"),
         (socket.AF_INET, ("127.0.0.1", 80, 0), TypeError, "(host, port)"),
         (socket.AF_INET, "127.0.0.1:80", TypeError, "sockaddr must be"),
+        ("inet", ("127.0.0.1", 80), TypeError, "family: 'inet' is not an int"),
         (socket.AF_INET6, ("fe80::1%lo", 80), ValueError, "scope id is the fourth"),
         (socket.AF_INET6, ("::1",), TypeError, "(host, port[, flow, scope])"),
         (socket.AF_INET6, ("::1", 80, 0, -1), ValueError, "not between 0"),
@@ -173,6 +179,7 @@ def test_bad_port(port: Any, error: type[Exception], says: str) -> None:
         ("127.1", None),
         ("fe80::1%lo", None),
         ("fe80::1%", None),
+        ("fe80::1%99999999999999", None),
         ("127.0.0.1%7", None),
         ("[::1]", None),
         ("127.0.0.1\0", None),

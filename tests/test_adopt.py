@@ -251,6 +251,39 @@ async def test_factory_that_raises(port: int, given: bool) -> None:
         assert sock.getpeername()
 
 
+async def test_factory_that_raises_an_os_error(port: int) -> None:
+    """It is the factory's own too: it comes through once, as it is."""
+    raised: list[OSError] = []
+
+    def breaks() -> asyncio.Protocol:
+        raised.append(FileNotFoundError(2, "my configuration"))
+        raise raised[-1]
+
+    with pytest.raises(FileNotFoundError) as caught:
+        await aioconnect.create_connection(breaks, "127.0.0.1", port, retry=(0, 0))
+    assert [caught.value] == raised
+
+
+async def test_bad_limit(port: int) -> None:
+    """It is told before anything is open."""
+    for limit, error in ((0, ValueError), (-1, ValueError), ("1", TypeError)):
+        with pytest.raises(error, match="limit must be"):
+            await aioconnect.open_connection("127.0.0.1", port, limit=limit)  # type: ignore[arg-type]  # that is the test
+
+
+async def test_context_that_cannot_be_made(
+    port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ssl=True makes a context, which can fail: before anything is open."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
+    kept = []
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError) as caught:
+            await aioconnect.open_connection("localhost", port, ssl=True, retry=(0,))
+        kept.append(caught.value)
+        assert not isinstance(caught.value, aioconnect.ConnectError)
+
+
 async def test_given_socket(listener: socket.socket, port: int) -> None:
     sock = await aioconnect.connect("127.0.0.1", port)
     _, writer = await aioconnect.open_connection(sock=sock)
@@ -283,6 +316,12 @@ async def test_all_errors(refused_port: int) -> None:
         await aioconnect.open_connection("127.0.0.1", refused_port, all_errors=True)
     (error,) = caught.value.exceptions
     assert isinstance(error, ConnectionRefusedError)
+    with pytest.raises(aioconnect.ConnectTimeoutError):  # a deadline is a timeout
+        await aioconnect.open_connection(
+            "127.0.0.1", refused_port, all_errors=True, retry=(60,), timeout=1
+        )
+    with pytest.raises(socket.gaierror):  # as in asyncio
+        await aioconnect.open_connection("no.such.invalid", 1, all_errors=True)
 
 
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -330,6 +369,8 @@ async def test_bad(
 async def test_bad_sockets(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no path and sock were specified"):
         await aioconnect.open_unix_connection()
+    with socket.socket() as tcp, pytest.raises(ValueError, match="A UNIX Domain"):
+        await aioconnect.create_unix_connection(asyncio.Protocol, sock=tcp)
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         with pytest.raises(ValueError, match="A Stream Socket was expected"):
             await aioconnect.open_connection(sock=sock)

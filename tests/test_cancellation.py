@@ -7,6 +7,8 @@ import contextlib
 import gc
 import socket
 import ssl
+import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from faults import BlackHole, FullBacklog, descriptors, timers, watchers
 
 import aioconnect
-from aioconnect import Address, _sockets
+from aioconnect import Address
 
 # How many iterations of the loop the sweep goes through, one cancellation each.
 POINTS = 60
@@ -146,9 +148,8 @@ async def test_cancelled_and_connected_in_one_tick(black_hole: BlackHole) -> Non
     """The socket that has just become ready is closed, not lost."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(aioconnect.connect("127.0.0.1", black_hole.port))
-    while not _watched(loop):
-        await asyncio.sleep(0)
-    (waiter,) = _watched(loop).values()
+    await asyncio.sleep(0)
+    waiter: Any = task._fut_waiter  # type: ignore[attr-defined]  # what it waits for
     ended = loop.create_future()
 
     def cancel_when_ready() -> None:
@@ -164,10 +165,6 @@ async def test_cancelled_and_connected_in_one_tick(black_hole: BlackHole) -> Non
     await asyncio.wait_for(ended, 30)
     with pytest.raises(asyncio.CancelledError):
         await task
-
-
-def _watched(loop: asyncio.AbstractEventLoop) -> Any:
-    return _sockets._watching.get(loop, {})
 
 
 def test_abandoned(
@@ -226,3 +223,31 @@ async def test_many_tasks_and_reused_descriptors(
     server.close()
     await server.wait_closed()
     await asyncio.sleep(0.01)
+
+
+def test_closed_loops_are_collected(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
+) -> None:
+    """A loop that was closed with a connect pending on it is kept by nobody."""
+
+    async def begin() -> asyncio.Future[socket.socket]:
+        # Before its task is destroyed, which the loop would report.
+        task = asyncio.ensure_future(aioconnect.connect("127.0.0.1", black_hole.port))
+        await asyncio.sleep(0)
+        return task
+
+    class Witness:
+        pass
+
+    loop = loop_factory()
+    loop.set_exception_handler(lambda *_: None)
+    task = loop.run_until_complete(begin())
+    witness = Witness()
+    task.witness = witness  # type: ignore[attr-defined]  # it lives as long as the task
+    gone = weakref.ref(witness)
+    loop.close()
+    del loop, task, witness
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    assert gone() is None

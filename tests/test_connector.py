@@ -32,6 +32,8 @@ from aioconnect import (
     RetryScheduled,
     is_refused,
 )
+from aioconnect._call import Call
+from aioconnect._errors import AttemptError, os_error
 
 
 async def test_name(port: int) -> None:
@@ -173,6 +175,25 @@ async def test_retry_on(refused_port: int) -> None:
         await aioconnect.connect("127.0.0.1", refused_port, retry=(0,), retry_on=breaks)
 
 
+async def test_retry_on_is_asked_of_every_error(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round is tried again if retry_on accepts at least one of its errors."""
+    asked: list[int | None] = []
+
+    def accepts(exc: OSError) -> bool:
+        asked.append(exc.errno)
+        return False
+
+    call = Call(Connector(retry=(0,), retry_on=accepts), "x", 80)
+    address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
+    for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
+        call._round = 1
+        call._record(address, AttemptError("connect", os_error(code), sent=sent), 0.0)
+    assert not call._may_retry()
+    assert asked == [errno.ENETUNREACH, errno.ECONNREFUSED]
+
+
 async def test_bad_delay(refused_port: int) -> None:
     """A delay that no one can wait is found when it is drawn, if not before."""
 
@@ -229,6 +250,7 @@ async def test_no_sleep_that_would_overrun(refused_port: int) -> None:
         await aioconnect.connect("127.0.0.1", refused_port, timeout=60, retry=(3600,))
     assert time.monotonic() - started < 30
     assert caught.value.attempt_count == 1
+    assert str(caught.value).startswith("a further try in 3600 s is past the 60 s to")
     assert "connection refused" in str(caught.value)
 
 
@@ -237,22 +259,23 @@ async def test_timeout_of_zero(port: int) -> None:
         await aioconnect.connect("127.0.0.1", port, timeout=0)
 
 
-async def test_ready_and_late_in_one_tick(black_hole: BlackHole) -> None:
+async def test_ready_and_late_in_one_tick() -> None:
     """When readiness and the deadline come in one tick, the socket wins."""
     loop = asyncio.get_running_loop()
     for _ in range(5):
-        connecting = asyncio.ensure_future(
-            aioconnect.connect("127.0.0.1", black_hole.port, timeout=1.2)
-        )
-        await asyncio.sleep(0)
-        black_hole.open()
-        # The SYN comes again after a second; the loop looks only when both are due.
-        loop.call_later(0.9, time.sleep, 0.5)
-        try:
-            (await connecting).close()
-        except aioconnect.ConnectTimeoutError:
-            continue  # this machine was late with the SYN
-        return
+        with contextlib.ExitStack() as stack:
+            hole = BlackHole(stack)
+            connecting = asyncio.ensure_future(
+                aioconnect.connect("127.0.0.1", hole.port, timeout=1.2)
+            )
+            await asyncio.sleep(0)
+            hole.open()
+            # The SYN comes again after a second; the loop looks when both are due.
+            loop.call_later(0.9, time.sleep, 0.5)
+            with contextlib.suppress(aioconnect.ConnectTimeoutError):
+                (await connecting).close()
+                return
+            # Else this machine was late with the SYN.
     pytest.fail("the deadline won five times")
 
 
@@ -308,6 +331,22 @@ async def test_events(port: int, refused_port: int) -> None:
         ResolveFailed,
         AttemptFailed,
     ]
+
+
+async def test_observer_that_breaks_and_a_given_socket(
+    listener: socket.socket,
+) -> None:
+    """The caller's own socket stays open, whatever an observer does."""
+
+    def breaks(event: aioconnect.Event) -> None:
+        if isinstance(event, Connected):
+            raise ZeroDivisionError
+
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with pytest.raises(ZeroDivisionError):
+            await Connector(observer=breaks).connect_sock(sock, listener.getsockname())
+        assert sock.fileno() != -1
 
 
 @pytest.mark.parametrize("kind", [AttemptStarted, Connected])

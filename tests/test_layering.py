@@ -39,7 +39,7 @@ GRAPH: dict[str, set[str]] = {
         "_sockets",
         "_waits",
     },
-    "_connector": {"_address", "_adopt", "_call", "_errors", "_options", "_sockets"},
+    "_connector": {"_address", "_adopt", "_call", "_options", "_sockets"},
     "_api": {
         "_address",
         "_adopt",

@@ -249,6 +249,17 @@ async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> No
         await connecting
 
 
+async def test_an_outcome_that_is_no_number(black_hole: BlackHole) -> None:
+    """What is no answer is not taken for one."""
+    with pytest.raises(TypeError, match="outcome must return an int, not None"):
+        await aioconnect.connect(
+            "127.0.0.1",
+            black_hole.port,
+            timeout=0.05,
+            outcome=lambda *_: None,  # type: ignore[arg-type]  # that is the test
+        )
+
+
 async def test_connects_from_a_given_address(
     listener: socket.socket, port: int
 ) -> None:
@@ -261,10 +272,18 @@ async def test_connects_from_a_given_address(
     several = [("::1", 0), ("127.0.0.6", 0), ("127.0.0.7", 0)]
     with await aioconnect.connect_address(tcp(port), local_addr=several) as sock:
         assert sock.getsockname()[0] == "127.0.0.6"
+    for local in (("localhost", 0), (None, None), (b"127.0.0.1", 0), ("127.0.0.1", 0)):
+        with await aioconnect.connect(
+            "127.0.0.1",
+            port,
+            local_addr=local,  # type: ignore[arg-type]  # what asyncio takes too
+        ) as sock:
+            assert sock.getsockname()[0] == "127.0.0.1"
+    both: Any = [("127.0.0.8", 0), ("::1", 0, 0, 0)]
     with await aioconnect.connect(
-        "127.0.0.1", port, local_addr=("localhost", 0)
+        "127.0.0.1", port, family=socket.AF_INET, local_addr=both
     ) as sock:
-        assert sock.getsockname()[0] == "127.0.0.1"
+        assert sock.getsockname()[0] == "127.0.0.8"
 
 
 async def test_nothing_to_bind_to(port: int) -> None:
@@ -339,6 +358,65 @@ async def test_connect_sock(listener: socket.socket) -> None:
         sock.setblocking(False)
         assert await aioconnect.connect_sock(sock, listener.getsockname()) is None  # type: ignore[func-returns-value]  # that is the test
         assert sock.getpeername() == listener.getsockname()
+
+
+async def test_connect_sock_under_way(
+    listener: socket.socket, black_hole: BlackHole
+) -> None:
+    """A socket whose connect is under way is not connected a second time."""
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        connecting = asyncio.ensure_future(
+            aioconnect.connect_sock(sock, black_hole.sockaddr)
+        )
+        await settled(connecting)
+        for sockaddr in (black_hole.sockaddr, listener.getsockname()):
+            with pytest.raises(ValueError, match="has a connect under way already"):
+                await aioconnect.connect_sock(sock, sockaddr)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        with pytest.raises(ValueError, match="has a connect under way already"):
+            await aioconnect.connect_sock(sock, listener.getsockname())
+
+
+@pytest.mark.parametrize("stranger", ["transport", "writer"])
+async def test_strangers_on_the_reused_descriptor(
+    listener: socket.socket, black_hole: BlackHole, stranger: str
+) -> None:
+    """K11: whoever has the descriptor by then keeps it, and the cancel arrives.
+
+    (asyncio does not poll a descriptor that was closed while it was watched, for
+    whoever registers it before the cleanup: that is between it and the caller.)
+    """
+    loop = asyncio.get_running_loop()
+    first = socket.socket()
+    first.setblocking(False)
+    fd = first.fileno()
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_sock(first, black_hole.sockaddr)
+    )
+    await settled(connecting)
+    first.close()
+    with socket.create_connection(listener.getsockname()) as second:
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            assert second.fileno() == fd
+        second.setblocking(False)
+        if stranger == "transport":
+            loop.set_exception_handler(lambda *_: None)
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=second)
+        else:
+            loop.add_writer(second, lambda: None)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        if stranger == "transport":
+            transport.abort()
+            await asyncio.sleep(0)
+        else:
+            assert loop.remove_writer(second) is not False, (
+                "a stranger's watcher was removed"
+            )
 
 
 async def test_connect_sock_keeps_the_socket(
