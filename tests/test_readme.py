@@ -15,7 +15,9 @@ README = Path(__file__).parent.parent / "README.md"
 
 def blocks(language: str) -> list[str]:
     """Return the README's code in *language*, block by block."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL
+    )
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
