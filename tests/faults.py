@@ -54,11 +54,9 @@ class BlackHole:
                 return
 
     def open(self) -> None:
-        """Accept what is in the queue: the next SYN is answered."""
-        self._listener.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._listener.accept()[0].close()
+        """Make room in the queue: each SYN that comes again is answered."""
+        # Room for all: the socket that found the queue full sends its SYN too.
+        self._listener.listen(128)
 
 
 class FullBacklog:
