@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import subprocess
@@ -15,7 +14,10 @@ from typing import Any
 
 import pytest
 import uvloop
-from faults import BlackHole, FullBacklog, descriptors, run_script, timers, watchers
+from faults import descriptors, run_script, timers, watchers
+
+from aioconnect import testing
+from aioconnect.testing import BlackHole, FullBacklog
 
 # libuv opens a pipe for signals once in a process, and keeps it.
 uvloop.new_event_loop().close()
@@ -100,26 +102,23 @@ def port(listener: socket.socket) -> int:
 
 @pytest.fixture
 def refused_port() -> Iterator[int]:
-    """Give a port that refuses: it is bound, so nobody else's, and not listening."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
+    """Give a port that refuses."""
+    with testing.refusing() as refused:
+        yield refused.port
 
 
 @pytest.fixture
 def black_hole() -> Iterator[BlackHole]:
     """Give a port that does not answer."""
-    with contextlib.ExitStack() as stack:
-        yield BlackHole(stack)
+    with testing.black_hole() as hole:
+        yield hole
 
 
 @pytest.fixture(params=[socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
-def full_backlog(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[FullBacklog]:
+def full_backlog(request: pytest.FixtureRequest) -> Iterator[FullBacklog]:
     """Give a Unix listener whose backlog is full, of either kind."""
-    with contextlib.ExitStack() as stack:
-        yield FullBacklog(str(tmp_path / "full"), stack, request.param)
+    with testing.full_backlog(kind=request.param) as full:
+        yield full
 
 
 SCRIPTS = Path(__file__).parent / "scripts"

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import pytest
 import trustme
-from faults import BlackHole
 
 import aioconnect
 from aioconnect import Connector
+from aioconnect.testing import BlackHole
 
 
 class TLSServer:

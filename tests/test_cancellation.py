@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
-from faults import BlackHole, FullBacklog, descriptors, timers, watchers
+from faults import descriptors, timers, watchers
 
 import aioconnect
 from aioconnect import Address
+from aioconnect.testing import BlackHole, FullBacklog
 
 # How many iterations of the loop the sweep goes through, one cancellation each.
 POINTS = 60
@@ -100,7 +101,7 @@ async def test_connect_sock(black_hole: BlackHole) -> None:
 
 
 async def test_full_backlog(full_backlog: FullBacklog) -> None:
-    kind = full_backlog.listener.type
+    kind = full_backlog.address.type
 
     async def start() -> Any:
         return await aioconnect.connect_unix(full_backlog.path, kind=kind)

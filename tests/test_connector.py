@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from faults import BlackHole
 
 import aioconnect
 from aioconnect import (
@@ -31,9 +30,11 @@ from aioconnect import (
     ResolveStarted,
     RetryScheduled,
     is_refused,
+    testing,
 )
 from aioconnect._call import Call
 from aioconnect._errors import AttemptError, os_error
+from aioconnect.testing import BlackHole
 
 
 async def test_name(port: int) -> None:
@@ -264,7 +265,7 @@ async def test_ready_and_late_in_one_tick() -> None:
     loop = asyncio.get_running_loop()
     for _ in range(5):
         with contextlib.ExitStack() as stack:
-            hole = BlackHole(stack)
+            hole = stack.enter_context(testing.black_hole())
             connecting = asyncio.ensure_future(
                 aioconnect.connect("127.0.0.1", hole.port, timeout=1.2)
             )

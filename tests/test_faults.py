@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 import pytest
 from conftest import SCRIPTS
-from faults import BlackHole, run_script
+from faults import run_script
+
+from aioconnect.testing import BlackHole
 
 LOOPS = ["asyncio", "uvloop"]
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import BlackHole
 
 import aioconnect
-from aioconnect import outcome
+from aioconnect import outcome, testing
 
 RESET = b"\x01\0\0\0\0\0\0\0"
 Case = tuple[socket.socket, Any]
@@ -93,7 +92,7 @@ def case(  # noqa: C901  # a table of eleven ways to end, in order
             # The limited broadcast address: no route, and nothing is sent.
             sockaddr = ("255.255.255.255", 80)
         elif name in ("timed out", "still pending"):
-            sockaddr = BlackHole(stack).sockaddr
+            sockaddr = stack.enter_context(testing.black_hole()).sockaddr
         if name == "timed out":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
         if name == "Unix, backlog full":

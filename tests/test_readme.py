@@ -7,8 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import aioconnect
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -45,6 +48,14 @@ async def test_examples(example: int) -> None:
     assert done.stdout.strip() == b"b'is anybody there?'"
     server.close()
     await server.wait_closed()
+
+
+async def test_the_kit() -> None:
+    """The example of aioconnect.testing is a test that passes."""
+    (program,) = (text for text in blocks("python") if "aioconnect.testing" in text)
+    scope: dict[str, Any] = {"aioconnect": aioconnect}
+    exec(program, scope)  # noqa: S102  # the README is ours
+    await scope["test_my_client_comes_back"]()
 
 
 def test_never_the_strangers_package() -> None:

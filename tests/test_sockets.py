@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import BlackHole, FullBacklog, descriptors
+from faults import descriptors
 
 import aioconnect
-from aioconnect import Address, outcome
+from aioconnect import Address, outcome, testing
 from aioconnect._sockets import check_loop
+from aioconnect.testing import BlackHole, FullBacklog
 
 OUTCOMES = (
     outcome.so_error,
@@ -205,7 +206,7 @@ async def test_unix_errors(tmp_path: Path) -> None:
 
 async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:
     """K1: a full backlog is never a success, costs next to nothing, and ends."""
-    kind = full_backlog.listener.type
+    kind = full_backlog.address.type
     spent = time.process_time()
     with pytest.raises(aioconnect.ConnectTimeoutError, match="backlog is still full"):
         await aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=1.0)
@@ -228,7 +229,7 @@ async def test_freed_slot(
     connecting = asyncio.ensure_future(
         aioconnect.connect_unix(
             full_backlog.path,
-            kind=full_backlog.listener.type,
+            kind=full_backlog.address.type,
             timeout=30,
             outcome=function,
         )
@@ -241,10 +242,10 @@ async def test_freed_slot(
 async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> None:
     """A listener that closes meanwhile refuses."""
     connecting = asyncio.ensure_future(
-        aioconnect.connect_unix(full_backlog.path, kind=full_backlog.listener.type)
+        aioconnect.connect_unix(full_backlog.path, kind=full_backlog.address.type)
     )
     await settled(connecting)
-    full_backlog.listener.close()
+    full_backlog.close_listener()
     with pytest.raises(aioconnect.ConnectRefusedError):
         await connecting
 
@@ -486,7 +487,7 @@ async def test_reused_descriptor(black_hole: BlackHole) -> None:
 async def test_reused_descriptor_is_polled() -> None:
     """K12: the watcher on the reused descriptor is the one that is woken."""
     with contextlib.ExitStack() as stack:
-        hole = BlackHole(stack)
+        hole = stack.enter_context(testing.black_hole())
         first = socket.socket()
         first.setblocking(False)
         connecting = asyncio.ensure_future(

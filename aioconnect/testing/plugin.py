@@ -1,0 +1,120 @@
+"""Give pytest fixtures for `aioconnect.testing`, named for what they give.
+
+Loaded only when asked for: ``pytest_plugins = ["aioconnect.testing.plugin"]`` in
+the top-level ``conftest.py``, or ``-p aioconnect.testing.plugin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .._address import Address
+from ._backlog import FullBacklog, black_hole, full_backlog
+from ._echoing import EchoServer, echoing
+from ._leaks import leak_check
+from ._listening import Server, UnixServer, listening, unix_listening
+from ._ports import port_of
+from ._recorder import Recorder
+from ._refusing import HeldPort, refusing, unused_port
+from ._tls import TLSEchoServer, tls_echoing
+
+try:
+    import pytest
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError(
+        "aioconnect.testing.plugin needs pytest: pip install 'aioconnect-net[test]'",
+        name=exc.name,
+    ) from exc
+
+__all__ = [
+    "black_hole_address",
+    "echo_server",
+    "full_backlog_listener",
+    "held_port",
+    "listener",
+    "no_leaks",
+    "recorder",
+    "refused_address",
+    "refused_port",
+    "tls_echo_server",
+    "unix_listener",
+]
+
+
+@pytest.fixture
+def listener() -> Iterator[Server]:
+    """Give a TCP listener on 127.0.0.1 that accepts when the test says."""
+    with listening() as server:
+        yield server
+
+
+@pytest.fixture
+def unix_listener() -> Iterator[UnixServer]:
+    """Give a Unix listener on a path of its own."""
+    with unix_listening() as server:
+        yield server
+
+
+@pytest.fixture
+def refused_address() -> Iterator[Address]:
+    """Give an address of 127.0.0.1 where every connect is refused."""
+    with refusing() as refused:
+        yield refused.address
+
+
+@pytest.fixture
+def refused_port(refused_address: Address) -> int:
+    """Give the port of 127.0.0.1 where every connect is refused."""
+    return port_of(refused_address)
+
+
+@pytest.fixture
+def held_port() -> Iterator[HeldPort]:
+    """Give a port that refuses until the test listens on it."""
+    with unused_port() as held:
+        yield held
+
+
+@pytest.fixture
+def black_hole_address() -> Iterator[Address]:
+    """Give an address of 127.0.0.1 where no SYN is answered."""
+    with black_hole() as hole:
+        yield hole.address
+
+
+@pytest.fixture
+def full_backlog_listener() -> Iterator[FullBacklog]:
+    """Give a Unix listener whose backlog is full."""
+    with full_backlog() as full:
+        yield full
+
+
+@pytest.fixture
+def echo_server() -> Iterator[EchoServer]:
+    """Give an echo server on 127.0.0.1."""
+    with echoing() as server:
+        yield server
+
+
+@pytest.fixture
+def tls_echo_server() -> Iterator[TLSEchoServer]:
+    """Give an echo server behind TLS on 127.0.0.1, known as localhost."""
+    with tls_echoing() as server:
+        yield server
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """Give an observer that keeps the events."""
+    return Recorder()
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Fail the test if it leaves a descriptor or a thread.
+
+    For what belongs to a loop, its tasks, timers and watchers, use
+    ``async with leak_check()`` in the test itself.
+    """
+    with leak_check():
+        yield
