@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 import aioconnect
-from aioconnect._cli import main
+from aioconnect import testing
+from aioconnect._cli import _demo, main
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +49,21 @@ def test_usage() -> None:
     assert done.returncode == 2
     assert "usage: aioconnect" in done.stderr
     assert program("nosuch").returncode == 2
+
+
+def test_demo_that_is_not_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that does not start late makes the demo's first claim untrue."""
+
+    @contextlib.contextmanager
+    def not_late() -> Iterator[int]:
+        with testing.echoing() as server:
+            yield server.port
+
+    monkeypatch.setattr(_demo, "_late_server", not_late)
+    assert main(["demo"]) == 1
+    assert "NOT SO: asyncio.open_connection was to be" in capsys.readouterr().out
 
 
 def test_demo_in_this_process(capsys: pytest.CaptureFixture[str]) -> None:

@@ -533,6 +533,26 @@ def test_loops_that_cannot_watch() -> None:
         check_loop(_NoWriters.__new__(_NoWriters))  # type: ignore[type-abstract]  # that is the test
 
 
+@pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOSPC, "no")])
+def test_watching_that_fails(black_hole: BlackHole, error: Exception) -> None:
+    """A loop that says only when asked that it cannot watch leaves nothing either."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def add_writer(self, *_: Any) -> Any:  # type: ignore[override]  # enough
+            raise error
+
+    with (
+        asyncio.Runner(loop_factory=Loop) as runner,
+        pytest.raises((NotImplementedError, OSError)) as caught,
+    ):
+        runner.run(aioconnect.connect("127.0.0.1", black_hole.port, timeout=5))
+    if isinstance(error, NotImplementedError):
+        assert "Loop has no add_writer" in str(caught.value)
+    else:
+        assert isinstance(caught.value, aioconnect.ConnectError)
+        assert caught.value.errno == errno.ENOSPC
+
+
 def test_outside_a_loop() -> None:
     coroutine = aioconnect.connect("127.0.0.1", 1)
     with pytest.raises(RuntimeError, match="no running event loop"):
