@@ -239,6 +239,19 @@ async def test_freed_slot(
     (await connecting).close()
 
 
+async def test_slot_that_is_freed_at_the_deadline(full_backlog: FullBacklog) -> None:
+    """When the time is up the kernel is asked once more: the socket wins."""
+    connecting = asyncio.ensure_future(
+        # Shorter than the first pause: its only end is the deadline.
+        aioconnect.connect_unix(
+            full_backlog.path, kind=full_backlog.address.type, timeout=0.0005
+        )
+    )
+    await asyncio.sleep(0)
+    full_backlog.free_slot()
+    (await connecting).close()
+
+
 async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> None:
     """A listener that closes meanwhile refuses."""
     connecting = asyncio.ensure_future(
