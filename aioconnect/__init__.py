@@ -47,13 +47,18 @@ from ._events import ResolveFailed as ResolveFailed
 from ._events import ResolveStarted as ResolveStarted
 from ._events import RetryScheduled as RetryScheduled
 from ._events import log_events as log_events
+from ._guard import Allow as Allow
+from ._guard import only_public as only_public
 from ._options import ConnectorOptions as ConnectorOptions
+from ._resolver import Resolver as Resolver
+from ._resolver import system_resolver as system_resolver
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Address",
     "AddressBlockedError",
+    "Allow",
     "Attempt",
     "AttemptFailed",
     "AttemptStarted",
@@ -81,6 +86,7 @@ __all__ = [
     "ResolveFailed",
     "ResolveStarted",
     "Resolved",
+    "Resolver",
     "RetryScheduled",
     "SockAddr",
     "connect",
@@ -92,10 +98,12 @@ __all__ = [
     "is_refused",
     "is_transient",
     "log_events",
+    "only_public",
     "open_connection",
     "open_unix_connection",
     "outcome",
     "sockopts",
+    "system_resolver",
 ]
 
 

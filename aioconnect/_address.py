@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from ._shown import shown
+
 __all__ = [
     "Address",
     "SockAddr",
@@ -38,6 +40,7 @@ SockAddr: TypeAlias = (
 _SUN_PATH = 108 if sys.platform == "linux" else 104
 
 _INET = (socket.AF_INET, socket.AF_INET6)
+_AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +71,42 @@ class Address:
         elif self.family == socket.AF_UNIX:
             sockaddr = _unix_sockaddr(self.sockaddr)
         else:
-            return
+            sockaddr = _other_sockaddr(self.family, self.sockaddr)
         object.__setattr__(self, "sockaddr", sockaddr)
 
     def __str__(self) -> str:
         sockaddr = self.sockaddr
         if isinstance(sockaddr, str | bytes):
             path = os.fsdecode(sockaddr)
-            if not path[1:].isprintable():
-                path = path[0] + ascii(path[1:])[1:-1]
-            return f"unix:@{path[1:]}" if path[:1] == "\0" else f"unix:{path}"
+            mark, path = ("@", path[1:]) if path[0] == "\0" else ("", path)
+            return f"unix:{mark}{path if path.isprintable() else ascii(path)[1:-1]}"
         if self.family == socket.AF_INET6:
             host, port, _, scope = sockaddr + (0,) * (4 - len(sockaddr))
             return f"[{host}%{scope}]:{port}" if scope else f"[{host}]:{port}"
         if self.family == socket.AF_INET:
             return f"{sockaddr[0]}:{sockaddr[1]}"
-        if self.family == getattr(socket, "AF_VSOCK", None):
+        if self.family == _AF_VSOCK:
             return f"vsock:{sockaddr[0]}:{sockaddr[1]}"
         return f"family {int(self.family)}: {sockaddr}"
 
 
 def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
     lengths = (2,) if family == socket.AF_INET else (2, 3, 4)
-    given: tuple[Any, ...] = ()
-    if isinstance(sockaddr, tuple):
-        given = cast("tuple[Any, ...]", sockaddr)
+    given = _members(sockaddr)
     if len(given) not in lengths:
         shape = "(host, port)" if len(lengths) == 1 else "(host, port[, flow, scope])"
-        raise TypeError(f"sockaddr must be {shape}, not {sockaddr!r}")
+        raise TypeError(f"sockaddr must be {shape}, not {shown(sockaddr)}")
     host, port, *rest = given
     try:
         socket.inet_pton(family, host)
     except (OSError, TypeError, ValueError):
         kind = "an IPv4" if family == socket.AF_INET else "an IPv6"
         raise ValueError(
-            f"sockaddr: {host!r} is not {kind} address in numbers"
+            f"sockaddr: {shown(host)} is not {kind} address in numbers"
             " (names are for connect(), a scope id is the fourth member)"
         ) from None
     if isinstance(port, str):
-        raise TypeError(f"sockaddr: port must be an int, not {port!r}")
+        raise TypeError(f"sockaddr: port must be an int, not {shown(port)}")
     port = check_port(port)
     if family == socket.AF_INET:
         return (host, port)
@@ -114,11 +114,30 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
     return (host, port, flowinfo, scope_id)
 
 
+def _members(sockaddr: object) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", sockaddr) if isinstance(sockaddr, tuple) else ()
+
+
+def _other_sockaddr(family: int, sockaddr: object) -> SockAddr:
+    given = _members(sockaddr)
+    if family == _AF_VSOCK and len(given) == 2:
+        return (_uint32("sockaddr", given[0]), _uint32("sockaddr", given[1]))
+    # What another family's are made of is the socket module's to say.
+    if family == _AF_VSOCK or not given or not all(map(_is_plain, given)):
+        shape = "(cid, port)" if family == _AF_VSOCK else "a tuple of numbers and text"
+        raise TypeError(f"sockaddr must be {shape}, not {shown(sockaddr)}")
+    return cast("SockAddr", given)
+
+
+def _is_plain(member: object) -> bool:
+    return isinstance(member, int | str | bytes)
+
+
 def _uint32(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: {value!r} is not an int")
+        raise TypeError(f"{name}: {shown(value)} is not an int")
     if not 0 <= value < 2**32:
-        raise ValueError(f"{name}: {value} is not between 0 and 2**32 - 1")
+        raise ValueError(f"{name}: {shown(value)} is not between 0 and 2**32 - 1")
     return value
 
 
@@ -126,18 +145,21 @@ def _unix_sockaddr(path: object) -> str | bytes:
     try:
         path = os.fspath(cast("str | bytes", path))
     except TypeError:
-        text = f"path must be str, bytes or os.PathLike, not {path!r}"
+        text = f"path must be str, bytes or os.PathLike, not {shown(path)}"
         raise TypeError(text) from None
-    raw = os.fsencode(path)
+    try:
+        raw = os.fsencode(path)
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"path: {shown(path)} cannot be encoded: {exc}") from None
     if not raw:
         raise ValueError("path is empty")
     abstract = raw[0] == 0
     if not abstract and 0 in raw:
-        raise ValueError(f"path has a NUL inside: {path!r}")
+        raise ValueError(f"path has a NUL inside: {shown(path)}")
     limit = _SUN_PATH if abstract else _SUN_PATH - 1
     if len(raw) > limit:
         raise ValueError(
-            f"path is {len(raw)} bytes long, the kernel takes {limit}: {path!r}"
+            f"path is {len(raw)} bytes long, the kernel takes {limit}: {shown(path)}"
         )
     return path
 
@@ -152,8 +174,13 @@ def unix_address(
         ValueError: *path* is empty, too long, or has a NUL inside; *kind* is
             neither ``SOCK_STREAM`` nor ``SOCK_SEQPACKET``.
     """
-    if kind not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
-        raise ValueError(f"kind must be SOCK_STREAM or SOCK_SEQPACKET, not {kind!r}")
+    if type(kind) not in (int, socket.SocketKind) or kind not in (
+        socket.SOCK_STREAM,
+        socket.SOCK_SEQPACKET,
+    ):
+        raise ValueError(
+            f"kind must be SOCK_STREAM or SOCK_SEQPACKET, not {shown(kind)}"
+        )
     return Address(socket.AF_UNIX, cast("str | bytes", path), 0, kind)
 
 
@@ -169,17 +196,23 @@ def check_host(host: object) -> str:
         try:
             host = host.decode("ascii")
         except UnicodeDecodeError:
-            raise ValueError(f"host: {host!r} is not ASCII") from None
+            raise ValueError(f"host: {shown(host)} is not ASCII") from None
     if not isinstance(host, str):
-        raise TypeError(f"host must be a str, not {host!r}")
+        raise TypeError(f"host must be a str, not {shown(host)}")
+    return _check_name(host)
+
+
+# As with numbers below, a client has few names, and encoding one is not cheap.
+@functools.lru_cache(maxsize=512)
+def _check_name(host: str) -> str:
     if not host:
         raise ValueError("host is empty")
     if "\0" in host or any(map(str.isspace, host)):
-        raise ValueError(f"host has a NUL or white space in it: {host!r}")
+        raise ValueError(f"host has a NUL or white space in it: {shown(host)}")
     try:
         host.encode("idna")
     except UnicodeError as exc:
-        raise ValueError(f"host: {host!r} is not a host name: {exc}") from None
+        raise ValueError(f"host: {shown(host)} is not a host name: {exc}") from None
     return host
 
 
@@ -195,7 +228,7 @@ def check_port(port: object) -> int:
     if type(port) is not int:
         port = _port_number(port)
     if not 0 <= port <= 65535:
-        raise ValueError(f"port must be between 0 and 65535, not {port}")
+        raise ValueError(f"port must be between 0 and 65535, not {shown(port)}")
     return port
 
 
@@ -209,14 +242,14 @@ def _port_number(port: object) -> int:
             return socket.getservbyname(port, "tcp")
         except (OSError, ValueError):
             raise ValueError(
-                f"port: {port!r} is neither a number nor a TCP service's name"
+                f"port: {shown(port)} is neither a number nor a TCP service's name"
             ) from None
     if isinstance(port, bool):
-        raise TypeError(f"port must be an int or a str, not {port!r}")
+        raise TypeError(f"port must be an int or a str, not {shown(port)}")
     try:
         return operator.index(port)  # type: ignore[arg-type]  # it says so itself
     except TypeError:
-        raise TypeError(f"port must be an int or a str, not {port!r}") from None
+        raise TypeError(f"port must be an int or a str, not {shown(port)}") from None
 
 
 # A client connects to few numeric addresses, many times: parsing them anew would

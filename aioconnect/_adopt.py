@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl as _ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
+from ._address import check_host
 from ._backoff import check_duration
 from ._errors import AttemptError, Expired, os_error
+from ._shown import shown
 
 __all__ = [
     "LIMIT",
@@ -74,9 +77,13 @@ class TLSOptions:
 
     def __post_init__(self) -> None:
         if self.ssl is not None and not isinstance(self.ssl, bool | _ssl.SSLContext):
-            raise TypeError(f"ssl must be an SSLContext, a bool or None: {self.ssl!r}")
+            raise TypeError(
+                f"ssl must be an SSLContext, a bool or None: {shown(self.ssl)}"
+            )
         if self.server_hostname is not None and not self.ssl:
             raise ValueError("server_hostname is only meaningful with ssl")
+        if self.server_hostname:
+            _check_name(self.server_hostname)
         for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout"):
             seconds = getattr(self, name)
             if seconds is None:
@@ -119,6 +126,13 @@ class TLSOptions:
             "ssl_handshake_timeout": limit,
             "ssl_shutdown_timeout": self.ssl_shutdown_timeout,
         }
+
+
+def _check_name(name: object) -> None:
+    try:
+        check_host(name)
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"server_hostname: {exc}") from None
 
 
 _PLAIN = TLSOptions()
@@ -167,9 +181,9 @@ class _Once(Generic[P]):
 def check_limit(limit: object) -> None:
     """Check the limit of a reader's buffer, before anything is open."""
     if not isinstance(limit, int) or isinstance(limit, bool):
-        raise TypeError(f"limit must be an int, not {limit!r}")
+        raise TypeError(f"limit must be an int, not {shown(limit)}")
     if limit <= 0:
-        raise ValueError(f"limit must be more than 0 bytes, not {limit}")
+        raise ValueError(f"limit must be more than 0 bytes, not {shown(limit)}")
 
 
 async def to_transport(
@@ -192,6 +206,8 @@ async def to_transport(
     """
     remaining = None if deadline is None else deadline - loop.time()
     once = _Once(factory)
+    # asyncio's own loops close the socket; others, the descriptor.
+    inode = None if isinstance(loop, asyncio.BaseEventLoop) else _inode(sock)
     try:
         arguments = tls.arguments(remaining)
         if sock.family == socket.AF_UNIX:
@@ -201,13 +217,46 @@ async def to_transport(
         if once.failed:
             raise  # the caller's own
         late = deadline is not None and loop.time() + _EARLY >= deadline
+        failure = AttemptError("tls" if tls.ssl else "adopt", exc)
         if late and isinstance(exc, ConnectionAbortedError):
             error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
-            raise Expired("tls", error) from None
-        raise AttemptError("tls" if tls.ssl else "adopt", exc) from None
+            failure = Expired("tls", error)
+    except BaseException:
+        if once.called and tls.ssl:
+            _abort(loop, sock)
+        raise
     finally:
         if owned and not once.called:
             sock.close()
+        elif inode is not None and sock.fileno() != -1 and _inode(sock) != inode:
+            # uvloop tells the socket only if the transport lives to be returned; it
+            # would close the number again, whoever has that by then.
+            sock.detach()
+    try:
+        # Not above: asyncio's error would be its context, and hold these frames.
+        raise failure
+    finally:
+        del failure
+
+
+def _abort(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """End the transport of a handshake that nobody waits for any more.
+
+    asyncio closes it politely, and then may go on with the handshake for as long
+    as that has time; it gives the transport to nobody, but knows it by its number.
+    """
+    transports: Mapping[int, asyncio.Transport] = getattr(loop, "_transports", {})
+    transport = transports.get(sock.fileno())
+    if transport is not None:
+        transport.abort()
+
+
+def _inode(sock: socket.socket) -> int | None:
+    """Return what tells the socket behind a descriptor from all others."""
+    try:
+        return os.fstat(sock.fileno()).st_ino
+    except OSError:
+        return None
 
 
 async def to_streams(

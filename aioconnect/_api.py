@@ -66,11 +66,11 @@ async def connect(
     """
     # What Connector.connect does, without its frame: ten thousand may be pending.
     connector = _connector(options)
-    host, number, addresses = connector.where(host, port)
-    begun = at_once(connector, addresses)
+    host, number, address = connector.where(host, port)
+    begun = at_once(connector, address)
     if begun is not None and not begun[1]:
         return begun[0]
-    return await Call(connector, host, number).run(addresses, None, begun)
+    return await Call(connector, host, number).run(address, None, begun)
 
 
 async def connect_unix(

@@ -9,8 +9,11 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from ._shown import shown
 
 __all__ = ["Backoff", "check_duration", "is_refused", "is_transient"]
 
@@ -102,18 +105,20 @@ class Backoff:
         for name in ("initial", "maximum", "jitter"):
             check_duration(name, getattr(self, name))
         if not isinstance(self.factor, int | float):
-            raise TypeError(f"factor must be a number, not {self.factor!r}")
-        if not 1.0 <= self.factor < float("inf"):
-            raise ValueError(f"factor must be 1 or more, not {self.factor!r}")
+            raise TypeError(f"factor must be a number, not {shown(self.factor)}")
+        if not 1.0 <= self.factor <= sys.float_info.max:
+            raise ValueError(f"factor must be 1 or more, not {shown(self.factor)}")
         if self.jitter > 1.0:
-            raise ValueError(f"jitter must be between 0 and 1, not {self.jitter!r}")
+            raise ValueError(
+                f"jitter must be between 0 and 1, not {shown(self.jitter)}"
+            )
         attempts: object = self.attempts
         if attempts is None:
             return
         if not isinstance(attempts, int) or isinstance(attempts, bool):
-            raise TypeError(f"attempts must be an int or None, not {attempts!r}")
+            raise TypeError(f"attempts must be an int or None, not {shown(attempts)}")
         if attempts < 0:
-            raise ValueError(f"attempts must not be negative: {attempts!r}")
+            raise ValueError(f"attempts must not be negative: {shown(attempts)}")
 
     def __iter__(self) -> Iterator[float]:
         return self.delays(_uniform)
@@ -137,8 +142,8 @@ def _uniform() -> float:
 def check_duration(name: str, value: object, *, positive: bool = False) -> None:
     """Raise unless *value* is a number of seconds that can be waited for."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+        raise TypeError(f"{name} must be a number of seconds, not {shown(value)}")
     # Ten thousand years, and no number that the loop's clock cannot hold.
     if not 0 <= value < 1e12 or (positive and value == 0):
         least = "more than 0" if positive else "0 or more"
-        raise ValueError(f"{name} must be {least} and finite, not {value!r:.40}")
+        raise ValueError(f"{name} must be {least} and finite, not {shown(value)}")

@@ -1,4 +1,4 @@
-"""Drive one call: resolve, attempt, retry, and keep the time and the history.
+"""Drive one call: race, retry, and keep the time and the history.
 
 Only here do they meet.
 """
@@ -6,9 +6,10 @@ Only here do they meet.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from ._address import Address
@@ -22,22 +23,19 @@ from ._errors import (
     History,
     ResolveError,
     error_group,
+    os_error,
 )
-from ._events import (
-    AttemptFailed,
-    AttemptStarted,
-    Connected,
-    GaveUp,
-    Resolved,
-    ResolveFailed,
-    ResolveStarted,
-    RetryScheduled,
-)
+from ._events import AttemptFailed, AttemptStarted, Connected, GaveUp, RetryScheduled
+from ._eyeballs import Race
+from ._guard import is_allowed
+from ._names import Names
 from ._options import Options, check_local_addr
-from ._order import interleaved
-from ._resolver import resolve, resolve_local
-from ._sockets import begin, check_loop, settle, start
+from ._pending import settle
+from ._racer import Racer, Winner
+from ._resolver import resolve_local
+from ._sockets import begin, start
 from ._waits import sleep_until
+from ._watchers import check_loop
 
 __all__ = ["Call", "at_once"]
 
@@ -45,25 +43,24 @@ T = TypeVar("T")
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
-# The phases in which there is a connected socket already.
-_AFTER_CONNECT = ("tls", "adopt")
-
 
 def at_once(
-    options: Options, addresses: Sequence[Address] | None
+    options: Options, address: Address | None
 ) -> tuple[socket.socket, int] | None:
     """Begin the first attempt, if nothing has to be done and nobody told before it.
 
     A connect that the kernel answers at once then costs nothing else: no `Call`
     is made for it.
     """
-    if addresses is None or options.observer is not None or options.prepare:
+    if address is None or options.observer is not None or options.prepare:
         return None
-    if options.local_addr is not None or options.timeout == 0:
+    if options.local_addr is not None or options.allow is not None:
+        return None
+    if options.timeout == 0:
         return None
     check_loop(asyncio.get_running_loop())
     try:
-        return begin(addresses[0], (), None)
+        return begin(address, (), None)
     except AttemptError:
         return None  # it is made once more, and then it counts
 
@@ -117,34 +114,39 @@ class Call:
 
     async def run(
         self,
-        addresses: Sequence[Address | None] | None,
+        address: Address | None,
         finish: Finish[T] | None,
         begun: tuple[socket.socket, int] | None = None,
     ) -> T:
-        """Return what *finish* makes of the first socket that is connected.
+        """Return what *finish* makes of a connected socket; without it, the socket.
 
-        *addresses* are tried in order; None stands for those of the host, and as
-        one of them for the caller's socket as it is.  Without *finish* it is the
-        socket itself.  *begun* is the first attempt, if that is under way.
+        Without an *address* it is the caller's socket as it is, if there is one,
+        and else the first that is connected of all that the host has.  *begun* is
+        the first attempt, if that is under way.
 
         Raises:
             ConnectError: None could be connected, or the time is up.
         """
         loop, options = self._loop, self._options
         while True:
+            if begun is None:
+                await self._wait_for_round()
             self._round += 1
-            found = addresses
-            if found is None or self._local_is_due(found):
-                found = await self._find(addresses)
-            for address in found:
-                started = loop.time()
-                if begun is None and self._is_over(started):
-                    raise self._time_is_up()
-                limit = self._limit(started)
-                try:
-                    sock, code = begun or self._begin(address)
+            where, started = address, loop.time()
+            limit = self.limit(started)
+            try:
+                if self._local_is_due(address):
+                    await self._find_local()
+                if address is None and self._sock is None:
+                    winner = await self._race()
+                    if winner is None:
+                        continue
+                    sock, where, started, limit = winner
+                else:
+                    sock, code = begun or self.begin(address)
                     begun = None
-                    if code and address is not None:
+                    if code:
+                        assert address is not None
                         await settle(
                             loop,
                             sock,
@@ -154,99 +156,101 @@ class Call:
                             options.outcome,
                             self._sock is None,
                         )
-                    made: Any = sock
-                    if finish is not None:
-                        made = await finish(loop, sock, limit, owned=self._sock is None)
-                except AttemptError as exc:
-                    over = self._failed(address, exc, started, limit)
-                else:
-                    self._tell_connected(address, made)
-                    return made  # type: ignore[no-any-return]  # T, or the socket
-                if over:
-                    break
-            await self._next_round()
+                made: Any = sock
+                if finish is not None:
+                    made = await finish(loop, sock, limit, owned=self._sock is None)
+            except AttemptError as exc:
+                self.failed(where, exc, started, limit)
+            else:
+                self._tell_connected(where, made)
+                return made  # type: ignore[no-any-return]  # T, or the socket
 
-    def _begin(self, address: Address | None) -> tuple[socket.socket, int]:
-        observe = self._options.observer
-        if observe is not None and address is not None:
-            observe(AttemptStarted(self._loop.time(), address, self._round))
+    async def _race(self) -> Winner | None:
+        """Return the first of the host's addresses that is connected, or None."""
+        loop, options = self._loop, self._options
+        names = Names(loop, options, self._host, self._port or 0)
+        known = names.known()
+        families = names.families if known is None else ()
+        race = Race(
+            families,
+            attempt_delay=options.happy_eyeballs_delay,
+            resolution_delay=options.resolution_delay,
+            order=names.ordered,
+        )
+        if known is not None:
+            race.answered(options.family, known, loop.time())
+        racer = Racer(loop, race, names, self, options.outcome, self._deadline)
+        winner = await racer.run(families)
+        if winner is None:
+            self._expired = self._expired or not race.is_over
+            if not race.has_addresses:
+                for exc, started in names.failures():
+                    self.failed(None, exc, started, self._deadline)
+        return winner
+
+    def begin(self, address: Address | None) -> tuple[socket.socket, int]:
+        """Start an attempt at *address*; return its socket and the first answer.
+
+        None stands for the caller's socket as it is.
+
+        Raises:
+            AttemptError: It came to nothing.
+        """
+        options = self._options
+        if address is None:
+            assert self._sock is not None
+            return self._sock, 0
+        if options.allow is not None and not is_allowed(options.allow, address):
+            error = os_error(errno.EACCES, "not allowed")
+            raise AttemptError("guard", error, sent=False)
+        if options.observer is not None:
+            now = self._loop.time()
+            options.observer(AttemptStarted(now, address, self._round))
         if self._sock is None:
-            assert address is not None
-            return begin(address, self._options.prepare, self._local)
-        code = 0 if address is None else start(self._sock, address, owned=False)
-        return self._sock, code
+            return begin(address, options.prepare, self._local)
+        return self._sock, start(self._sock, address, owned=False)
 
-    def _failed(
+    def failed(
         self,
         address: Address | None,
         exc: AttemptError,
         started: float,
         limit: float | None,
-    ) -> bool:
-        """Keep the failure; tell whether the round ends with it."""
-        self._record(address, exc, started)
-        self._expired = isinstance(exc, Expired) and limit == self._deadline
-        # A connect that was made and came to nothing afterwards is not the next
-        # address's business.
-        return self._expired or exc.phase in _AFTER_CONNECT
+    ) -> None:
+        """Keep the failure of an attempt that had to end at *limit*."""
+        if isinstance(exc, Expired) and limit == self._deadline:
+            self._expired = True
+        now = self._loop.time()
+        attempt = Attempt(
+            address, exc.phase, exc.error, started, now - started, self._round, exc.sent
+        )
+        self._so_far.add(attempt)
+        if self._options.observer is not None:
+            self._options.observer(AttemptFailed(now, attempt))
 
-    def _local_is_due(self, addresses: Sequence[Address | None]) -> bool:
+    def _local_is_due(self, address: Address | None) -> bool:
         """Tell whether there will be a socket to bind whose address is not known."""
         return (
             self._options.local_addr is not None
             and self._local is None
             and self._sock is None
-            and any(address and address.family in _INET for address in addresses)
+            and (address is None or address.family in _INET)
         )
 
-    async def _find(
-        self, addresses: Sequence[Address | None] | None
-    ) -> Sequence[Address | None]:
-        """Return what to try in this round; a failure to find it is an attempt."""
-        options = self._options
-        started = self._loop.time()
-        try:
-            if options.local_addr is not None and self._local is None:
-                pairs = check_local_addr(options.local_addr)
-                self._local = await resolve_local(self._loop, pairs, self._deadline)
-            if addresses is not None:
-                return addresses
-            return await self._resolve()
-        except AttemptError as exc:
-            self._failed(None, exc, started, self._deadline)
-        return ()
+    async def _find_local(self) -> None:
+        """Find out which addresses to bind to.
 
-    async def _resolve(self) -> tuple[Address, ...]:
-        options, loop, started = self._options, self._loop, self._loop.time()
-        observe, host, port = options.observer, self._host, self._port or 0
-        what = (str(host), port, options.family)
-        if observe is not None:
-            observe(ResolveStarted(started, *what))
-        try:
-            found = await resolve(
-                loop,
-                host,
-                port,
-                family=options.family,
-                proto=options.proto,
-                flags=options.flags,
-                deadline=self._deadline,
-            )
-        except AttemptError as exc:
-            if observe is not None:
-                now = loop.time()
-                observe(ResolveFailed(now, *what, exc.error, now - started))
-            raise
-        found = interleaved(found, options.interleave or 0)
-        if observe is not None:
-            now = loop.time()
-            observe(Resolved(now, *what, found, now - started))
-        return found
+        Raises:
+            AttemptError: They have no address.
+        """
+        assert self._options.local_addr is not None
+        pairs = check_local_addr(self._options.local_addr)
+        self._local = await resolve_local(self._loop, pairs, self._deadline)
 
     def _is_over(self, now: float) -> bool:
         return self._deadline is not None and now >= self._deadline
 
-    def _limit(self, now: float) -> float | None:
+    def limit(self, now: float) -> float | None:
         """Return when an attempt that starts *now* has to end."""
         deadline, seconds = self._deadline, self._options.attempt_timeout
         if seconds is None:
@@ -265,36 +269,28 @@ class Call:
                 discard(made)
             raise
 
-    def _record(
-        self, address: Address | None, exc: AttemptError, started: float
-    ) -> None:
-        now = self._loop.time()
-        attempt = Attempt(
-            address, exc.phase, exc.error, started, now - started, self._round, exc.sent
-        )
-        self._so_far.add(attempt)
-        if self._options.observer is not None:
-            self._options.observer(AttemptFailed(now, attempt))
-
     @property
     def _so_far(self) -> History:
         if self._history is None:
             self._history = History(self._host, self._port, self._started)
         return self._history
 
-    async def _next_round(self) -> None:
-        """Wait for the next round, or raise: there is none."""
-        if self._expired:
+    async def _wait_for_round(self) -> None:
+        """Wait until the next round may begin, or raise: there is none."""
+        if self._round:
+            if self._expired:
+                raise self._time_is_up()
+            now = self._loop.time()
+            delay = self._next_delay() if self._may_retry() else None
+            if delay is None:
+                raise self._give_up()
+            if self._is_over(now + delay):
+                raise self._time_is_up(delay)
+            if self._options.observer is not None:
+                self._options.observer(RetryScheduled(now, self._round, delay))
+            await sleep_until(self._loop, now + delay)
+        if self._is_over(self._loop.time()):
             raise self._time_is_up()
-        now = self._loop.time()
-        delay = self._next_delay() if self._may_retry() else None
-        if delay is None:
-            raise self._give_up()
-        if self._is_over(now + delay):
-            raise self._time_is_up(delay)
-        if self._options.observer is not None:
-            self._options.observer(RetryScheduled(now, self._round, delay))
-        await sleep_until(self._loop, now + delay)
 
     def _may_retry(self) -> bool:
         if self._sock is not None:
@@ -328,7 +324,8 @@ class Call:
         """Return the error for a call whose time is up, or would be after *delay*."""
         now = self._loop.time()
         seconds = self._options.timeout or 0.0
-        return self._told(self._so_far.timeout(now, self._round, seconds, delay))
+        rounds = max(self._round, 1)  # without any time, the first is not begun
+        return self._told(self._so_far.timeout(now, rounds, seconds, delay))
 
     def _told(self, error: ConnectError) -> ConnectError:
         if self._options.observer is not None:

@@ -31,6 +31,7 @@ from ._adopt import (
 )
 from ._call import Call, at_once
 from ._options import Options
+from ._shown import shown
 from ._sockets import check_sock
 
 __all__ = ["Connector", "StrOrBytesPath"]
@@ -57,9 +58,14 @@ class Connector(Options):
     *family*, *proto*, *flags* and *local_addr* are those of
     `asyncio.loop.create_connection`; *proto* is the sockets' alone, and
     *local_addr* may be a sequence, of which an attempt takes the first of its
-    own family.  *interleave* is the First Address Family Count of RFC 8305; 0
-    keeps the resolver's order.  *happy_eyeballs_delay* is taken as asyncio
-    takes it; in this version addresses are tried one after another.
+    own family.
+
+    A name's addresses are raced as RFC 8305 says: IPv6 and IPv4 are looked up
+    apart, IPv4 waits *resolution_delay* for IPv6, and an address that has not
+    answered after *happy_eyeballs_delay* (held within 10 ms and 2 s; None: tried
+    one at a time) is joined by the next.  *interleave* is the First Address Family
+    Count, 0 keeps the order of RFC 6724.  *resolver* is asked for the names, and
+    *allow*, such as `only_public`, for each address before it is dialled.
 
     *prepare* are functions ``(socket, Address)`` that are run on each new
     socket before it is bound and connected, *outcome* the function of
@@ -72,11 +78,11 @@ class Connector(Options):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""
-        host, number, addresses = self.where(host, port)
-        begun = at_once(self, addresses)
+        host, number, address = self.where(host, port)
+        begun = at_once(self, address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await Call(self, host, number).run(addresses, None, begun)
+        return await Call(self, host, number).run(address, None, begun)
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
@@ -87,17 +93,17 @@ class Connector(Options):
     async def connect_address(self, address: Address) -> socket.socket:
         """Do what `aioconnect.connect_address` does, with these options."""
         if not isinstance(address, Address):
-            raise TypeError(f"address must be an Address, not {address!r}")
-        begun = at_once(self, (address,))
+            raise TypeError(f"address must be an Address, not {shown(address)}")
+        begun = at_once(self, address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await self._to(address).run((address,), None, begun)
+        return await self._to(address).run(address, None, begun)
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
         address = check_sock(sock, sockaddr)
         host, port = host_and_port(address)
-        await Call(self, host, port, sock).run((address,), None)
+        await Call(self, host, port, sock).run(address, None)
 
     async def create_connection(
         self,
@@ -171,14 +177,15 @@ class Connector(Options):
                 raise ValueError(
                     "host/port and sock can not be specified at the same time"
                 )
+            _check_is_socket(sock)
             return await self._given(sock, finish, all_errors)
         if host is None and port is None:
             raise ValueError("host and port was not specified and no sock specified")
-        addresses = None
+        address = None
         number = check_port(0 if port is None else port)
         if host is not None:
-            host, number, addresses = self.where(host, number)
-        return await Call(self, host, number, None, all_errors).run(addresses, finish)
+            host, number, address = self.where(host, number)
+        return await Call(self, host, number, None, all_errors).run(address, finish)
 
     async def _at_path(
         self,
@@ -189,29 +196,28 @@ class Connector(Options):
         if path is None:
             if sock is None:
                 raise ValueError("no path and sock were specified")
+            _check_is_socket(sock)
             if sock.family != socket.AF_UNIX:
                 raise ValueError(
-                    f"A UNIX Domain Stream Socket was expected, got {sock!r}"
+                    f"A UNIX Domain Stream Socket was expected, got {shown(sock)}"
                 )
             return await self._given(sock, finish)
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
         address = unix_address(path)
-        return await self._to(address).run((address,), finish)
+        return await self._to(address).run(address, finish)
 
     async def _given(
         self, sock: socket.socket, finish: Finish[T], all_errors: bool = False
     ) -> T:
         if sock.type != socket.SOCK_STREAM:
-            raise ValueError(f"A Stream Socket was expected, got {sock!r}")
-        return await Call(self, None, None, sock, all_errors).run((None,), finish)
+            raise ValueError(f"A Stream Socket was expected, got {shown(sock)}")
+        return await Call(self, None, None, sock, all_errors).run(None, finish)
 
     def _to(self, address: Address) -> Call:
         return Call(self, *host_and_port(address))
 
-    def where(
-        self, host: str, port: int | str
-    ) -> tuple[str, int, tuple[Address] | None]:
+    def where(self, host: str, port: int | str) -> tuple[str, int, Address | None]:
         """Return *host* and *port*, checked, and the address that they are in numbers.
 
         None stands for what the resolver has to be asked for.
@@ -224,4 +230,9 @@ class Connector(Options):
             return check_host(host), number, None
         if self.family not in (socket.AF_UNSPEC, address.family):
             return host, number, None
-        return host, number, (address,)
+        return host, number, address
+
+
+def _check_is_socket(sock: object) -> None:
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")

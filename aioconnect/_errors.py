@@ -249,7 +249,10 @@ class History:
         attempt that never sent a packet counts only when no other did.
         """
         attempts = self.of_round(number)
-        return [attempt for attempt in attempts if attempt.sent] or attempts
+        sent = [attempt for attempt in attempts if attempt.sent]
+        # One family's "no such address" is no answer while the other's is to come.
+        temporary = [one for one in attempts if _is_temporary(one)]
+        return sent or temporary or attempts
 
     def failure(self, now: float, rounds: int) -> ConnectError:
         """Return the error for a call whose *rounds* all failed."""
@@ -308,6 +311,11 @@ class History:
         many = "" if self.count == 1 else "s"
         rest = f" in {rounds} rounds" if rounds > 1 else ""
         return f"{tried} ({self.count} attempt{many}{rest}, {elapsed:.3f} s)"
+
+
+def _is_temporary(attempt: Attempt) -> bool:
+    error = attempt.error
+    return isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
 
 
 class _Kind(NamedTuple):

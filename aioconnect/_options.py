@@ -15,6 +15,9 @@ from . import outcome as _outcome
 from ._address import check_host, check_port
 from ._backoff import check_duration, is_transient
 from ._events import Observer
+from ._guard import Allow
+from ._resolver import Resolver, system_resolver
+from ._shown import shown
 from ._sockets import Prepare
 from .outcome import Outcome
 
@@ -32,10 +35,13 @@ class ConnectorOptions(TypedDict, total=False):
     retry_on: Callable[[OSError], bool]
     happy_eyeballs_delay: float | None
     interleave: int | None
+    resolution_delay: float
     family: int
     proto: int
     flags: int
     local_addr: LocalAddr | None
+    resolver: Resolver
+    allow: Allow | None
     prepare: Sequence[Prepare]
     outcome: Outcome
     observer: Observer | None
@@ -51,10 +57,13 @@ class Options:
     retry_on: Callable[[OSError], bool] = is_transient
     happy_eyeballs_delay: float | None = 0.25
     interleave: int | None = 1
+    resolution_delay: float = 0.05
     family: int = socket.AF_UNSPEC
     proto: int = 0
     flags: int = 0
     local_addr: LocalAddr | None = None
+    resolver: Resolver = system_resolver
+    allow: Allow | None = None
     prepare: Sequence[Prepare] = ()
     outcome: Outcome = _outcome.default
     observer: Observer | None = None
@@ -63,10 +72,12 @@ class Options:
         _check_seconds("timeout", self.timeout)
         _check_seconds("attempt_timeout", self.attempt_timeout, positive=True)
         _check_seconds("happy_eyeballs_delay", self.happy_eyeballs_delay)
-        _check_callable("retry_on", self.retry_on)
-        _check_callable("outcome", self.outcome)
-        if self.observer is not None:
-            _check_callable("observer", self.observer)
+        check_duration("resolution_delay", self.resolution_delay)
+        for name in ("retry_on", "resolver", "outcome"):
+            _check_callable(name, getattr(self, name))
+        for name in ("allow", "observer"):
+            if getattr(self, name) is not None:
+                _check_callable(name, getattr(self, name))
         _check_family(self.family)
         _check_count("proto", self.proto)
         _check_count("flags", self.flags)
@@ -91,11 +102,11 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
     """Check delays, which every call draws anew."""
     if isinstance(retry, Iterator):
         raise TypeError(
-            f"retry must be iterable again and again, not {retry!r}, which is used"
+            f"retry must be iterable again and again, not {shown(retry)}, which is used"
             " up by one call: give a tuple, or Backoff(...)"
         )
     if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
-        raise TypeError(f"retry must be an iterable of seconds, not {retry!r}")
+        raise TypeError(f"retry must be an iterable of seconds, not {shown(retry)}")
     if not isinstance(retry, list | tuple):
         return retry
     for delay in retry:
@@ -106,29 +117,31 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
 def _check_callable(name: str, value: object) -> None:
     """Check a function that will be called later."""
     if not callable(value):
-        raise TypeError(f"{name} must be callable, not {value!r}")
+        raise TypeError(f"{name} must be callable, not {shown(value)}")
 
 
 def _check_count(name: str, value: object) -> None:
     """Check a whole number that is not negative."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
+        raise TypeError(f"{name} must be an int, not {shown(value)}")
     if not 0 <= value < 2**31:
-        raise ValueError(f"{name} must be 0 or more, and a C int: {value!r}")
+        raise ValueError(f"{name} must be 0 or more, and a C int: {shown(value)}")
 
 
 def _check_family(family: int) -> None:
     """Check the address family that names are resolved for."""
     if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
         raise ValueError(
-            f"family must be AF_UNSPEC, AF_INET or AF_INET6, not {family!r}"
+            f"family must be AF_UNSPEC, AF_INET or AF_INET6, not {shown(family)}"
         )
 
 
 def _check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:
     """Check the hooks that are run on each new socket."""
     if callable(prepare) or not isinstance(prepare, Sequence):
-        raise TypeError(f"prepare must be a sequence of functions, not {prepare!r}")
+        raise TypeError(
+            f"prepare must be a sequence of functions, not {shown(prepare)}"
+        )
     for hook in prepare:
         _check_callable("prepare", hook)
     return tuple(prepare)
@@ -166,7 +179,7 @@ def _sequence(value: object) -> Sequence[Any]:
 
 
 def _not_local(value: object) -> TypeError:
-    return TypeError(f"local_addr must be (host, port), or several, not {value!r}")
+    return TypeError(f"local_addr must be (host, port), or several, not {shown(value)}")
 
 
 def _tuples(local_addr: Sequence[Any]) -> tuple[Any, ...]:

@@ -1,37 +1,157 @@
 """Turn names into addresses.
 
-Numbers are their own answer: they touch neither the system's resolver nor a
-thread.
+Numbers and ``localhost`` are their own answer: they touch neither the system's
+resolver nor a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread
-import encodings.idna
 import errno
 import socket
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Protocol, cast
 
-from ._address import Address, SockAddr, numeric
+from ._address import Address, SockAddr, check_host, check_port, numeric
 from ._errors import AttemptError, Expired, os_error
+from ._lookups import AddrInfo, ask
 from ._waits import done_before
 
-__all__ = ["resolve", "resolve_local"]
+__all__ = [
+    "Resolver",
+    "addresses_in",
+    "literal",
+    "no_address",
+    "questions",
+    "resolve_local",
+    "system_resolver",
+    "without_lookup",
+]
 
-# The loops' getaddrinfo needs the first, the socket module the second: imported
-# on first use, that fails when there is no descriptor left (K14).
-_IMPORTED = (concurrent.futures.thread, encodings.idna)
+_NAMES = {socket.AF_INET6: "IPv6", socket.AF_INET: "IPv4"}
 
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_LOOPBACK = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
+
+# RFC 6761 section 6.3: "Name resolution APIs and libraries SHOULD recognize
+# localhost names as special and SHOULD always return the IP loopback address".
+# Names below it are the system's to answer: people do give db.localhost another
+# address in /etc/hosts.
+_LOCALHOST = (None, "localhost", "localhost.")
+
+# As numbers: the inverse of an IntFlag is without the bits that it has no name for.
+_MAPPED = int(socket.AI_V4MAPPED | socket.AI_ALL)
+_WITHOUT_MEANING = int(socket.AI_NUMERICSERV)  # where the port is a number
+
+# For a name that has addresses of the other family only, glibc says the first if
+# DNS knows it, and the last if /etc/hosts does.
+_NO_ADDRESS = tuple(
+    getattr(socket, code)
+    for code in ("EAI_NODATA", "EAI_ADDRFAMILY", "EAI_NONAME")
+    if hasattr(socket, code)
+)
 
 
-def _literal(host: str, port: int, family: int, proto: int) -> Address | None:
+class Resolver(Protocol):
+    """What a connector asks for the addresses of a name.
+
+    It is asked for ``AF_INET6`` and for ``AF_INET`` at once where *family* is
+    ``AF_UNSPEC`` to the connector, and never for an address in numbers.  No
+    answer is an empty one, or a `socket.gaierror`.  It is cancelled when nobody
+    needs the answer any more.
+    """
+
+    async def __call__(
+        self, host: str, port: int, *, family: int, proto: int, flags: int
+    ) -> Sequence[Address]:
+        """Return the addresses of *host*."""
+        ...
+
+
+async def system_resolver(
+    host: str,
+    port: int,
+    *,
+    family: int = socket.AF_UNSPEC,
+    proto: int = 0,
+    flags: int = 0,
+) -> Sequence[Address]:
+    """Return what the system's getaddrinfo says of *host*, each address once.
+
+    It runs in threads of our own, AAAA and A apart for ``AF_UNSPEC``: the answer
+    is then IPv6 before IPv4.  Addresses in numbers, and ``localhost`` if there
+    are no *flags*, are answered here: with ``::1`` and ``127.0.0.1``, whatever
+    the system has.  *proto* becomes the sockets': DNS knows nothing of, say,
+    MPTCP.  Cancelled, it returns at once; a thread that hangs ends by itself.
+
+    Raises:
+        socket.gaierror: There is no address; code and text are the system's, and
+            the text says which *family* was asked for.
+        OSError: The system could not ask, for want of a descriptor, say.
+        ValueError: *host* is no host name, or *port* no port.
+    """
+    host, port = check_host(host), check_port(port)
+    known = without_lookup(host, port, family, proto, flags)
+    if known is not None:
+        return known
+    found, errors = await _ask_all(host, port, questions(family, flags))
+    if addresses := addresses_in(found, proto):
+        return addresses
+    raise no_address(errors, family)
+
+
+async def _ask_all(
+    host: str, port: int, asked_for: Iterable[tuple[int, int]]
+) -> tuple[list[AddrInfo], list[OSError]]:
+    loop = asyncio.get_running_loop()
+    asked = [ask(loop, host, port, family, flags) for family, flags in asked_for]
+    found: list[AddrInfo] = []
+    errors: list[OSError] = []
+    try:
+        while asked:
+            try:
+                found += await asked[0]
+            except OSError as exc:
+                errors.append(exc.with_traceback(None))
+            del asked[0]
+    finally:
+        while asked:
+            asked.pop().cancel()
+    return found, errors
+
+
+def without_lookup(
+    host: str | None, port: int, family: int, proto: int, flags: int
+) -> tuple[Address, ...] | None:
+    """Return the addresses of *host* if nobody has to be asked, or None.
+
+    None as *host* is the drop-ins': it means this machine.
+
+    Raises:
+        socket.gaierror: It is in numbers, but of another family, or of no
+            interface here.
+    """
+    if host and (address := literal(host, port, family, proto, flags)):
+        return (address,)
+    # All other flags change what getaddrinfo says: AI_PASSIVE, AI_ADDRCONFIG, ...
+    if flags & ~_WITHOUT_MEANING or family not in (socket.AF_UNSPEC, *_LOOPBACK):
+        return None
+    if (host and host.lower()) not in _LOCALHOST:
+        return None
+    found = (
+        numeric(text, port, proto)
+        for each, text in _LOOPBACK.items()
+        if family in (socket.AF_UNSPEC, each)
+    )
+    return tuple(address for address in found if address is not None)
+
+
+def literal(
+    host: str, port: int, family: int, proto: int, flags: int
+) -> Address | None:
     """Return the `Address` that *host* is in numbers, or None if it is a name.
 
     Raises:
-        AttemptError: It is one of another family, or of no interface here.
+        socket.gaierror: It is one of another family, or of no interface here.
     """
     bare, _, scope = host.partition("%")
     address = numeric(host, port, proto)
@@ -39,59 +159,51 @@ def _literal(host: str, port: int, family: int, proto: int) -> Address | None:
         try:
             host = f"{bare}%{socket.if_nametoindex(scope)}"
         except OSError:
-            raise _no_address(socket.EAI_NONAME, f"no interface {scope}") from None
+            text = f"no interface {scope}"
+            raise socket.gaierror(socket.EAI_NONAME, text) from None
         address = numeric(host, port, proto)
-    if address is not None and family not in (socket.AF_UNSPEC, address.family):
-        # What getaddrinfo says of it.
-        text = "Address family for hostname not supported"
-        raise _no_address(socket.EAI_ADDRFAMILY, text)
-    return address
+    if address is None or family in (socket.AF_UNSPEC, address.family):
+        return address
+    if family == socket.AF_INET6 and flags & socket.AI_V4MAPPED:
+        return numeric(f"::ffff:{host}", port, proto)
+    # What getaddrinfo says of it.
+    text = "Address family for hostname not supported"
+    raise socket.gaierror(socket.EAI_ADDRFAMILY, text)
 
 
-def _no_address(code: int, text: str) -> AttemptError:
-    return AttemptError("resolve", socket.gaierror(code, text), sent=False)
+def questions(family: int, flags: int) -> tuple[tuple[int, int], ...]:
+    """Return the families to ask for, AAAA before A, each with its flags."""
+    if family != socket.AF_UNSPEC:
+        return ((family, flags),)
+    # getaddrinfo(3): AI_V4MAPPED is for those who ask for AF_INET6 alone.
+    return tuple((each, flags & ~_MAPPED) for each in _LOOPBACK)
 
 
-async def resolve(
-    loop: asyncio.AbstractEventLoop,
-    host: str | None,
-    port: int,
-    *,
-    family: int,
-    proto: int,
-    flags: int,
-    deadline: float | None,
-) -> tuple[Address, ...]:
-    """Return the addresses of *host*, in the system's order, each one once.
-
-    *proto* becomes the sockets': the resolver knows nothing of, say, MPTCP.
-
-    Raises:
-        AttemptError: There are none; the error is the resolver's own.
-        Expired: It had not answered at *deadline*.
-    """
-    mapped = flags & socket.AI_V4MAPPED  # then an IPv4 host is an IPv6 one too
-    if host and not mapped and (address := _literal(host, port, family, proto)):
-        return (address,)
-    asking = loop.getaddrinfo(
-        host, port, family=family, type=socket.SOCK_STREAM, flags=flags
-    )
-    task = loop.create_task(asking)
-    if not await done_before(loop, task, deadline):
-        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
-        raise Expired("resolve", error, sent=False)
-    try:
-        found = task.result()
-    except OSError as exc:
-        raise AttemptError("resolve", exc, sent=False) from None
+def addresses_in(found: Iterable[AddrInfo], proto: int) -> tuple[Address, ...]:
+    """Return the addresses that getaddrinfo found, in order, each one once."""
     addresses = (
         Address(family, cast("SockAddr", sockaddr), proto)
         for family, _, _, _, sockaddr in found
-        if family in _FAMILIES
+        if family in _LOOPBACK
     )
-    if unique := tuple(dict.fromkeys(addresses)):
-        return unique
-    raise _no_address(socket.EAI_NONAME, "the resolver gave no address")
+    return tuple(dict.fromkeys(addresses))
+
+
+def no_address(errors: Sequence[OSError], family: int) -> OSError:
+    """Return the error of a look-up for *family* that gave no address.
+
+    Of *errors* it is one that may pass, if there is one.
+    """
+    temporary = (exc for exc in errors if exc.errno == socket.EAI_AGAIN)
+    error = next(temporary, errors[-1] if errors else None)
+    if error is None:
+        error = socket.gaierror(socket.EAI_NONAME, "the resolver gave no address")
+    if isinstance(error, socket.gaierror) and error.errno in _NO_ADDRESS:
+        text = str(error.strerror)
+        if family in _NAMES:
+            text += f" (asked for {_NAMES[socket.AddressFamily(family)]} only)"
+        return socket.gaierror(error.errno, text)
+    return type(error)(*error.args)  # another one, or it would hold its own frame
 
 
 async def resolve_local(
@@ -99,7 +211,7 @@ async def resolve_local(
     local_addr: Iterable[tuple[str | None, int]],
     deadline: float | None,
 ) -> tuple[Address, ...]:
-    """Return the addresses to bind to, in order; names among them are resolved.
+    """Return the addresses to bind to, in order; names are the system's.
 
     Raises:
         AttemptError: One of the names has no address.
@@ -108,9 +220,23 @@ async def resolve_local(
     found: list[Address] = []
     for host, port in local_addr:
         try:
-            found += await resolve(
-                loop, host, port, family=0, proto=0, flags=0, deadline=deadline
-            )
-        except AttemptError as exc:
-            raise type(exc)("bind", exc.error, sent=False) from None
+            found += await _bindable(loop, host, port, deadline)
+        except OSError as exc:
+            raise AttemptError("bind", exc, sent=False) from None
     return tuple(found)
+
+
+async def _bindable(
+    loop: asyncio.AbstractEventLoop,
+    host: str | None,
+    port: int,
+    deadline: float | None,
+) -> Sequence[Address]:
+    known = without_lookup(host, port, socket.AF_UNSPEC, 0, 0)
+    if host is None or known is not None:
+        return known or ()
+    task = loop.create_task(system_resolver(host, port))
+    if not await done_before(loop, task, deadline):
+        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+        raise Expired("bind", error, sent=False)
+    return task.result()

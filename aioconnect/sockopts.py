@@ -11,12 +11,14 @@ Sources: socket(7), tcp(7), ip(7), ipv6(7).
 from __future__ import annotations
 
 import math
+import os
 import socket
 import sys
 from dataclasses import dataclass, field
 
 from ._address import Address
 from ._backoff import check_duration
+from ._shown import shown
 
 __all__ = [
     "SocketOptions",
@@ -74,6 +76,9 @@ def keepalive(idle: float, interval: float, count: int) -> SocketOptions:
     """
     check_duration("idle", idle, positive=True)
     check_duration("interval", interval, positive=True)
+    for what, given in (("idle", idle), ("interval", interval)):
+        if given > 32767:
+            raise ValueError(f"{what} must be at most 32767, not {given}")
     _check_whole("count", count, 1, 127)
     return SocketOptions(
         f"keepalive({idle!r}, {interval!r}, {count!r})",
@@ -97,6 +102,8 @@ def user_timeout(seconds: float) -> SocketOptions:
     It bounds the connect too: ``ETIMEDOUT`` after about that many seconds.
     """
     check_duration("seconds", seconds, positive=True)
+    if seconds > 2**31 / 1000 - 1:
+        raise ValueError(f"seconds must fit the kernel, not {seconds}")
     _linux("user_timeout")
     value = math.ceil(seconds * 1000)
     option = _tcp(socket.TCP_USER_TIMEOUT, value)
@@ -106,9 +113,13 @@ def user_timeout(seconds: float) -> SocketOptions:
 def bind_device(name: str) -> SocketOptions:
     """Use the interface *name* alone: ``SO_BINDTODEVICE`` (Linux)."""
     _linux("bind_device")
-    raw = name.encode()
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {shown(name)}")
+    raw = os.fsencode(name) if name.isascii() else b""
     if not 0 < len(raw) < 16 or b"\0" in raw:
-        raise ValueError(f"name must be an interface's, 1 to 15 bytes, not {name!r}")
+        raise ValueError(
+            f"name must be an interface's, 1 to 15 bytes, not {shown(name)}"
+        )
     option = (_TCP, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, raw)
     return SocketOptions(f"bind_device({name!r})", (option,))
 
@@ -162,9 +173,11 @@ def buffers(send: int, receive: int) -> SocketOptions:
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
+        raise TypeError(f"{name} must be an int, not {shown(value)}")
     if not least <= value <= most:
-        raise ValueError(f"{name} must be between {least} and {most}, not {value}")
+        raise ValueError(
+            f"{name} must be between {least} and {most}, not {shown(value)}"
+        )
 
 
 def _linux(option: str) -> None:

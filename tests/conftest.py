@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
-from faults import descriptors, run_script, timers, watchers
+from hypothesis import settings
+from programs import run_script
+from thrown import Thrown
 
 from aioconnect import testing
-from aioconnect.testing import BlackHole, FullBacklog
+from aioconnect.testing import BlackHole, FullBacklog, Server, leak_check
 
-# libuv opens a pipe for signals once in a process, and keeps it.
-uvloop.new_event_loop().close()
+pytest_plugins = ["aioconnect.testing.plugin"]
+
+# A checkout need not be writable.
+settings.register_profile("tests", database=None)
+settings.load_profile("tests")
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -46,6 +51,43 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
+THROWN = pytest.StashKey[Thrown]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes the README's table."""
+    parser.addoption(
+        "--write-table",
+        action="store_true",
+        help="write what the fault suite threw, and what came of it, into README.md",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to count."""
+    config.stash[THROWN] = Thrown()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Show what was thrown, and write it down if that is asked for."""
+    thrown = config.stash[THROWN]
+    if thrown.is_whole():
+        terminalreporter.section("what was thrown, and what came of it")
+        terminalreporter.write_line(thrown.table())
+    if config.getoption("write_table"):
+        if exitstatus or not thrown.is_whole():
+            raise pytest.UsageError("only a whole run that passes writes the table")
+        thrown.write()
+
+
+@pytest.fixture(scope="session")
+def thrown(pytestconfig: pytest.Config) -> Thrown:
+    """Give the counts of the fault suite: ``thrown(row, what_came, count)``."""
+    return pytestconfig.stash[THROWN]
+
+
 @pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def loop_factory(request: pytest.FixtureRequest) -> Factory:
     """Give the loops in turn to a synchronous test that runs its own."""
@@ -53,58 +95,45 @@ def loop_factory(request: pytest.FixtureRequest) -> Factory:
     return factory
 
 
+# The loop's own pool is the loop's to end; the resolver's threads end by themselves.
+POOLS = ("asyncio_", "aioconnect-resolver")
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a descriptor or a thread."""
-    before, threads = descriptors(), set(threading.enumerate())
-    yield
-    new = {fd: what for fd, what in descriptors().items() if before.get(fd) != what}
-    assert not new, f"descriptors left open: {new}"
-    left = [
-        thread
-        for thread in set(threading.enumerate()) - threads
-        # The loop's own pool, for getaddrinfo, is the loop's to end.
-        if not thread.name.startswith("asyncio_")
-    ]
-    assert not left, f"threads left: {left}"
+    with leak_check(ignore_threads=POOLS):
+        yield
 
 
 @pytest.fixture(autouse=True)
 async def nothing_pending(nothing_left: None) -> AsyncIterator[None]:
     """Fail an asynchronous test that leaves a task, a watcher or a timer."""
-    loop = asyncio.get_running_loop()
     logged: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: logged.append(context))
-    tasks, watched, timed = asyncio.all_tasks(), watchers(loop), len(timers(loop))
-    yield
-    for _ in range(3):  # what was closed says so to its protocol, one tick later
-        await asyncio.sleep(0)
-    left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
-    assert not left, f"tasks left: {left}"
-    assert watchers(loop) <= watched, "watchers left"
-    assert len(timers(loop)) <= timed, f"timers left: {timers(loop)}"
+    async with leak_check(patience=0, ignore_threads=POOLS):
+        yield
+        for _ in range(3):  # what was closed says so to its protocol, one tick later
+            await asyncio.sleep(0)
     assert not logged, f"exceptions in callbacks: {logged}"
 
 
 @pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    """Give a TCP listener: the kernel completes handshakes, nobody accepts."""
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as sock:
-        yield sock
-
-
-@pytest.fixture
-def port(listener: socket.socket) -> int:
+def port(listener: Server) -> int:
     """Give the port of the listener."""
-    number: int = listener.getsockname()[1]
-    return number
+    return listener.port
 
 
 @pytest.fixture
-def refused_port() -> Iterator[int]:
-    """Give a port that refuses."""
-    with testing.refusing() as refused:
-        yield refused.port
+def ipv6_listener() -> Iterator[Server]:
+    """Give a TCP listener on ::1."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(testing.listening("::1"))
+        except OSError as exc:
+            pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+        yield server
 
 
 @pytest.fixture

@@ -7,72 +7,25 @@ import contextlib
 import inspect
 import socket
 import ssl
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-import trustme
 
 import aioconnect
 from aioconnect import Connector
-from aioconnect.testing import BlackHole
+from aioconnect.testing import (
+    BlackHole,
+    Server,
+    TLSEchoServer,
+    UnixServer,
+    flaky,
+    tls_echoing,
+    unix_listening,
+)
 
 
-class TLSServer:
-    """A blocking TLS echo server in a thread; silent, it never shakes hands."""
-
-    def __init__(self, name: str = "localhost", silent: bool = False) -> None:
-        self.ca = trustme.CA()
-        self.client = ssl.create_default_context()
-        self.ca.configure_trust(self.client)
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.ca.issue_cert(name).configure_cert(self._context)
-        self._context.set_alpn_protocols(["echo"])
-        self._silent = silent
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._held: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._serve)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-        for sock in self._held:
-            sock.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            if self._silent:
-                self._held.append(sock)
-                continue
-            sock.settimeout(10)
-            with (
-                contextlib.suppress(OSError),
-                sock,
-                self._context.wrap_socket(sock, server_side=True) as tls,
-            ):
-                while data := tls.recv(4096):
-                    tls.sendall(data)
-
-
-@pytest.fixture
-def tls_server() -> Iterator[TLSServer]:
-    with TLSServer() as server:
-        yield server
-
-
-class Recorder(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """A protocol that keeps what is called."""
 
     def __init__(self) -> None:
@@ -92,11 +45,10 @@ async def close(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def test_streams(listener: socket.socket, port: int) -> None:
+async def test_streams(listener: Server, port: int) -> None:
     reader, writer = await aioconnect.open_connection("127.0.0.1", port, limit=1000)
     assert reader._limit == 1000  # type: ignore[attr-defined]  # nobody else says
-    peer, _ = listener.accept()
-    with peer:
+    with listener.accept() as peer:
         peer.send(b"hello\n")
         assert await reader.readline() == b"hello\n"
         writer.write(b"there")
@@ -106,55 +58,47 @@ async def test_streams(listener: socket.socket, port: int) -> None:
     await close(writer)
 
 
-async def test_transport(listener: socket.socket, port: int) -> None:
-    transport, protocol = await aioconnect.create_connection(
-        Recorder, "127.0.0.1", port
-    )
+async def test_transport(listener: Server, port: int) -> None:
+    transport, protocol = await aioconnect.create_connection(Client, "127.0.0.1", port)
     assert protocol.transport is transport
-    assert transport.get_extra_info("peername") == listener.getsockname()
+    assert transport.get_extra_info("peername") == listener.sockaddr
     transport.close()
     await protocol.lost
 
 
-async def test_unix(tmp_path: Path) -> None:
-    path = tmp_path / "unix"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-        reader, writer = await aioconnect.open_unix_connection(path)
-        peer, _ = server.accept()
-        with peer:
-            peer.send(b"hello\n")
-            assert await reader.readline() == b"hello\n"
-        await close(writer)
-        transport, protocol = await aioconnect.create_unix_connection(Recorder, path)
-        transport.close()
-        await protocol.lost
+async def test_unix(unix_listener: UnixServer) -> None:
+    path = Path(unix_listener.path)
+    reader, writer = await aioconnect.open_unix_connection(path)
+    with unix_listener.accept() as peer:
+        peer.send(b"hello\n")
+        assert await reader.readline() == b"hello\n"
+    await close(writer)
+    transport, protocol = await aioconnect.create_unix_connection(Client, path)
+    transport.close()
+    await protocol.lost
 
 
 async def test_abstract_name(tmp_path: Path) -> None:
     """An abstract name works with streams on both loops (K4)."""
-    name = f"\0aioconnect-{tmp_path}"[:100]
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(name)
-        server.listen()
-        _, writer = await aioconnect.open_unix_connection(name)
+    with unix_listening(f"\0aioconnect-{tmp_path}"[:100]) as server:
+        _, writer = await aioconnect.open_unix_connection(server.path)
         await close(writer)
 
 
-async def test_tls(tls_server: TLSServer) -> None:
+async def test_tls(tls_echo_server: TLSEchoServer) -> None:
+    server = tls_echo_server
     reader, writer = await aioconnect.open_connection(
-        "localhost", tls_server.port, ssl=tls_server.client, timeout=20
+        "localhost", server.port, ssl=server.client_context, timeout=20
     )
     writer.write(b"hello\n")
     assert await reader.readline() == b"hello\n"
     assert writer.get_extra_info("ssl_object").version()
     await close(writer)
     transport, protocol = await aioconnect.create_connection(
-        Recorder,
+        Client,
         "127.0.0.1",
-        tls_server.port,
-        ssl=tls_server.client,
+        server.port,
+        ssl=server.client_context,
         server_hostname="localhost",
         ssl_handshake_timeout=20,
         ssl_shutdown_timeout=20,
@@ -163,13 +107,17 @@ async def test_tls(tls_server: TLSServer) -> None:
     await protocol.lost
 
 
-async def test_certificate_that_does_not_verify(tls_server: TLSServer) -> None:
+@pytest.mark.parametrize("wrong", ["wrong_name", "expired"])
+async def test_certificate_that_does_not_verify(wrong: str) -> None:
     """It comes through as itself, and is never tried again, whatever retry_on says."""
-    with pytest.raises(aioconnect.ConnectCertificateError) as caught:
+    with (
+        tls_echoing(**{wrong: True}) as server,  # type: ignore[arg-type]  # both bool
+        pytest.raises(aioconnect.ConnectCertificateError) as caught,
+    ):
         await aioconnect.open_connection(
             "127.0.0.1",
-            tls_server.port,
-            ssl=tls_server.client,
+            server.port,
+            ssl=server.client_context,
             retry=(0, 0),
             retry_on=lambda _: True,
         )
@@ -182,15 +130,14 @@ async def test_certificate_that_does_not_verify(tls_server: TLSServer) -> None:
 
 
 async def test_tls_against_a_server_that_speaks_another(
-    listener: socket.socket, port: int
+    listener: Server, port: int
 ) -> None:
     context = ssl.create_default_context()
     connecting = asyncio.ensure_future(
         aioconnect.open_connection("127.0.0.1", port, ssl=context)
     )
     await asyncio.sleep(0)
-    peer, _ = await asyncio.to_thread(listener.accept)
-    with peer:
+    with listener.accept() as peer:
         peer.send(b"SSH-2.0-hello\r\n")
         with pytest.raises(aioconnect.ConnectTLSError) as caught:
             await connecting
@@ -199,38 +146,30 @@ async def test_tls_against_a_server_that_speaks_another(
 
 
 async def test_handshake_is_in_the_deadline() -> None:
-    with TLSServer(silent=True) as server:
+    with tls_echoing(silent=True) as server:
+        context = server.client_context
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.open_connection(
-                "localhost", server.port, ssl=server.client, timeout=0.2
+                "localhost", server.port, ssl=context, timeout=0.2
             )
         assert caught.value.attempts[-1].phase == "tls"
         with pytest.raises(aioconnect.ConnectAbortedError) as aborted:
             await aioconnect.open_connection(
-                "localhost", server.port, ssl=server.client, ssl_handshake_timeout=0.2
+                "localhost", server.port, ssl=context, ssl_handshake_timeout=0.2
             )
         assert aborted.value.attempts[-1].phase == "tls"
 
 
-async def test_handshake_cut_short_is_retried(
-    listener: socket.socket, port: int
-) -> None:
+async def test_handshake_cut_short_is_retried() -> None:
     """A handshake that fails is retried only if retry_on accepts its error."""
-    listener.setblocking(False)
-    loop = asyncio.get_running_loop()
-
-    async def reset(times: int) -> None:
-        for _ in range(times):
-            peer, _ = await loop.sock_accept(listener)
-            peer.close()
-
-    accepting = asyncio.ensure_future(reset(3))
-    with pytest.raises(aioconnect.ConnectError) as caught:
-        await aioconnect.open_connection(
-            "127.0.0.1", port, ssl=ssl.create_default_context(), retry=(0, 0)
-        )
-    assert [attempt.phase for attempt in caught.value.attempts] == ["tls"] * 3
-    await accepting
+    context = ssl.create_default_context()
+    with flaky(["accept_close"]) as server:
+        with pytest.raises(aioconnect.ConnectError) as caught:
+            await aioconnect.open_connection(
+                "127.0.0.1", server.port, ssl=context, retry=(0, 0)
+            )
+        assert [attempt.phase for attempt in caught.value.attempts] == ["tls"] * 3
+        server.wait_for_connections(3)
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -284,22 +223,25 @@ async def test_context_that_cannot_be_made(
         assert not isinstance(caught.value, aioconnect.ConnectError)
 
 
-async def test_given_socket(listener: socket.socket, port: int) -> None:
+async def test_given_socket(port: int) -> None:
     sock = await aioconnect.connect("127.0.0.1", port)
     _, writer = await aioconnect.open_connection(sock=sock)
     await close(writer)
     sock = await aioconnect.connect("127.0.0.1", port)
-    transport, protocol = await aioconnect.create_connection(Recorder, sock=sock)
+    transport, protocol = await aioconnect.create_connection(Client, sock=sock)
     transport.close()
     await protocol.lost
 
 
 async def test_given_socket_and_tls() -> None:
-    with TLSServer(silent=True) as server:
+    with tls_echoing(silent=True) as server:
         sock = await aioconnect.connect("127.0.0.1", server.port)
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.open_connection(
-                sock=sock, ssl=server.client, server_hostname="localhost", timeout=0.2
+                sock=sock,
+                ssl=server.client_context,
+                server_hostname="localhost",
+                timeout=0.2,
             )
         assert caught.value.attempts[0].phase == "tls"
 

@@ -16,7 +16,6 @@ import pytest
 import aioconnect
 from aioconnect import outcome, testing
 
-RESET = b"\x01\0\0\0\0\0\0\0"
 Case = tuple[socket.socket, Any]
 
 # The answers, lies included, in the order of FUNCTIONS.  The docstring of
@@ -57,6 +56,27 @@ TRUTH = {
 }
 
 
+# The server that a connect meets in each case, given a path for a Unix socket.
+SERVERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Any]]] = {
+    "connected": lambda _: testing.listening(),
+    "connected, data": lambda _: testing.listening(),
+    "connected, reset": lambda _: testing.flaky(["reset"]),
+    "refused": lambda _: testing.refusing(),
+    # The limited broadcast address: no route, and nothing is sent.
+    "unreachable": lambda _: contextlib.nullcontext(
+        aioconnect.Address(socket.AF_INET, ("255.255.255.255", 80))
+    ),
+    "timed out": lambda _: testing.black_hole(),
+    "still pending": lambda _: testing.black_hole(),
+    "Unix, connected": testing.unix_listening,
+    "Unix, refused": testing.full_backlog,
+    "Unix, missing": lambda path: contextlib.nullcontext(
+        aioconnect.Address(socket.AF_UNIX, str(path))
+    ),
+    "Unix, backlog full": testing.full_backlog,
+}
+
+
 def _readable(sock: socket.socket) -> None:
     """Wait until poll has something to say of *sock*."""
     poll = select.poll()
@@ -66,50 +86,24 @@ def _readable(sock: socket.socket) -> None:
 
 
 @pytest.fixture
-def case(  # noqa: C901  # a table of eleven ways to end, in order
-    request: pytest.FixtureRequest,
-    listener: socket.socket,
-    refused_port: int,
-    tmp_path: Path,
-) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     """Give a socket whose connect has ended as the parameter says, and its address."""
     name: str = request.param
-    unix = name.startswith("Unix")
-    path = str(tmp_path / "unix")
+    family = socket.AF_UNIX if name.startswith("Unix") else socket.AF_INET
     with contextlib.ExitStack() as stack:
-        family = socket.AF_UNIX if unix else socket.AF_INET
+        server = stack.enter_context(SERVERS[name](tmp_path / "unix"))
+        if name == "Unix, refused":
+            server.close_listener()
         sock = stack.enter_context(socket.socket(family))
         sock.setblocking(False)
-        sockaddr: Any = path if unix else listener.getsockname()
-        if unix and name != "Unix, missing":
-            server = stack.enter_context(socket.socket(socket.AF_UNIX))
-            server.bind(path)
-            if name != "Unix, refused":
-                server.listen(1 if name == "Unix, connected" else 0)
-        if name == "refused":
-            sockaddr = ("127.0.0.1", refused_port)
-        elif name == "unreachable":
-            # The limited broadcast address: no route, and nothing is sent.
-            sockaddr = ("255.255.255.255", 80)
-        elif name in ("timed out", "still pending"):
-            sockaddr = stack.enter_context(testing.black_hole()).sockaddr
         if name == "timed out":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
-        if name == "Unix, backlog full":
-            filler = stack.enter_context(socket.socket(socket.AF_UNIX))
-            filler.connect(path)
-        sock.connect_ex(sockaddr)
-        if name.startswith("connected"):
-            peer = stack.enter_context(listener.accept()[0])
-            if name == "connected, data":
-                peer.send(b"data")
-                _readable(sock)
-            elif name == "connected, reset":
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                peer.close()
-        if name in ("connected, reset", "refused", "timed out"):
+        sock.connect_ex(server.sockaddr)
+        if name == "connected, data":
+            stack.enter_context(server.accept()).send(b"data")
+        if name in ("connected, data", "connected, reset", "refused", "timed out"):
             _readable(sock)
-        yield sock, sockaddr
+        yield sock, server.sockaddr
 
 
 @pytest.mark.parametrize("column", range(5), ids=[f.__name__ for f in FUNCTIONS])

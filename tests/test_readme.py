@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import run_script
 
 import aioconnect
+from aioconnect.testing import echoing
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -23,31 +23,18 @@ def blocks(language: str) -> list[str]:
     )
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1000):
-        writer.write(data)
-    writer.close()
-
-
 @pytest.mark.parametrize("example", [0, 1], ids=["streams", "protocol"])
-async def test_examples(example: int) -> None:
+def test_examples(example: int) -> None:
     """Both ways to write the length-prefixed protocol get their answer."""
-    server = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     parts = [blocks("python")[0], blocks("python")[1]]
     program = parts[0]
     if example == 1:
         imports, call = parts[0].splitlines()[:2], parts[0].splitlines()[-1]
         program = "\n".join([*imports, parts[1], call])
-    program = program.replace("9000", str(port))
-    command = [sys.executable, "-X", "dev", "-c", program]
-    done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done
-    assert done.stdout.strip() == b"b'is anybody there?'"
-    server.close()
-    await server.wait_closed()
+    with echoing() as server:
+        program = program.replace("9000", str(server.port))
+        said = run_script(sys.executable, "-X", "dev", "-c", program)
+    assert said.strip() == "b'is anybody there?'"
 
 
 async def test_the_kit() -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import descriptors
 
 import aioconnect
-from aioconnect import Address, outcome, testing
-from aioconnect._sockets import check_loop
-from aioconnect.testing import BlackHole, FullBacklog
+from aioconnect import Address, outcome
+from aioconnect._watchers import check_loop
+from aioconnect.testing import BlackHole, FullBacklog, Server, unix_listening
 
 OUTCOMES = (
     outcome.so_error,
@@ -41,16 +40,15 @@ async def settled(task: asyncio.Task[Any]) -> None:
     assert not task.done(), task
 
 
-async def test_connected(listener: socket.socket, port: int) -> None:
+async def test_connected(listener: Server, port: int) -> None:
     """The socket is connected, non-blocking, close-on-exec, and the caller's."""
     with await aioconnect.connect_address(tcp(port)) as sock:
-        assert sock.getpeername() == listener.getsockname()
+        assert sock.getpeername() == listener.sockaddr
         assert sock.gettimeout() == 0.0
         assert not sock.get_inheritable()
         assert not os.get_inheritable(sock.fileno())
-        peer, name = listener.accept()
-        with peer:
-            assert name == sock.getsockname()
+        with listener.accept() as peer:
+            assert peer.getpeername() == sock.getsockname()
             peer.send(b"hello")
             loop = asyncio.get_running_loop()
             assert await loop.sock_recv(sock, 5) == b"hello"
@@ -121,24 +119,17 @@ async def test_lies_do_not_connect(black_hole: BlackHole) -> None:
         )
 
 
-async def test_ipv6_scope() -> None:
+async def test_ipv6_scope(ipv6_listener: Server) -> None:
     """A scope id reaches the kernel (K4); an interface's name does too."""
-    index = socket.if_nametoindex("lo")
-    with socket.socket(socket.AF_INET6) as server:
-        try:
-            server.bind(("::1", 0, 0, index))
-        except OSError as exc:
-            pytest.skip(f"no IPv6 on the loopback interface: {exc}")
-        server.listen()
-        port = server.getsockname()[1]
-        for host in ("::1", f"::1%{index}", "::1%lo"):
-            with await aioconnect.connect(host, port) as sock:
-                assert sock.getpeername()[:2] == ("::1", port)
-        with pytest.raises(aioconnect.ResolveError, match="no interface nosuch0"):
-            await aioconnect.connect("fe80::1%nosuch0", port)
-        # Link-local without one is EINVAL, with one that is not there ENODEV & co.
-        with pytest.raises(aioconnect.ConnectError):
-            await aioconnect.connect("fe80::1%4000000000", port)
+    index, port = socket.if_nametoindex("lo"), ipv6_listener.port
+    for host in ("::1", f"::1%{index}", "::1%lo"):
+        with await aioconnect.connect(host, port) as sock:
+            assert sock.getpeername()[:2] == ("::1", port)
+    with pytest.raises(aioconnect.ResolveError, match="no interface nosuch0"):
+        await aioconnect.connect("fe80::1%nosuch0", port)
+    # Link-local without one is EINVAL, with one that is not there ENODEV & co.
+    with pytest.raises(aioconnect.ConnectError):
+        await aioconnect.connect("fe80::1%4000000000", port)
 
 
 async def test_mptcp(port: int) -> None:
@@ -176,15 +167,14 @@ async def test_unix(tmp_path: Path, form: str, kind: socket.SocketKind) -> None:
         path = f"\0aioconnect-{os.getpid()}-{tmp_path.name}"
     elif form != "path":
         path = str(path) if form == "str" else os.fsencode(path)
-    with socket.socket(socket.AF_UNIX, kind) as server:
-        server.bind(os.fspath(path))
-        server.listen()
-        with await aioconnect.connect_unix(path, kind=kind) as sock:
-            assert sock.type == kind
-            peer, _ = server.accept()
-            with peer:
-                sock.send(b"packet")
-                assert peer.recv(16) == b"packet"
+    with (
+        unix_listening(path, kind=kind) as server,
+        await aioconnect.connect_unix(path, kind=kind) as sock,
+        server.accept() as peer,
+    ):
+        assert sock.type == kind
+        sock.send(b"packet")
+        assert peer.recv(16) == b"packet"
 
 
 async def test_unix_errors(tmp_path: Path) -> None:
@@ -197,10 +187,11 @@ async def test_unix_errors(tmp_path: Path) -> None:
         await aioconnect.connect_unix(plain)
     with pytest.raises(aioconnect.ConnectNotDirectoryError):
         await aioconnect.connect_unix(plain / "below")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(tmp_path / "dgram"))
-        with pytest.raises(aioconnect.ConnectError) as other:
-            await aioconnect.connect_unix(tmp_path / "dgram")
+    with (
+        unix_listening(kind=socket.SOCK_SEQPACKET) as server,
+        pytest.raises(aioconnect.ConnectError) as other,
+    ):
+        await aioconnect.connect_unix(server.path)
     assert other.value.errno == errno.EPROTOTYPE
 
 
@@ -274,9 +265,7 @@ async def test_an_outcome_that_is_no_number(black_hole: BlackHole) -> None:
         )
 
 
-async def test_connects_from_a_given_address(
-    listener: socket.socket, port: int
-) -> None:
+async def test_connects_from_a_given_address(port: int) -> None:
     """local_addr, with the port left to connect(2) (K9)."""
     with await aioconnect.connect_address(
         tcp(port), local_addr=("127.0.0.5", 0)
@@ -344,17 +333,17 @@ async def test_prepare_fails(port: int) -> None:
 async def test_no_descriptor_left(port: int) -> None:
     """K14: with none left, the error says so, and nothing has to be imported."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 1, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
     try:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 while True:
                     stack.enter_context(socket.socket())
-            for host in ("127.0.0.1", "localhost"):
+            for host, count in (("127.0.0.1", 1), ("localhost", 2)):
                 with pytest.raises(aioconnect.ConnectError) as caught:
                     await aioconnect.connect(host, port, retry=(0,) * 3)
-                assert caught.value.errno in (errno.EMFILE, socket.EAI_SYSTEM, -3, -2)
-                assert caught.value.attempt_count in (1, 4)
+                assert caught.value.errno == errno.EMFILE
+                assert caught.value.attempt_count == count
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -367,16 +356,14 @@ async def test_unreachable() -> None:
     assert caught.value.attempts[0].sent is False
 
 
-async def test_connect_sock(listener: socket.socket) -> None:
+async def test_connect_sock(listener: Server) -> None:
     with socket.socket() as sock:
         sock.setblocking(False)
-        assert await aioconnect.connect_sock(sock, listener.getsockname()) is None  # type: ignore[func-returns-value]  # that is the test
-        assert sock.getpeername() == listener.getsockname()
+        assert await aioconnect.connect_sock(sock, listener.sockaddr) is None  # type: ignore[func-returns-value]  # that is the test
+        assert sock.getpeername() == listener.sockaddr
 
 
-async def test_connect_sock_under_way(
-    listener: socket.socket, black_hole: BlackHole
-) -> None:
+async def test_connect_sock_under_way(listener: Server, black_hole: BlackHole) -> None:
     """A socket whose connect is under way is not connected a second time."""
     with socket.socket() as sock:
         sock.setblocking(False)
@@ -384,19 +371,19 @@ async def test_connect_sock_under_way(
             aioconnect.connect_sock(sock, black_hole.sockaddr)
         )
         await settled(connecting)
-        for sockaddr in (black_hole.sockaddr, listener.getsockname()):
+        for sockaddr in (black_hole.sockaddr, listener.sockaddr):
             with pytest.raises(ValueError, match="has a connect under way already"):
                 await aioconnect.connect_sock(sock, sockaddr)
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await connecting
         with pytest.raises(ValueError, match="has a connect under way already"):
-            await aioconnect.connect_sock(sock, listener.getsockname())
+            await aioconnect.connect_sock(sock, listener.sockaddr)
 
 
 @pytest.mark.parametrize("stranger", ["transport", "writer"])
 async def test_strangers_on_the_reused_descriptor(
-    listener: socket.socket, black_hole: BlackHole, stranger: str
+    listener: Server, black_hole: BlackHole, stranger: str
 ) -> None:
     """K11: whoever has the descriptor by then keeps it, and the cancel arrives.
 
@@ -412,7 +399,7 @@ async def test_strangers_on_the_reused_descriptor(
     )
     await settled(connecting)
     first.close()
-    with socket.create_connection(listener.getsockname()) as second:
+    with socket.create_connection((listener.host, listener.port)) as second:
         if isinstance(loop, asyncio.SelectorEventLoop):
             assert second.fileno() == fd
         second.setblocking(False)
@@ -449,7 +436,7 @@ async def test_connect_sock_keeps_the_socket(
         assert sock.fileno() != -1
 
 
-async def test_connect_sock_refuses(listener: socket.socket, port: int) -> None:
+async def test_connect_sock_refuses(port: int) -> None:
     with socket.socket() as sock:
         with pytest.raises(ValueError, match="sock is blocking"):
             await aioconnect.connect_sock(sock, ("127.0.0.1", port))
@@ -497,27 +484,27 @@ async def test_reused_descriptor(black_hole: BlackHole) -> None:
     assert reused == (100 if is_asyncio else 0)  # uvloop defers the close
 
 
-async def test_reused_descriptor_is_polled() -> None:
+async def test_reused_descriptor_is_polled(black_hole: BlackHole) -> None:
     """K12: the watcher on the reused descriptor is the one that is woken."""
-    with contextlib.ExitStack() as stack:
-        hole = stack.enter_context(testing.black_hole())
-        first = socket.socket()
-        first.setblocking(False)
-        connecting = asyncio.ensure_future(
-            aioconnect.connect_sock(first, hole.sockaddr)
-        )
-        await settled(connecting)
-        connecting.cancel()
-        first.close()
-        second = stack.enter_context(socket.socket())
+    first = socket.socket()
+    first.setblocking(False)
+    connecting = asyncio.ensure_future(
+        aioconnect.connect_sock(first, black_hole.sockaddr)
+    )
+    await settled(connecting)
+    connecting.cancel()
+    first.close()
+    with socket.socket() as second:
         second.setblocking(False)
-        later = asyncio.ensure_future(aioconnect.connect_sock(second, hole.sockaddr))
+        later = asyncio.ensure_future(
+            aioconnect.connect_sock(second, black_hole.sockaddr)
+        )
         with pytest.raises(asyncio.CancelledError):
             await connecting
         await settled(later)
-        hole.open()
+        black_hole.open()
         await asyncio.wait_for(later, 30)
-        assert second.getpeername() == hole.sockaddr
+        assert second.getpeername() == black_hole.sockaddr
 
 
 async def test_close_before_the_cleanup(black_hole: BlackHole) -> None:

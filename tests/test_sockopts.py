@@ -12,6 +12,7 @@ import pytest
 
 import aioconnect
 from aioconnect import sockopts
+from aioconnect.testing import Server, UnixServer
 
 TCP = socket.IPPROTO_TCP
 SOL = socket.SOL_SOCKET
@@ -58,32 +59,22 @@ async def test_needs_privileges(port: int) -> None:
         assert sock.getsockopt(SOL, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
 
 
-async def test_tos_of_ipv6() -> None:
+async def test_tos_of_ipv6(ipv6_listener: Server) -> None:
     """Both families have their own option, so that the SYN is marked too."""
-    with socket.socket(socket.AF_INET6) as server:
-        try:
-            server.bind(("::1", 0))
-        except OSError as exc:
-            pytest.skip(f"no IPv6 on the loopback interface: {exc}")
-        server.listen()
-        port = server.getsockname()[1]
-        with await aioconnect.connect("::1", port, prepare=[sockopts.tos(8)]) as sock:
-            assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 8
+    prepare = [sockopts.tos(8)]
+    with await aioconnect.connect("::1", ipv6_listener.port, prepare=prepare) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 8
 
 
-async def test_unix_sockets_take_what_is_theirs(tmp_path: Any) -> None:
+async def test_unix_sockets_take_what_is_theirs(unix_listener: UnixServer) -> None:
     """Options of TCP leave a Unix socket alone; buffers are for both."""
-    path = str(tmp_path / "unix")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen()
-        prepare = [
-            sockopts.nodelay(),
-            sockopts.keepalive(1, 1, 1),
-            sockopts.buffers(9999, 9999),
-        ]
-        with await aioconnect.connect_unix(path, prepare=prepare) as sock:
-            assert sock.getsockopt(SOL, socket.SO_SNDBUF) == 2 * 9999
+    prepare = [
+        sockopts.nodelay(),
+        sockopts.keepalive(1, 1, 1),
+        sockopts.buffers(9999, 9999),
+    ]
+    with await aioconnect.connect_unix(unix_listener.path, prepare=prepare) as sock:
+        assert sock.getsockopt(SOL, socket.SO_SNDBUF) == 2 * 9999
 
 
 async def test_unknown_device(port: int) -> None:

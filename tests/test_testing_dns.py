@@ -228,9 +228,11 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 def test_a_port_that_is_free_for_one_protocol_only_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    with bound("127.0.0.1") as free:  # for TCP: no connection was ever there
+        port = free.getsockname()[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 0))
-        ports = [other.getsockname()[1], 0]
+        other.bind(("127.0.0.1", port))
+        ports = [port, 0]
 
         def bound_to_next(host: str, port: int, *, is_shared: bool) -> socket.socket:
             return bound(host, ports.pop(0), is_shared=is_shared)

@@ -12,7 +12,14 @@ from collections.abc import Callable
 
 import pytest
 
-from aioconnect.testing import echoing, flaky, leak_check, unused_port
+from aioconnect._lookups import Lookups
+from aioconnect.testing import (
+    echoing,
+    flaky,
+    leak_check,
+    tls_echoing,
+    unused_port,
+)
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -57,6 +64,7 @@ def test_a_socket_that_only_the_collector_closes_is_one() -> None:
         # Enough for the collector to run on its own, were it not off.
         assert len([[number] for number in range(100_000)]) == 100_000
 
+    gc.enable()  # it is off around each test
     message = "until garbage was collected"
     with pytest.raises(AssertionError, match=message), leak_check():
         leave_a_cycle()
@@ -80,6 +88,18 @@ def test_threads_can_be_ignored_by_name() -> None:
         left.start()
     end.set()
     left.join()
+
+
+async def test_the_threads_of_the_packages_look_ups_are_none() -> None:
+    """Who connects to a name by this package is not told of its threads."""
+    lookups = Lookups(lambda _: (), idle=0.2)
+    loop = asyncio.get_running_loop()
+    async with leak_check(patience=0):
+        assert await lookups.ask(loop, "a.test", 80, 0, 0) == ()
+        names = [thread.name for thread in threading.enumerate()]
+        assert any(name.startswith("aioconnect-resolver-") for name in names)
+    while any(t.name.startswith("aioconnect-resolver-") for t in threading.enumerate()):
+        await asyncio.sleep(0.01)
 
 
 def test_a_block_that_raises_keeps_its_exception_with_a_note() -> None:
@@ -108,6 +128,17 @@ async def test_a_task_is_one() -> None:
     await task
 
 
+def test_one_run_of_the_loop_can_begin_it_and_another_end_it(
+    loop_factory: Factory,
+) -> None:
+    """As around the ``yield`` of a fixture: another task, and another waker."""
+    check = leak_check(patience=0)
+    with asyncio.Runner(loop_factory=loop_factory) as runner, socket.socket() as sock:
+        runner.run(check.__aenter__())
+        sock.close()  # the waker of uvloop's next run has this descriptor
+        runner.run(check.__aexit__(None, None, None))
+
+
 async def test_a_timer_is_one_and_a_cancelled_one_is_none() -> None:
     loop = asyncio.get_running_loop()
     before = loop.call_later(3600, print)
@@ -118,6 +149,29 @@ async def test_a_timer_is_one_and_a_cancelled_one_is_none() -> None:
             after = loop.call_later(3600, print)
     before.cancel()
     after.cancel()
+
+
+async def test_a_loop_that_somebody_has_looked_into_is_none() -> None:
+    """Once it has a ``__dict__``, the collector sees other things in it."""
+    async with leak_check(patience=0):
+        getattr(asyncio.get_running_loop(), "__dict__", None)
+
+
+async def test_a_handshake_that_was_cancelled_is_none() -> None:
+    """Not even on uvloop, which forgets its timer."""
+    with tls_echoing(silent=True) as server:
+        async with leak_check(patience=0):
+            sock = socket.create_connection((server.host, server.port))
+            handshake = asyncio.open_connection(
+                sock=sock, ssl=server.client_context, server_hostname="localhost"
+            )
+            task = asyncio.ensure_future(handshake)
+            for _ in range(2):  # as it begins
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            del handshake, task, sock
 
 
 @pytest.mark.parametrize("what", ["reading", "writing"])

@@ -11,9 +11,6 @@ import pytest
 import aioconnect.testing
 from aioconnect.testing import plugin
 
-# In this process too: pytest finds the fixtures that a test module has.
-globals().update({name: getattr(plugin, name) for name in plugin.__all__})
-
 ROOT = Path(__file__).parent.parent
 
 

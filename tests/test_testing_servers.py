@@ -411,6 +411,26 @@ def test_tls_echoing(host: str) -> None:
         assert server.ca.cert_pem.bytes().startswith(b"-----BEGIN CERT")
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_tls_echoing_on_a_unix_path(tmp_path: Path, silent: bool) -> None:
+    path = tmp_path / "tls"
+    with leak_check(), tls_echoing(path=path, silent=silent) as server:
+        assert (server.host, server.port, server.path) == ("", 0, str(path))
+        with dial(server.address, 0.2 if silent else 5.0) as sock:
+            expected = (
+                pytest.raises(TimeoutError) if silent else contextlib.nullcontext()
+            )
+            with (
+                expected,
+                server.client_context.wrap_socket(
+                    sock, server_hostname="localhost"
+                ) as client,
+            ):
+                client.sendall(b"hello")
+                assert client.recv(5) == b"hello"
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -33,6 +33,7 @@ class Connections:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._is_over = False
         self._live: dict[socket.socket, _Echo] = {}
         self._counted = threading.Condition()
         self._count = 0
@@ -71,6 +72,9 @@ class Connections:
             self._counted.notify_all()
 
     def _begin(self, conn: socket.socket, conduct: Conduct) -> None:
+        if self._is_over:
+            reset(conn)
+            return
         self._live[conn] = _Echo(conn, is_discarding=conduct == "accept_close")
         if conduct == "accept_close":
             with suppress(OSError):
@@ -104,6 +108,11 @@ class Connections:
             conn, _ = self._live.popitem()
             self._worker.unwatch(conn)
             reset(conn)
+
+    def close(self) -> None:
+        """Reset every connection that lives, or is accepted from now on."""
+        self._is_over = True
+        self.reset_all()
 
 
 class _Echo:
@@ -171,6 +180,6 @@ def serving(worker: Worker) -> Generator[Connections]:
         yield connections
     finally:
         done = threading.Event()
-        worker.call_soon(connections.reset_all)
+        worker.call_soon(connections.close)
         worker.call_soon(done.set)
         done.wait(10.0)

@@ -6,7 +6,6 @@ One worker's thread does it all; a delayed answer delays no other.
 from __future__ import annotations
 
 import errno
-import math
 import selectors
 import socket
 import time
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .._address import Address
+from .._backoff import check_duration
+from .._shown import shown
 from ._dns_message import (
     TYPES,
     Question,
@@ -202,13 +203,14 @@ def dns_server(
             yield server
 
 
-def _checked(kind: str, reply: DNSReply | Sequence[Record]) -> DNSReply:
-    if kind not in TYPES:
-        raise ValueError(f"zone: type {kind!r} is none of {', '.join(TYPES)}")
+def _checked(kind: object, reply: DNSReply | Sequence[Record]) -> DNSReply:
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise ValueError(f"zone: type {shown(kind)} is none of {', '.join(TYPES)}")
     if not isinstance(reply, DNSReply):
         reply = DNSReply(reply)
-    if not 0 <= reply.delay < math.inf:
-        raise ValueError(f"delay must be 0 or more seconds, not {reply.delay!r}")
+    check_duration("delay", reply.delay)
+    if isinstance(reply.records, str) or not isinstance(reply.records, Sequence):
+        raise TypeError(f"records must be a list, not {shown(reply.records)}")
     for record in reply.records:
         check_record(kind, record)
     return reply

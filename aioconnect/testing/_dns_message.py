@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .._shown import shown
+
 __all__ = ["Question", "Record", "check_record", "parse_question", "response"]
 
 # An address in numbers for A and AAAA, (priority, weight, port, target) for SRV.
@@ -111,13 +113,17 @@ def _resource(kind: str, record: Record) -> bytes:
 
 def _record_data(kind: str, record: Record) -> bytes:
     if kind == "SRV":
-        if isinstance(record, str):
-            raise ValueError(f"SRV: {record!r} is not (priority, weight, port, target)")
+        if not isinstance(record, tuple) or len(record) != 4:
+            raise ValueError(
+                f"SRV: {shown(record)} is not (priority, weight, port, target)"
+            )
         *numbers, target = record
+        if not isinstance(target, str):
+            raise ValueError(f"the target {shown(target)} is not a name")
         # RFC 2782: "name compression is not to be used for this field".
         return struct.pack("!HHH", *numbers) + _pack_name(target)
     if not isinstance(record, str):
-        raise ValueError(f"{kind}: {record!r} is not an address in numbers")
+        raise ValueError(f"{kind}: {shown(record)} is not an address in numbers")
     family = socket.AF_INET if kind == "A" else socket.AF_INET6
     return socket.inet_pton(family, record)
 
@@ -125,7 +131,7 @@ def _record_data(kind: str, record: Record) -> bytes:
 def _pack_name(name: str) -> bytes:
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".") if label]
     if any(len(label) > 63 for label in labels):
-        raise ValueError(f"{name!r} has a label of more than 63 bytes")
+        raise ValueError(f"{shown(name)} has a label of more than 63 bytes")
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
@@ -137,5 +143,5 @@ def check_record(kind: str, record: Record) -> None:
     """
     try:
         _record_data(kind, record)
-    except (OSError, TypeError, struct.error) as exc:
-        raise ValueError(f"{kind}: {record!r}: {exc}") from None
+    except (OSError, TypeError, ValueError, struct.error) as exc:
+        raise ValueError(f"{kind}: {shown(record)}: {exc}") from None

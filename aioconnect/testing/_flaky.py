@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import get_args
 
 from .._address import Address
+from .._shown import shown
 from ._attempts import Attempts, Word, conduct_of
 from ._connections import Conduct, Connections, serving
 from ._filters import drop_everything, filters_exist
@@ -211,13 +212,13 @@ def flaky(script: Sequence[Word], host: str = "127.0.0.1") -> Generator[FlakySer
 def _check(script: Sequence[Word]) -> None:
     allowed = ", ".join(_WORDS)
     if isinstance(script, str):
-        raise TypeError(f"script must be a list of words, not {script!r}")
+        raise TypeError(f"script must be a list of words, not {shown(script)}")
     if not script:
         raise ValueError(f"script is empty; its words can be {allowed}")
     for index, word in enumerate(script):
         if word not in _WORDS:
             raise ValueError(
-                f"script: word {index} is {word!r}; it can be one of {allowed}"
+                f"script: word {index} is {shown(word)}; it can be one of {allowed}"
             )
     if "hang" in script and not filters_exist():  # pragma: no cover - not Linux
         raise NotImplementedError("a script with 'hang' needs Linux")

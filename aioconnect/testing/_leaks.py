@@ -53,8 +53,8 @@ class LeakCheck:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._wait_for_others()
-            self._finish(exc)
+            if new := self._wait_for_others():
+                self._tell(new, exc)
         finally:
             self._restore()
 
@@ -65,8 +65,8 @@ class LeakCheck:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self._wait()
-            self._finish(exc)
+            if new := await self._wait():
+                self._tell(new, exc)
         finally:
             self._restore()
 
@@ -79,34 +79,36 @@ class LeakCheck:
         return {trace for trace in new if not self._is_ignored(trace)} - spare(new)
 
     def _is_ignored(self, trace: Trace) -> bool:
+        if trace.kind == "task":
+            # A fixture can be torn down in another task than it was set up in.
+            return trace.thing is asyncio.current_task(self._loop)
         if trace.kind != "thread":
             return False
         return str(trace.thing.name).startswith(self._ignored_threads)
 
-    def _wait_for_others(self) -> None:
-        """Let threads end, and close what they are about to close."""
+    def _wait_for_others(self) -> set[Trace]:
+        """Let threads end, and close what they are about to close; return the rest."""
         deadline = time.monotonic() + self._patience
-        while time.monotonic() < deadline:
-            kinds = {trace.kind for trace in self._new()}
-            if not kinds & {"descriptor", "thread"}:
-                return
+        while True:
+            new = self._new()
+            kinds = {trace.kind for trace in new}
+            if not kinds & {"descriptor", "thread"} or time.monotonic() >= deadline:
+                return new
             time.sleep(0.005)
 
-    async def _wait(self) -> None:
-        """Let the loop do what it was already about to do."""
+    async def _wait(self) -> set[Trace]:
+        """Let the loop do what it was already about to do; return the rest."""
         for _ in range(_TICKS):
-            if not self._new():
-                return
+            if not (new := self._new()):
+                return new
             await asyncio.sleep(0)
         deadline = time.monotonic() + self._patience
-        while self._new() and time.monotonic() < deadline:
+        while (new := self._new()) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
+        return new
 
-    def _finish(self, exc: BaseException | None) -> None:
+    def _tell(self, new: set[Trace], exc: BaseException | None) -> None:
         __tracebackhide__ = True  # pytest shows the line of the block instead
-        new = self._new()
-        if not new:
-            return
         # What only the collector closes is a leak all the same, and worth a word.
         lines = {(trace.kind, trace.identity): str(trace) for trace in new}
         new.clear()
@@ -146,10 +148,14 @@ def leak_check(
     seconds until what is ending has ended.  ``with`` looks at *loop*, or at the
     running one if there is one; it waits for other threads, for as long, and
     cannot let the loop run.  Threads whose names begin with one of
-    *ignore_threads* may stay (``"asyncio_"`` are those of ``to_thread``).
+    *ignore_threads* may stay (``"asyncio_"`` are those of ``to_thread``).  The
+    task that looks is no leak: around the ``yield`` of an asynchronous fixture it
+    may be another at the end.
 
     What a server of this package opens while it runs, such as its side of each
     connection, is the server's, and no leak; a server that is never left is one.
+    Nor are the threads that look names up for this package: they wait some
+    seconds for the next name, and end.
 
     A descriptor that only the garbage collector closes is a leak: the collector
     is off inside the block, and runs after the comparison, to tell which they
@@ -159,7 +165,8 @@ def leak_check(
     `gc.get_referents`, which uvloop 0.21 to 0.23 allow.  A transport's own watcher
     is not among them there, but its descriptor is.  libuv keeps a ``/dev/null`` in
     reserve once a loop has had a stream: where uvloop is imported, one of those
-    may come to be.
+    may come to be.  The timer of a TLS handshake that was cancelled, which uvloop
+    forgets, is no leak of the block's.
 
     Raises:
         AssertionError: On exit; it lists what was left, a line each.

@@ -6,13 +6,14 @@ Both classes are what `aioconnect.Connector` takes as its ``resolver``.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .._address import Address, numeric
+from .._backoff import check_duration
+from .._shown import shown
 
 __all__ = ["Lookup", "ResolverCall", "ScriptedResolver", "StaticResolver"]
 
@@ -83,8 +84,7 @@ class Lookup:
 
     def __post_init__(self) -> None:
         _check(self.addresses)
-        if not 0 <= self.delay < math.inf:
-            raise ValueError(f"delay must be 0 or more seconds, not {self.delay!r}")
+        check_duration("delay", self.delay)
 
 
 Script = Lookup | Sequence[Lookup]
@@ -108,7 +108,7 @@ class ScriptedResolver:
             host, family = (key, None) if isinstance(key, str) else key
             steps = [lookups] if isinstance(lookups, Lookup) else list(lookups)
             if not steps:
-                raise ValueError(f"script: no look-up for {key!r}")
+                raise ValueError(f"script: no look-up for {shown(key)}")
             self._script[host.lower(), family] = steps
         self.calls: list[ResolverCall] = []
         self.cancelled: list[ResolverCall] = []
@@ -162,11 +162,12 @@ async def _wait(lookup: Lookup) -> None:
 
 
 def _check(addresses: Sequence[str]) -> None:
-    if isinstance(addresses, str):
-        raise TypeError(f"addresses must be a list, not {addresses!r}")
-    for text in addresses:
-        if numeric(text, 0) is None:
-            raise ValueError(f"{text!r} is not an address in numbers")
+    if isinstance(addresses, str) or not isinstance(addresses, Sequence):
+        raise TypeError(f"addresses must be a list, not {shown(addresses)}")
+    given: Sequence[object] = addresses
+    for text in given:
+        if not isinstance(text, str) or numeric(text, 0) is None:
+            raise ValueError(f"addresses: {shown(text)} is not an address in numbers")
 
 
 def _of_family(

@@ -6,6 +6,7 @@ Only this module needs trustme, and only when it is used.
 from __future__ import annotations
 
 import datetime
+import socket
 import ssl
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._address import Address, SockAddr
 from ._echoing import EchoServer, echo_server
-from ._ports import bound
+from ._ports import UnixPath, bound, unix_bound
 
 if TYPE_CHECKING:
     import trustme
@@ -60,6 +61,11 @@ class TLSEchoServer:
         return self.echo.port
 
     @property
+    def path(self) -> str:
+        """The path that it listens on; ``""`` on TCP."""
+        return self.echo.path
+
+    @property
     def connections(self) -> int:
         """How many connections were accepted so far, before any handshake."""
         return self.echo.connections
@@ -81,28 +87,28 @@ def tls_echoing(
     wrong_name: bool = False,
     expired: bool = False,
     silent: bool = False,
+    path: UnixPath | None = None,
 ) -> Generator[TLSEchoServer]:
     """Serve echo over TLS on a port of *host*, with a certificate for *names*.
 
-    *wrong_name* makes the certificate one for ``wrong.invalid``, *expired* one
-    that ended in 2001, and *silent* accepts without ever answering the handshake.
+    With *path* it is on a Unix socket there.  *wrong_name* makes the certificate
+    one for ``wrong.invalid``, *expired* one that ended in 2001, and *silent*
+    accepts without ever answering the handshake.
 
     Raises:
         ModuleNotFoundError: trustme is not installed; the text says how to.
-        ValueError: *host* is a name.
+        ValueError: *host* is a name, or *path* cannot be one.
     """
     ca = _certificate_authority()
     identities = ("wrong.invalid",) if wrong_name else tuple(names)
-    leaf = ca.issue_cert(*identities, not_after=_LONG_AGO if expired else None)
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # trustme's signatures also name pyOpenSSL's contexts, which are not there.
-    cast("Configure", leaf.configure_cert)(server_context)
+    server_context = _server_context(ca, identities, expired)
     client_context = ssl.create_default_context()
     cast("Configure", ca.configure_trust)(client_context)
     wrap = partial(
         server_context.wrap_socket, server_side=True, do_handshake_on_connect=False
     )
-    with bound(host) as sock:
+    kind = socket.SOCK_STREAM
+    with bound(host) if path is None else unix_bound(path, kind) as sock:
         sock.listen(128)
         served = (
             echo_server(sock, conduct="accept_silent")
@@ -111,6 +117,16 @@ def tls_echoing(
         )
         with served as echo:
             yield TLSEchoServer(echo, client_context, ca)
+
+
+def _server_context(
+    ca: trustme.CA, identities: Sequence[str], expired: bool
+) -> ssl.SSLContext:
+    leaf = ca.issue_cert(*identities, not_after=_LONG_AGO if expired else None)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # trustme's signatures also name pyOpenSSL's contexts, which are not there.
+    cast("Configure", leaf.configure_cert)(context)
+    return context
 
 
 def _certificate_authority() -> trustme.CA:

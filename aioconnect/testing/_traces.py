@@ -13,15 +13,17 @@ import socket
 import sys
 import threading
 from collections.abc import Hashable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._lookups import THREAD_NAMES
 from ._ports import kept_descriptors
 
 __all__ = ["Trace", "spare", "traces", "warm_up"]
 
 _DIRECTIONS = ("reading", "writing")
+
+_HANDSHAKE = "SSLProtocol._start_handshake"
 
 _FD_DIRECTORY = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
@@ -49,13 +51,20 @@ class Trace:
 
 def traces(loop: asyncio.AbstractEventLoop | None) -> set[Trace]:
     """Return everything that is open now; of *loop* too, if there is one."""
-    found = {Trace("descriptor", opened, opened) for opened in _descriptors()}
-    found |= {Trace("thread", id(t), t) for t in threading.enumerate()}
+    own = _own_descriptors(loop)
+    found = {Trace("descriptor", opened, opened) for opened in _descriptors(own)}
+    found |= {Trace("thread", id(t), t) for t in threading.enumerate() if _is_told(t)}
     if loop is not None and not loop.is_closed():
         found |= {Trace("task", id(t), t) for t in asyncio.all_tasks(loop)}
         found |= {Trace("timer", id(t), t) for t in _timers(loop)}
-        found |= {Trace("watcher", watched, watched) for watched in _watchers(loop)}
+        watchers = [watched for watched in _watchers(loop) if watched[0] not in own]
+        found |= {Trace("watcher", watched, watched) for watched in watchers}
     return found
+
+
+def _is_told(thread: threading.Thread) -> bool:
+    # Those that look names up stay for the next name, and end by themselves.
+    return not thread.name.startswith(THREAD_NAMES)
 
 
 def warm_up() -> None:
@@ -79,20 +88,33 @@ def spare(new: set[Trace]) -> set[Trace]:
     return set(unused[:1])
 
 
-def _descriptors() -> Iterator[tuple[int, str]]:
-    kept = kept_descriptors()
+def _own_descriptors(loop: asyncio.AbstractEventLoop | None) -> set[int]:
+    """Return what uvloop wakes itself with, which it opens anew with each run."""
+    if loop is None or hasattr(loop, "_ssock"):
+        return set()  # asyncio's stay for as long as the loop
+    return {sock.fileno() for sock in _members(loop, socket.socket)}
+
+
+def _descriptors(own: set[int]) -> Iterator[tuple[int, str]]:
+    passed_over = own | kept_descriptors()
     for name in os.listdir(_FD_DIRECTORY):
         fd = int(name)
-        if fd in kept:
+        if fd in passed_over:
             continue
         try:
-            os.fstat(fd)
+            yield fd, os.readlink(f"{_FD_DIRECTORY}/{fd}")
         except OSError:
-            continue  # It was the one that listed the directory.
-        target = "open"
-        with suppress(OSError):
-            target = os.readlink(f"{_FD_DIRECTORY}/{fd}")
-        yield fd, target
+            # Without links, as in /dev/fd, or the one that listed the directory.
+            if _is_open(fd):
+                yield fd, "open"
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def _names_of_socket(fd: int, target: str) -> str:
@@ -115,8 +137,10 @@ def _timers(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
     scheduled: Any = getattr(loop, "_scheduled", None)
     timers: list[asyncio.TimerHandle] = list(scheduled or ())
     if scheduled is None:
-        for members in _containers(loop, set):
+        for members in _members(loop, set):
             timers += [m for m in members if type(m).__name__ == "TimerHandle"]
+        # uvloop forgets that of a handshake which was cancelled: nobody can end it.
+        timers = [timer for timer in timers if _HANDSHAKE not in repr(timer)]
     return [timer for timer in timers if not timer.cancelled()]
 
 
@@ -125,18 +149,18 @@ def _watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
     if selector is None:
         yield from _uv_watchers(loop)
         return
-    own: Any = getattr(loop, "_ssock", None)
+    waker: Any = getattr(loop, "_ssock", None)
     registered: dict[int, Any] = dict(selector.get_map() or {})
     for key in registered.values():
         reader, writer = key.data
-        if reader is not None and key.fileobj is not own:
+        if reader is not None and key.fileobj is not waker:
             yield key.fd, "reading"
         if writer is not None:
             yield key.fd, "writing"
 
 
 def _uv_watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
-    for polls in _containers(loop, dict):
+    for polls in _members(loop, dict):
         for fd, poll in polls.items():
             if type(poll).__name__ == "UVPoll":
                 handles = gc.get_referents(poll)
@@ -146,7 +170,7 @@ def _uv_watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
                         yield fd, what
 
 
-def _containers(loop: asyncio.AbstractEventLoop, kind: type[Any]) -> list[Any]:
-    # uvloop's attributes are C's.  Its sets and dicts are reached the way that
-    # the garbage collector reaches them.
+def _members(loop: asyncio.AbstractEventLoop, kind: type[Any]) -> list[Any]:
+    # uvloop's attributes are C's.  Its sets, dicts and sockets are reached the way
+    # that the garbage collector reaches them.
     return [found for found in gc.get_referents(loop) if type(found) is kind]

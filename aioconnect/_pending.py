@@ -1,0 +1,218 @@
+"""Wait for a connect that is under way, and learn what became of it.
+
+An event is a hint and never an answer: what it means is asked here, and a success
+is believed only of a socket that has a peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable
+from types import MethodType
+
+from . import outcome as _outcome
+from ._address import Address, SockAddr
+from ._errors import AttemptError, Expired, os_error
+from ._shown import shown
+from ._sockets import UNDER_WAY, ask_again, is_pending, refuse_itself
+from ._waits import Waiter, wake
+from ._watchers import Watcher, unwatch, watch
+from .outcome import Outcome
+
+__all__ = ["Pending", "settle"]
+
+_INET = (socket.AF_INET, socket.AF_INET6)
+_MSG_ERRQUEUE: int | None = getattr(socket, "MSG_ERRQUEUE", None)
+
+# The waits, in seconds, where no event can be waited for, or where one has come
+# without an answer.  They grow so that nothing spins.
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
+
+_STILL = {
+    errno.EAGAIN: "the listener's backlog is still full",
+    errno.EALREADY: "no answer yet",
+    errno.EINPROGRESS: "no answer yet",
+    errno.EINTR: "interrupted again and again",
+}
+
+
+class Pending:
+    """A connect of *sock* to *address* that answered *code* and has not ended.
+
+    Whoever waits for it calls `arm`, then `look` when it was woken or the time
+    has come, and again.  The socket is the caller's to close, after `disarm`.
+    """
+
+    __slots__ = (
+        "_code",
+        "_fd",
+        "_outcome",
+        "_pause",
+        "_process",
+        "_rests",
+        "_watcher",
+        "address",
+        "sock",
+    )
+
+    def __init__(
+        self, sock: socket.socket, address: Address, code: int, outcome: Outcome
+    ) -> None:
+        self.sock = sock
+        self.address = address
+        self._code = code
+        self._outcome = outcome
+        self._fd = sock.fileno()
+        # No event announces the end of some waits, and after one without an answer
+        # the same may come again at once: then it is a pause, and they grow.
+        self._rests = code not in UNDER_WAY
+        self._pause = _FIRST_PAUSE
+        self._watcher: Watcher | None = None
+        self._process = os.getpid()
+
+    def arm(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        callback: Callable[[], object],
+        owned: bool = True,
+    ) -> float | None:
+        """Have *loop* call *callback*, or return the seconds after which to look.
+
+        Raises:
+            AttemptError: There is nothing to wait for: it has failed.
+        """
+        if not is_pending(self._code, self.address):
+            raise _failure(self._code)
+        if self._rests:
+            pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+            return pause
+        self._watcher = watch(loop, self.sock, callback, owned)
+        return None
+
+    def disarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop forget the callback."""
+        watcher, self._watcher = self._watcher, None
+        # A forked child shares the poller: it would take the parent's watcher away.
+        if watcher is not None and self._process == os.getpid():
+            unwatch(loop, self.sock, self._fd, watcher)
+
+    def look(self) -> bool:
+        """Return whether it has succeeded; it has not ended if not.
+
+        Raises:
+            AttemptError: It has failed.
+        """
+        sock, address, code = self.sock, self.address, self._code
+        if code in UNDER_WAY:
+            code = _verdict(sock, address.sockaddr, self._outcome)
+        else:
+            code = ask_again(sock, address.sockaddr)
+        if is_pending(code, address):
+            self._code = code
+            self._rests = not self._rests or code not in UNDER_WAY
+            return False
+        if code:
+            raise _failure(code)
+        refuse_itself(sock, address)
+        return True
+
+    def expired(self) -> Expired:
+        """Return the error for one whose time is up."""
+        return Expired("connect", os_error(errno.ETIMEDOUT, _STILL[self._code]))
+
+
+def _failure(code: int) -> AttemptError:
+    """Return the error for *code*, the last answer; negative: nothing was sent."""
+    return AttemptError("connect", os_error(abs(code)), sent=code > 0)
+
+
+async def settle(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    address: Address,
+    code: int,
+    deadline: float | None,
+    outcome: Outcome,
+    owned: bool = True,
+) -> None:
+    """Wait until the connect that answered *code* has succeeded.
+
+    When this raises, cancellation included, nothing watches the socket, and it
+    is closed, unless it is not *owned* but the caller's.
+
+    Raises:
+        AttemptError: The attempt failed.
+        Expired: It had not ended at *deadline*, a time of the loop's clock.
+    """
+    try:
+        pending = Pending(sock, address, code, outcome)
+        while True:
+            waiter: Waiter = loop.create_future()
+            timer = None
+            try:
+                pause = pending.arm(loop, MethodType(_ready, waiter), owned)
+                until = _sooner(loop, pause, deadline)
+                if until is not None:
+                    timer = loop.call_at(until, wake, waiter, True)
+                expired = await waiter and until == deadline
+            finally:
+                if timer is not None:
+                    timer.cancel()
+                pending.disarm(loop)
+            if pending.look():
+                return
+            if expired:
+                raise pending.expired()
+    except BaseException:
+        if owned:
+            sock.close()
+        raise
+
+
+def _sooner(
+    loop: asyncio.AbstractEventLoop, pause: float | None, deadline: float | None
+) -> float | None:
+    if pause is None:
+        return deadline
+    until = loop.time() + pause
+    return until if deadline is None else min(until, deadline)
+
+
+def _ready(waiter: Waiter) -> None:
+    wake(waiter, False)
+
+
+def _verdict(sock: socket.socket, sockaddr: SockAddr, outcome: Outcome) -> int:
+    """Return what became of a connect that an event, or the time, has ended.
+
+    The event is a hint and *outcome* an opinion: a success is believed when the
+    socket has a peer.  One that is denied is looked at with ``SO_ERROR`` once
+    more, and is pending if that knows of no error either.
+    """
+    code = outcome(sock, sockaddr)
+    if not isinstance(code, int):
+        raise TypeError(f"outcome must return an int, not {shown(code)}")
+    if code in (0, errno.EINPROGRESS):
+        code = _outcome.has_peer(sock)
+        if code == errno.ENOTCONN:
+            code = _outcome.so_error(sock, sockaddr) or errno.EINPROGRESS
+    if code in (0, errno.EINPROGRESS):
+        _drain(sock)
+    return code
+
+
+def _drain(sock: socket.socket) -> None:
+    """Empty the error queue, which would make every poll return at once (K10).
+
+    Linux puts an ICMP error that met a connect under way there, asked or not.
+    """
+    if _MSG_ERRQUEUE is None or sock.family not in _INET:
+        return
+    with contextlib.suppress(OSError):
+        while True:
+            sock.recvmsg(0, 0, _MSG_ERRQUEUE)

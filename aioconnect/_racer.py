@@ -1,0 +1,226 @@
+"""Drive one race: its look-ups, its sockets and its timer, in the caller's task.
+
+No task is made for an attempt.  Every socket of the race is in one place, which
+closes all but the one that has won, however the race ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from ._address import Address
+from ._errors import AttemptError
+from ._eyeballs import Race
+from ._names import LookUp, Names
+from ._pending import Pending
+from ._waits import Waiter, wake
+from .outcome import Outcome
+
+__all__ = ["Conduct", "Racer", "Winner"]
+
+
+class Winner(NamedTuple):
+    """A connected socket, and when its attempt started and would have had to end."""
+
+    sock: socket.socket
+    address: Address
+    started: float
+    limit: float | None
+
+
+class Conduct(Protocol):
+    """What a race asks of whoever has the options and keeps the history."""
+
+    def begin(self, address: Address) -> tuple[socket.socket, int]:
+        """Start to connect; return the socket and what ``connect`` answered."""
+        ...
+
+    def limit(self, now: float) -> float | None:
+        """Return when an attempt that starts *now* has to end."""
+        ...
+
+    def failed(
+        self, address: Address, exc: AttemptError, started: float, limit: float | None
+    ) -> None:
+        """Keep the failure of an attempt."""
+        ...
+
+
+class _Attempt:
+    """One attempt under way: when it was woken, and when to look at it unasked."""
+
+    __slots__ = ("due", "is_woken", "limit", "pending", "started")
+
+    def __init__(self, pending: Pending, started: float, limit: float | None) -> None:
+        self.pending = pending
+        self.started = started
+        self.limit = limit
+        self.due = limit
+        self.is_woken = False
+
+
+class Racer:
+    """A race on the running loop, until *deadline*, a time of its clock."""
+
+    __slots__ = (
+        "_conduct",
+        "_deadline",
+        "_live",
+        "_lookups",
+        "_loop",
+        "_names",
+        "_outcome",
+        "_race",
+        "_waiter",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        race: Race,
+        names: Names,
+        conduct: Conduct,
+        outcome: Outcome,
+        deadline: float | None,
+    ) -> None:
+        self._loop = loop
+        self._race = race
+        self._names = names
+        self._conduct = conduct
+        self._outcome = outcome
+        self._deadline = deadline
+        self._lookups: dict[LookUp, int] = {}
+        self._live: list[_Attempt] = []
+        self._waiter: Waiter | None = None
+
+    async def run(self, families: Iterable[int]) -> Winner | None:
+        """Return the first that is connected, or None: all have failed.
+
+        *families* are asked for first.  At the deadline what has not ended has
+        failed, and None is returned too.  Whatever the end, nothing else of the
+        race is left open or watched, and no look-up under way.
+        """
+        try:
+            for family in families:
+                self._lookups[self._names.ask(family)] = family
+            if self._lookups:
+                # A resolver that knows the answer has given it by then.
+                await asyncio.sleep(0)
+                for lookup in self._lookups:
+                    if not lookup.done():
+                        lookup.add_done_callback(self._answered)
+            while True:
+                winner = self._look(self._loop.time())
+                # Ordering many addresses takes time, which is no part of a delay.
+                now = self._loop.time()
+                winner = winner or self._start(now)
+                if winner is not None or self._race.is_over or self._is_late(now):
+                    return winner
+                await self._wait()
+        finally:
+            self._end()
+
+    def _look(self, now: float) -> Winner | None:
+        """Take the answers that have come, and look at the attempts that may have."""
+        for lookup in [one for one in self._lookups if one.done()]:
+            family = self._lookups.pop(lookup)
+            self._race.answered(family, self._names.answer(family, lookup), now)
+        for attempt in list(self._live):
+            if attempt.is_woken or (attempt.due is not None and attempt.due <= now):
+                winner = self._go_on(attempt, now)
+                if winner is not None:
+                    return winner
+        return None
+
+    def _go_on(
+        self, attempt: _Attempt, now: float, *, look: bool = True
+    ) -> Winner | None:
+        """Look at *attempt*: it has won, or failed, or is waited for again."""
+        pending, started, limit = attempt.pending, attempt.started, attempt.limit
+        pending.disarm(self._loop)
+        try:
+            if look and pending.look():
+                self._live.remove(attempt)
+                return Winner(pending.sock, pending.address, started, limit)
+            if limit is not None and limit <= now:
+                raise pending.expired()
+            self._arm(attempt, now)
+        except AttemptError as exc:
+            self._live.remove(attempt)
+            pending.sock.close()
+            self._failed(pending.address, exc, started, limit)
+        return None
+
+    def _arm(self, attempt: _Attempt, now: float) -> None:
+        attempt.is_woken = False
+        pause = attempt.pending.arm(self._loop, partial(self._ready, attempt))
+        attempt.due = attempt.limit
+        if pause is not None:
+            attempt.due = min(now + pause, attempt.limit or now + pause)
+
+    def _start(self, now: float) -> Winner | None:
+        """Start what is due; one that the kernel connects at once has won."""
+        conduct = self._conduct
+        while not self._is_late(now) and (address := self._race.start(now)):
+            limit = conduct.limit(now)
+            try:
+                sock, code = conduct.begin(address)
+            except AttemptError as exc:
+                self._failed(address, exc, now, limit)
+                continue
+            if not code:
+                return Winner(sock, address, now, limit)
+            pending = Pending(sock, address, code, self._outcome)
+            attempt = _Attempt(pending, now, limit)
+            self._live.append(attempt)  # from here on it is closed with the others
+            self._go_on(attempt, now, look=False)
+        return None
+
+    def _failed(
+        self, address: Address, exc: AttemptError, started: float, limit: float | None
+    ) -> None:
+        self._race.failed()
+        self._conduct.failed(address, exc, started, limit)
+
+    def _is_late(self, now: float) -> bool:
+        return self._deadline is not None and now >= self._deadline
+
+    async def _wait(self) -> None:
+        """Wait for an answer, an attempt, or the time of something."""
+        self._waiter = waiter = self._loop.create_future()
+        dues = [attempt.due for attempt in self._live]
+        due = (*dues, self._race.due(), self._deadline)
+        times = [at for at in due if at is not None]
+        timer = self._loop.call_at(min(times), wake, waiter, True) if times else None
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _ready(self, attempt: _Attempt) -> None:
+        attempt.is_woken = True
+        self._wake()
+
+    def _answered(self, lookup: LookUp) -> None:
+        if not lookup.cancelled():
+            lookup.exception()  # seen, also where the race is over
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            wake(self._waiter, False)
+
+    def _end(self) -> None:
+        """Close and drop whatever is left."""
+        self._waiter = None
+        for lookup in self._lookups:
+            lookup.add_done_callback(self._answered)
+            lookup.cancel()
+        for attempt in self._live:
+            attempt.pending.disarm(self._loop)
+            attempt.pending.sock.close()

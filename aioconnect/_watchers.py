@@ -1,0 +1,113 @@
+"""Watch a descriptor on a loop, and stop watching it, whoever has it by then.
+
+Only this module calls ``add_writer`` and ``remove_writer``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from ._errors import AttemptError
+
+__all__ = ["Watcher", "check_loop", "unwatch", "watch"]
+
+# Gives None when a loop has forgotten the callback that it registered for us.
+Watcher: TypeAlias = Callable[[], object]
+
+
+def check_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Raise `NotImplementedError` unless *loop* can watch a descriptor."""
+    method = getattr(loop, "add_writer", None)
+    if method is None or getattr(method, "__func__", None) is _ABSTRACT:
+        raise _cannot_watch(loop)
+
+
+_ABSTRACT = asyncio.AbstractEventLoop.add_writer
+
+
+def _cannot_watch(loop: asyncio.AbstractEventLoop) -> NotImplementedError:
+    return NotImplementedError(
+        f"{type(loop).__name__} has no add_writer: aioconnect needs asyncio's"
+        " SelectorEventLoop, uvloop, or another loop that watches descriptors"
+    )
+
+
+def watch(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    callback: Callable[[], object],
+    owned: bool,
+) -> Watcher:
+    """Have *loop* call *callback* when *sock* is writable; return the watcher.
+
+    For a socket that is not *owned* but the caller's it is called once.
+    """
+    # What watches this descriptor watches one that was closed: it would never be
+    # polled again (K12).  On a caller's socket, loop.sock_connect replaces it too.
+    loop.remove_writer(sock)
+    # Nobody but us closes a socket of ours: its watcher is there until we say so.
+    watcher: Watcher = _present
+    if owned:
+        loop.remove_reader(sock)
+    else:
+        callback = partial(_call_once, loop, sock, sock.fileno(), callback)
+        # And not a weakref.ref, which the collector clears with whoever has it.
+        end = weakref.finalize(callback, _present)
+        end.atexit = False
+        watcher = end.peek
+    try:
+        # The socket, and not its number: uvloop then defers a close that comes too
+        # early instead of aborting (K11).
+        loop.add_writer(sock, callback)
+    except NotImplementedError:
+        raise _cannot_watch(loop) from None
+    except OSError as exc:
+        raise AttemptError("connect", exc) from None
+    return watcher
+
+
+def _present() -> bool:
+    return True
+
+
+def _call_once(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    fd: int,
+    callback: Callable[[], object],
+) -> None:
+    # A loop does not call what it has replaced, so this is still ours.  Later that
+    # could not be told: uvloop forgets the callback when a poll fails, and keeps
+    # the socket from being closed until the watcher is removed.
+    _remove(loop, sock, fd)
+    callback()
+
+
+def unwatch(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int, watcher: Watcher
+) -> None:
+    """Remove a registration, if it is still there.
+
+    The caller of `connect_sock` may have closed the socket: then somebody else
+    may have the descriptor *fd* by now, and the watcher on it (K11).  Only the
+    loop refers to the callback, and forgets one that it has replaced.
+    """
+    if watcher() is not None and not loop.is_closed():
+        _remove(loop, sock, fd)
+
+
+def _remove(loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int) -> None:
+    if sock.fileno() == fd:
+        loop.remove_writer(sock)
+        return
+    try:
+        loop.remove_writer(fd)
+    except RuntimeError:
+        # A transport has the descriptor and our callback is still on it: asyncio
+        # protects the one from strangers, and has no public way to remove the other.
+        loop._remove_writer(fd)  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,0 +1,313 @@
+"""Say which endings of a connect the contract allows: the model of the machine.
+
+Pure: it is told what the servers were to do with each attempt, and what came of
+the call.  It assumes nothing about the order of the addresses of a round, nor
+that they are tried one at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import pickle
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aioconnect import (
+    Address,
+    Attempt,
+    ConnectError,
+    ConnectTimeoutError,
+    ResolveError,
+    is_transient,
+)
+from aioconnect.testing import Lookup
+
+__all__ = ["Bug", "Met", "Place", "Program", "check_attempts", "check_error"]
+
+# uvloop's clock and timers count milliseconds.
+TICK = 0.002
+
+# From here on, a time-out is not waited for.
+GENEROUS = 10.0
+
+_INET = (socket.AF_INET, socket.AF_INET6)
+
+CONNECTED = "connected"
+PENDING = "pending"
+
+# What may come of an attempt that meets a word: CONNECTED, PENDING until its time
+# is up, or a failure in this phase, with this errno (None: whatever TLS makes of it).
+Fate = str | tuple[str, int | None]
+FATES: dict[str, set[Fate]] = {
+    "refuse": {("connect", errno.ECONNREFUSED)},
+    "hang": {PENDING},
+    # The reset may come before the connect is looked at, or after.
+    "reset": {CONNECTED, ("connect", errno.ECONNRESET)},
+    "accept": {CONNECTED},
+    "accept_close": {CONNECTED},
+    "accept_silent": {CONNECTED},
+    "unix": {CONNECTED},
+    "missing": {("connect", errno.ENOENT)},
+    "stale": {("connect", errno.ECONNREFUSED)},
+    "full": {PENDING},
+}
+TLS_FATES: dict[str, set[Fate]] = {
+    "refuse": {("connect", errno.ECONNREFUSED)},
+    "hang": {PENDING},
+    "reset": {("connect", errno.ECONNRESET), ("tls", None)},
+    "accept": {("tls", None)},
+    "accept_close": {("tls", None)},
+    "accept_silent": {PENDING},
+    "trusted": {CONNECTED},
+    "expired": {("tls", None)},
+}
+
+
+class Bug(Exception):  # noqa: N818  # what a caller's own function raises
+    """A mistake in a hook, an observer or a resolver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address, and what each attempt at it meets; the last word is repeated."""
+
+    host: str
+    words: tuple[str, ...]
+
+    @property
+    def family(self) -> int:
+        """The family of its host."""
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One call: where to, with which faults, and how.
+
+    *lookups* are those of a name, by family; empty, there is no name.  *faults*
+    are what the k-th call of the last hook raises, *observer* is None, or the
+    number of the event that it fails at (0: at none).  It is cancelled after
+    *wait* seconds and *cancel* iterations of the loop; if that is None, never.
+    """
+
+    places: tuple[Place, ...]
+    lookups: dict[int, list[Lookup]]
+    tls: bool
+    streams: bool
+    is_resolved: bool
+    is_announced: bool
+    timeout: float | None
+    attempt_timeout: float | None
+    delays: tuple[float, ...]
+    retry_on: Callable[[OSError], bool] = is_transient
+    family: int = socket.AF_UNSPEC
+    local_families: tuple[int, ...] | None = None
+    interleave: int | None = 1
+    happy_eyeballs_delay: float | None = 0.25
+    outcome: str = "default"
+    faults: dict[int, type[Exception]] | None = None
+    observer: int | None = None
+    wait: float = 0.0
+    cancel: int | None = None
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix path."""
+        return self.places[0].host == ""
+
+    def may_stay_pending(self) -> bool:
+        """Tell whether without a timeout it might never end."""
+        if any(step.never for steps in self.lookups.values() for step in steps):
+            return True
+        fates = TLS_FATES if self.tls else FATES
+        words = [word for place in self.places for word in place.words]
+        if self.attempt_timeout is not None and self.attempt_timeout < GENEROUS:
+            return False
+        return any(PENDING in fates[word] for word in words)
+
+    def found(self, number: int) -> set[str]:
+        """Return the hosts of round *number*."""
+        if not self.lookups:
+            wrong = not self.is_resolved and self.family not in (
+                0,
+                self.places[0].family,
+            )
+            return set() if wrong and not self.is_unix else {self.places[0].host}
+        steps = self.steps(number)
+        return {
+            h
+            for step in steps
+            if not step.never and not step.error
+            for h in step.addresses
+        }
+
+    def steps(self, number: int) -> list[Lookup]:
+        """Return the look-ups of round *number*, one for each family asked for."""
+        return [
+            steps[min(number, len(steps)) - 1]
+            for family, steps in self.lookups.items()
+            if self.family in (0, family)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What an attempt met: a word, and what the last hook raised."""
+
+    word: str
+    fault: type[Exception] | None
+
+
+def allowed(program: Program, family: int, met: Met) -> set[Fate]:
+    """Return what may come of an attempt at a *family* that *met* this."""
+    if met.fault is not None:
+        return {("socket", errno.EPERM)}
+    bound = (socket.AF_UNIX, *(program.local_families or _INET))
+    if family not in bound:
+        return {("bind", errno.EADDRNOTAVAIL)}
+    fates = set((TLS_FATES if program.tls else FATES)[met.word])
+    if PENDING in fates or program.attempt_timeout or program.timeout is not None:
+        # A machine can be slow enough for any attempt to run out of its time.
+        fates |= {("connect", errno.ETIMEDOUT), ("tls", errno.ETIMEDOUT)}
+    return fates
+
+
+def check_attempts(
+    program: Program,
+    attempts: Sequence[Attempt],
+    met: dict[Address, list[Met]],
+    rounds: int,
+    is_whole: bool,
+) -> None:
+    """Check a history: each address of each round, once, with what it met.
+
+    The last of the *rounds* is complete only if it *is_whole*.
+    """
+    assert [a.round for a in attempts] == sorted(a.round for a in attempts)
+    failures: dict[Address, int] = {}
+    for attempt in attempts:
+        assert attempt.elapsed >= 0
+        if attempt.address is None:
+            check_lookup(program, attempt)
+            continue
+        count = failures.setdefault(attempt.address, 0)
+        failures[attempt.address] += 1
+        fates = allowed(program, attempt.address.family, met[attempt.address][count])
+        assert isinstance(attempt.error, OSError)
+        code = None if attempt.phase == "tls" else attempt.error.errno
+        assert {(attempt.phase, code), (attempt.phase, attempt.error.errno)} & fates, (
+            f"{attempt} met {met[attempt.address][count]}: only {fates} may come of it"
+        )
+    for number in range(1, rounds + 1):
+        check_round(
+            program,
+            [a for a in attempts if a.round == number],
+            number,
+            is_whole or number < rounds,
+        )
+        if number < rounds:
+            assert may_retry(program, attempts, number), f"round {number} was final"
+            check_delay(program, attempts, number)
+
+
+def check_round(
+    program: Program, attempts: list[Attempt], number: int, is_whole: bool
+) -> None:
+    tried = [host_of(a.address) for a in attempts if a.address is not None]
+    found = program.found(number)
+    assert len(tried) == len(set(tried)), f"tried twice in round {number}: {tried}"
+    assert set(tried) <= found, f"round {number} tried {tried}, which has {found}"
+    # A handshake that failed was with a connected peer: it ends the round.
+    if is_whole and not (attempts and attempts[-1].phase == "tls"):
+        assert set(tried) == found, f"round {number} left out {found - set(tried)}"
+        assert attempts
+
+
+def check_delay(program: Program, attempts: Sequence[Attempt], number: int) -> None:
+    """Check that what follows round *number* came after its delay, and no sooner."""
+    ended = max(a.started + a.elapsed for a in attempts if a.round == number)
+    begun = [a.started for a in attempts if a.round == number + 1]
+    assert min(begun, default=math.inf) >= ended + program.delays[number - 1] - TICK
+
+
+def check_lookup(program: Program, attempt: Attempt) -> None:
+    """Check an attempt without an address: the look-up's, which found none."""
+    assert attempt.phase == "resolve"
+    if isinstance(attempt.error, TimeoutError):
+        assert program.timeout is not None
+        return
+    assert isinstance(attempt.error, socket.gaierror)
+    # Else the other family's answer came too late.
+    assert program.timeout is not None or not program.found(attempt.round)
+
+
+def may_retry(program: Program, attempts: Sequence[Attempt], number: int) -> bool:
+    """Tell whether round *number* may be followed by another."""
+    errors = [a for a in attempts if a.round == number]
+    if errors and errors[-1].phase == "tls":
+        errors = errors[-1:]  # it stands for the round
+    return number <= len(program.delays) and any(
+        isinstance(a.error, OSError)
+        and not isinstance(a.error, ssl.SSLCertVerificationError)
+        and program.retry_on(a.error)
+        for a in errors
+    )
+
+
+def check_error(
+    program: Program, error: ConnectError, met: dict[Address, list[Met]]
+) -> None:
+    """Check that *error* is the one error that the contract has for the call."""
+    assert "\n" not in str(error)
+    same = pickle.loads(pickle.dumps(error))
+    assert (type(same), str(same), same.attempt_count) == (
+        type(error),
+        str(error),
+        error.attempt_count,
+    )
+    assert error.attempt_count == len(error.attempts)
+    rounds = error.rounds
+    if isinstance(error, ConnectTimeoutError) and is_over(program, error):
+        assert error.errno == errno.ETIMEDOUT
+        check_attempts(program, error.attempts, met, rounds, False)
+        return
+    check_attempts(program, error.attempts, met, rounds, True)
+    for address, words in met.items():
+        if program.is_announced:
+            assert len(words) == sum(a.address == address for a in error.attempts)
+    assert not may_retry(program, error.attempts, rounds), "it gave up too early"
+    check_class(error, [a for a in error.attempts if a.round == rounds])
+
+
+def is_over(program: Program, error: ConnectError) -> bool:
+    """Tell whether the deadline had come, or would come before the next round."""
+    if program.timeout is None:
+        return False
+    delay = (*program.delays, 0.0)[min(error.rounds, len(program.delays) + 1) - 1]
+    return error.elapsed + delay >= program.timeout - TICK
+
+
+def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
+    """Check that it is the class, and has the errno, that the attempts agree on."""
+    if attempts[-1].phase == "tls":
+        attempts = attempts[-1:]
+    never_sent = ("resolve", "guard", "socket", "bind")
+    sent = [a for a in attempts if a.phase not in never_sent] or attempts
+    errors = [a.error for a in sent if isinstance(a.error, OSError)]
+    if any(isinstance(e, ssl.SSLError) for e in errors):
+        assert isinstance(error, ssl.SSLError)
+    elif isinstance(errors[0], socket.gaierror):
+        assert isinstance(error, ResolveError)
+    elif len({e.errno for e in errors}) > 1:
+        assert (type(error), error.errno) == (ConnectError, None)
+    else:
+        assert isinstance(error, type(errors[0]))
+        assert errors[0].errno in (None, error.errno)
+
+
+def host_of(address: Address) -> str:
+    """Return the host of *address*, nothing for a Unix path."""
+    return str(address.sockaddr[0]) if isinstance(address.sockaddr, tuple) else ""

@@ -1,0 +1,336 @@
+"""List everything that parses, what is thrown at it, and what is true of its answers.
+
+`SURFACES` is the list: a new parser is a line there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import pickle
+import re
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from random import Random
+from typing import Any, TypeAlias
+
+from fault_suite.odd_values import (
+    CLOSED,
+    Draw,
+    anything,
+    argv,
+    choice,
+    host,
+    literal,
+    local_addr,
+    one_of,
+    path,
+    port,
+    seconds,
+    several,
+    sockaddr,
+    text,
+    whole,
+)
+
+import aioconnect
+from aioconnect import Address, Backoff, Connector, _cli, outcome, sockopts
+from aioconnect._address import check_host, check_port, numeric, unix_address
+from aioconnect._adopt import TLSOptions
+from aioconnect.testing import DNSReply, Lookup, StaticResolver
+from aioconnect.testing._dns import _checked as check_reply
+from aioconnect.testing._flaky import _check as check_script
+
+__all__ = ["SURFACES", "Drawn", "Surface"]
+
+Drawn: TypeAlias = dict[str, Any]
+Start: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """Something that parses the arguments that *draw* draws.
+
+    An error names one of them, or one of *also*; *check* is given what was made
+    of those that were taken.
+    """
+
+    call: Callable[..., Any]
+    draw: Callable[[Random], Drawn]
+    also: tuple[str, ...] = ()
+    check: Callable[[Any, Drawn], object] | None = None
+
+
+def each(**draws: Draw) -> Callable[[Random], Drawn]:
+    """Return what draws all of the arguments."""
+    return lambda rng: {name: draw(rng) for name, draw in draws.items()}
+
+
+def some(most: int, **draws: Draw) -> Callable[[Random], Drawn]:
+    """Return what draws a few of the arguments, at least one."""
+
+    def draw(rng: Random) -> Drawn:
+        names = rng.sample(sorted(draws), rng.randint(1, min(most, len(draws))))
+        return {name: draws[name](rng) for name in names}
+
+    return draw
+
+
+def is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except (TypeError, RecursionError):
+        return False
+    return True
+
+
+def travels(value: object) -> bool:
+    """Tell whether *value* is the same after pickling."""
+    try:
+        return bool(pickle.loads(pickle.dumps(value)) == value)
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def a_value(made: Any, given: Drawn) -> None:
+    """Check that it is hashable, and travels, if and only if its fields do."""
+    fields = tuple(getattr(made, name) for name in made.__dataclass_fields__)
+    assert is_hashable(made) == is_hashable(fields)
+    assert travels(made) == travels(fields)
+
+
+def packed(literal: str) -> bytes | None:
+    """Return the bytes of an address, IPv4 or IPv6; None: it is not one."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            return socket.inet_pton(family, literal)
+    return None
+
+
+def an_address(made: Address, given: Drawn) -> None:
+    """Check that it can be shown on a line, and is what inet_pton says it is."""
+    a_value(made, given)
+    assert str(made)
+    assert str(made).isprintable(), ascii(str(made))
+    if made.family in (socket.AF_INET, socket.AF_INET6):
+        literal, number = str(made.sockaddr[0]), made.sockaddr[1]
+        assert len(packed(literal) or b"") == (
+            4 if made.family == socket.AF_INET else 16
+        )
+        a_port(number, given)
+
+
+def a_host(made: object, given: Drawn) -> None:
+    """Check that a resolver can be asked for it: C and the DNS can hold it."""
+    assert isinstance(made, str)
+    assert made.encode("idna")
+    assert not re.search(r"[\0\s]", made)
+
+
+def a_port(made: object, given: Drawn) -> None:
+    """Check that it is a plain int that the kernel takes."""
+    assert type(made) is int
+    assert 0 <= made <= 65535
+
+
+def in_numbers(made: Address | None, given: Drawn) -> None:
+    """Check that what is an address in numbers is what inet_pton takes, no more."""
+    literal, percent, scope = given["host"].partition("%")
+    if made is None:
+        assert percent or packed(literal) is None
+        return
+    assert packed(str(made.sockaddr[0])) == packed(literal)
+    assert made.sockaddr[3:] in ((), (int(scope or 0),))
+    an_address(made, given)
+
+
+def a_target(made: tuple[object, object, Address | None], given: Drawn) -> None:
+    """Check that it is all that a connect needs to start."""
+    said, number, address = made
+    a_port(number, given)
+    if address is None:
+        a_host(said, given)
+    else:
+        assert packed(str(address.sockaddr[0])) == packed(str(said).partition("%")[0])
+
+
+def a_backoff(made: Backoff, given: Drawn) -> None:
+    """Check that its delays are within its bounds, far along too."""
+    a_value(made, given)
+    assert all(0 <= delay <= made.maximum for delay in islice(made, 80))
+
+
+def a_handshake(made: TLSOptions, given: Drawn) -> None:
+    """Check that the ssl module takes the name: else a connected socket is lost."""
+    a_value(made, given)
+    name = made.server_hostname or None  # as the loops have it
+    if name is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+
+
+def settable(made: sockopts.SocketOptions, given: Drawn) -> None:
+    """Check that the kernel can be asked for it, whatever it says then."""
+    a_value(made, given)
+    with contextlib.suppress(OSError), socket.socket() as sock:
+        made(sock, Address(socket.AF_INET, ("127.0.0.1", 1)))
+
+
+def until_a_loop(start: Start, **arguments: Any) -> None:
+    """Go as far as a function gets without a loop: past all its checks."""
+    with contextlib.closing(start(**arguments)) as call:
+        try:
+            call.send(None)
+        except RuntimeError as exc:
+            if str(exc) != "no running event loop":
+                raise
+        else:
+            raise AssertionError("it found something to wait for, without a loop")
+
+
+def command_line(argv: list[str]) -> int:
+    """Run the command line; what it prints is what an error says."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            return _cli.main(argv)
+    except SystemExit as exc:
+        if exc.code:
+            raise ValueError(said.getvalue()) from None
+    return 0
+
+
+def reply(rng: Random) -> Any:
+    """Draw what a zone of `dns_server` has for a name."""
+    record = one_of(host, several(one_of(whole, host), 5), anything)
+    records = one_of(several(record), anything)(rng)
+    return records if rng.random() < 0.4 else DNSReply(records, delay=seconds(rng))
+
+
+def socket_address(rng: Random) -> Drawn:
+    """Draw what an `Address` is made of."""
+    may = some(1, proto=whole, type=choice(*socket.SocketKind))
+    needs = each(family=choice(*FAMILIES), sockaddr=sockaddr)
+    return needs(rng) | (may(rng) if rng.random() < 0.2 else {})
+
+
+FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_VSOCK)
+WORDS = choice("accept", "accept_close", "accept_silent", "hang", "refuse", "reset")
+
+OPTIONS: dict[str, Draw] = {
+    "timeout": seconds,
+    "attempt_timeout": seconds,
+    "retry": one_of(several(seconds), choice(Backoff(), Backoff(attempts=0))),
+    "retry_on": choice(aioconnect.is_refused, print),
+    "happy_eyeballs_delay": seconds,
+    "interleave": whole,
+    "family": choice(socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6),
+    "proto": whole,
+    "flags": whole,
+    "local_addr": local_addr,
+    "prepare": one_of(several(choice(sockopts.nodelay(), print)), anything),
+    "outcome": choice(outcome.so_error, outcome.default),
+    "observer": choice(None, print),
+}
+
+TLS: dict[str, Draw] = {
+    "ssl": choice(None, False, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+    "server_hostname": one_of(host, choice(None)),
+    "ssl_handshake_timeout": seconds,
+    "ssl_shutdown_timeout": seconds,
+}
+
+ADDRESS = choice(Address(socket.AF_INET, ("127.0.0.1", 1)))
+SOCK = choice(None, CLOSED)
+PROTOCOL = choice(asyncio.Protocol)
+
+
+def entry(start: Start, *needs: str, **more: Draw) -> Surface:
+    """Return a function of the package, with what it *needs* and some options."""
+    known = {"host": host, "port": port, "path": path, "address": ADDRESS} | more
+    always = each(**{name: known[name] for name in needs})
+    options = {name: more[name] for name in more if name not in needs}
+    may = some(2, **options) if options else each()
+
+    def draw(rng: Random) -> Drawn:
+        return always(rng) | (may(rng) if rng.random() < 0.7 else {})
+
+    # What asyncio, too, says of arguments that do not go together.
+    also = ("host", "port", "path", "sock", "ssl", "Socket")
+    return Surface(partial(until_a_loop, start), draw, also)
+
+
+STREAMS = OPTIONS | TLS | {"sock": SOCK, "limit": whole}
+TRANSPORT = OPTIONS | TLS | {"sock": SOCK, "protocol_factory": PROTOCOL}
+
+SURFACES: dict[str, Surface] = {
+    "host": Surface(check_host, each(host=host), (), a_host),
+    "port": Surface(check_port, each(port=port), (), a_port),
+    "numeric": Surface(partial(numeric, port=80), each(host=text), check=in_numbers),
+    "where": Surface(Connector().where, each(host=host, port=port), check=a_target),
+    "address": Surface(Address, socket_address, ("port", "path"), an_address),
+    "unix": Surface(unix_address, each(path=path), check=an_address),
+    "option": Surface(Connector, some(1, **OPTIONS), check=a_value),
+    "options": Surface(Connector, some(6, **OPTIONS), check=a_value),
+    "tls": Surface(TLSOptions, some(4, **TLS), ("ssl",), a_handshake),
+    "backoff": Surface(
+        Backoff,
+        some(
+            5,
+            initial=seconds,
+            factor=seconds,
+            maximum=seconds,
+            jitter=one_of(seconds, lambda rng: rng.random()),
+            attempts=whole,
+        ),
+        check=a_backoff,
+    ),
+    "keepalive": Surface(
+        sockopts.keepalive,
+        each(idle=seconds, interval=seconds, count=whole),
+        check=settable,
+    ),
+    "user_timeout": Surface(sockopts.user_timeout, each(seconds=seconds), (), settable),
+    "bind_device": Surface(sockopts.bind_device, each(name=host), check=settable),
+    "mark": Surface(sockopts.mark, each(n=whole), check=settable),
+    "tos": Surface(sockopts.tos, each(value=whole), check=settable),
+    "buffers": Surface(
+        sockopts.buffers, each(send=whole, receive=whole), check=settable
+    ),
+    "connect": entry(aioconnect.connect, "host", "port", **OPTIONS),
+    "connect_unix": entry(aioconnect.connect_unix, "path", kind=whole, **OPTIONS),
+    "connect_address": entry(
+        aioconnect.connect_address, "address", timeout=seconds, local_addr=local_addr
+    ),
+    "connect_sock": entry(
+        aioconnect.connect_sock, "sock", "sockaddr", sock=SOCK, sockaddr=sockaddr
+    ),
+    "open_connection": entry(aioconnect.open_connection, "host", "port", **STREAMS),
+    "open_unix_connection": entry(aioconnect.open_unix_connection, "path", **STREAMS),
+    "create_connection": entry(
+        aioconnect.create_connection, "protocol_factory", "host", "port", **TRANSPORT
+    ),
+    "create_unix_connection": entry(
+        aioconnect.create_unix_connection, "protocol_factory", "path", **TRANSPORT
+    ),
+    "flaky": Surface(check_script, each(script=several(WORDS))),
+    "zone": Surface(
+        check_reply,
+        each(kind=choice("A", "AAAA", "SRV"), reply=reply),
+        ("zone", "delay", "records", "A", "AAAA", "SRV"),
+    ),
+    "lookup": Surface(
+        Lookup, some(2, addresses=one_of(several(literal), anything), delay=seconds)
+    ),
+    "static": Surface(
+        StaticResolver,
+        each(names=lambda rng: {text(rng): several(literal)(rng)}),
+        ("addresses",),
+    ),
+    "command line": Surface(command_line, each(argv=argv), ("error",)),
+}

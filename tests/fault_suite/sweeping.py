@@ -1,0 +1,119 @@
+"""Cut a call short at each iteration of the loop, and look at what it leaves.
+
+How it is cut short is its test's: see test_cancellation.py and test_abandoned.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aioconnect.testing import leak_check
+
+__all__ = [
+    "HANDSHAKE",
+    "UNHEARD",
+    "Point",
+    "Start",
+    "is_uvloops",
+    "loop_may_log",
+    "nothing_left",
+    "sweep",
+]
+
+# How many iterations what never ends is cancelled at.
+POINTS = 40
+
+# How long, in seconds, an iteration leaves the loop alone where the end depends on
+# another thread: most would be idle otherwise, each like the one before.
+PACE = 0.001
+
+Start: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a call is cancelled: after so many *iterations* of the loop."""
+
+    iterations: int
+    pace: float
+
+    async def tick(self) -> None:
+        """Let the loop run once."""
+        time.sleep(self.pace)
+        await asyncio.sleep(0)
+
+    async def reached(self) -> None:
+        """Let the loop run until then."""
+        for _ in range(self.iterations):
+            await self.tick()
+
+
+def points(ends: bool) -> Iterator[Point]:
+    """Give the points to cancel at, ever fewer of those of a long wait."""
+    for iterations in range(POINTS):
+        yield Point(iterations, PACE if ends else 0)
+    iterations = POINTS
+    while ends:
+        yield Point(iterations, PACE)
+        iterations += iterations // 4
+
+
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """Check that no task, timer or watcher outlives the block, and no descriptor."""
+    # A thread that looks a name up has descriptors of its own for a moment.
+    async with leak_check(ignore_threads=["asyncio_"]) as check:
+        yield
+        for _ in range(3):  # what was closed says so to its protocol, one tick later
+            await asyncio.sleep(0)
+        # uvloop says goodbye to its peer when it gives up a handshake that is done.
+        allowed = ("descriptor", "timer <TimerHandle SSLProtocol._start_shutdown")
+        left = [leak for leak in check.leaks() if not leak.startswith(allowed)]
+        assert not left, left
+
+
+async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[bool]:
+    """Cancel at each iteration until the end comes first, three times in a row."""
+    came: list[bool] = []
+    for point in points(ends):
+        async with nothing_left():
+            came.append(await cancel(point))
+        if came[-3:] == [False] * 3:
+            break
+    assert ends or all(came), "what never ends has ended"
+    return came
+
+
+def is_uvloops(name: str) -> bool:
+    """Tell whether it is uvloop that makes the transport of entry point *name*."""
+    loop = asyncio.get_running_loop()
+    is_uvloop = type(loop).__module__.startswith("uvloop")
+    return is_uvloop and name.startswith(("open_", "create_"))
+
+
+# Logged by uvloop, which shakes hands over a transport that it has closed, if it is
+# cancelled before the handshake has begun.
+HANDSHAKE = "Fatal error on SSL protocol"
+
+# Logged by asyncio of the handshake that a closed coroutine has waited for.
+UNHEARD = "Future exception was never retrieved"
+
+
+@contextmanager
+def loop_may_log(*messages: str) -> Iterator[None]:
+    """Pass over what the loop itself logs of a call that did not end."""
+    loop = asyncio.get_running_loop()
+    tell: Any = loop.get_exception_handler()
+
+    def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context["message"] not in messages:
+            tell(loop, context)
+
+    loop.set_exception_handler(handler)
+    yield
+    loop.set_exception_handler(tell)

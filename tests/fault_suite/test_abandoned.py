@@ -1,0 +1,124 @@
+"""Closed or collected half-way, which no task sees: nothing is left either."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import warnings
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from fault_suite.entry_points import ENTRY_POINTS, discard
+from fault_suite.sweeping import (
+    HANDSHAKE,
+    UNHEARD,
+    Point,
+    Start,
+    is_uvloops,
+    loop_may_log,
+    sweep,
+)
+from thrown import Thrown
+
+import aioconnect
+from aioconnect.testing import BlackHole
+
+
+@contextmanager
+def new_garbage() -> Iterator[None]:
+    """Have the collector look at nothing else, which takes it no time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+async def abandoned(start: Start, collect: bool, late: bool, point: Point) -> bool:
+    """Close a coroutine half-way, or let it be; tell whether it had not ended."""
+    running = start()
+    try:
+        waiter = running.send(None)
+        for _ in range(point.iterations):
+            await point.tick()
+            # By hand: nothing but this function holds the coroutine.
+            if waiter is None or waiter.done():
+                waiter = running.send(None)
+        if late:
+            await point.tick()
+    except StopIteration as ended:
+        await discard(ended.value)
+        return False
+    if collect:
+        # Only the collector sees it any more.
+        cycle: list[Any] = [running]
+        cycle.append(cycle)
+        del cycle, running
+        gc.collect()
+    else:
+        running.close()
+    return True
+
+
+@pytest.mark.parametrize("collect", [False, True], ids=["closed", "collected"])
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+async def test_abandoned_at_every_iteration(
+    name: str, collect: bool, thrown: Thrown
+) -> None:
+    """A coroutine that is closed, or collected, half-way leaves nothing either."""
+    entry = ENTRY_POINTS[name]
+    with entry.serve() as server, loop_may_log(HANDSHAKE, UNHEARD), new_garbage():
+        start = partial(entry.start, server)
+        # uvloop dies of a transport that is closed before it has run once.
+        leave = partial(abandoned, start, collect, is_uvloops(name))
+        came = await sweep(entry.ends, leave)
+    thrown("lifetimes", "nothing left", len(came))
+
+
+def test_the_loop_is_closed_first(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
+) -> None:
+    """A coroutine that outlives its loop can be closed, and leaves nothing."""
+
+    async def leave_it() -> Coroutine[Any, Any, Any]:
+        connecting = aioconnect.connect("127.0.0.1", black_hole.port, timeout=60)
+        connecting.send(None)
+        return connecting
+
+    loop = loop_factory()
+    left = loop.run_until_complete(leave_it())
+    loop.close()
+    left.close()
+
+
+def test_closed_loops_are_collected(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
+) -> None:
+    """A loop that was closed with a connect pending on it is kept by nobody."""
+
+    async def begin() -> asyncio.Future[socket.socket]:
+        # Before its task is destroyed, which the loop would report.
+        task = asyncio.ensure_future(aioconnect.connect("127.0.0.1", black_hole.port))
+        await asyncio.sleep(0)
+        return task
+
+    class Witness:
+        pass
+
+    loop = loop_factory()
+    loop.set_exception_handler(lambda *_: None)
+    task = loop.run_until_complete(begin())
+    witness = Witness()
+    task.witness = witness  # type: ignore[attr-defined]  # it lives as long as the task
+    gone = weakref.ref(witness)
+    loop.close()
+    del loop, task, witness
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    assert gone() is None

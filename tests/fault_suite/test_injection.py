@@ -1,0 +1,113 @@
+"""Errors by injection: strace makes each system call of a connect fail, in turn.
+
+Every run ends in a connection that carries bytes, or in one error: never in a
+hang, never in a false success, and nothing is left open.  What is not here is
+epoll_ctl(2) under uvloop: libuv calls abort(3) when it fails, which no library
+that runs on it can prevent.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from programs import run_script
+from thrown import Thrown
+
+LOOPS = ["asyncio", "uvloop"]
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+# What each call can fail with: its man page, and for connect(2) what Linux gives
+# besides, ip(7) and tcp(7) among others.
+ERRNOS = {
+    "connect": """
+        EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED
+        ECONNREFUSED ECONNRESET EFAULT EHOSTDOWN EHOSTUNREACH EINPROGRESS EINTR EINVAL
+        EISCONN ENETDOWN ENETUNREACH ENOBUFS ENOENT ENOMEM ENOTSOCK EPERM EPROTOTYPE
+        ETIMEDOUT""",
+    "socket": """
+        EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPERM
+        EPROTONOSUPPORT""",
+    "getsockopt": "EBADF EFAULT EINVAL ENOBUFS ENOPROTOOPT ENOTSOCK",
+    "getpeername": "EBADF EFAULT EINVAL ENOBUFS ENOTCONN ENOTSOCK",
+    "getsockname": "EBADF EFAULT EINVAL ENOBUFS ENOTSOCK",
+    "epoll_ctl": "EBADF EEXIST EINVAL ELOOP ENOENT ENOMEM ENOSPC EPERM",
+}
+
+# The period in the script: every 64th call fails.
+EVERY = "64+64"
+
+
+@pytest.fixture(scope="module")
+def injecting() -> Callable[..., str]:
+    """Give a function that runs the script while a system call fails as told."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    # With the filter only the calls that are traced stop for it.
+    traced = (strace, "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null")
+    try:
+        run_script(*traced, "-e", "trace=connect", "true")
+    except AssertionError as exc:
+        pytest.skip(f"strace may not trace here: {exc}")
+
+    def run(call: str, fault: str, *arguments: str) -> str:
+        inject = ("-e", f"trace={call}", "-e", f"inject={call}:{fault}")
+        python = (sys.executable, "-X", "dev", str(SCRIPTS / "injected.py"))
+        return run_script(*traced, *inject, *python, *arguments)
+
+    return run
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize(
+    ("loop", "call", "code"),
+    [
+        (loop, call, code)
+        for loop in LOOPS
+        for call, codes in ERRNOS.items()
+        if (loop, call) != ("uvloop", "epoll_ctl")
+        for code in codes.split()
+    ],
+)
+def test_each_occurrence_fails(
+    injecting: Callable[..., str], thrown: Thrown, loop: str, call: str, code: str
+) -> None:
+    """Whichever occurrence fails: a socket that is connected, or one error."""
+    fault = f"error={code}:when={EVERY}"
+    came = json.loads(injecting(call, fault, loop, call, code))
+    assert sum(came.values()), "no call was hit: the test proves nothing"
+    for what, count in came.items():
+        thrown("injection", what, count)
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    ("fault", "scenario"),
+    [
+        *(
+            (f"error=EINTR:when={when}", scenario)
+            for when in ("1..3", "1..40")
+            for scenario in ("listening", "refusing", "unix")
+        ),
+        # Never begun, whatever it says: a later call begins it.
+        ("error=EINPROGRESS:when=1..2", "listening"),
+        # Spurious: made once more, with a new socket (K9).
+        ("error=EADDRNOTAVAIL:when=1", "listening"),
+        # Connected, it says, and has no peer (the first connect makes the hole).
+        ("error=EISCONN:when=3..4", "hole"),
+        # A slot that was full, and is not (K1).
+        ("error=EAGAIN:when=1..3", "unix"),
+    ],
+)
+def test_faults_that_change_nothing(
+    injecting: Callable[..., str], thrown: Thrown, loop: str, fault: str, scenario: str
+) -> None:
+    """What connect(2) says, however often, is proved before it is believed."""
+    thrown("injection", injecting("connect", fault, loop, scenario).strip())

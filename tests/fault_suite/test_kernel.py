@@ -1,0 +1,92 @@
+"""Errors by the real kernel: every errno of the contract, through every function.
+
+The scripts have the tables of how each is caused.  Four errnos that `is_transient`
+accepts are in `test_injection` alone: no connect of this kernel's gives ENETDOWN or
+ENETRESET, and no test can take all its memory (ENOBUFS); EAGAIN is waited for.
+ENFILE would take every descriptor of the whole machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from programs import run_script
+from thrown import Thrown
+
+LOOPS = ["asyncio", "uvloop"]
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+# What each of the two tables has to cause.
+LOCAL = """
+    EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT ECONNABORTED ECONNREFUSED ECONNRESET
+    ELOOP EMFILE ENOENT ENOTDIR EPERM EPROTONOSUPPORT EPROTOTYPE ETIMEDOUT"""
+
+NETWORK = """
+    EACCES EADDRNOTAVAIL ECONNREFUSED EHOSTDOWN EHOSTUNREACH EINVAL ENETUNREACH ENODEV
+    ENOPROTOOPT ETIMEDOUT"""
+
+
+def count(thrown: Thrown, output: str, expected: str) -> None:
+    """Check that every one of *expected* came, and count them."""
+    came = output.split()
+    missing = set(expected.split()) - set(came)
+    assert not missing, f"not caused: {missing}"
+    thrown("kernel", "one error, as documented", len(came))
+
+
+@pytest.fixture
+def nft() -> None:
+    """Skip the test if there is no firewall to play with."""
+    if shutil.which("nft") is None:
+        pytest.skip("nftables is not installed")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_errors_of_this_host(thrown: Thrown, loop: str) -> None:
+    """Unix sockets, bind(2), rights, descriptors and handshakes fail as documented."""
+    script = str(SCRIPTS / "local_answers.py")
+    count(thrown, run_script(sys.executable, "-X", "dev", script, loop), LOCAL)
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", LOOPS)
+def test_errors_of_the_network(
+    in_namespace: Callable[..., str], nft: None, thrown: Thrown, loop: str
+) -> None:
+    """Routes, links, firewalls, timers and ports fail as documented (K9, K15)."""
+    output = in_namespace(str(SCRIPTS / "network_answers.py"), loop)
+    count(thrown, output, NETWORK)
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("family", ["4", "6"])
+def test_soft_icmp_error(
+    in_namespace: Callable[..., str], nft: None, thrown: Thrown, loop: str, family: str
+) -> None:
+    """K10: an ICMP error that meets a connect is no success, and spins nothing."""
+    in_namespace(str(SCRIPTS / "soft_icmp.py"), loop, family)
+    # One while it is rejected; two that are retried, one that was busy meanwhile.
+    thrown("kernel", "one error, as documented", 1)
+    thrown("kernel", "connected", 3)
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", LOOPS)
+def test_never_itself(
+    in_namespace: Callable[..., str], thrown: Thrown, loop: str
+) -> None:
+    """K2: 200,000 retries, half on each loop, never give a self-connect."""
+    in_namespace(str(SCRIPTS / "self_connect.py"), loop)
+    thrown("kernel", "one error, as documented", 250)
+
+
+async def test_own_loop_debugs() -> None:
+    """The loops of these tests are in debug mode, as the others' would be."""
+    assert asyncio.get_running_loop().get_debug()

@@ -1,0 +1,293 @@
+"""Connect at random, with faults and options at random, against a model.
+
+A state machine and not single programs under ``@given``: the loop lives on from
+step to step, and so do connections that were kept.  A watcher, a timer or a
+descriptor that a step leaves on the loop then meets the next steps' sockets, and
+the kept ones have to echo after each.  The steps are synchronous, as Hypothesis
+has them, and run the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from fault_suite.model import Bug, Place, Program
+from fault_suite.sweeping import HANDSHAKE, UNHEARD, is_uvloops
+from fault_suite.verdict import close, echoes, what_came
+from fault_suite.world import Names, World, building, run
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from thrown import Thrown
+
+import aioconnect
+from aioconnect import is_refused, is_transient
+from aioconnect.testing import Lookup, echoing, leak_check
+
+SETTINGS = settings(
+    max_examples=20,
+    stateful_step_count=8,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+HOSTS = ("127.0.0.2", "127.0.0.3", "::1")
+INET = (socket.AF_INET, socket.AF_INET6)
+
+# Those that take the most time and rounds come twice as often.
+OFTEN = ("refuse", "hang", "reset")
+WORDS = st.sampled_from(
+    (*("refuse", "hang", "reset", "accept_close", "accept_silent", "accept"), *OFTEN)
+)
+SCRIPTS = st.lists(WORDS, min_size=1, max_size=4).map(tuple)
+UNIX = st.sampled_from(["unix", "full", "full", "missing", "stale"]).map(
+    lambda word: (word,)
+)
+TLS = st.sampled_from([("trusted",), ("trusted",), ("expired",)])
+
+ODD = [
+    Lookup(),
+    Lookup(error=socket.EAI_NONAME),
+    Lookup(error=socket.EAI_AGAIN),
+    Lookup(never=True),
+]
+
+
+LOCAL = st.sampled_from([INET, INET[:1], INET[1:]])
+FAULTS = st.dictionaries(
+    st.integers(1, 3), st.sampled_from([OSError, Bug]), min_size=1, max_size=2
+)
+OUTCOMES = [name for name in aioconnect.outcome.__all__ if name != "Outcome"]
+
+
+def always(error: OSError) -> bool:
+    """Accept every error: a ``retry_on`` of the caller's own."""
+    return True
+
+
+@st.composite
+def one_in(
+    draw: st.DrawFn,
+    count: int,
+    rare: st.SearchStrategy[Any],
+    usual: st.SearchStrategy[Any],
+) -> Any:
+    """Draw by *rare* once in *count* times."""
+    return draw(rare if draw(st.integers(1, count)) == count else usual)
+
+
+@st.composite
+def places(draw: st.DrawFn, is_unix: bool, tls: bool, most: int) -> tuple[Place, ...]:
+    """Draw up to *most* places, each of another host."""
+    if is_unix:
+        return (Place("", draw(UNIX)),)
+    hosts = draw(
+        st.lists(st.sampled_from(HOSTS), min_size=1, max_size=most, unique=True)
+    )
+    found = [Place(host, draw(SCRIPTS)) for host in hosts]
+    if tls and draw(st.booleans()):
+        found[0] = Place(hosts[0], draw(TLS))
+    return tuple(found)
+
+
+@st.composite
+def lookups(draw: st.DrawFn, of: tuple[Place, ...]) -> dict[int, list[Lookup]]:
+    """Draw what look-ups of each family give, round by round."""
+    steps: dict[int, list[Lookup]] = {}
+    for family in INET:
+        hosts = [place.host for place in of if place.family == family]
+        found = st.builds(Lookup, st.just(hosts), st.sampled_from([0.0, 0.02]))
+        bug = st.builds(Lookup, error=st.builds(Bug))
+        odd = one_in(5, bug, st.sampled_from(ODD))
+        steps[family] = draw(st.lists(one_in(5, odd, found), min_size=1, max_size=2))
+    return steps
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """Draw a call: where to, what is wrong there, and with which options."""
+    is_unix = draw(st.integers(0, 4)) == 0
+    tls = not is_unix and draw(st.booleans())
+    has_name = not is_unix and draw(st.integers(0, 3)) > 0
+    found = draw(places(is_unix, tls, 3 if has_name else 1))
+    is_announced = draw(st.integers(0, 3)) > 0
+    if not is_announced:
+        # Nobody tells the servers which attempt comes next.
+        found = tuple(Place(place.host, place.words[:1]) for place in found)
+    streams = tls or draw(st.booleans())
+    options: dict[str, Any] = {
+        "places": found,
+        "tls": tls,
+        "streams": streams,
+        "lookups": draw(lookups(found)) if has_name else {},
+        "is_resolved": not (streams or has_name or is_unix) and draw(st.booleans()),
+        "is_announced": is_announced,
+        "attempt_timeout": draw(st.sampled_from([None, None, 0.03, 30.0])),
+        "delays": draw(st.sampled_from([(), (0,), (0, 0.01, 0), (0.01, 5.0)])),
+        "retry_on": draw(st.sampled_from([is_transient, is_refused, always])),
+        "family": draw(one_in(6, st.sampled_from(INET), st.just(0))),
+        "local_families": draw(one_in(2, LOCAL, st.none())),
+        "interleave": draw(st.sampled_from([None, 0, 1, 2])),
+        "happy_eyeballs_delay": draw(st.sampled_from([None, 0.25, 0.01])),
+        "outcome": draw(st.sampled_from(OUTCOMES)),
+        "faults": draw(one_in(3, FAULTS, st.just({}))) if is_announced else {},
+        "observer": draw(one_in(12, st.integers(1, 6), st.sampled_from([None, 0, 0]))),
+        "wait": draw(st.sampled_from([0.0, 0.0, 0.02])),
+        "cancel": draw(one_in(3, st.integers(0, 12), st.none())),
+    }
+    short = st.sampled_from([0.03, 0.1, 0.2])
+    plan = Program(**options, timeout=None)
+    if plan.cancel is None and (plan.may_stay_pending() or 5.0 in plan.delays):
+        return replace(plan, timeout=draw(short))
+    any_of = st.sampled_from([None, None, 0, 30.0]) | short
+    return replace(plan, timeout=draw(any_of))
+
+
+class Machine(RuleBasedStateMachine):
+    """A loop on which calls are made, one or several at once, and some kept."""
+
+    def __init__(
+        self, factory: Callable[[], asyncio.AbstractEventLoop], came: Counter[str]
+    ) -> None:
+        super().__init__()
+        self.came = came
+        self.names = Names()
+        self.kept: list[socket.socket] = []
+        self.open = ExitStack()
+        self.server = self.open.enter_context(echoing())
+        self.runner = self.open.enter_context(asyncio.Runner(loop_factory=factory))
+
+    @rule(drawn=st.lists(programs(), min_size=2, max_size=4))
+    def make_calls(self, drawn: list[Program]) -> None:
+        """Make these calls at once; what comes of each, the contract allows."""
+        with ExitStack() as stack:
+            worlds = [stack.enter_context(building(p, self.names)) for p in drawn]
+            self.came.update(self.runner.run(judged(worlds)))
+
+    @precondition(lambda self: len(self.kept) < 3)
+    @rule()
+    def keep(self) -> None:
+        """Connect, and stay connected."""
+        sockaddr = self.server.host, self.server.port
+        self.kept.append(self.runner.run(aioconnect.connect(*sockaddr, timeout=30)))
+
+    @precondition(lambda self: self.kept)
+    @rule()
+    def drop(self) -> None:
+        """Close the oldest that is kept."""
+        self.kept.pop(0).close()
+
+    @invariant()
+    def kept_connections_echo(self) -> None:
+        """Nobody else's watcher, timer or close has met them."""
+        for sock in self.kept:
+            self.runner.run(echoes(sock))
+
+    def teardown(self) -> None:
+        """Close everything."""
+        while self.kept:
+            self.kept.pop().close()
+        self.open.close()
+
+
+async def judged(worlds: list[World]) -> list[str]:
+    """Run the programs of *worlds*, and say what came of each; nothing is left."""
+    logged: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+
+    def handler(_: object, context: dict[str, Any]) -> None:
+        # uvloop's own, of a handshake that was cancelled or reset under it.
+        if context["message"] not in (HANDSHAKE, UNHEARD) or not is_uvloops("open_"):
+            logged.append(context)
+
+    loop.set_exception_handler(handler)
+    async with leak_check(patience=5.0):
+        seen = await asyncio.gather(*map(run, worlds))
+        try:
+            came = [await what_came(*one) for one in zip(worlds, seen, strict=True)]
+        finally:
+            for one in seen:
+                await close(one.made)
+    assert not logged, f"logged by the loop: {logged}"
+    for world in worlds:
+        # One that still had a number would close it, whoever has it by then.
+        assert all(sock.fileno() == -1 for sock in world.sockets), world.program
+    return came
+
+
+@pytest.mark.timeout(600)  # shrinking, when it fails
+def test_machine(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], thrown: Thrown
+) -> None:
+    """A named peer in time, or one error with all attempts; and nothing left."""
+    came: Counter[str] = Counter()
+    machine: Any = partial(Machine, loop_factory, came)  # called, like a class
+    run_state_machine_as_test(machine, settings=SETTINGS)
+    for what, count in came.items():
+        thrown("machine", what, count)
+
+
+PLAIN = Program(
+    places=(Place("127.0.0.2", ("accept",)),),
+    lookups={},
+    tls=False,
+    streams=False,
+    is_resolved=False,
+    is_announced=True,
+    timeout=30.0,
+    attempt_timeout=None,
+    delays=(),
+    observer=0,
+)
+
+# What is drawn too seldom.
+SELDOM = {
+    "a family without an address to bind to": replace(
+        PLAIN,
+        places=(Place("::1", ("refuse",)), Place("127.0.0.2", ("refuse",))),
+        lookups={
+            socket.AF_INET6: [Lookup(["::1"])],
+            socket.AF_INET: [Lookup(["127.0.0.2"])],
+        },
+        local_families=(socket.AF_INET,),
+    ),
+    "a certificate that is tried again": replace(
+        PLAIN,
+        places=(Place("127.0.0.2", ("expired",)),),
+        tls=True,
+        streams=True,
+        delays=(0,),
+        retry_on=always,
+    ),
+    "a cancel while it is pending": replace(
+        PLAIN, places=(Place("::1", ("hang",)),), wait=0.02, cancel=0
+    ),
+}
+
+
+@pytest.mark.parametrize("program", SELDOM.values(), ids=SELDOM)
+def test_seldom(
+    program: Program, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """The model holds for what is drawn too seldom, in each run."""
+    names = Names()
+    with (
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+        building(program, names) as world,
+    ):
+        runner.run(judged([world]))

@@ -1,0 +1,326 @@
+"""Races of addresses: on real packets, cancelled at random, of resolvers gone wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from thrown import Thrown
+
+import aioconnect
+from aioconnect import Address
+from aioconnect.testing import (
+    BlackHole,
+    Lookup,
+    Recorder,
+    RefusingPort,
+    ScriptedResolver,
+    Server,
+    black_hole,
+    leak_check,
+    listening,
+    refusing,
+)
+
+SIX, FOUR = socket.AF_INET6, socket.AF_INET
+
+LOOPS = ["asyncio", "uvloop"]
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+@pytest.fixture
+def run_races(
+    in_namespace: Callable[..., str], thrown: Thrown
+) -> Callable[[str, str], int]:
+    """Give a function that runs a script, and returns how many races it timed."""
+
+    def run(script: str, loop: str) -> int:
+        came: dict[str, int] = json.loads(in_namespace(str(SCRIPTS / script), loop))
+        for what, count in came.items():
+            thrown("races", what, count)
+        return sum(came.values())
+
+    return run
+
+
+@pytest.fixture
+def tun() -> None:
+    """Skip where there are no tun devices."""
+    if not Path("/dev/net/tun").exists():
+        pytest.skip("there is no /dev/net/tun")
+
+
+@pytest.mark.namespace
+@pytest.mark.usefixtures("tun")
+@pytest.mark.parametrize("loop", LOOPS)
+def test_grid(run_races: Callable[[str, str], int], loop: str) -> None:
+    """The family that wins, the time, and the SYNs are those of RFC 8305.
+
+    Seven distances of IPv6 by four of IPv4, in either order: within 15 ms.
+    """
+    assert run_races("race_grid.py", loop) == 56
+
+
+@pytest.mark.namespace
+@pytest.mark.usefixtures("tun")
+@pytest.mark.parametrize("loop", LOOPS)
+def test_network(run_races: Callable[[str, str], int], loop: str) -> None:
+    """Hosts that are silent, lossy, doubled, refusing and forbidden."""
+    assert run_races("race_network.py", loop) == 3
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", LOOPS)
+def test_names(run_races: Callable[[str, str], int], loop: str) -> None:
+    """DNS answers that are late, missing and wrong, by the system's getaddrinfo."""
+    assert run_races("race_names.py", loop) == 4
+
+
+SERVERS: tuple[
+    Callable[[str], AbstractContextManager[Server | RefusingPort | BlackHole]], ...
+] = (listening, refusing, black_hole)
+
+
+@pytest.fixture
+def hosts(ipv6_listener: Server) -> Iterator[list[Address]]:
+    """Give addresses of either family that accept, that refuse, and that are silent."""
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(serve(host))
+            for host in ("::1", "127.0.0.1")
+            for serve in SERVERS
+        ]
+        yield [server.address for server in servers]
+
+
+class Answering:
+    """A resolver of *addresses*, which answers after *ticks* iterations, by family.
+
+    None never answers; a negative number is an error after as many.
+    """
+
+    def __init__(
+        self, addresses: Sequence[Address], ticks: Mapping[int, int | None]
+    ) -> None:
+        self._addresses = addresses
+        self._ticks = ticks
+
+    async def __call__(
+        self, host: str, port: int, *, family: int, proto: int, flags: int
+    ) -> Sequence[Address]:
+        ticks = self._ticks[family]
+        if ticks is None:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError("nobody ends it")
+        for _ in range(abs(ticks)):
+            await asyncio.sleep(0)
+        if ticks < 0:
+            raise socket.gaierror(socket.EAI_AGAIN, "not now")
+        return [one for one in self._addresses if one.family == family]
+
+
+RACES = 2_000
+
+
+async def cancelled_race(hosts: Sequence[Address], draw: random.Random) -> str:
+    """Cancel a race at a random point; return what came of it."""
+    ticks: dict[int, int | None] = {
+        family: draw.choice([0, 1, 2, 5, -1, None]) for family in (SIX, FOUR)
+    }
+    options: Any = {
+        "resolver": Answering(draw.choices(hosts, k=draw.randrange(6)), ticks),
+        "happy_eyeballs_delay": draw.choice([None, 0.01, 0.25]),
+        "resolution_delay": draw.choice([0.0, 0.002, 0.05]),
+        "retry": draw.choice([(), (0.0,), (0.001,) * 9]),
+        "timeout": draw.choice([None, 0.005, 60]),
+    }
+    race = asyncio.create_task(aioconnect.connect("some", 1, **options))
+    if draw.random() < 0.4:
+        await asyncio.wait([race], timeout=draw.uniform(0, 0.008))
+    else:
+        for _ in range(draw.randrange(20)):
+            await asyncio.sleep(0)
+    is_cancelled = race.cancel()
+    try:
+        sock = await race
+    except asyncio.CancelledError:
+        assert is_cancelled
+        return "cancelled, nothing left"
+    except aioconnect.ConnectError:
+        assert not is_cancelled
+        return "one error"
+    sock.close()
+    assert not is_cancelled
+    return "connected"
+
+
+async def test_cancelled_at_random(hosts: list[Address], thrown: Thrown) -> None:
+    """2,000 races: a cancellation is never lost, and leaves nothing behind."""
+    draw = random.Random(8305)
+    came: Counter[str] = Counter()
+    while came.total() < RACES:
+        async with leak_check():
+            for _ in range(100):
+                came[await cancelled_race(hosts, draw)] += 1
+    assert came["cancelled, nothing left"] > RACES / 4, came
+    for what, count in came.items():
+        thrown("races", what, count)
+
+
+WRONG = {
+    "fails": Lookup(error=socket.EAI_FAIL),
+    "breaks": Lookup(error=OSError(errno.EIO, "broken")),
+    "hangs": Lookup(never=True),
+    "has nothing": Lookup(),
+    "is late": Lookup(["::1", "127.0.0.1"], delay=60),
+}
+
+
+@pytest.mark.usefixtures("ipv6_listener")
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("family", [SIX, FOUR], ids=["AAAA", "A"])
+async def test_wrong_answer(wrong: Lookup, family: int) -> None:
+    """What is wrong with one family's answer does not matter to the other's."""
+    host, other = ("127.0.0.1", FOUR) if family == SIX else ("::1", SIX)
+    resolver = ScriptedResolver(
+        {("name", family): wrong, ("name", other): Lookup([host])}
+    )
+    with listening(host) as server:
+        async with leak_check():
+            connecting = aioconnect.connect("name", server.port, resolver=resolver)
+            with await connecting as sock:
+                assert sock.getpeername()[:2] == server.sockaddr[:2]
+    assert resolver.pending == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "code"),
+    [
+        ("fails", aioconnect.ResolveError, socket.EAI_FAIL),
+        ("breaks", aioconnect.ConnectError, errno.EIO),
+        ("hangs", aioconnect.ConnectTimeoutError, errno.ETIMEDOUT),
+        ("has nothing", aioconnect.ResolveError, socket.EAI_NONAME),
+        ("is late", aioconnect.ConnectTimeoutError, errno.ETIMEDOUT),
+    ],
+)
+async def test_wrong_answers(wrong: str, kind: type[OSError], code: int) -> None:
+    """Two wrong answers are one error, within the time that there is."""
+    resolver = ScriptedResolver({"name": WRONG[wrong]})
+    async with leak_check():
+        with pytest.raises(aioconnect.ConnectError) as caught:
+            await aioconnect.connect("name", 80, resolver=resolver, timeout=0.2)
+    assert (type(caught.value), caught.value.errno) == (kind, code)
+    assert [one.phase for one in caught.value.attempts] == ["resolve"] * 2
+    assert resolver.pending == 0
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), None])
+async def test_bug_in_the_middle(bug: Exception | None) -> None:
+    """A resolver that raises, or gives no address, ends a race that is under way."""
+    under_way = asyncio.Event()
+
+    async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
+        if family == FOUR:
+            return [hole.address]
+        await under_way.wait()
+        if bug is not None:
+            raise bug
+        return ["::1"]
+
+    def observe(event: aioconnect.Event) -> None:
+        if isinstance(event, aioconnect.AttemptStarted):
+            under_way.set()
+
+    with black_hole() as hole:
+        async with leak_check():
+            with pytest.raises(TypeError if bug is None else type(bug)):
+                await aioconnect.connect(
+                    "name", hole.port, resolver=resolver, observer=observe, timeout=60
+                )
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), None])
+async def test_answer_after_the_end(bug: Exception | None) -> None:
+    """A resolver that is not done when it is cancelled has no say any more."""
+    ended: list[int] = []
+
+    async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
+        if family == FOUR:
+            return [server.address]
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+        ended.append(family)
+        if bug is not None:
+            raise bug
+        return [server.address]
+
+    recorder = Recorder()
+    with listening() as server:
+        async with leak_check():
+            (
+                await aioconnect.connect(
+                    "name", 80, resolver=resolver, observer=recorder
+                )
+            ).close()
+    assert ended == [SIX]
+    assert recorder.kinds()[-1] == "Connected"
+
+
+@pytest.mark.parametrize("ticks", range(4))
+async def test_resolver_that_fails_when_cancelled(ticks: int) -> None:
+    """What a resolver raises after the call was cancelled is not logged either."""
+    ended: list[int] = []
+
+    async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(family)
+            raise ZeroDivisionError("a bug")
+
+    async with leak_check():
+        call = asyncio.create_task(aioconnect.connect("name", 80, resolver=resolver))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert ended in ([], [SIX, FOUR])
+
+
+@pytest.mark.usefixtures("ipv6_listener")
+async def test_the_same_addresses_from_both() -> None:
+    """A resolver that gives all to both questions: each address is tried once."""
+    all_failed = asyncio.Event()
+    recorder = Recorder()
+
+    def observe(event: aioconnect.Event) -> None:
+        recorder(event)
+        if len(recorder.of(aioconnect.AttemptFailed)) == 2:
+            all_failed.set()
+
+    with refusing() as four, refusing("::1") as six:
+
+        async def resolver(
+            host: str, port: int, *, family: int, **_: int
+        ) -> Sequence[Address]:
+            if family == FOUR:
+                await all_failed.wait()
+            return [four.address, six.address, four.address]
+
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await aioconnect.connect("name", 80, resolver=resolver, observer=observe)
+    tried = [str(attempt.address) for attempt in caught.value.attempts]
+    assert sorted(tried) == sorted([str(four.address), str(six.address)])

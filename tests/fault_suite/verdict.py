@@ -1,0 +1,182 @@
+"""Judge what was seen of a call by the model: the invariants of the machine.
+
+What was connected is tried out here, and closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+from fault_suite.model import (
+    CONNECTED,
+    Bug,
+    Met,
+    allowed,
+    check_attempts,
+    check_error,
+)
+from fault_suite.world import PATIENCE, Seen, World
+
+from aioconnect import (
+    Address,
+    Attempt,
+    AttemptFailed,
+    AttemptStarted,
+    Connected,
+    ConnectError,
+    GaveUp,
+    RetryScheduled,
+)
+
+__all__ = ["close", "echoes", "what_came"]
+
+_PING = b"ping"
+
+# What a peer says to a ping, by the word that the attempt met; of silence,
+# nothing can be said.
+_ANSWERS = {"accept_close": b"", "accept": _PING, "unix": _PING, "trusted": _PING}
+
+
+async def what_came(world: World, seen: Seen) -> str:
+    """Check that the contract allows what was *seen*; say in a phrase what it was."""
+    assert not seen.is_late, f"not ended in time: {world.program}"
+    if seen.made is not None:
+        await check_connected(world, seen)
+        return "connected"
+    if isinstance(seen.error, asyncio.CancelledError):
+        assert seen.is_cancelled
+        world.recorder.assert_none(Connected, GaveUp)
+        return "cancelled, nothing left"
+    assert not seen.is_cancelled, "a cancellation was swallowed"
+    if isinstance(seen.error, Bug):
+        assert world.has_bug or has_bug_in_resolver(world)
+        return "the exception of a hook, an observer or a resolver, as itself"
+    assert not world.has_bug
+    if not isinstance(seen.error, ConnectError):
+        raise AssertionError("neither connected nor the one error") from seen.error
+    check_error(world.program, seen.error, world.history())
+    assert 0 <= seen.error.elapsed <= seen.ended - seen.started
+    assert (seen.error.host, seen.error.port) == world.target()
+    if world.program.observer is not None:
+        assert world.recorder.only(GaveUp).error is seen.error
+        check_events(world, seen.error.rounds)
+        assert failed(world) == list(seen.error.attempts)
+    return "one error"
+
+
+def has_bug_in_resolver(world: World) -> bool:
+    lookups = world.program.lookups.values()
+    return any(isinstance(step.error, Bug) for steps in lookups for step in steps)
+
+
+def failed(world: World) -> list[Attempt]:
+    return [event.attempt for event in world.recorder.of(AttemptFailed)]
+
+
+async def check_connected(world: World, seen: Seen) -> None:
+    """Check that it is connected to a peer that was named, and that bytes arrive."""
+    assert not seen.is_cancelled, "a cancellation was swallowed"
+    assert not world.has_bug
+    peers = peers_of(world, seen.made)
+    for address, met in peers.items():
+        fates = allowed(world.program, address.family, met)
+        assert CONNECTED in fates, (address, met)
+    if world.program.observer is not None:
+        event = world.recorder.only(Connected)
+        assert event.address in peers
+        check_events(world, event.round)
+        history = failed(world)
+        check_attempts(world.program, history, world.history(), event.round, False)
+    if len(peers) == 1:
+        await try_out(seen.made, *(met.word for met in peers.values()))
+
+
+def peers_of(world: World, made: Any) -> dict[Address, Met]:
+    """Return the peer, or those it may be, and what the last attempt at it met."""
+    last = {address: met[-1] for address, met in world.history().items()}
+    peer = peer_name(made)
+    if peer is None:
+        # It has reset the connection since, as it was told to.
+        found = {address: met for address, met in last.items() if met.word == "reset"}
+    else:
+        found = {
+            address: met for address, met in last.items() if address.sockaddr == peer
+        }
+    assert found, f"{peer} is none of {world.addresses}"
+    return found
+
+
+def peer_name(made: Any) -> object:
+    """Return the peer's name, None if it has gone."""
+    if not isinstance(made, socket.socket):
+        writer = made[1]
+        # uvloop's transports cannot be asked once they have closed.
+        return None if writer.is_closing() else writer.get_extra_info("peername")
+    assert made.gettimeout() == 0
+    assert not made.get_inheritable()
+    try:
+        return made.getpeername()
+    except OSError as exc:
+        assert exc.errno == errno.ENOTCONN
+        return None
+
+
+async def try_out(made: Any, word: str) -> None:
+    """Check that a peer that met *word* answers a ping as it was told to."""
+    if word not in _ANSWERS:
+        return
+    async with asyncio.timeout(PATIENCE):
+        if isinstance(made, socket.socket):
+            assert await answer(made) == _ANSWERS[word]
+            return
+        reader, writer = made
+        writer.write(_PING)
+        assert await reader.read(len(_PING)) == _ANSWERS[word]
+
+
+async def answer(sock: socket.socket) -> bytes:
+    """Return what the peer of *sock* answers to a ping."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, _PING)
+    return await loop.sock_recv(sock, len(_PING))
+
+
+async def echoes(sock: socket.socket) -> None:
+    """Check that bytes get through *sock* and back."""
+    async with asyncio.timeout(PATIENCE):
+        assert await answer(sock) == _PING
+
+
+async def close(made: Any) -> None:
+    """Close what a call returned, if it did."""
+    if made is None:
+        return
+    if isinstance(made, socket.socket):
+        made.close()
+        return
+    made[1].close()
+    with suppress(OSError):
+        await made[1].wait_closed()
+
+
+def check_events(world: World, rounds: int) -> None:
+    """Check that the events tell the story of a call of so many rounds, in order."""
+    recorder, program = world.recorder, world.program
+    moments = [event.at for event in recorder.events]
+    assert moments == sorted(moments)
+    assert type(recorder.events[-1]) in (Connected, GaveUp)
+    scheduled = [(event.round, event.delay) for event in recorder.of(RetryScheduled)]
+    assert scheduled == list(enumerate(program.delays[: rounds - 1], 1))
+    started = [(event.round, event.address) for event in recorder.of(AttemptStarted)]
+    assert len(started) == len(set(started))
+    for attempt in failed(world):
+        if attempt.address is not None:
+            assert (attempt.round, attempt.address) in started
+    if program.is_announced:
+        met = {address: len(of) for address, of in world.met.items()}
+        assert Counter(address for _, address in started) == met

@@ -1,0 +1,243 @@
+"""Build what a program of the machine connects to, run it, and say what was seen.
+
+Only this module opens anything; the caller of `run` checks what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+import ssl
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from fault_suite.model import Bug, Met, Place, Program
+
+from aioconnect import Address, Connector, Event, outcome, testing
+from aioconnect.testing import Lookup, Recorder, ScriptedResolver
+
+__all__ = ["Names", "Seen", "World", "building", "run"]
+
+# Iterations of the loop from the moment a call is due to end until it has.
+TICKS = 20
+
+# What the loops' clocks may differ by, from one timer to the next.
+GRACE = 0.02
+
+# Longer than anything takes here that does end.
+PATIENCE = 30.0
+
+_ANY_HOST: dict[int, str] = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
+
+class Names:
+    """Resolve each world's own name to its addresses, which have their own ports."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[ScriptedResolver, dict[str, Address]]] = {}
+        self._numbers = itertools.count()
+
+    def add(self, program: Program, addresses: dict[str, Address]) -> str:
+        """Return a new name whose look-ups go as *program* says."""
+        name = f"n{next(self._numbers)}.test"
+        script: dict[tuple[str, int] | str, list[Lookup]] = {
+            (name, family): steps for family, steps in program.lookups.items()
+        }
+        self._known[name] = (ScriptedResolver({**script}), addresses)
+        return name
+
+    async def __call__(
+        self, host: str, port: int, *, family: int, proto: int = 0, flags: int = 0
+    ) -> list[Address]:
+        """Return the addresses of *host*: what Connector's ``resolver`` does."""
+        scripted, addresses = self._known[host]
+        found = await scripted(host, port, family=family, proto=proto, flags=flags)
+        return [addresses[str(address.sockaddr[0])] for address in found]
+
+
+@dataclass
+class World:
+    """The servers of one program, what its hooks and its observer saw, and how."""
+
+    program: Program
+    names: Names
+    addresses: dict[str, Address] = field(default_factory=dict)
+    hooks: list[Any] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
+    met: dict[Address, list[Met]] = field(default_factory=dict)
+    context: ssl.SSLContext | None = None
+    recorder: Recorder = field(default_factory=Recorder)
+    name: str = ""
+    calls: int = 0
+    has_bug: bool = False
+
+    def announce(self, sock: socket.socket, address: Address) -> None:
+        """Note what the attempt meets: the last of the hooks."""
+        place = self.place(address)
+        self.sockets.append(sock)
+        met = self.met.setdefault(address, [])
+        self.calls += 1
+        fault = (self.program.faults or {}).get(self.calls)
+        met.append(Met(place.words[min(len(met), len(place.words) - 1)], fault))
+        if fault is Bug:
+            self.has_bug = True
+            raise Bug("a hook")
+        if fault is not None:
+            raise OSError(errno.EPERM, "a hook does not allow it")
+
+    def observe(self, event: Event) -> None:
+        """Keep *event*, and fail at the one that the program says."""
+        self.recorder(event)
+        if len(self.recorder.events) == self.program.observer:
+            self.has_bug = True
+            raise Bug("an observer")
+
+    def history(self) -> dict[Address, list[Met]]:
+        """Return what the attempts met, in their order, at each address."""
+        if self.program.is_announced:
+            return self.met
+        words = {a: self.place(a).words[0] for a in self.addresses.values()}
+        return {address: [Met(word, None)] * 99 for address, word in words.items()}
+
+    def place(self, address: Address) -> Place:
+        """Return the place that *address* is of."""
+        host = next(h for h, known in self.addresses.items() if known == address)
+        return next(place for place in self.program.places if place.host == host)
+
+    def target(self) -> tuple[str, int | None]:
+        """Return the host and the port that the call is for."""
+        address = self.addresses[self.program.places[0].host]
+        if self.name:
+            return self.name, 80
+        if isinstance(address.sockaddr, tuple):
+            return str(address.sockaddr[0]), address.sockaddr[1]
+        return str(address), None
+
+    def connector(self) -> Connector:
+        """Return the program's options."""
+        program = self.program
+        local = [(_ANY_HOST[family], 0) for family in program.local_families or ()]
+        return Connector(
+            timeout=program.timeout,
+            attempt_timeout=program.attempt_timeout,
+            retry=program.delays,
+            retry_on=program.retry_on,
+            family=program.family,
+            interleave=program.interleave,
+            happy_eyeballs_delay=program.happy_eyeballs_delay,
+            outcome=getattr(outcome, program.outcome),
+            local_addr=local or None,
+            resolver=self.names,
+            prepare=[*self.hooks, self.announce] if program.is_announced else (),
+            observer=None if program.observer is None else self.observe,
+        )
+
+    async def connect(self) -> Any:
+        """Make the call."""
+        connector, program = self.connector(), self.program
+        address = self.addresses[program.places[0].host]
+        tls: Any = {}
+        if program.tls:
+            tls = {"ssl": self.context, "server_hostname": "localhost"}
+        if program.is_unix:
+            path = str(address.sockaddr)
+            if program.streams:
+                return await connector.open_unix_connection(path)
+            return await connector.connect_unix(path)
+        if program.is_resolved:
+            return await connector.connect_address(address)
+        host, port = self.target()
+        assert port is not None
+        if program.streams:
+            return await connector.open_connection(host, port, **tls)
+        return await connector.connect(host, port)
+
+
+@contextlib.contextmanager
+def building(program: Program, names: Names) -> Generator[World]:
+    """Give the world of *program*: its servers run."""
+    world = World(program, names)
+    with ExitStack() as stack:
+        if program.tls:
+            world.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for place in program.places:
+            world.addresses[place.host] = opened(place, world, stack)
+        if program.lookups:
+            world.name = names.add(program, world.addresses)
+        yield world
+
+
+def opened(place: Place, world: World, stack: ExitStack) -> Address:
+    """Open the server of *place*, and return where it is."""
+    match place.words[0]:
+        case "trusted" | "expired" as word:
+            server = stack.enter_context(
+                testing.tls_echoing(place.host, expired=word == "expired")
+            )
+            world.context = server.client_context
+            return server.address
+        case "full" | "stale" | "missing" | "unix" as word:
+            full = stack.enter_context(testing.full_backlog())
+            if word == "stale":
+                full.close_listener()
+            if word == "unix":
+                stack.enter_context(testing.echoing(path=f"{full.path}.unix"))
+            suffix = f".{word}" if word in ("unix", "missing") else ""
+            return Address(socket.AF_UNIX, f"{full.path}{suffix}")
+        case _:
+            flaky = stack.enter_context(testing.flaky(place.words, place.host))  # type: ignore[arg-type]  # words, all of them
+            world.hooks.append(flaky)
+            return flaky.address
+
+
+@dataclass
+class Seen:
+    """What came of a call: what it returned or raised, when, and if in time."""
+
+    made: Any
+    error: BaseException | None
+    is_cancelled: bool
+    is_late: bool
+    started: float
+    ended: float
+
+
+async def run(world: World) -> Seen:
+    """Make the call of *world*, cancel it when the program says, and wait for it."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    task = loop.create_task(world.connect())
+    asked = is_late = False
+    await asyncio.sleep(0)  # its own clock runs
+    if world.program.cancel is not None:
+        if world.program.wait:
+            await asyncio.wait([task], timeout=world.program.wait)
+        await let_run(task, world.program.cancel)
+        asked = task.cancel()
+    if world.program.timeout is not None and not asked:
+        # The loop has come to this moment when it comes to the call's own end.
+        await asyncio.wait([task], timeout=world.program.timeout + GRACE)
+    if world.program.timeout is not None or asked:
+        await let_run(task, TICKS)
+        is_late = not task.done()
+    await asyncio.wait([task], timeout=PATIENCE)
+    assert task.done(), f"it does not end: {task}"
+    ended = loop.time()
+    if task.cancelled():
+        return Seen(None, asyncio.CancelledError(), asked, is_late, started, ended)
+    if error := task.exception():
+        return Seen(None, error, asked, is_late, started, ended)
+    return Seen(task.result(), None, asked, is_late, started, ended)
+
+
+async def let_run(task: asyncio.Task[Any], iterations: int) -> None:
+    """Wait for so many iterations of the loop, or for *task*."""
+    for _ in range(iterations):
+        if task.done():
+            return
+        await asyncio.sleep(0)

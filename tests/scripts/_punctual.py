@@ -1,0 +1,95 @@
+"""Tell a race that is late from a machine that is.
+
+Whoever has to be on time wakes up at each `BEAT` besides, and notes when that was
+late: a race may be late by as much, and is then run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+__all__ = ["BEAT", "DECISIVE", "Stalls", "beating", "is_punctual"]
+
+# How late a race may be (seconds).
+_TOLERANCE = 0.015
+
+# uvloop's clock and timers count milliseconds.
+_TICK = 0.002
+
+BEAT = 0.005
+
+# A beat that is later than this missed its turn on the processor.
+_STALLED = 0.003
+
+# The winners of the grid are at least 50 ms before the losers: a machine that
+# stalls for this long can change who wins.
+DECISIVE = 0.04
+
+_TRIES = 8
+
+
+class Stalls:
+    """When the machine was late, and by how much; any thread may add to it."""
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[float, float]] = []
+
+    def note(self, due: float) -> None:
+        """Note that what was *due* happens now, on the clock of `time.monotonic`."""
+        now = time.monotonic()
+        if now - due > _STALLED:
+            # It began before the beat was due, at most one beat.
+            self._noted.append((now, now - due + BEAT))
+
+    def since(self, begun: float) -> float:
+        """Return how many seconds were lost since *begun*."""
+        return sum(lost for at, lost in self._noted if at >= begun)
+
+
+@contextlib.asynccontextmanager
+async def beating(stalls: Stalls) -> AsyncIterator[None]:
+    """Note the stalls of the running loop."""
+    task = asyncio.create_task(_beat(stalls))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _beat(stalls: Stalls) -> None:
+    while True:
+        due = time.monotonic() + BEAT
+        await asyncio.sleep(BEAT)
+        stalls.note(due)
+
+
+async def is_punctual(trial: Callable[[], Awaitable[float]], stalls: Stalls) -> bool:
+    """Return whether *trial* was in time, or else was late only with the machine.
+
+    *trial* returns by how many seconds it was late.  One that is late is made
+    again, up to eight times, and so is one that fails while the machine stalls.
+
+    Raises:
+        AssertionError: It was not in time, and the machine was.
+    """
+    least = stalled = math.inf
+    for _ in range(_TRIES):
+        begun = time.monotonic()
+        try:
+            late = await trial()
+        except AssertionError:
+            if stalls.since(begun) < DECISIVE:
+                raise
+            continue
+        assert late > -_TICK, f"{-late:.4f} s too early"
+        if late <= _TOLERANCE:
+            return True
+        least = min(least, late)
+        stalled = min(stalled, stalls.since(begun))
+    # While the machine stalled least, the trial was late by no more than that.
+    assert least <= _TOLERANCE + stalled, f"late by {least}, stalled for {stalled} s"
+    return False

@@ -1,0 +1,178 @@
+"""The scripted connects of `injected`, and how each one ends without a fault.
+
+Their servers are in the same thread, so that their calls can be told from those
+of the connect: what they do before it and after it is not hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, NamedTuple, TypeAlias
+
+import aioconnect
+from aioconnect import outcome, testing
+
+__all__ = ["SCENARIOS", "Made", "Play"]
+
+# SO_LINGER on, 0 seconds: close(2) resets.
+RESET = b"\x01\0\0\0\0\0\0\0"
+
+Made: TypeAlias = "socket.socket | tuple[asyncio.StreamReader, asyncio.StreamWriter]"
+
+
+class Play(NamedTuple):
+    """A connect, who is at its other end, and how it ends without a fault."""
+
+    connect: Callable[[], Awaitable[Made]]
+    peer: Callable[[], socket.socket] | None
+    ends: int = 0
+
+
+def listening(stack: ExitStack) -> Play:
+    server = stack.enter_context(testing.listening())
+    return Play(lambda: aioconnect.connect(server.host, server.port), server.accept)
+
+
+def refusing(stack: ExitStack) -> Play:
+    port = stack.enter_context(testing.refusing())
+    return Play(
+        lambda: aioconnect.connect(port.host, port.port), None, errno.ECONNREFUSED
+    )
+
+
+def unix(stack: ExitStack) -> Play:
+    server = stack.enter_context(testing.unix_listening())
+    return Play(lambda: aioconnect.connect_unix(server.path), server.accept)
+
+
+def name(stack: ExitStack) -> Play:
+    server = stack.enter_context(testing.listening())
+    connector = aioconnect.Connector(family=socket.AF_INET)
+    return Play(lambda: connector.connect("localhost", server.port), server.accept)
+
+
+def streams(stack: ExitStack) -> Play:
+    server = stack.enter_context(testing.listening())
+    return Play(
+        lambda: aioconnect.open_connection(server.host, server.port), server.accept
+    )
+
+
+def retry(stack: ExitStack) -> Play:
+    """Connect to a server that listens when the second attempt comes."""
+    held = stack.enter_context(testing.unused_port())
+    server = testing.Server(stack.enter_context(held.bound_too()))
+    attempts: list[object] = []
+
+    def hook(sock: socket.socket, address: aioconnect.Address) -> None:
+        attempts.append(None)
+        if len(attempts) == 2:
+            server.sock.listen()
+
+    connector = aioconnect.Connector(retry=(0, 0), prepare=[hook])
+    return Play(lambda: connector.connect(held.host, held.port), server.accept)
+
+
+def full(stack: ExitStack) -> Play:
+    """Connect to a Unix listener whose backlog has room a moment later."""
+    backlog = stack.enter_context(testing.full_backlog())
+    return Play(
+        lambda: meanwhile(aioconnect.connect_unix(backlog.path), backlog.free_slot),
+        backlog.accept,
+    )
+
+
+def hole(stack: ExitStack) -> Play:
+    """Connect to where no answer comes, until the time is up."""
+    port = stack.enter_context(testing.black_hole())
+    connector = aioconnect.Connector(timeout=0.03)
+    return Play(lambda: connector.connect(port.host, port.port), None, errno.ETIMEDOUT)
+
+
+def late(stack: ExitStack, told_by: outcome.Outcome = outcome.default) -> Play:
+    """Connect to where the answer comes a moment later, to whoever waits for it."""
+    connect, peer = meeting(stack, told_by)
+    return Play(connect, lambda: peer)
+
+
+def late_by_so_error(stack: ExitStack) -> Play:
+    return late(stack, outcome.so_error)
+
+
+def late_by_peername(stack: ExitStack) -> Play:
+    return late(stack, outcome.peername_read)
+
+
+def late_reset(stack: ExitStack) -> Play:
+    """Connect to where the late answer is taken back before anybody looks."""
+    connect, _ = meeting(stack, outcome.default, is_reset=True)
+    return Play(connect, None, errno.ECONNRESET)
+
+
+def meeting(
+    stack: ExitStack, told_by: outcome.Outcome, is_reset: bool = False
+) -> tuple[Callable[[], Awaitable[Made]], socket.socket]:
+    """Return what connects to a port that is silent, and who answers from there.
+
+    The answer is a connect that meets ours (RFC 9293, simultaneous open): a SYN
+    that was dropped would be sent again only after a second.
+    """
+    silent = stack.enter_context(ExitStack())
+    port = silent.enter_context(testing.black_hole())
+    peer = stack.enter_context(socket.socket())
+    socks: list[socket.socket] = []
+    connector = aioconnect.Connector(
+        prepare=[lambda sock, _: socks.append(sock)], outcome=told_by
+    )
+
+    def answer() -> None:
+        silent.close()
+        peer.bind(port.sockaddr)
+        for _ in range(2):  # the fault may hit one
+            peer.connect_ex(name_of(socks[-1]))
+        if is_reset:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            peer.close()
+
+    return lambda: meanwhile(connector.connect(port.host, port.port), answer), peer
+
+
+def name_of(sock: socket.socket) -> Any:
+    """Return the name of *sock*, also when the fault hits that question."""
+    try:
+        return sock.getsockname()
+    except OSError:
+        return sock.getsockname()
+
+
+async def meanwhile(connecting: Awaitable[Made], do: Callable[[], None]) -> Made:
+    """Wait for *connecting*; *do* something once it waits itself."""
+    task = asyncio.ensure_future(connecting)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    if not task.done():
+        do()
+    return await task
+
+
+SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        listening,
+        refusing,
+        unix,
+        name,
+        streams,
+        retry,
+        full,
+        hole,
+        late,
+        late_by_so_error,
+        late_by_peername,
+        late_reset,
+    )
+}

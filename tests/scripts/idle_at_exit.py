@@ -1,0 +1,36 @@
+"""End with a thread of a look-up idle, and ask once more when it is too late."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import socket
+import sys
+import threading
+
+from aioconnect._lookups import ask
+
+
+async def look_up() -> None:
+    assert await ask(asyncio.get_running_loop(), "127.1", 80, socket.AF_INET, 0)
+
+
+def ask_at_the_end() -> None:
+    """Ask while the interpreter ends: an idle thread can still answer."""
+    asyncio.run(look_up())
+    # Nobody waits for these, and the loop is closed.
+    loop = asyncio.new_event_loop()
+    for number in range(20):
+        ask(loop, f"127.{number}", 80, socket.AF_INET, 0)
+    loop.close()
+    print("asked")
+
+
+if sys.argv[1] == "atexit":
+    atexit.register(ask_at_the_end)
+    asyncio.run(look_up())
+else:
+    # A daemon's own, under way when the main thread ends.
+    thread = threading.Thread(target=asyncio.run, args=(look_up(),), daemon=True)
+    thread.start()
+    print("asked")

@@ -1,0 +1,196 @@
+"""Race names whose DNS answers are late, missing or wrong, by the real getaddrinfo."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from _loops import run
+from _own_dns import own_dns
+from _punctual import Stalls, beating, is_punctual
+
+import aioconnect
+from aioconnect import AttemptStarted, Connected, Resolved, ResolveFailed
+from aioconnect.testing import (
+    DNSReply,
+    DNSServer,
+    Recorder,
+    Zone,
+    black_hole,
+    leak_check,
+    listening,
+)
+
+SIX, FOUR = socket.AF_INET6, socket.AF_INET
+
+# "The RECOMMENDED value for the Resolution Delay is 50 milliseconds" (RFC 8305,
+# section 3).
+RESOLUTION_DELAY = 0.05
+
+# Seconds that glibc waits for an answer, longer than any test here.
+PATIENCE = 60
+
+SILENT = DNSReply(drop=True)
+
+# They stay for a while, in case there is another question.
+THREADS = ["aioconnect-resolver"]
+
+DEAD = [f"dead{number}.test" for number in range(64)]
+
+zone: Zone = {
+    **{(name, kind): SILENT for name in DEAD for kind in ("A", "AAAA")},
+    ("alive.test", "A"): ["127.0.0.1"],
+    ("alive.test", "AAAA"): ["::1"],
+    ("late-aaaa.test", "A"): ["127.0.0.1"],
+    ("late-aaaa.test", "AAAA"): DNSReply(["::1"], delay=5),
+    ("late-a.test", "A"): DNSReply(["127.0.0.1"], delay=5),
+    ("late-a.test", "AAAA"): ["::1"],
+    ("soon-aaaa.test", "A"): ["127.0.0.1"],
+    ("soon-aaaa.test", "AAAA"): DNSReply(["::1"], delay=1.0),
+    ("silent-aaaa.test", "A"): ["127.0.0.1"],
+    ("silent-aaaa.test", "AAAA"): SILENT,
+    ("failing-aaaa.test", "A"): DNSReply(["127.0.0.1"], delay=0.1),
+    ("failing-aaaa.test", "AAAA"): DNSReply(rcode="SERVFAIL"),
+    ("ipv4.test", "A"): ["127.0.0.1"],
+    ("ipv6.test", "AAAA"): ["::1"],
+}
+
+
+async def connected_to(name: str, port: int, recorder: Recorder | None = None) -> str:
+    """Return the host that a socket to *name* is connected to."""
+    connecting = aioconnect.connect(name, port, observer=recorder, timeout=30)
+    with await connecting as sock:
+        host: str = sock.getpeername()[0]
+    return host
+
+
+async def late_aaaa(port: int) -> float:
+    """Let A wait for AAAA, which takes 5 s: the Resolution Delay."""
+    recorder = Recorder()
+    assert await connected_to("late-aaaa.test", port, recorder) == "127.0.0.1"
+    assert recorder.only(Resolved).family == FOUR
+    return connected_after(recorder) - RESOLUTION_DELAY
+
+
+async def no_aaaa(port: int) -> float:
+    """Let A wait for AAAA, which never comes: the Resolution Delay, too."""
+    recorder = Recorder()
+    assert await connected_to("silent-aaaa.test", port, recorder) == "127.0.0.1"
+    return connected_after(recorder) - RESOLUTION_DELAY
+
+
+async def late_a(port: int) -> float:
+    """Let AAAA wait for A, which takes 5 s: not at all."""
+    recorder = Recorder()
+    assert await connected_to("late-a.test", port, recorder) == "::1"
+    assert recorder.only(Resolved).family == SIX
+    return connected_after(recorder)
+
+
+async def failing_aaaa(port: int) -> float:
+    """Let A wait for AAAA, which has failed: not at all."""
+    recorder = Recorder()
+    assert await connected_to("failing-aaaa.test", port, recorder) == "127.0.0.1"
+    assert recorder.only(ResolveFailed).family == SIX
+    return connected_after(recorder)
+
+
+def connected_after(recorder: Recorder) -> float:
+    """Return the seconds from the only answer to the end, on the loop's clock."""
+    return recorder.only(Connected).at - recorder.only(Resolved).at
+
+
+async def check_late_answer() -> None:
+    """Let an AAAA answer join a race that hangs: its address wins."""
+    recorder = Recorder()
+    with black_hole() as hole, listening("::1", port=hole.port):
+        assert await connected_to("soon-aaaa.test", hole.port, recorder) == "::1"
+    first, second = recorder.of(AttemptStarted)
+    assert (first.address.family, second.address.family) == (FOUR, SIX)
+    answers = [event.family for event in recorder.of(Resolved)]
+    assert answers == [FOUR, SIX]
+    # The delay since the first attempt was long over when the answer came.
+    assert second.at - recorder.of(Resolved)[1].at < 0.2
+
+
+async def check_dead_names(server: DNSServer) -> None:
+    """Look 64 names up whose DNS server is silent: no other name is delayed."""
+    tasks = [
+        asyncio.create_task(aioconnect.connect(name, 80, timeout=PATIENCE))
+        for name in DEAD
+    ]
+    asked = {(name, kind) for name in DEAD for kind in ("A", "AAAA")}
+    while not asked <= {(query.name, query.type) for query in server.queries}:
+        await asyncio.sleep(0.01)
+    with listening("::1") as alive:
+        async with leak_check(ignore_threads=THREADS):
+            begun = time.monotonic()
+            assert await connected_to("alive.test", alive.port) == "::1"
+            elapsed = time.monotonic() - begun
+    assert not any(task.done() for task in tasks)
+    assert elapsed < 5, f"{elapsed} s"
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+    # What is left is glibc's: a socket for each question that is not answered.
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def check_errors() -> None:
+    """Check for one error, with the resolver's own code and what it was asked for."""
+    for name, family, code, text in (
+        ("nowhere.test", 0, socket.EAI_NONAME, "name or service not known"),
+        ("nowhere.test", FOUR, socket.EAI_NONAME, "asked for IPv4 only"),
+        ("ipv4.test", SIX, socket.EAI_NODATA, "asked for IPv6 only"),
+        ("ipv6.test", FOUR, socket.EAI_NODATA, "asked for IPv4 only"),
+        ("ipv4.test", 0, None, ""),
+    ):
+        try:
+            with await aioconnect.connect(name, 80, family=family):
+                raise AssertionError(f"connected to {name}")
+        except aioconnect.ResolveError as exc:
+            found: tuple[int | None, bool] = (exc.errno, text in str(exc))
+            assert {one.phase for one in exc.attempts} == {"resolve"}, exc
+            assert exc.attempt_count == (1 if family else 2), exc
+        except ConnectionRefusedError:
+            found = (None, True)
+        assert found == (code, True), (name, family, found)
+    names = await asyncio.gather(
+        *(connected_to("nowhere.test", 80) for _ in range(9)), return_exceptions=True
+    )
+    assert {type(exc) for exc in names} == {aioconnect.ResolveError}, names
+
+
+TIMED: Sequence[Callable[[int], Awaitable[float]]] = (
+    late_aaaa,
+    no_aaaa,
+    late_a,
+    failing_aaaa,
+)
+
+
+async def main(server: DNSServer) -> None:
+    stalls = Stalls()
+    in_time = []
+    with listening() as four, listening("::1", port=four.port):
+        for trial in TIMED:
+            async with beating(stalls):
+                in_time.append(await is_punctual(partial(trial, four.port), stalls))
+    async with leak_check(ignore_threads=THREADS):
+        await check_late_answer()
+        await check_errors()
+    await check_dead_names(server)
+    print(
+        json.dumps(
+            {"in time": sum(in_time), "late, as the machine was": in_time.count(False)}
+        )
+    )
+
+
+with own_dns(zone, PATIENCE) as server:
+    run(main(server))

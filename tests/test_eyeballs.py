@@ -1,0 +1,376 @@
+"""The race of RFC 8305, told when, asked what: no clock, no socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from aioconnect import Address
+from aioconnect._eyeballs import (
+    MAXIMUM_ATTEMPT_DELAY,
+    MINIMUM_ATTEMPT_DELAY,
+    MOST_LIVE,
+    Order,
+    Race,
+)
+from aioconnect._order import interleaved
+
+V6, V4 = socket.AF_INET6, socket.AF_INET
+BOTH = (V6, V4)
+
+
+def six(number: int) -> Address:
+    return Address(V6, (f"2001:db8::{number}", 80))
+
+
+def four(number: int) -> Address:
+    return Address(V4, (f"192.0.2.{number}", 80))
+
+
+def sixes_first(addresses: Sequence[Address]) -> Sequence[Address]:
+    """Order as RFC 6724 would, where IPv6 has a route, and take turns."""
+    by_family = sorted(addresses, key=lambda one: one.family != V6)
+    return interleaved(by_family, 1)
+
+
+def race(
+    families: Sequence[int] = BOTH,
+    *,
+    attempt_delay: float | None = 0.25,
+    resolution_delay: float = 0.05,
+    order: Order = sixes_first,
+) -> Race:
+    return Race(
+        families,
+        attempt_delay=attempt_delay,
+        resolution_delay=resolution_delay,
+        order=order,
+    )
+
+
+# What happens, and when; and after it what starts now, and when to look again.
+Step: TypeAlias = tuple[float, str, Sequence[Address], Sequence[Address], float | None]
+
+
+def play(subject: Race, steps: Sequence[Step]) -> None:
+    """Tell *subject* of each step, and compare what it says."""
+    for number, (now, event, addresses, starts, due) in enumerate(steps):
+        if event in ("AAAA", "A"):
+            subject.answered(V6 if event == "AAAA" else V4, addresses, now)
+        elif event == "fails":
+            subject.failed()
+        else:
+            assert event == "time"
+        started = []
+        while (address := subject.start(now)) is not None:
+            started.append(address)
+        assert started == list(starts), f"step {number}"
+        assert subject.due() == due, f"step {number}"
+
+
+RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
+    (
+        (
+            "3: If a positive AAAA response is received first, the first IPv6"
+            " connection attempt is immediately started."
+        ),
+        {},
+        [(1.0, "AAAA", [six(1)], [six(1)], None)],
+    ),
+    (
+        (
+            "3: If a positive A response is received first due to reordering, the"
+            " client SHOULD wait a short time for the AAAA response."
+        ),
+        {},
+        [
+            (1.0, "A", [four(1)], [], 1.05),
+            (1.04, "time", [], [], 1.05),
+            (1.05, "time", [], [four(1)], None),
+        ],
+    ),
+    (
+        (
+            "3: If a positive AAAA response is received within the Resolution Delay"
+            " period, the client immediately starts the IPv6 connection attempt."
+        ),
+        {},
+        [
+            (1.0, "A", [four(1)], [], 1.05),
+            (1.02, "AAAA", [six(1)], [six(1)], 1.27),
+            (1.27, "time", [], [four(1)], None),
+        ],
+    ),
+    (
+        (
+            "3: If a negative AAAA response is received within the Resolution Delay"
+            " period, the client SHOULD proceed to sorting addresses and staggered"
+            " connection attempts using any IPv4 addresses received so far."
+        ),
+        {},
+        [
+            (1.0, "A", [four(1)], [], 1.05),
+            (1.02, "AAAA", [], [four(1)], None),
+        ],
+    ),
+    (
+        "3: a negative A response first is no reason to start anything",
+        {},
+        [
+            (1.0, "A", [], [], None),
+            (6.0, "AAAA", [six(1)], [six(1)], None),
+        ],
+    ),
+    (
+        (
+            "3: If the AAAA response arrives while these connection attempts are in"
+            " progress, then the newly received IPv6 addresses are incorporated into"
+            " the list of available candidate addresses."
+        ),
+        {},
+        [
+            (1.0, "A", [four(1), four(2)], [], 1.05),
+            (1.05, "time", [], [four(1)], 1.3),
+            (1.1, "AAAA", [six(1), six(2)], [], 1.3),
+            (1.3, "time", [], [six(1)], 1.55),
+            (1.55, "time", [], [six(2)], 1.8),
+            (1.8, "time", [], [four(2)], None),
+        ],
+    ),
+    (
+        (
+            "4: whichever address family is first in the list should be followed by an"
+            " address of the other address family."
+        ),
+        {},
+        [
+            (1.0, "AAAA", [six(1), six(2)], [six(1)], 1.25),
+            (1.1, "A", [four(1)], [], 1.25),
+            (1.25, "time", [], [four(1)], 1.5),
+            (1.5, "time", [], [six(2)], None),
+        ],
+    ),
+    (
+        (
+            "5: connection attempts SHOULD NOT be made simultaneously. Instead, one"
+            " connection attempt to a single address is started first, followed by the"
+            " others in the list, one at a time."
+        ),
+        {},
+        [
+            (1.0, "AAAA", [six(1), six(2)], [six(1)], 1.25),
+            (1.24, "time", [], [], 1.25),
+            (1.25, "time", [], [six(2)], None),
+        ],
+    ),
+    (
+        "5: a failure starts the next at once, and the delay begins anew",
+        {},
+        [
+            (1.0, "AAAA", [six(1), six(2), six(3)], [six(1)], 1.25),
+            (1.1, "fails", [], [six(2)], 1.35),
+            (1.25, "time", [], [], 1.35),
+            (1.35, "time", [], [six(3)], None),
+        ],
+    ),
+    (
+        "5: a failure of an earlier attempt starts the next at once, too",
+        {},
+        [
+            (1.0, "AAAA", [six(1), six(2), six(3)], [six(1)], 1.25),
+            (1.25, "time", [], [six(2)], 1.5),
+            (1.26, "fails", [], [six(3)], None),
+        ],
+    ),
+    (
+        "8: Minimum Connection Attempt Delay: MUST NOT be less than 10 milliseconds.",
+        {"attempt_delay": 0.0},
+        [(1.0, "AAAA", [six(1), six(2)], [six(1)], 1.0 + MINIMUM_ATTEMPT_DELAY)],
+    ),
+    (
+        "8: Maximum Connection Attempt Delay: Recommended to be 2 seconds.",
+        {"attempt_delay": 60.0},
+        [(1.0, "AAAA", [six(1), six(2)], [six(1)], 1.0 + MAXIMUM_ATTEMPT_DELAY)],
+    ),
+    (
+        "without a delay, truly one at a time",
+        {"attempt_delay": None},
+        [
+            (1.0, "AAAA", [six(1), six(2)], [six(1)], None),
+            (99.0, "A", [four(1)], [], None),
+            (100.0, "fails", [], [four(1)], None),
+            (101.0, "fails", [], [six(2)], None),
+        ],
+    ),
+    (
+        "without a Resolution Delay IPv4 does not wait",
+        {"resolution_delay": 0.0},
+        [(1.0, "A", [four(1)], [four(1)], None)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "options", "steps"), RFC, ids=[r[0] for r in RFC])
+def test_rfc_8305(
+    said: str, options: dict[str, float | None], steps: Sequence[Step]
+) -> None:
+    """RFC 8305, or this package's own words, section by section."""
+    play(race(**options), steps)  # type: ignore[arg-type]  # a table of both options
+
+
+def test_only_one_family_is_asked_for() -> None:
+    """Nobody waits for an AAAA that was never asked for."""
+    play(race([V4]), [(1.0, "A", [four(1)], [four(1)], None)])
+
+
+def test_six_live_at_most() -> None:
+    """The seventh attempt waits until one of the six has ended."""
+    subject = race()
+    addresses = [six(number) for number in range(1, 9)]
+    subject.answered(V6, addresses, 0.0)
+    for number in range(MOST_LIVE):
+        assert subject.start(number * 1.0) == addresses[number]
+    assert subject.due() is None
+    assert subject.start(99.0) is None
+    subject.failed()
+    assert subject.start(99.0) == addresses[MOST_LIVE]
+
+
+def test_duplicates() -> None:
+    """An address is tried once, however often it is answered."""
+    subject = race()
+    subject.answered(V6, [six(1), six(1)], 0.0)
+    assert subject.start(0.0) == six(1)
+    subject.answered(V4, [six(1), four(1), four(1)], 0.1)
+    subject.failed()
+    assert subject.start(0.1) == four(1)
+    subject.failed()
+    assert subject.start(0.2) is None
+    assert subject.is_over
+
+
+def test_nothing_found() -> None:
+    subject = race()
+    over: list[bool] = [subject.is_over]
+    for family in (V4, V6):
+        subject.answered(family, [], 0.0)
+        over.append(subject.is_over)
+    assert over == [False, False, True]
+    assert not subject.has_addresses
+
+
+class Racing(RuleBasedStateMachine):
+    """Any order of answers, failures and time."""
+
+    @initialize(
+        delay=st.none() | st.floats(0, 3),
+        resolution_delay=st.floats(0, 1),
+        families=st.sampled_from([BOTH, (V6,), (V4,)]),
+    )
+    def begin(
+        self, delay: float | None, resolution_delay: float, families: tuple[int, ...]
+    ) -> None:
+        self.delay = delay
+        self.resolution_delay = resolution_delay
+        self.race = race(
+            families, attempt_delay=delay, resolution_delay=resolution_delay
+        )
+        self.now = 0.0
+        self.unanswered = set(families)
+        self.found: set[Address] = set()
+        self.tried: list[Address] = []
+        self.live = 0
+        self.last_start: float | None = None
+        self.failed_since = True
+
+    def drive(self) -> None:
+        while (address := self.race.start(self.now)) is not None:
+            assert address in self.found
+            assert address not in self.tried, "tried twice"
+            if self.live:
+                assert self.delay is not None, "one at a time"
+                assert self.last_start is not None
+                least = min(max(self.delay, 0.01), 2.0)
+                is_due = self.now >= self.last_start + least
+                assert is_due or self.failed_since, "too early"
+            self.tried.append(address)
+            self.live += 1
+            self.last_start, self.failed_since = self.now, False
+            assert self.live <= MOST_LIVE
+
+    @precondition(lambda self: self.unanswered)
+    @rule(data=st.data(), numbers=st.lists(st.integers(1, 12), max_size=12))
+    def answer(self, data: st.DataObject, numbers: list[int]) -> None:
+        family = data.draw(st.sampled_from(sorted(self.unanswered)))
+        self.unanswered.discard(family)
+        make = six if family == V6 else four
+        addresses = [make(number) for number in numbers]
+        self.found |= set(addresses)
+        self.race.answered(family, addresses, self.now)
+        self.drive()
+
+    @precondition(lambda self: self.live)
+    @rule()
+    def fail(self) -> None:
+        self.live -= 1
+        self.failed_since = True
+        self.race.failed()
+        self.drive()
+
+    @rule(seconds=st.floats(0, 3))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.drive()
+
+    @precondition(lambda self: self.race.due() is not None)
+    @rule()
+    def wait_until_due(self) -> None:
+        """Find that what is due starts at that very time."""
+        due = self.race.due()
+        assert due is not None
+        self.now = max(due, self.now)
+        before = len(self.tried)
+        self.drive()
+        assert len(self.tried) > before
+
+    @invariant()
+    def goes_on(self) -> None:
+        """Find it never stuck: something is live, is due, or is to be answered."""
+        untried = self.found - set(self.tried)
+        over = not (untried or self.live or self.unanswered)
+        assert self.race.is_over == over
+        assert self.race.has_addresses == bool(self.found)
+        if not over:
+            assert self.live or self.unanswered or self.race.due() is not None
+
+    def teardown(self) -> None:
+        """Left alone, everything that was found has been tried."""
+        if not hasattr(self, "race"):
+            return
+        for family in list(self.unanswered):
+            self.race.answered(family, [], self.now)
+        self.unanswered.clear()
+        self.now += self.resolution_delay
+        self.drive()
+        while self.live:
+            self.fail()
+        assert set(self.tried) == self.found
+        assert self.race.is_over
+
+
+TestRacing = Racing.TestCase
+TestRacing.settings = settings(
+    deadline=None, max_examples=200, stateful_step_count=40, database=None
+)

@@ -1,0 +1,532 @@
+"""Questions to getaddrinfo in threads of our own: shared, dropped, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import linecache
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aioconnect import _lookups
+from aioconnect._lookups import THREAD_NAMES, AddrInfo, Lookups, Question, ask
+from aioconnect.testing import leak_check
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+Factory = Callable[[], asyncio.AbstractEventLoop]
+Answer = tuple[AddrInfo, ...]
+
+FOUND: Answer = (
+    (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80)),
+    (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.2", 80)),
+)
+
+PATIENCE = 60.0
+
+
+def resolver_threads() -> list[threading.Thread]:
+    """Return the threads of look-ups that are there now."""
+    return [t for t in threading.enumerate() if t.name.startswith(THREAD_NAMES)]
+
+
+class System:
+    """A getaddrinfo that answers when it is told to, and remembers the questions."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.is_open = threading.Event()
+        self.answer: Answer | Exception = FOUND
+        self._came = threading.Condition()
+
+    def __call__(self, question: Question) -> Answer:
+        with self._came:
+            self.asked.append(question)
+            self._came.notify_all()
+        assert self.is_open.wait(PATIENCE)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def wait_for_questions(self, count: int) -> None:
+        """Wait, without blocking the loop, until *count* have been asked."""
+
+        def wait() -> None:
+            with self._came:
+                assert self._came.wait_for(lambda: len(self.asked) >= count, PATIENCE)
+
+        await in_thread(wait)
+
+
+async def in_thread(function: Callable[[], None]) -> None:
+    """Run *function* in a thread of the test's own; it is joined."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def run() -> None:
+        try:
+            function()
+        finally:
+            loop.call_soon_threadsafe(done.set_result, None)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    await done
+    thread.join()
+
+
+@pytest.fixture
+def system() -> Iterator[System]:
+    """Give a getaddrinfo that answers when it is told to, or at the end."""
+    system = System()
+    yield system
+    system.is_open.set()
+
+
+@pytest.fixture(autouse=True)
+def threads_end(nothing_left: None) -> Iterator[None]:
+    """Wait for the end of the threads, which must come by itself."""
+    wait_for_the_end()  # of those that an earlier test has left idle
+    yield
+    wait_for_the_end()
+
+
+def wait_for_the_end() -> None:
+    """Join the threads of look-ups."""
+    for thread in resolver_threads():
+        thread.join(PATIENCE)
+    assert not resolver_threads()
+
+
+@pytest.fixture
+async def lookups(
+    threads_end: None, system: System, nothing_pending: None
+) -> AsyncIterator[Lookups]:
+    """Give look-ups that ask *system*, three at a time."""
+    yield Lookups(system, limit=3, idle=0.1)
+    system.is_open.set()
+
+
+def put(
+    lookups: Lookups, name: str, family: int = socket.AF_INET
+) -> asyncio.Future[Answer]:
+    """Ask *lookups* for *name*, in the running loop."""
+    return lookups.ask(asyncio.get_running_loop(), name, 80, family, 0)
+
+
+async def test_the_answer_is_getaddrinfos(lookups: Lookups, system: System) -> None:
+    system.is_open.set()
+    assert await put(lookups, "a.test") == FOUND
+    assert system.asked == [(b"a.test", 80, socket.AF_INET, 0)]
+    assert [thread.daemon for thread in resolver_threads()] == [True]
+
+
+async def test_names_are_encoded_as_the_socket_module_does(
+    lookups: Lookups, system: System
+) -> None:
+    system.is_open.set()
+    for host in ("bücher.test", b"raw.test", None):
+        await lookups.ask(asyncio.get_running_loop(), host, 80, 0, 0)
+    hosts = [host for host, *_ in system.asked]
+    assert hosts == [b"xn--bcher-kva.test", b"raw.test", None]
+    with pytest.raises(UnicodeError):
+        put(lookups, "x" * 64)
+
+
+async def test_questions_at_once_are_asked_at_once(
+    lookups: Lookups, system: System
+) -> None:
+    """AAAA and A do not wait for each other, nor one name for another."""
+    asked = [put(lookups, "a.test", f) for f in (socket.AF_INET6, socket.AF_INET)]
+    asked.append(put(lookups, "b.test"))
+    await system.wait_for_questions(3)
+    system.is_open.set()
+    assert await asyncio.gather(*asked) == [FOUND] * 3
+
+
+async def test_the_same_question_is_asked_once(
+    lookups: Lookups, system: System
+) -> None:
+    asked = [put(lookups, "a.test") for _ in range(100)]
+    await system.wait_for_questions(1)
+    asked += [put(lookups, "a.test") for _ in range(100)]
+    system.is_open.set()
+    assert await asyncio.gather(*asked) == [FOUND] * 200
+    assert len(system.asked) == 1
+    assert await put(lookups, "a.test") == FOUND
+    assert len(system.asked) == 2, "an answer is not kept"
+
+
+async def test_the_same_question_of_another_loop_is_asked_once(
+    lookups: Lookups, system: System, loop_factory: Factory
+) -> None:
+    """Each gets the answer in its own loop."""
+    mine = put(lookups, "a.test")
+    await system.wait_for_questions(1)
+    is_asked = threading.Event()
+    found: list[Answer] = []
+
+    async def ask_too() -> None:
+        asked = put(lookups, "a.test")
+        assert asked.get_loop() is asyncio.get_running_loop()
+        is_asked.set()
+        found.append(await asked)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(ask_too())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert is_asked.wait(PATIENCE)
+    system.is_open.set()
+    assert await mine == FOUND
+    thread.join()
+    assert found == [FOUND]
+    assert len(system.asked) == 1
+
+
+async def test_who_gives_up_does_not_disturb_the_others(
+    lookups: Lookups, system: System
+) -> None:
+    first, second = put(lookups, "a.test"), put(lookups, "a.test")
+    await system.wait_for_questions(1)
+    first.cancel()
+    await asyncio.sleep(0)
+    third = put(lookups, "a.test")
+    system.is_open.set()
+    assert await second == await third == FOUND
+    assert first.cancelled()
+    assert len(system.asked) == 1
+
+
+async def test_what_nobody_waits_for_is_not_begun(
+    lookups: Lookups, system: System
+) -> None:
+    """There is one thread; the others are queued in order, and one is dropped."""
+    lookups._limit = 1
+    asked = [put(lookups, f"{number}.test") for number in range(5)]
+    await system.wait_for_questions(1)
+    asked[2].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked[2]
+    await asyncio.sleep(0)
+    assert len(lookups._queued) == 3
+    # Given up with no tick of the loop in which to say so.
+    asked[3].cancel()
+    system.is_open.set()
+    while lookups._asked:
+        time.sleep(0.001)
+    assert await asked[4] == await asked[1] == FOUND
+    assert [host for host, *_ in system.asked] == [b"0.test", b"1.test", b"4.test"]
+
+
+async def test_what_nobody_waits_for_is_asked_anew_a_few_times(
+    lookups: Lookups, system: System
+) -> None:
+    """A packet may be lost; but one dead name does not fill the threads."""
+    lookups._limit = 100
+    for count in (1, 2, 3, 4):
+        asked = put(lookups, "dead.test")
+        await system.wait_for_questions(count)
+        asked.cancel()
+        await asyncio.sleep(0)
+    last = put(lookups, "dead.test")
+    other = put(lookups, "other.test")
+    await system.wait_for_questions(5)
+    assert system.asked[4][0] == b"other.test"
+    system.is_open.set()
+    assert await last == await other == FOUND
+    assert len(resolver_threads()) <= 5
+
+
+async def test_no_more_threads_than_the_limit(lookups: Lookups, system: System) -> None:
+    asked = [put(lookups, f"{number}.test") for number in range(50)]
+    await system.wait_for_questions(3)
+    assert len(resolver_threads()) == 3
+    system.is_open.set()
+    assert await asyncio.gather(*asked) == [FOUND] * 50
+    assert len(resolver_threads()) <= 3
+    assert len({host for host, *_ in system.asked}) == len(system.asked) == 50
+
+
+async def test_idle_threads_are_used_again_and_end(
+    lookups: Lookups, system: System
+) -> None:
+    """The last one that was busy is the next: the others come to their end."""
+    lookups._patience = PATIENCE
+    asked = [put(lookups, f"{number}.test") for number in range(3)]
+    await system.wait_for_questions(3)
+    system.is_open.set()
+    await asyncio.gather(*asked)
+    idle = list(lookups._idle)
+    for _ in range(20):
+        await put(lookups, "a.test")
+        assert lookups._idle == idle
+    assert len(resolver_threads()) == 3
+    lookups._patience = 0.01
+    system.is_open.clear()
+    asked = [put(lookups, f"{number}.test") for number in range(3)]
+    await system.wait_for_questions(26)
+    system.is_open.set()
+    await asyncio.gather(*asked)
+    while resolver_threads():
+        await asyncio.sleep(0.001)
+    assert lookups._count == 0
+    assert lookups._idle == []
+    assert await put(lookups, "a.test") == FOUND
+
+
+def line_of(thread: threading.Thread) -> str:
+    """Return the line of the program that *thread* is at."""
+    frame = sys._current_frames()[thread.ident or 0]
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+
+
+async def test_a_thread_that_is_ending_misses_no_question(
+    lookups: Lookups, system: System
+) -> None:
+    """It is given one when its time is up, and before it can say that it ends."""
+    lookups._patience = 0.2
+    system.is_open.set()
+    assert await put(lookups, "a.test") == FOUND
+    (thread,) = resolver_threads()
+    waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    lookup = _lookups._Lookup((b"b.test", 80, 0, 0), 1)
+    lookup.waiters.add(waiter)
+    with lookups._lock:
+        while line_of(thread) != "with self._lock:":
+            time.sleep(0.001)
+        lookups._hand_over(lookup)
+    assert await waiter == FOUND
+    assert resolver_threads() == [thread]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+        OSError(24, "Too many open files"),
+        RuntimeError("a hook of the user's own"),
+    ],
+)
+async def test_errors_are_the_systems(
+    lookups: Lookups, system: System, error: Exception
+) -> None:
+    """Each waiter has its own, with its own frames alone."""
+    system.answer = error
+    first, second = put(lookups, "a.test"), put(lookups, "a.test")
+    system.is_open.set()
+    raised: list[BaseException] = []
+    for asked in (first, second):
+        with pytest.raises(type(error)) as caught:
+            await asked
+        assert caught.value.args == error.args
+        raised.append(caught.value)
+    if isinstance(error, OSError):
+        assert raised[0] is not raised[1]
+
+
+async def test_an_error_that_nobody_looks_at_is_not_logged(
+    lookups: Lookups, system: System
+) -> None:
+    """The test's own loop fails the test if anything is logged."""
+    system.answer = socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+    asked = put(lookups, "a.test")
+    system.is_open.set()
+    await asyncio.wait([asked])
+    del asked
+    gc.collect()
+
+
+async def test_an_answer_that_comes_with_the_cancellation_is_dropped(
+    lookups: Lookups, system: System
+) -> None:
+    """The loop is busy while both come; the cancellation is first."""
+    system.is_open.set()
+    for answer in (FOUND, socket.gaierror(socket.EAI_NONAME, "unknown")):
+        system.answer = answer
+        asked = put(lookups, "a.test")
+        while lookups._asked:
+            time.sleep(0.001)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+
+def test_a_loop_that_is_closed_meanwhile_is_no_error(
+    system: System, loop_factory: Factory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its questions that are queued are not asked; nobody is told."""
+    lookups = Lookups(system, limit=1, idle=0.1)
+    for is_cancelled in (False, True):
+        system.is_open.clear()
+        asked = len(system.asked)
+        loop = loop_factory()
+        futures = [lookups.ask(loop, f"{n}.test", 80, 0, 0) for n in range(3)]
+        if is_cancelled:
+            for future in futures:
+                future.cancel()
+        loop.close()
+        system.is_open.set()
+        while lookups._asked:
+            time.sleep(0.001)
+        assert len(system.asked) <= asked + 1
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+
+        async def main() -> Answer:
+            return await put(lookups, "0.test")
+
+        assert runner.run(main()) == FOUND
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_kept_of_a_loop_or_a_future(
+    system: System, loop_factory: Factory
+) -> None:
+    """Neither after an answer or an error, nor while its thread hangs, closed."""
+    lookups = Lookups(system, idle=0.1)
+    gc.disable()
+    try:
+        refs: list[weakref.ref[object]] = []
+
+        async def main(name: str) -> None:
+            asked = put(lookups, name)
+            refs.append(weakref.ref(asked))
+            await asyncio.wait([asked], timeout=PATIENCE)
+            asked.exception()
+
+        def run(name: str) -> None:
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                runner.run(main(name))
+
+        system.is_open.set()
+        run("a.test")
+        system.answer = socket.gaierror(socket.EAI_NONAME, "unknown")
+        run("b.test")
+
+        async def give_up() -> None:
+            asked = put(lookups, "c.test")
+            refs.append(weakref.ref(asked))
+            await system.wait_for_questions(3)
+            asked.cancel()
+            await asyncio.sleep(0)
+
+        system.is_open.clear()
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(give_up())
+        assert [ref() for ref in refs] == [None] * 3
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_thread_that_cannot_start_is_a_clear_error(
+    lookups: Lookups, system: System, is_first: bool
+) -> None:
+    """Nothing is left of the question, and the next one is asked."""
+    busy = None if is_first else put(lookups, "busy.test")
+    size = threading.stack_size(1 << 47)  # more than a process can address
+    try:
+        asked = put(lookups, "a.test")
+    finally:
+        threading.stack_size(size)
+    with pytest.raises(socket.gaierror, match="can't start new thread") as caught:
+        await asked
+    assert caught.value.errno == socket.EAI_AGAIN
+    assert lookups._count == (0 if is_first else 1)
+    assert not lookups._queued
+    system.is_open.set()
+    assert await put(lookups, "a.test") == FOUND
+    if busy is not None:
+        assert await busy == FOUND
+
+
+async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
+    """Thousands of questions, some given up: each gets its own answer or none."""
+
+    def look_up(question: Question) -> Answer:
+        host, port, family, _ = question
+        assert host is not None
+        return ((family, 0, 0, host.decode(), ("192.0.2.1", port)),)
+
+    lookups = Lookups(look_up, limit=8, idle=0.1)
+    answers: list[int] = []
+
+    async def one(number: int) -> None:
+        asked = put(lookups, f"{number % 7}.test")
+        if number % 3 == 0:
+            await asyncio.sleep(0)
+            asked.cancel()
+            return
+        ((_, _, _, host, _),) = await asked
+        assert host == f"{number % 7}.test"
+        answers.append(number)
+
+    async def main() -> None:
+        await asyncio.gather(*map(one, range(600)))
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        await in_thread(thread.join)
+    assert len(answers) == 4 * 400
+    assert len(resolver_threads()) <= 8
+    assert not lookups._asked
+
+
+def test_the_packages_own_ask_the_system(
+    loop_factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a daemon thread that a user's leak check does not mention."""
+    monkeypatch.setattr(_lookups._lookups, "_patience", 0.1)
+
+    async def main() -> list[object]:
+        async with leak_check(patience=0):
+            found = await ask(asyncio.get_running_loop(), "127.1", 80, 0, 0)
+        assert [thread.daemon for thread in resolver_threads()] == [True]
+        return [entry[4] for entry in found]
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(main()) == [("127.0.0.1", 80)]
+
+
+@pytest.mark.parametrize("case", ["atexit", "daemon"])
+def test_the_interpreter_ends_silently(case: str) -> None:
+    """With idle threads, and with questions that come when it is too late."""
+    run = subprocess.run(
+        [sys.executable, "-X", "dev", SCRIPTS / "idle_at_exit.py", case],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "asked\n", "")
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_dead_names_delay_nobody(in_namespace: Callable[..., str], loop: str) -> None:
+    """64 names of a silent DNS server hang while another is looked up.
+
+    Nor does a silent AAAA delay an A, nor do they all a look-up in a forked child
+    or the interpreter's exit.
+    """
+    patience = 30  # what resolv.conf(5) has for a maximum
+    begun = time.monotonic()
+    output = in_namespace("dead_names.py", loop, str(patience))
+    assert output == "looked up; the threads hang\n"
+    assert time.monotonic() - begun < patience

@@ -1,0 +1,397 @@
+"""The race on real sockets: who wins, what the losers leave, and what is told."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+import aioconnect
+from aioconnect import Address
+from aioconnect.testing import (
+    Lookup,
+    Recorder,
+    ScriptedResolver,
+    black_hole,
+    flaky,
+    full_backlog,
+    leak_check,
+    listening,
+    refusing,
+    tls_echoing,
+)
+
+V6, V4 = socket.AF_INET6, socket.AF_INET
+
+
+class Answering:
+    """A resolver whose addresses have ports of their own."""
+
+    def __init__(self, *addresses: Address) -> None:
+        self.addresses = addresses
+        self.asked: list[int] = []
+
+    async def __call__(
+        self, host: str, port: int, *, family: int, proto: int, flags: int
+    ) -> Sequence[Address]:
+        self.asked.append(family)
+        return [one for one in self.addresses if one.family == family]
+
+
+async def test_silent_first() -> None:
+    """The second address is tried after the Connection Attempt Delay, and wins."""
+    recorder = Recorder()
+    with black_hole("::1") as hole, listening() as server:
+        resolver = Answering(hole.address, server.address)
+        async with leak_check():
+            options: Any = {"resolver": resolver, "happy_eyeballs_delay": 0.05}
+            sock = await aioconnect.connect("two", 1, observer=recorder, **options)
+            with sock:
+                assert sock.getpeername() == server.sockaddr
+    assert sorted(resolver.asked) == sorted([V6, V4])
+    first, second = recorder.of(aioconnect.AttemptStarted)
+    assert (first.address, second.address) == (hole.address, server.address)
+    # uvloop's clock counts milliseconds.
+    assert second.at - first.at > 0.04
+    recorder.assert_none(aioconnect.AttemptFailed)
+
+
+async def test_the_delay_ends_no_attempt() -> None:
+    """RFC 8305, 5: the first may still win when the second has been started."""
+    with flaky(["hang", "accept"], host="::1") as server, black_hole() as hole:
+        recorder = Recorder()
+
+        def answer_when_both_are_tried(event: aioconnect.Event) -> None:
+            recorder(event)
+            if len(recorder.of(aioconnect.AttemptStarted)) == 2:
+                server.advance()
+
+        server.advance()
+        sock = await aioconnect.connect(
+            "two",
+            1,
+            resolver=Answering(server.address, hole.address),
+            happy_eyeballs_delay=0.05,
+            observer=answer_when_both_are_tried,
+            timeout=60,
+        )
+        with sock:
+            assert sock.getpeername()[:2] == server.sockaddr[:2]
+        recorder.assert_none(aioconnect.AttemptFailed)
+
+
+async def test_a_failure_starts_the_next_at_once() -> None:
+    """Nothing waits for the delay when there is nothing else to wait for."""
+    recorder = Recorder()
+    with refusing("::1") as refused, listening() as server:
+        resolver = Answering(refused.address, server.address)
+        with await aioconnect.connect(
+            "two", 1, resolver=resolver, happy_eyeballs_delay=2, observer=recorder
+        ):
+            pass
+    failed = recorder.only(aioconnect.AttemptFailed)
+    _, second = recorder.of(aioconnect.AttemptStarted)
+    assert failed.attempt.address == refused.address
+    assert second.at - failed.at < 1.0
+
+
+async def test_all_refuse() -> None:
+    """Each address is tried once, and the one error names them all."""
+    with refusing() as four, refusing("::1") as six, refusing("127.0.0.2") as two:
+        addresses = (four.address, six.address, two.address)
+        recorder = Recorder()
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await aioconnect.connect(
+                "three", 1, resolver=Answering(*addresses), observer=recorder
+            )
+    tried = [attempt.address for attempt in caught.value.attempts]
+    assert sorted(map(str, tried)) == sorted(map(str, addresses))
+    assert all(str(address) in str(caught.value) for address in addresses)
+    assert len(recorder.of(aioconnect.AttemptStarted)) == 3
+    recorder.assert_in_order("AttemptFailed", "GaveUp")
+
+
+async def test_one_at_a_time() -> None:
+    """Without a delay the next address waits for the one before to fail."""
+    recorder = Recorder()
+    with (
+        black_hole("::1") as hole,
+        listening() as server,
+        await aioconnect.connect(
+            "two",
+            1,
+            resolver=Answering(hole.address, server.address),
+            happy_eyeballs_delay=None,
+            attempt_timeout=0.1,
+            observer=recorder,
+        ),
+    ):
+        pass
+    recorder.assert_in_order("AttemptStarted", "AttemptFailed", "AttemptStarted")
+    failed = recorder.only(aioconnect.AttemptFailed).attempt
+    assert failed.address == hole.address
+    assert isinstance(failed.error, TimeoutError)
+
+
+async def test_deadline_of_a_race() -> None:
+    """K6: the error of a call whose time was up has what was under way in it."""
+    with black_hole("::1") as six, black_hole() as four, refusing() as refused:
+        addresses = (six.address, refused.address, four.address)
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.connect(
+                "three",
+                1,
+                resolver=Answering(*addresses),
+                happy_eyeballs_delay=0.01,
+                timeout=0.2,
+            )
+    error = caught.value
+    assert {attempt.address for attempt in error.attempts} == set(addresses)
+    assert error.elapsed >= 0.2
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_deadline_of_a_look_up(others: int) -> None:
+    """A look-up that hangs is in the error only if nothing was found."""
+    four = Lookup(["127.0.0.1"]) if others else Lookup(never=True)
+    resolver = ScriptedResolver(
+        {("name", V6): Lookup(never=True), ("name", V4): four},
+    )
+    with refusing() as refused, pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect("name", refused.port, resolver=resolver, timeout=0.2)
+    phases = [attempt.phase for attempt in caught.value.attempts]
+    assert phases == (["connect"] if others else ["resolve", "resolve"])
+    await asyncio.sleep(0)
+    assert resolver.pending == 0
+
+
+async def test_late_answer_wins() -> None:
+    """An AAAA answer that comes after the race has begun joins it."""
+    resolver = ScriptedResolver(
+        {
+            ("name", V6): Lookup(["::1"], delay=0.2),
+            ("name", V4): Lookup(["127.0.0.1"]),
+        }
+    )
+    with black_hole() as hole, listening("::1", port=hole.port) as server:
+        sock = await aioconnect.connect(
+            "name", hole.port, resolver=resolver, resolution_delay=0.01, timeout=60
+        )
+        with sock:
+            assert sock.getpeername()[:2] == server.sockaddr[:2]
+
+
+async def test_look_up_ends_with_the_race() -> None:
+    """An answer that nobody needs any more is not waited for."""
+    resolver = ScriptedResolver(
+        {("name", V6): Lookup(never=True), ("name", V4): Lookup(["127.0.0.1"])}
+    )
+    with listening() as server:
+        async with leak_check():
+            (await aioconnect.connect("name", server.port, resolver=resolver)).close()
+    assert [call.family for call in resolver.cancelled] == [V6]
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ((socket.EAI_NONAME, socket.EAI_NONAME), socket.EAI_NONAME),
+        ((socket.EAI_NODATA, socket.EAI_AGAIN), socket.EAI_AGAIN),
+        ((socket.EAI_AGAIN, socket.EAI_NODATA), socket.EAI_AGAIN),
+        ((None, None), socket.EAI_NONAME),
+    ],
+)
+async def test_no_address(errors: tuple[int | None, ...], expected: int) -> None:
+    """One error that is the resolver's, and the one that may pass before others."""
+    six, four = errors
+    resolver = ScriptedResolver(
+        {("name", V6): Lookup(error=six), ("name", V4): Lookup(error=four)}
+    )
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect("name", 80, resolver=resolver)
+    assert caught.value.errno == expected
+    assert caught.value.attempt_count == 2
+
+
+@pytest.mark.parametrize("family", [V6, V4])
+async def test_no_address_of_the_family(family: int) -> None:
+    resolver = ScriptedResolver({"name": Lookup()})
+    with pytest.raises(aioconnect.ResolveError, match=r"IPv[46]") as caught:
+        await aioconnect.connect("name", 80, resolver=resolver, family=family)
+    assert caught.value.attempt_count == 1
+
+
+@pytest.mark.parametrize("bad", [None, ["127.0.0.1"], [("127.0.0.1", 80)], 7])
+async def test_resolver_that_gives_no_addresses(bad: object) -> None:
+    """A resolver's bug is named, and comes through as itself."""
+
+    async def resolver(host: str, port: int, **_: int) -> Any:
+        return bad
+
+    with pytest.raises(TypeError, match="resolver"):
+        await aioconnect.connect("name", 80, resolver=resolver)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), UnicodeError("a bug")])
+async def test_resolver_that_raises(error: Exception) -> None:
+    resolver = ScriptedResolver({"name": Lookup(error=error)})
+    with pytest.raises(type(error), match="a bug"):
+        await aioconnect.connect("name", 80, resolver=resolver, retry=(0.01,) * 5)
+
+
+async def test_resolver_that_gives_up() -> None:
+    """A resolver whose own task was cancelled does not cancel the caller."""
+
+    async def resolver(host: str, port: int, **_: int) -> Any:
+        raise asyncio.CancelledError
+
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect("name", 80, resolver=resolver)
+    assert caught.value.errno == errno.ECANCELED
+
+
+async def test_hook_that_raises() -> None:
+    """A bug in prepare comes through when others of the race are under way."""
+
+    def hook(sock: socket.socket, address: Address) -> None:
+        if address.family == V4:
+            raise ZeroDivisionError("a bug")
+
+    with black_hole("::1") as hole, listening() as server:
+        resolver = Answering(hole.address, server.address)
+        options: Any = {"prepare": [hook], "happy_eyeballs_delay": 0.01}
+        with pytest.raises(ZeroDivisionError):
+            await aioconnect.connect("two", 1, resolver=resolver, **options)
+
+
+async def test_numbers_ask_nobody() -> None:
+    """An address in numbers, of any spelling, never reaches the resolver."""
+    resolver = Answering()
+    with refusing("::1") as refused:
+        for host in ("::1", "::1%lo", "0:0::1"):
+            with pytest.raises(aioconnect.ConnectRefusedError):
+                await aioconnect.connect(host, refused.port, resolver=resolver)
+        with pytest.raises(aioconnect.ResolveError):
+            await aioconnect.connect("::1", 80, resolver=resolver, family=V4)
+    assert not resolver.asked
+
+
+async def test_guard_in_a_race() -> None:
+    """A blocked address is an attempt that failed, and was never tried."""
+    asked: list[tuple[str, int]] = []
+
+    def allow(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bool:
+        asked.append((str(ip), port))
+        return ip.version == 4
+
+    recorder = Recorder()
+    with (
+        listening("::1") as six,
+        listening() as four,
+        await aioconnect.connect(
+            "two",
+            1,
+            resolver=Answering(six.address, four.address),
+            allow=allow,
+            observer=recorder,
+        ) as sock,
+    ):
+        assert sock.getpeername() == four.sockaddr
+    assert asked == [("::1", six.port), ("127.0.0.1", four.port)]
+    assert recorder.only(aioconnect.AttemptFailed).attempt.phase == "guard"
+    assert len(recorder.of(aioconnect.AttemptStarted)) == 1
+
+
+async def test_everything_blocked() -> None:
+    """Numbers, names, Unix sockets: what only_public refuses is never dialled."""
+    public = aioconnect.Connector(allow=aioconnect.only_public, retry=(0, 0))
+    with listening() as server, full_backlog() as full:
+        resolver = Answering(server.address)
+        named = aioconnect.Connector(allow=aioconnect.only_public, resolver=resolver)
+        for call in (
+            public.connect("127.0.0.1", server.port),
+            public.connect("localhost", server.port),
+            named.connect("name", server.port),
+            public.open_connection("127.0.0.1", server.port),
+            public.connect_unix(full.path),
+            public.connect_address(server.address),
+        ):
+            with pytest.raises(aioconnect.AddressBlockedError) as caught:
+                await call
+            assert isinstance(caught.value, PermissionError)
+            assert {one.phase for one in caught.value.attempts} == {"guard"}
+            assert caught.value.rounds == 1, "tried again"
+        with pytest.raises(TimeoutError):
+            server.accept(timeout=0)
+
+
+async def test_local_address_of_the_family() -> None:
+    """A family without a local address is skipped, and the error says so."""
+    with listening("::1") as six, listening() as four:
+        recorder = Recorder()
+        with await aioconnect.connect(
+            "two",
+            1,
+            resolver=Answering(six.address, four.address),
+            local_addr=("127.0.0.1", 0),
+            observer=recorder,
+        ) as sock:
+            assert sock.getsockname()[0] == "127.0.0.1"
+    failed = recorder.only(aioconnect.AttemptFailed).attempt
+    assert failed.phase == "bind"
+    assert "IPv6" in str(failed.error)
+
+
+async def test_tls_of_the_winner() -> None:
+    """The race is for the connect; what comes after is the winner's alone."""
+    with tls_echoing() as server, black_hole("::1") as hole:
+        _, writer = await aioconnect.open_connection(
+            "localhost",
+            1,
+            resolver=Answering(hole.address, server.address),
+            happy_eyeballs_delay=0.01,
+            ssl=server.client_context,
+        )
+        assert writer.get_extra_info("peername") == server.sockaddr
+        writer.transport.abort()
+
+
+async def test_no_task_for_an_attempt() -> None:
+    """The only tasks of a race are the look-ups."""
+    seen: list[int] = []
+    with black_hole("::1") as hole, refusing() as refused, listening() as server:
+        addresses = (hole.address, refused.address, server.address)
+        before = len(asyncio.all_tasks())
+        with await aioconnect.connect(
+            "three",
+            1,
+            resolver=Answering(*addresses),
+            happy_eyeballs_delay=0.01,
+            observer=lambda _: seen.append(len(asyncio.all_tasks())),
+        ):
+            pass
+    assert max(seen) <= before + 2
+    assert seen[-1] == before
+
+
+async def test_six_at_a_time() -> None:
+    """Seven silent addresses are no reason for seven SYNs at once."""
+    recorder = Recorder()
+    with ExitStack() as stack:
+        holes = [stack.enter_context(black_hole()) for _ in range(7)]
+        with pytest.raises(aioconnect.ConnectTimeoutError):
+            await aioconnect.connect(
+                "seven",
+                1,
+                resolver=Answering(*(hole.address for hole in holes)),
+                happy_eyeballs_delay=0.01,
+                timeout=0.5,
+                observer=recorder,
+            )
+    assert len(recorder.of(aioconnect.AttemptStarted)) == 6

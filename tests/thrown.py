@@ -1,0 +1,74 @@
+"""Count what the fault suite throws at the package, and write README's table of it.
+
+A test says what it threw, in one of the `ROWS`, and what came of it; the run
+prints the table, and ``pytest --write-table`` puts it into the README.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+__all__ = ["ROWS", "Thrown", "table_in"]
+
+README = Path(__file__).parent.parent / "README.md"
+
+# In the order of the table.  A test that counts under another name fails.
+ROWS: dict[str, str] = {
+    "kernel": "an error of the real kernel, each errno of the contract",
+    "injection": "a system call that fails, by `strace`: each errno at each occurrence",
+    "cancellation": "a cancellation, at each iteration of the loop of each entry point",
+    "machine": "a connect with options and faults drawn at random, against a model",
+    "fuzzing": "an input drawn at random, to everything that parses",
+    "races": "a race: on real packets, or cancelled at a random point",
+    "peers": "a known bug of asyncio, uvloop, anyio, trio or aiohappyeyeballs",
+    "descriptors": "a connect or a cancel among strangers' reused descriptors",
+    "lifetimes": "a fork, thread, shut-down or garbage collection half-way",
+    "soak": "an operation of the soak",
+}
+
+_MARKS = re.compile(r"(<!-- thrown -->\n).*?(<!-- /thrown -->)", re.DOTALL)
+
+
+class Thrown:
+    """What was thrown in one run: ``thrown("injection", "connected", 3)``."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Counter[str]] = {row: Counter() for row in ROWS}
+
+    def __call__(self, row: str, came: str, count: int = 1) -> None:
+        """Count *count* times that *came* of what is thrown in *row*."""
+        self._rows[row][came] += count
+
+    def is_whole(self) -> bool:
+        """Tell whether there is something in every row."""
+        return all(self._rows.values())
+
+    def table(self) -> str:
+        """Return the rows as a table in Markdown; the most frequent comes first."""
+        lines = ["| what was thrown | times | what came of it |", "|---|---:|---|"]
+        for row, said in ROWS.items():
+            came = self._rows[row]
+            if came:
+                counts = "; ".join(f"{what}: {n:,}" for what, n in came.most_common())
+                lines.append(f"| {said} | {came.total():,} | {counts} |")
+        return "\n".join(lines)
+
+    def write(self, readme: Path = README) -> None:
+        """Put the table into *readme*, between its marks."""
+        text, found = _MARKS.subn(
+            lambda marks: f"{marks[1]}{self.table()}\n{marks[2]}", readme.read_text()
+        )
+        if found != 1:
+            raise pytest.UsageError(f"{readme} has no place for the table")
+        readme.write_text(text)
+
+
+def table_in(readme: Path = README) -> str:
+    """Return the table that *readme* has."""
+    found = _MARKS.search(readme.read_text())
+    assert found, f"{readme} has no place for the table"
+    return found[0]
