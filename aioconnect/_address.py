@@ -39,6 +39,9 @@ SockAddr: TypeAlias = (
 # path needs its terminating NUL inside them, an abstract name does not.
 _SUN_PATH = 108 if sys.platform == "linux" else 104
 
+# RFC 1035, section 2.3.4: 255 octets, of which dots and the root take two more.
+_LONGEST_NAME = 253
+
 _INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 
@@ -111,6 +114,8 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
     if family == socket.AF_INET:
         return (host, port)
     flowinfo, scope_id = (*(_uint32("sockaddr", n) for n in rest), 0, 0)[:2]
+    if flowinfo >= 2**20:
+        raise ValueError(f"sockaddr: flow {flowinfo} is not between 0 and 2**20 - 1")
     return (host, port, flowinfo, scope_id)
 
 
@@ -130,7 +135,8 @@ def _other_sockaddr(family: int, sockaddr: object) -> SockAddr:
 
 
 def _is_plain(member: object) -> bool:
-    return isinstance(member, int | str | bytes)
+    is_number = isinstance(member, int) and -(2**63) <= member < 2**64
+    return is_number or isinstance(member, str | bytes)
 
 
 def _uint32(name: str, value: object) -> int:
@@ -210,9 +216,11 @@ def _check_name(host: str) -> str:
     if "\0" in host or any(map(str.isspace, host)):
         raise ValueError(f"host has a NUL or white space in it: {shown(host)}")
     try:
-        host.encode("idna")
+        octets = len(host.encode("idna").rstrip(b"."))
     except UnicodeError as exc:
         raise ValueError(f"host: {shown(host)} is not a host name: {exc}") from None
+    if octets > _LONGEST_NAME:
+        raise ValueError(f"host is {octets} octets long, DNS takes {_LONGEST_NAME}")
     return host
 
 

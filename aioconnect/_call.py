@@ -130,13 +130,16 @@ class Call:
         loop, options = self._loop, self._options
         while True:
             if begun is None:
-                await self._wait_for_round()
-            self._round += 1
+                await self._next_round()
+            else:
+                self._round = 1
             where, started = address, loop.time()
-            limit = self.limit(started)
+            limit = self._deadline  # a look-up's; an attempt has its own
             try:
                 if self._local_is_due(address):
                     await self._find_local()
+                    started = loop.time()
+                limit = self.limit(started)
                 if address is None and self._sock is None:
                     winner = await self._race()
                     if winner is None:
@@ -275,7 +278,7 @@ class Call:
             self._history = History(self._host, self._port, self._started)
         return self._history
 
-    async def _wait_for_round(self) -> None:
+    async def _next_round(self) -> None:
         """Wait until the next round may begin, or raise: there is none."""
         if self._round:
             if self._expired:
@@ -289,6 +292,7 @@ class Call:
             if self._options.observer is not None:
                 self._options.observer(RetryScheduled(now, self._round, delay))
             await sleep_until(self._loop, now + delay)
+        self._round += 1
         if self._is_over(self._loop.time()):
             raise self._time_is_up()
 
@@ -324,8 +328,7 @@ class Call:
         """Return the error for a call whose time is up, or would be after *delay*."""
         now = self._loop.time()
         seconds = self._options.timeout or 0.0
-        rounds = max(self._round, 1)  # without any time, the first is not begun
-        return self._told(self._so_far.timeout(now, rounds, seconds, delay))
+        return self._told(self._so_far.timeout(now, self._round, seconds, delay))
 
     def _told(self, error: ConnectError) -> ConnectError:
         if self._options.observer is not None:

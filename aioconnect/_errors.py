@@ -218,14 +218,15 @@ class History:
         if len(self._first) < _FIRST_KEPT:
             self._first.append(attempt)
             return
-        if len(self._last) == _LAST_KEPT:
-            del self._last[0]
         self._last.append(attempt)
+        # What the round came to is judged by all of its attempts.
+        while len(self._last) > _LAST_KEPT and self._last[0].round != attempt.round:
+            del self._last[0]
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The attempts that are kept, oldest first."""
-        return (*self._first, *self._last)
+        """The attempts that an error lists, oldest first."""
+        return (*self._first, *self._last[-_LAST_KEPT:])
 
     @property
     def last(self) -> Attempt:
@@ -237,7 +238,8 @@ class History:
 
         A connect that was made and then came to nothing stands for all of them.
         """
-        attempts = [attempt for attempt in self.attempts if attempt.round == number]
+        kept = (*self._first, *self._last)
+        attempts = [attempt for attempt in kept if attempt.round == number]
         if attempts and attempts[-1].phase in ("tls", "adopt", "ready"):
             return attempts[-1:]
         return attempts

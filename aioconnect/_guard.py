@@ -7,11 +7,12 @@ library's idea of what is private, for those differ.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias, cast
 
 from ._address import Address
+from ._shown import shown
 
 __all__ = ["Allow", "is_allowed", "only_public"]
 
@@ -124,6 +125,9 @@ def is_allowed(allow: Allow, address: Address) -> bool:
 
     It can only be asked about IPv4 and IPv6.  Anything else (``AF_UNIX``,
     ``AF_VSOCK``) leads to this host or its hypervisor, so a guard refuses it.
+
+    Raises:
+        TypeError: *allow* is asynchronous.
     """
     ip: IPv4Address | IPv6Address
     if address.family == socket.AF_INET:
@@ -132,7 +136,12 @@ def is_allowed(allow: Allow, address: Address) -> bool:
     elif address.family == socket.AF_INET6:
         host, port, _, scope = cast("tuple[str, int, int, int]", address.sockaddr)
         ip = IPv6Address(socket.inet_pton(socket.AF_INET6, host))
-        ip = IPv6Address(f"{ip}%{scope}") if scope else ip
+        # Elsewhere the kernel ignores the scope, which makes another value of ip.
+        ip = IPv6Address(f"{ip}%{scope}") if scope and ip.is_link_local else ip
     else:
         return False
-    return bool(allow(ip, port))
+    answer: object = allow(ip, port)
+    if isinstance(answer, Coroutine):  # which is true, whatever it would say
+        answer.close()
+        raise TypeError(f"allow must be no coroutine function: {shown(allow)}")
+    return bool(answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
 from ._address import Address
@@ -26,9 +26,12 @@ from ._resolver import (
     system_resolver,
     without_lookup,
 )
+from ._shown import shown
 from ._sources import preferred
 
 __all__ = ["LookUp", "Names"]
+
+_INET = (socket.AF_INET, socket.AF_INET6)
 
 # Gives what getaddrinfo does, or what a resolver of the caller's does.
 LookUp: TypeAlias = "asyncio.Future[Any]"
@@ -120,6 +123,7 @@ class Names:
 
         Raises:
             TypeError: They are none.
+            Exception: What a resolver raised that is no `OSError`.
         """
         asked_for = self._options.family
         found: Sequence[Address] = ()
@@ -158,13 +162,16 @@ class Names:
     def _found(self, answer: Any) -> tuple[Address, ...]:
         if self._host is None or self._options.resolver is system_resolver:
             return addresses_in(answer, self._options.proto)
-        if not isinstance(answer, Iterable):
-            answer = (answer,)
-        found = tuple(cast("Iterable[Any]", answer))
-        for address in found:
-            if not isinstance(address, Address):
-                raise TypeError(f"resolver must give Address values, not {address!r}")
-        return found
+        family = self._options.family
+        if not isinstance(answer, Sequence):
+            raise TypeError(f"resolver must give a sequence, not {shown(answer)}")
+        given = tuple(cast("Sequence[Any]", answer))
+        for address in given:
+            if not isinstance(address, Address) or address.type != socket.SOCK_STREAM:
+                text = "Address values of stream sockets"
+                raise TypeError(f"resolver must give {text}, not {shown(address)}")
+        wrong = _INET if family in _INET else ()
+        return tuple(a for a in given if a.family == family or a.family not in wrong)
 
     def failures(self) -> list[tuple[AttemptError, float]]:
         """Return the error of each look-up, and when it started."""

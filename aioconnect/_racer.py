@@ -23,6 +23,10 @@ from .outcome import Outcome
 __all__ = ["Conduct", "Racer", "Winner"]
 
 
+# Attempts that fail at once, before the loop gets to run in between.
+_IN_A_ROW = 16
+
+
 class Winner(NamedTuple):
     """A connected socket, and when its attempt started and would have had to end."""
 
@@ -102,7 +106,7 @@ class Racer:
 
         *families* are asked for first.  At the deadline what has not ended has
         failed, and None is returned too.  Whatever the end, nothing else of the
-        race is left open or watched, and no look-up under way.
+        race is left open or watched, and its look-ups are cancelled.
         """
         try:
             for family in families:
@@ -114,11 +118,12 @@ class Racer:
                     if not lookup.done():
                         lookup.add_done_callback(self._answered)
             while True:
-                winner = self._look(self._loop.time())
-                # Ordering many addresses takes time, which is no part of a delay.
+                winner = self._look(self._loop.time()) or self._start()
                 now = self._loop.time()
-                winner = winner or self._start(now)
-                if winner is not None or self._race.is_over or self._is_late(now):
+                if winner is None and self._is_late(now):
+                    # Whatever was begun has ended by now, one way or the other.
+                    return self._look(now)
+                if winner is not None or self._race.is_over:
                     return winner
                 await self._wait()
         finally:
@@ -162,10 +167,13 @@ class Racer:
         if pause is not None:
             attempt.due = min(now + pause, attempt.limit or now + pause)
 
-    def _start(self, now: float) -> Winner | None:
+    def _start(self) -> Winner | None:
         """Start what is due; one that the kernel connects at once has won."""
         conduct = self._conduct
-        while not self._is_late(now) and (address := self._race.start(now)):
+        for _ in range(_IN_A_ROW):
+            now = self._loop.time()
+            if self._is_late(now) or (address := self._race.start(now)) is None:
+                break
             limit = conduct.limit(now)
             try:
                 sock, code = conduct.begin(address)

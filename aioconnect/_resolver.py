@@ -203,7 +203,9 @@ def no_address(errors: Sequence[OSError], family: int) -> OSError:
         if family in _NAMES:
             text += f" (asked for {_NAMES[socket.AddressFamily(family)]} only)"
         return socket.gaierror(error.errno, text)
-    return type(error)(*error.args)  # another one, or it would hold its own frame
+    if type(error) in (OSError, socket.gaierror):
+        return type(error)(*error.args)  # another, or it would hold its own frames
+    return error
 
 
 async def resolve_local(

@@ -118,6 +118,7 @@ def test_host(host: str) -> None:
         ("a\n", ValueError, "white space"),
         ("a\0", ValueError, "NUL"),
         ("x" * 64 + ".org", ValueError, "not a host name"),
+        (("x" * 50 + ".") * 5, ValueError, "254 octets"),
         ("a..b", ValueError, "not a host name"),
         (b"\xff", ValueError, "not ASCII"),
         (7, TypeError, "host must be a str"),

@@ -19,7 +19,7 @@ GRAPH: dict[str, set[str]] = {
     "_address": {"_shown"},
     "_backoff": {"_shown"},
     "_errors": {"_address"},
-    "_guard": {"_address"},
+    "_guard": {"_address", "_shown"},
     "_order": {"_address"},
     "_eyeballs": {"_address"},
     "_events": {"_address", "_errors"},
@@ -59,6 +59,7 @@ GRAPH: dict[str, set[str]] = {
         "_options",
         "_order",
         "_resolver",
+        "_shown",
         "_sources",
     },
     "_racer": {

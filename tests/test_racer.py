@@ -308,6 +308,77 @@ async def test_guard_in_a_race() -> None:
     assert len(recorder.of(aioconnect.AttemptStarted)) == 1
 
 
+async def test_asynchronous_guard() -> None:
+    """A coroutine is true, whatever it would say: it lets nothing through."""
+
+    async def never(ip: object, port: int) -> bool:
+        raise AssertionError("nobody awaits it")
+
+    with listening() as server, pytest.raises(TypeError, match="allow"):
+        await aioconnect.connect(server.host, server.port, allow=never)  # type: ignore[arg-type]  # as said
+
+
+async def test_guard_sees_no_scope_that_the_kernel_ignores() -> None:
+    """An address is refused by its numbers, however they are written."""
+    asked: list[str] = []
+
+    def refuse(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bool:
+        asked.append(str(ip))
+        return False
+
+    for host in ("::1%1", "fe80::1%1"):
+        with pytest.raises(aioconnect.AddressBlockedError):
+            await aioconnect.connect(host, 80, allow=refuse)
+    assert asked == ["::1", "fe80::1%1"]
+
+
+async def test_time_that_the_observer_takes() -> None:
+    """What is under way at the deadline is in the error, however late it is seen."""
+    loop = asyncio.get_running_loop()
+
+    def slow(event: aioconnect.Event) -> None:
+        if isinstance(event, aioconnect.AttemptStarted):
+            until = loop.time() + 0.2
+            while loop.time() < until:
+                pass
+
+    with black_hole("::1") as six, black_hole() as four:
+        addresses = (six.address, four.address)
+        options: Any = {"resolver": Answering(*addresses), "observer": slow}
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.connect(
+                "two", 1, happy_eyeballs_delay=0.01, timeout=0.3, **options
+            )
+    assert {one.address for one in caught.value.attempts} == set(addresses)
+
+
+async def test_addresses_of_another_family() -> None:
+    """What a resolver gives besides what was asked for is left out."""
+
+    async def both(host: str, port: int, **_: int) -> list[Address]:
+        return [Address(V6, ("::1", port)), Address(V4, ("127.0.0.1", port))]
+
+    with listening() as server:
+        sock = await aioconnect.connect("name", server.port, resolver=both, family=V4)
+        with sock:
+            assert sock.family == V4
+
+
+async def test_errors_of_a_resolvers_own_kind() -> None:
+    """They are the cause, as they are."""
+
+    class DoHError(OSError):
+        def __init__(self, url: str, status: int) -> None:
+            super().__init__(errno.ECONNREFUSED, f"{url}: {status}")
+
+    refused = DoHError("https://dns.invalid", 503)
+    resolver = ScriptedResolver({"name": Lookup(error=refused)})
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect("name", 80, resolver=resolver)
+    assert caught.value.errno == errno.ECONNREFUSED
+    assert {one.error for one in caught.value.attempts} == {refused}
+
+
 async def test_everything_blocked() -> None:
     """Numbers, names, Unix sockets: what only_public refuses is never dialled."""
     public = aioconnect.Connector(allow=aioconnect.only_public, retry=(0, 0))

@@ -275,8 +275,10 @@ def check_error(
         check_attempts(program, error.attempts, met, rounds, False)
         return
     check_attempts(program, error.attempts, met, rounds, True)
+    # Each attempt that was begun has failed, but for those that a winner ended.
+    had_winner = error.attempts[-1].phase == "tls"
     for address, words in met.items():
-        if program.is_announced:
+        if program.is_announced and not (had_winner and program.lookups):
             assert len(words) == sum(a.address == address for a in error.attempts)
     assert not may_retry(program, error.attempts, rounds), "it gave up too early"
     check_class(error, [a for a in error.attempts if a.round == rounds])

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from aioconnect.testing import leak_check
 
 __all__ = [
+    "DESTROYED",
     "HANDSHAKE",
     "UNHEARD",
     "Point",
@@ -102,6 +103,10 @@ HANDSHAKE = "Fatal error on SSL protocol"
 
 # Logged by asyncio of the handshake that a closed coroutine has waited for.
 UNHEARD = "Future exception was never retrieved"
+
+# Logged by asyncio, of a look-up by a resolver of the caller's that was collected
+# together with whoever waited for it.
+DESTROYED = "Task was destroyed but it is pending!"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from fault_suite.entry_points import ENTRY_POINTS, discard
 from fault_suite.sweeping import (
+    DESTROYED,
     HANDSHAKE,
     UNHEARD,
     Point,
@@ -72,7 +73,8 @@ async def test_abandoned_at_every_iteration(
 ) -> None:
     """A coroutine that is closed, or collected, half-way leaves nothing either."""
     entry = ENTRY_POINTS[name]
-    with entry.serve() as server, loop_may_log(HANDSHAKE, UNHEARD), new_garbage():
+    may_log = loop_may_log(HANDSHAKE, UNHEARD, DESTROYED)
+    with entry.serve() as server, may_log, new_garbage():
         start = partial(entry.start, server)
         # uvloop dies of a transport that is closed before it has run once.
         leave = partial(abandoned, start, collect, is_uvloops(name))

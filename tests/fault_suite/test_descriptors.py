@@ -270,6 +270,7 @@ async def crowd(seed: int, places: Places, rounds: int) -> None:
             group.create_task(go(random.Random(seed + number)))
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(PATIENCE + 60)
 async def test_every_byte_where_it_belongs(thrown: Thrown) -> None:
     """Nobody's descriptor is touched, watched or closed by a connect that is over."""

@@ -77,6 +77,7 @@ def test_soft_icmp_error(
     thrown("kernel", "connected", 3)
 
 
+@pytest.mark.soak
 @pytest.mark.namespace
 @pytest.mark.parametrize("loop", LOOPS)
 def test_never_itself(
