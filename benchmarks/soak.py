@@ -41,11 +41,11 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 # So many connects are under way at once.
 WORKERS = 20
 
-# Caches fill and the allocator settles in the first tenth.  What may still come
-# until the end, in bytes, is its noise: a leak of one descriptor's worth of objects
-# a second would be more within two minutes.
+# Caches fill and allocators settle in the first half minute, of which a tenth is left
+# out.  What may come until the end, in bytes: a leak of a hundred bytes for each
+# operation would be more within a minute.
 SETTLED = 0.1
-NOISE = 4 * 1024 * 1024
+NOISE = 8 * 1024 * 1024
 
 PAYLOAD = b"every byte arrives where it should"
 
