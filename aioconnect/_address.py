@@ -101,7 +101,7 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
         raise TypeError(f"sockaddr must be {shape}, not {shown(sockaddr)}")
     host, port, *rest = given
     try:
-        socket.inet_pton(family, host)
+        packed = socket.inet_pton(family, host)
     except (OSError, TypeError, ValueError):
         kind = "an IPv4" if family == socket.AF_INET else "an IPv6"
         raise ValueError(
@@ -116,7 +116,8 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
     flowinfo, scope_id = (*(_uint32("sockaddr", n) for n in rest), 0, 0)[:2]
     if flowinfo >= 2**20:
         raise ValueError(f"sockaddr: flow {flowinfo} is not between 0 and 2**20 - 1")
-    return (host, port, flowinfo, scope_id)
+    # One spelling, so that the same address is not tried twice (RFC 5952).
+    return (socket.inet_ntop(family, packed), port, flowinfo, scope_id)
 
 
 def _members(sockaddr: object) -> tuple[Any, ...]:

@@ -165,16 +165,16 @@ class _Once(Generic[P]):
     From then on there is a transport, and the socket is the transport's.
     """
 
-    __slots__ = ("called", "factory", "failed")
+    __slots__ = ("called", "factory", "is_running")
 
     def __init__(self, factory: Factory[P]) -> None:
         self.factory = factory
-        self.called = self.failed = False
+        self.called = self.is_running = False
 
     def __call__(self) -> P:
-        self.failed = True
+        self.is_running = True
         protocol = self.factory()
-        self.called, self.failed = True, False
+        self.called, self.is_running = True, False
         return protocol
 
 
@@ -214,7 +214,7 @@ async def to_transport(
             return await loop.create_unix_connection(once, sock=sock, **arguments)
         return await loop.create_connection(once, sock=sock, **arguments)
     except OSError as exc:
-        if once.failed:
+        if once.is_running:
             raise  # the caller's own
         late = deadline is not None and loop.time() + _EARLY >= deadline
         failure = AttemptError("tls" if tls.ssl else "adopt", exc)

@@ -65,7 +65,9 @@ class Connector(Options):
     answered after *happy_eyeballs_delay* (held within 10 ms and 2 s; None: tried
     one at a time) is joined by the next.  *interleave* is the First Address Family
     Count, 0 keeps the order of RFC 6724.  *resolver* is asked for the names, and
-    *allow*, such as `only_public`, for each address before it is dialled.
+    *allow*, such as `only_public`, for each address before it is dialled: ``::`` and
+    IPv4-mapped ones come as they are.  With it Unix and vsock are refused; a
+    connected socket that is given is not asked about.
 
     *prepare* are functions ``(socket, Address)`` that are run on each new
     socket before it is bound and connected, *outcome* the function of
@@ -116,8 +118,8 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `aioconnect.create_connection` does."""
-        made = tls_options(host, tls)
-        finish = partial(to_transport, factory=protocol_factory, tls=made)
+        options = tls_options(host, tls)
+        finish = partial(to_transport, factory=protocol_factory, tls=options)
         return await self._anywhere(host, port, sock, all_errors, finish)
 
     async def open_connection(
@@ -132,8 +134,8 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
         check_limit(limit)
-        made = tls_options(host, tls)
-        finish = partial(to_streams, limit=limit, tls=made)
+        options = tls_options(host, tls)
+        finish = partial(to_streams, limit=limit, tls=options)
         return await self._anywhere(host, port, sock, all_errors, finish)
 
     async def create_unix_connection(
@@ -145,8 +147,8 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `aioconnect.create_unix_connection` does."""
-        made = tls_options(None, tls)
-        finish = partial(to_transport, factory=protocol_factory, tls=made)
+        options = tls_options(None, tls)
+        finish = partial(to_transport, factory=protocol_factory, tls=options)
         return await self._at_path(path, sock, finish)
 
     async def open_unix_connection(
@@ -159,8 +161,8 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
         check_limit(limit)
-        made = tls_options(None, tls)
-        finish = partial(to_streams, limit=limit, tls=made)
+        options = tls_options(None, tls)
+        finish = partial(to_streams, limit=limit, tls=options)
         return await self._at_path(path, sock, finish)
 
     async def _anywhere(

@@ -49,7 +49,7 @@ class Race:
         "_hurried",
         "_last_start",
         "_live",
-        "_opens",
+        "_opens_at",
         "_order",
         "_resolution_delay",
         "_unanswered",
@@ -76,7 +76,7 @@ class Race:
         self._live = 0
         self._hurried = False
         # When the first attempt may start, and when the last one did.
-        self._opens: float | None = None
+        self._opens_at: float | None = None
         self._last_start: float | None = None
 
     def answered(self, family: int, addresses: Iterable[Address], now: float) -> None:
@@ -98,9 +98,9 @@ class Race:
         # "If a positive A response is received first due to reordering, the client
         # SHOULD wait a short time for the AAAA response" (RFC 8305, section 3).
         if socket.AF_INET6 not in self._unanswered:
-            self._opens = now
-        elif self._opens is None:
-            self._opens = now + self._resolution_delay
+            self._opens_at = now
+        elif self._opens_at is None:
+            self._opens_at = now + self._resolution_delay
 
     def start(self, now: float) -> Address | None:
         """Return the address to connect to now, if there is one; it is then live."""
@@ -116,14 +116,14 @@ class Race:
         """Return when the next attempt starts if nothing happens before, or None."""
         if not self._untried or self._live >= MOST_LIVE:
             return None
-        opens = self._opens
-        assert opens is not None, "there are addresses, and no answer"
+        opens_at = self._opens_at
+        assert opens_at is not None, "there are addresses, and no answer"
         if self._last_start is None or not self._live:
-            return opens
+            return opens_at
         if self._attempt_delay is None:
             return None
         if self._hurried:
-            return opens
+            return opens_at
         # "Starting a new connection attempt does not affect previous attempts, as
         # multiple connection attempts may occur in parallel" (RFC 8305, section 5).
         return self._last_start + self._attempt_delay

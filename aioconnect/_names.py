@@ -41,6 +41,7 @@ class Names:
     """The look-ups of *host*, on the running loop, under *options*."""
 
     __slots__ = (
+        "_ended",
         "_failures",
         "_host",
         "_loop",
@@ -63,6 +64,7 @@ class Names:
         self._port = port
         self._questions = dict(questions(options.family, options.flags))
         self._started: dict[int, float] = {}
+        self._ended: dict[int, float] = {}
         self._failures: dict[int, AttemptError] = {}
 
     @property
@@ -106,7 +108,12 @@ class Names:
         self._started[family] = now = self._loop.time()
         observe = self._options.observer
         if observe is not None:
-            observe(ResolveStarted(now, str(self._host), self._port, family))
+            observe(ResolveStarted(now, self._said, self._port, family))
+
+    @property
+    def _said(self) -> str:
+        """The host as the events have it."""
+        return self._host or "localhost"  # which is what None means
 
     async def _resolve(self, host: str, family: int) -> Sequence[Address]:
         options = self._options
@@ -146,13 +153,13 @@ class Names:
     def _tell(
         self, family: int, found: Sequence[Address], error: OSError | None = None
     ) -> None:
+        self._ended[family] = now = self._loop.time()
         if error is not None:
             self._failures[family] = AttemptError("resolve", error, sent=False)
         observe = self._options.observer
         if observe is None:
             return
-        now = self._loop.time()
-        what = (now, str(self._host), self._port, family)
+        what = (now, self._said, self._port, family)
         elapsed = now - self._started[family]
         if error is not None:
             observe(ResolveFailed(*what, error, elapsed))
@@ -173,12 +180,13 @@ class Names:
         wrong = _INET if family in _INET else ()
         return tuple(a for a in given if a.family == family or a.family not in wrong)
 
-    def failures(self) -> list[tuple[AttemptError, float]]:
-        """Return the error of each look-up, and when it started."""
-        hung = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+    def failures(self) -> list[tuple[AttemptError, float, float | None]]:
+        """Return the error of each look-up, and when it started and ended."""
+        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+        hung = Expired("resolve", error, sent=False)
         return [
-            (self._failures.get(family) or Expired("resolve", hung, sent=False), began)
-            for family, began in self._started.items()
+            (self._failures.get(family, hung), started, self._ended.get(family))
+            for family, started in self._started.items()
         ]
 
     def ordered(self, addresses: Sequence[Address]) -> Sequence[Address]:

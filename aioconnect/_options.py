@@ -128,8 +128,9 @@ def _check_count(name: str, value: object) -> None:
         raise ValueError(f"{name} must be 0 or more, and a C int: {shown(value)}")
 
 
-def _check_family(family: int) -> None:
+def _check_family(family: object) -> None:
     """Check the address family that names are resolved for."""
+    _check_count("family", family)
     if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
         raise ValueError(
             f"family must be AF_UNSPEC, AF_INET or AF_INET6, not {shown(family)}"

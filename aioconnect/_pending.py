@@ -19,7 +19,7 @@ from ._address import Address, SockAddr
 from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
 from ._sockets import UNDER_WAY, ask_again, is_pending, refuse_itself
-from ._waits import Waiter, wake
+from ._waits import Waiter, soonest, wake
 from ._watchers import Watcher, unwatch, watch
 from .outcome import Outcome
 
@@ -156,7 +156,9 @@ async def settle(
             timer = None
             try:
                 pause = pending.arm(loop, MethodType(_ready, waiter), owned)
-                until = _sooner(loop, pause, deadline)
+                until = deadline
+                if pause is not None:
+                    until = soonest(loop.time() + pause, deadline)
                 if until is not None:
                     timer = loop.call_at(until, wake, waiter, True)
                 expired = await waiter and until == deadline
@@ -172,15 +174,6 @@ async def settle(
         if owned:
             sock.close()
         raise
-
-
-def _sooner(
-    loop: asyncio.AbstractEventLoop, pause: float | None, deadline: float | None
-) -> float | None:
-    if pause is None:
-        return deadline
-    until = loop.time() + pause
-    return until if deadline is None else min(until, deadline)
 
 
 def _ready(waiter: Waiter) -> None:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 from ._address import Address
 from ._errors import AttemptError
 from ._eyeballs import Race
 from ._names import LookUp, Names
 from ._pending import Pending
-from ._waits import Waiter, wake
+from ._rounds import Rounds
+from ._waits import Waiter, soonest, wake
 from .outcome import Outcome
 
-__all__ = ["Conduct", "Racer", "Winner"]
+__all__ = ["Racer", "Winner"]
 
+# Starts to connect; gives the socket and what ``connect`` answered.
+Begin: TypeAlias = Callable[[Address], tuple[socket.socket, int]]
 
 # Attempts that fail at once, before the loop gets to run in between.
 _IN_A_ROW = 16
@@ -34,24 +37,6 @@ class Winner(NamedTuple):
     address: Address
     started: float
     limit: float | None
-
-
-class Conduct(Protocol):
-    """What a race asks of whoever has the options and keeps the history."""
-
-    def begin(self, address: Address) -> tuple[socket.socket, int]:
-        """Start to connect; return the socket and what ``connect`` answered."""
-        ...
-
-    def limit(self, now: float) -> float | None:
-        """Return when an attempt that starts *now* has to end."""
-        ...
-
-    def failed(
-        self, address: Address, exc: AttemptError, started: float, limit: float | None
-    ) -> None:
-        """Keep the failure of an attempt."""
-        ...
 
 
 class _Attempt:
@@ -68,17 +53,17 @@ class _Attempt:
 
 
 class Racer:
-    """A race on the running loop, until *deadline*, a time of its clock."""
+    """A race on the running loop, in the newest of *rounds*, of what *begin* starts."""
 
     __slots__ = (
-        "_conduct",
-        "_deadline",
+        "_begin",
         "_live",
         "_lookups",
         "_loop",
         "_names",
         "_outcome",
         "_race",
+        "_rounds",
         "_waiter",
     )
 
@@ -87,16 +72,16 @@ class Racer:
         loop: asyncio.AbstractEventLoop,
         race: Race,
         names: Names,
-        conduct: Conduct,
+        rounds: Rounds,
+        begin: Begin,
         outcome: Outcome,
-        deadline: float | None,
     ) -> None:
         self._loop = loop
         self._race = race
         self._names = names
-        self._conduct = conduct
+        self._rounds = rounds
+        self._begin = begin
         self._outcome = outcome
-        self._deadline = deadline
         self._lookups: dict[LookUp, int] = {}
         self._live: list[_Attempt] = []
         self._waiter: Waiter | None = None
@@ -118,65 +103,65 @@ class Racer:
                     if not lookup.done():
                         lookup.add_done_callback(self._answered)
             while True:
-                winner = self._look(self._loop.time()) or self._start()
+                winner = self._take(self._loop.time()) or self._start()
                 now = self._loop.time()
                 if winner is None and self._is_late(now):
                     # Whatever was begun has ended by now, one way or the other.
-                    return self._look(now)
+                    return self._take(now)
                 if winner is not None or self._race.is_over:
                     return winner
                 await self._wait()
         finally:
             self._end()
 
-    def _look(self, now: float) -> Winner | None:
-        """Take the answers that have come, and look at the attempts that may have."""
+    def _take(self, now: float) -> Winner | None:
+        """Take what has come: answers, and what became of attempts."""
         for lookup in [one for one in self._lookups if one.done()]:
             family = self._lookups.pop(lookup)
             self._race.answered(family, self._names.answer(family, lookup), now)
         for attempt in list(self._live):
             if attempt.is_woken or (attempt.due is not None and attempt.due <= now):
-                winner = self._go_on(attempt, now)
+                winner = self._ask(attempt, now)
                 if winner is not None:
                     return winner
         return None
 
-    def _go_on(
-        self, attempt: _Attempt, now: float, *, look: bool = True
-    ) -> Winner | None:
-        """Look at *attempt*: it has won, or failed, or is waited for again."""
+    def _ask(self, attempt: _Attempt, now: float) -> Winner | None:
+        """Ask what became of *attempt*; if nothing yet, wait for it again."""
         pending, started, limit = attempt.pending, attempt.started, attempt.limit
         pending.disarm(self._loop)
         try:
-            if look and pending.look():
+            if pending.look():
                 self._live.remove(attempt)
                 return Winner(pending.sock, pending.address, started, limit)
             if limit is not None and limit <= now:
                 raise pending.expired()
             self._arm(attempt, now)
         except AttemptError as exc:
-            self._live.remove(attempt)
-            pending.sock.close()
-            self._failed(pending.address, exc, started, limit)
+            self._drop(attempt, exc)
         return None
 
     def _arm(self, attempt: _Attempt, now: float) -> None:
         attempt.is_woken = False
         pause = attempt.pending.arm(self._loop, partial(self._ready, attempt))
-        attempt.due = attempt.limit
-        if pause is not None:
-            attempt.due = min(now + pause, attempt.limit or now + pause)
+        until = None if pause is None else now + pause
+        attempt.due = soonest(until, attempt.limit)
+
+    def _drop(self, attempt: _Attempt, exc: AttemptError) -> None:
+        pending = attempt.pending
+        self._live.remove(attempt)
+        pending.sock.close()
+        self._failed(pending.address, exc, attempt.started, attempt.limit)
 
     def _start(self) -> Winner | None:
         """Start what is due; one that the kernel connects at once has won."""
-        conduct = self._conduct
         for _ in range(_IN_A_ROW):
             now = self._loop.time()
             if self._is_late(now) or (address := self._race.start(now)) is None:
                 break
-            limit = conduct.limit(now)
+            limit = self._rounds.limit(now)
             try:
-                sock, code = conduct.begin(address)
+                sock, code = self._begin(address)
             except AttemptError as exc:
                 self._failed(address, exc, now, limit)
                 continue
@@ -185,25 +170,30 @@ class Racer:
             pending = Pending(sock, address, code, self._outcome)
             attempt = _Attempt(pending, now, limit)
             self._live.append(attempt)  # from here on it is closed with the others
-            self._go_on(attempt, now, look=False)
+            try:
+                self._arm(attempt, now)
+            except AttemptError as exc:
+                self._drop(attempt, exc)
         return None
 
     def _failed(
         self, address: Address, exc: AttemptError, started: float, limit: float | None
     ) -> None:
         self._race.failed()
-        self._conduct.failed(address, exc, started, limit)
+        self._rounds.failed(address, exc, started, limit)
 
     def _is_late(self, now: float) -> bool:
-        return self._deadline is not None and now >= self._deadline
+        deadline = self._rounds.deadline
+        return deadline is not None and now >= deadline
 
     async def _wait(self) -> None:
         """Wait for an answer, an attempt, or the time of something."""
         self._waiter = waiter = self._loop.create_future()
         dues = [attempt.due for attempt in self._live]
-        due = (*dues, self._race.due(), self._deadline)
-        times = [at for at in due if at is not None]
-        timer = self._loop.call_at(min(times), wake, waiter, True) if times else None
+        until = soonest(*dues, self._race.due(), self._rounds.deadline)
+        timer = None
+        if until is not None:
+            timer = self._loop.call_at(until, wake, waiter, True)
         try:
             await waiter
         finally:

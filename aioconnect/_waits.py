@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 from typing import Any, TypeAlias
 
-__all__ = ["Waiter", "done_before", "sleep_until", "wake"]
+__all__ = ["Waiter", "done_before", "sleep_until", "soonest", "wake"]
 
 # Its result says whether it was the time that ended the wait.
 Waiter: TypeAlias = "asyncio.Future[bool]"
@@ -27,6 +27,11 @@ def _ended(waiter: Waiter, task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # seen, also where nobody waits for it any more
     wake(waiter, False)
+
+
+def soonest(*times: float | None) -> float | None:
+    """Return the first of *times*, of which None is never."""
+    return min((at for at in times if at is not None), default=None)
 
 
 async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:

@@ -49,13 +49,15 @@ def watch(
     """
     # What watches this descriptor watches one that was closed: it would never be
     # polled again (K12).  On a caller's socket, loop.sock_connect replaces it too.
-    loop.remove_writer(sock)
+    # By its number: asyncio makes the repr of an object that it does not know.
+    fd = sock.fileno()
+    loop.remove_writer(fd)
     # Nobody but us closes a socket of ours: its watcher is there until we say so.
     watcher: Watcher = _present
     if owned:
-        loop.remove_reader(sock)
+        loop.remove_reader(fd)
     else:
-        callback = partial(_call_once, loop, sock, sock.fileno(), callback)
+        callback = partial(_call_once, loop, sock, fd, callback)
         # And not a weakref.ref, which the collector clears with whoever has it.
         end = weakref.finalize(callback, _present)
         end.atexit = False

@@ -32,7 +32,7 @@ from typing import TypeAlias
 import uvloop
 
 import aioconnect
-from aioconnect import testing
+from aioconnect import Address, testing
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -146,6 +146,28 @@ class Soak:
             await aioconnect.connect(self.hole.host, self.hole.port, timeout=seconds)
         await aioconnect.connect_unix(self.full.path, timeout=seconds)
 
+    async def raced(self) -> None:
+        """Race a silent address, one that refuses and, half of the time, a good one."""
+        addresses = [self.hole.address, self.refused.address]
+        if self.draw.random() < 0.5:
+            addresses.append(self.echo.address)
+        self.draw.shuffle(addresses)
+        delay = self.draw.choice([None, 0.01])
+
+        async def resolver(
+            host: str,  # noqa: ARG001  # a resolver's arguments have their names
+            port: int,  # noqa: ARG001  # the same
+            **asked: int,
+        ) -> list[Address]:
+            await asyncio.sleep(self.draw.choice([0.0, 0.001]))
+            return [one for one in addresses if one.family == asked["family"]]
+
+        sock = await aioconnect.connect(
+            "three", 1, resolver=resolver, happy_eyeballs_delay=delay, timeout=0.05
+        )
+        with sock:
+            reset_on_close(sock)
+
     async def cancelled(self) -> None:
         """Cancel any of the others, after a random number of iterations."""
         other = self.draw.choice([one for one in self.ways() if one != self.cancelled])
@@ -158,7 +180,8 @@ class Soak:
     def ways(self) -> list[Callable[[], Awaitable[None]]]:
         """Return what there is to do."""
         plain = [self.connected, self.streams, self.over_tls, self.by_path]
-        return [*plain, self.refusals, self.late, self.silence, self.cancelled]
+        rest = [self.refusals, self.late, self.silence, self.raced, self.cancelled]
+        return [*plain, *rest]
 
     async def work(self, until: float) -> None:
         """Do one thing after the other *until* the clock says so."""

@@ -75,6 +75,7 @@ def test_one_form() -> None:
         (socket.AF_INET6, ("fe80::1%lo", 80), ValueError, "scope id is the fourth"),
         (socket.AF_INET6, ("::1",), TypeError, "(host, port[, flow, scope])"),
         (socket.AF_INET6, ("::1", 80, 0, -1), ValueError, "not between 0"),
+        (socket.AF_INET6, ("::1", 80, 2**20), ValueError, "flow"),
         (socket.AF_INET6, ("::1", 80, 0, "lo"), TypeError, "not an int"),
         (socket.AF_UNIX, "", ValueError, "path is empty"),
         (socket.AF_UNIX, "/run/\0x", ValueError, "NUL"),

@@ -30,8 +30,8 @@ from aioconnect import (
     RetryScheduled,
     is_refused,
 )
-from aioconnect._call import Call
 from aioconnect._errors import AttemptError, os_error
+from aioconnect._rounds import Rounds
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 
@@ -180,13 +180,16 @@ async def test_retry_on_is_asked_of_every_error(
         asked.append(exc.errno)
         return False
 
-    call = Call(Connector(retry=(0,), retry_on=accepts), "x", 80)
+    connector = Connector(retry=(0,), retry_on=accepts)
+    loop = asyncio.get_running_loop()
+    rounds = Rounds(loop, connector, "x", 80, retries=True, all_errors=False)
+    await rounds.next()
     address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
     for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
-        call._round = 1
         error = AttemptError("connect", os_error(code), sent=sent)
-        call.failed(address, error, 0.0, None)
-    assert not call._may_retry()
+        rounds.failed(address, error, 0.0, None)
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await rounds.next()
     assert asked == [errno.ENETUNREACH, errno.ECONNREFUSED]
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pycares
 import pytest
@@ -166,10 +167,32 @@ async def test_what_cannot_be_asked_is_refused(resolver: AiodnsResolver) -> None
     for host, port in (("", 80), ("a\0.test", 80), ("a.test", 65536)):
         with pytest.raises(ValueError, match=r"host|port"):
             await resolver(host, port)
-    with pytest.raises(TypeError, match="nameservers"):
-        AiodnsResolver("127.0.0.1")
-    with pytest.raises(socket.gaierror, match="c-ares cannot begin"):
-        await AiodnsResolver(["no address"])("ipv4.test", 80)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "named"),
+    [
+        ({"nameservers": "127.0.0.1"}, TypeError, "nameservers"),
+        ({"nameservers": [53]}, TypeError, "nameservers"),
+        ({"nameservers": ["no address"]}, ValueError, "nameservers"),
+        ({"nameservers": ["127.0.0.1:dns"]}, ValueError, "nameservers"),
+        ({"timeout": -1.0}, ValueError, "timeout"),
+        ({"timeout": "x"}, TypeError, "timeout"),
+        ({"tries": 0}, ValueError, "tries"),
+        ({"tries": True}, TypeError, "tries"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(
+    options: dict[str, Any], kind: type[Exception], named: str
+) -> None:
+    """Later it would be an error that may pass, and be tried for ever."""
+    with pytest.raises(kind, match=named):
+        AiodnsResolver(**options)
+
+
+def test_servers_in_numbers() -> None:
+    servers = ["127.0.0.1", "127.0.0.1:53", "::1", "[::1]:53"]
+    assert AiodnsResolver(servers).nameservers == tuple(servers)
 
 
 async def test_cancelled_it_asks_no_more(

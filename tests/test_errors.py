@@ -12,7 +12,8 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, Attempt
-from aioconnect._errors import AttemptError, History, error_group, os_error
+from aioconnect._errors import AttemptError, os_error
+from aioconnect._history import History, error_group
 
 V4 = Address(socket.AF_INET, ("192.0.2.1", 80))
 V6 = Address(socket.AF_INET6, ("2001:db8::1", 80))
@@ -100,6 +101,27 @@ def test_only_the_last_round() -> None:
     assert type(error) is aioconnect.ConnectRefusedError
     assert error.attempt_count == 2
     assert "timed out" in str(error)
+
+
+def test_a_round_longer_than_what_is_listed() -> None:
+    """All of it is judged, though an error lists the first 16 and the last 48."""
+    history = History("example.org", 80, 0.0)
+    blocked = Attempt(V4, "guard", os_error(errno.EACCES), 0, 0, 1, False)
+    refused = Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 0, 0, 1)
+    for attempt in [blocked] * 16 + [refused] * 4 + [blocked] * 60:
+        history.add(attempt)
+    error = history.failure(1.0, 1)
+    assert type(error) is aioconnect.ConnectRefusedError
+    assert (len(error.attempts), error.attempt_count) == (64, 80)
+
+
+def test_a_long_history_is_not_kept() -> None:
+    """A retry loop can run for days."""
+    history = History("example.org", 80, 0.0)
+    for number in range(1, 10_000):
+        history.add(Attempt(V4, "connect", os_error(errno.ETIMEDOUT), 0, 0, number))
+    assert len(history.attempts) == 64
+    assert sum(map(len, (history._first, history._last))) < 100
 
 
 def test_codes_that_are_no_errnos() -> None:

@@ -358,10 +358,26 @@ async def test_addresses_of_another_family() -> None:
     async def both(host: str, port: int, **_: int) -> list[Address]:
         return [Address(V6, ("::1", port)), Address(V4, ("127.0.0.1", port))]
 
-    with listening() as server:
-        sock = await aioconnect.connect("name", server.port, resolver=both, family=V4)
-        with sock:
-            assert sock.family == V4
+    with listening() as server, listening("::1", port=server.port):
+        for family in (V4, V6):
+            sock = await aioconnect.connect(
+                "name", server.port, resolver=both, family=family
+            )
+            with sock:
+                assert sock.family == family
+
+
+async def test_one_family_keeps_its_order() -> None:
+    """A resolver has put it in order, or means to have it so."""
+    recorder = Recorder()
+    hosts = ["127.0.0.9", "127.0.0.1", "127.0.0.5"]
+    with refusing() as refused:
+        addresses = [Address(V4, (host, refused.port)) for host in hosts]
+        resolver = Answering(*addresses)
+        with pytest.raises(aioconnect.ConnectRefusedError):
+            await aioconnect.connect("three", 1, resolver=resolver, observer=recorder)
+    tried = [event.address for event in recorder.of(aioconnect.AttemptStarted)]
+    assert tried == addresses
 
 
 async def test_errors_of_a_resolvers_own_kind() -> None:
@@ -377,6 +393,86 @@ async def test_errors_of_a_resolvers_own_kind() -> None:
         await aioconnect.connect("name", 80, resolver=resolver)
     assert caught.value.errno == errno.ECONNREFUSED
     assert {one.error for one in caught.value.attempts} == {refused}
+
+
+async def test_the_loop_runs_in_between() -> None:
+    """Many addresses that fail at once keep nobody else waiting."""
+    ticks = 0
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        handle[0] = loop.call_soon(tick)
+
+    handle = [loop.call_soon(tick)]
+    with refusing() as refused:
+        addresses = [Address(V4, (f"127.1.0.{n}", refused.port)) for n in range(1, 101)]
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await aioconnect.connect("many", 1, resolver=Answering(*addresses))
+    handle[0].cancel()
+    assert caught.value.attempt_count == 100
+    assert ticks > 4
+
+
+async def test_each_look_up_has_its_own_time() -> None:
+    resolver = ScriptedResolver(
+        {
+            ("name", V6): Lookup(error=socket.EAI_NONAME),
+            ("name", V4): Lookup(error=socket.EAI_NONAME, delay=0.2),
+        }
+    )
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect("name", 80, resolver=resolver)
+    six, four = caught.value.attempts
+    assert six.elapsed + 0.1 < four.elapsed
+
+
+async def test_time_for_the_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt's time begins with the attempt, not with a local name's look-up."""
+    loop = asyncio.get_running_loop()
+
+    async def slow(*_: object) -> tuple[Address, ...]:
+        await asyncio.sleep(0.2)
+        return (Address(V4, ("127.0.0.1", 0)),)
+
+    monkeypatch.setattr("aioconnect._call.resolve_local", slow)
+    options: Any = {"local_addr": ("name", 0), "attempt_timeout": 0.1}
+    with black_hole() as hole:
+        begun = loop.time()
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.connect(hole.host, hole.port, **options)
+    (attempt,) = caught.value.attempts
+    assert attempt.started - begun > 0.15
+    assert attempt.elapsed > 0.05
+
+
+async def test_sockets_of_another_kind() -> None:
+    """A datagram socket has a peer at once, whoever that is."""
+
+    async def datagrams(host: str, port: int, **_: int) -> list[Address]:
+        return [Address(V4, ("127.0.0.1", port), 0, socket.SOCK_DGRAM)]
+
+    with pytest.raises(TypeError, match="stream"):
+        await aioconnect.connect("name", 80, resolver=datagrams)
+
+
+async def test_one_address_in_two_spellings() -> None:
+    """It is tried once."""
+    with refusing("::1") as refused:
+        spelt = [Address(V6, (host, refused.port)) for host in ("::1", "0:0::1")]
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await aioconnect.connect("name", 1, resolver=Answering(*spelt))
+    assert caught.value.attempt_count == 1
+
+
+async def test_no_host_has_a_name() -> None:
+    """In the error and the events, None is what it means."""
+    recorder = Recorder()
+    with refusing() as refused, pytest.raises(OSError, match="this machine") as caught:
+        await aioconnect.open_connection(None, refused.port, observer=recorder)
+    assert "None" not in str(caught.value)
+    assert {event.host for event in recorder.of(aioconnect.Resolved)} == {"localhost"}
 
 
 async def test_everything_blocked() -> None:

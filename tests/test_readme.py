@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from programs import run_script
+from thrown import ROWS, rows_in
 
 import aioconnect
 from aioconnect.testing import echoing
@@ -55,3 +56,8 @@ def test_the_two_commands() -> None:
     demo, tests = blocks("sh")
     assert demo.strip().endswith("aioconnect demo")
     assert tests.strip().endswith("-m pytest")
+
+
+def test_the_table_of_what_was_thrown() -> None:
+    """It has the rows that a run of the fault suite writes, in their order."""
+    assert rows_in() == list(ROWS.values())

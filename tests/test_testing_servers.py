@@ -32,6 +32,8 @@ from aioconnect.testing import (
     unix_listening,
     unused_port,
 )
+from aioconnect.testing._connections import Connections
+from aioconnect.testing._worker import working
 
 HOSTS = ["127.0.0.1", "::1"]
 KINDS = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
@@ -505,3 +507,14 @@ def test_without_trustme_the_error_says_what_to_install() -> None:
         cwd=Path(__file__).parent.parent,
     )
     assert "pip install 'aioconnect-net[test]'" in run.stdout
+
+
+def test_a_connection_that_comes_at_the_end_is_reset() -> None:
+    """What was accepted when the server was about to leave is not forgotten."""
+    with working("aioconnect-test") as worker, listening() as server:
+        connections = Connections(worker)
+        connections.close()
+        with dial(server.address) as client:
+            connections.serve(server.accept(), "accept")
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["ROWS", "Thrown", "table_in"]
+__all__ = ["ROWS", "Thrown", "rows_in"]
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -67,8 +67,8 @@ class Thrown:
         readme.write_text(text)
 
 
-def table_in(readme: Path = README) -> str:
-    """Return the table that *readme* has."""
+def rows_in(readme: Path = README) -> list[str]:
+    """Return what was thrown, of the rows that the table in *readme* has."""
     found = _MARKS.search(readme.read_text())
     assert found, f"{readme} has no place for the table"
-    return found[0]
+    return [line.split(" | ")[0][2:] for line in found[0].splitlines()[3:-1]]

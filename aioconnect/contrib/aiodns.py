@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .._address import Address, check_host, check_port
+from .._address import Address, check_host, check_port, numeric
+from .._backoff import check_duration
+from .._shown import shown
 
 try:
     import aiodns
@@ -67,7 +69,7 @@ class AiodnsResolver:
     instance is one) end right after, in a thread that pycares keeps.
 
     Raises:
-        TypeError: *nameservers* is a str.
+        ValueError, TypeError: A value that cannot work; the text names it.
     """
 
     nameservers: Sequence[str] = ()
@@ -76,8 +78,20 @@ class AiodnsResolver:
 
     def __post_init__(self) -> None:
         if isinstance(self.nameservers, str):
-            raise TypeError(f"nameservers must be a list, not {self.nameservers!r}")
+            text = f"nameservers must be a list, not {shown(self.nameservers)}"
+            raise TypeError(text)
         object.__setattr__(self, "nameservers", tuple(self.nameservers))
+        for server in self.nameservers:
+            _check_server(server)
+        if self.timeout is not None:
+            check_duration("timeout", self.timeout, positive=True)
+        tries: object = self.tries
+        if tries is None:
+            return
+        if not isinstance(tries, int) or isinstance(tries, bool):
+            raise TypeError(f"tries must be an int, not {shown(tries)}")
+        if not 1 <= tries < 2**31:
+            raise ValueError(f"tries must be 1 or more, not {shown(tries)}")
 
     async def __call__(
         self,
@@ -117,6 +131,19 @@ class AiodnsResolver:
                 return ()
             raise socket.gaierror(_CODES.get(code, socket.EAI_FAIL), text) from None
         return _addresses(found.nodes, family, proto)
+
+
+def _check_server(server: object) -> None:
+    if not isinstance(server, str):
+        raise TypeError(f"nameservers: {shown(server)} is not a str")
+    host, port = server, "53"
+    if server.startswith("["):
+        host, _, port = server[1:].partition("]:")
+    elif server.count(":") == 1:
+        host, _, port = server.partition(":")
+    if numeric(host.removesuffix("]"), 53) is None or not port.isdecimal():
+        text = "is not an address in numbers, perhaps with a port"
+        raise ValueError(f"nameservers: {shown(server)} {text}")
 
 
 # The channels in which something is under way: they are no part of a value that
