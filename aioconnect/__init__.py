@@ -4,19 +4,29 @@ Where to connect is an argument, how is an option; `Connector` says the options
 once.  See README.md for examples.
 """
 
+from types import FunctionType as _FunctionType
+
 from . import outcome as outcome
 from . import sockopts as sockopts
 from ._address import Address as Address
 from ._address import SockAddr as SockAddr
 from ._api import connect as connect
 from ._api import connect_address as connect_address
+from ._api import connect_any as connect_any
 from ._api import connect_sock as connect_sock
 from ._api import connect_unix as connect_unix
 from ._api import create_connection as create_connection
 from ._api import create_unix_connection as create_unix_connection
 from ._api import open_connection as open_connection
 from ._api import open_unix_connection as open_unix_connection
+from ._api import reconnecting as reconnecting
+from ._api import reconnecting_unix as reconnecting_unix
+from ._api import wait_until_down as wait_until_down
+from ._api import wait_until_down_unix as wait_until_down_unix
+from ._api import wait_until_up as wait_until_up
+from ._api import wait_until_up_unix as wait_until_up_unix
 from ._backoff import Backoff as Backoff
+from ._backoff import Predicate as Predicate
 from ._backoff import is_refused as is_refused
 from ._backoff import is_transient as is_transient
 from ._connector import Connector as Connector
@@ -50,8 +60,13 @@ from ._events import log_events as log_events
 from ._guard import Allow as Allow
 from ._guard import only_public as only_public
 from ._options import ConnectorOptions as ConnectorOptions
+from ._ready import Ready as Ready
+from ._reconnecting import Reconnecting as Reconnecting
 from ._resolver import Resolver as Resolver
 from ._resolver import system_resolver as system_resolver
+from ._target import SRVRecord as SRVRecord
+from ._target import Target as Target
+from ._target import parse_target as parse_target
 
 __version__ = "0.1.0"
 
@@ -82,15 +97,21 @@ __all__ = [
     "ConnectorOptions",
     "Event",
     "GaveUp",
+    "Predicate",
+    "Ready",
+    "Reconnecting",
     "ResolveError",
     "ResolveFailed",
     "ResolveStarted",
     "Resolved",
     "Resolver",
     "RetryScheduled",
+    "SRVRecord",
     "SockAddr",
+    "Target",
     "connect",
     "connect_address",
+    "connect_any",
     "connect_sock",
     "connect_unix",
     "create_connection",
@@ -102,8 +123,15 @@ __all__ = [
     "open_connection",
     "open_unix_connection",
     "outcome",
+    "parse_target",
+    "reconnecting",
+    "reconnecting_unix",
     "sockopts",
     "system_resolver",
+    "wait_until_down",
+    "wait_until_down_unix",
+    "wait_until_up",
+    "wait_until_up_unix",
 ]
 
 
@@ -111,7 +139,10 @@ def _say_where_they_are() -> None:
     # A traceback, a repr and a pickle name what users import, not where it stands.
     for name in __all__:
         value = globals()[name]
-        if getattr(value, "__module__", "").startswith(f"{__name__}."):
+        module = getattr(value, "__module__", "")
+        if isinstance(value, type | _FunctionType) and module.startswith(
+            f"{__name__}."
+        ):
             value.__module__ = __name__
 
 

@@ -82,6 +82,8 @@ class Address:
         if isinstance(sockaddr, str | bytes):
             path = os.fsdecode(sockaddr)
             mark, path = ("@", path[1:]) if path[0] == "\0" else ("", path)
+            if not mark and path.startswith("@"):
+                mark = "./"  # a file's name, which looks like an abstract one
             return f"unix:{mark}{path if path.isprintable() else ascii(path)[1:-1]}"
         if self.family == socket.AF_INET6:
             host, port, _, scope = sockaddr + (0,) * (4 - len(sockaddr))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as _ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar, Unpack
 
 from . import outcome as _outcome
@@ -13,19 +13,28 @@ from ._address import Address, SockAddr
 from ._adopt import LIMIT, Streams
 from ._call import Call, at_once
 from ._connector import Connector, StrOrBytesPath
-from ._options import ConnectorOptions, LocalAddr
+from ._options import ConnectorOptions, LocalAddr, WaitOptions
+from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._sockets import Prepare
+from ._target import AnyTarget
 from .outcome import Outcome
 
 __all__ = [
     "connect",
     "connect_address",
+    "connect_any",
     "connect_sock",
     "connect_unix",
     "create_connection",
     "create_unix_connection",
     "open_connection",
     "open_unix_connection",
+    "reconnecting",
+    "reconnecting_unix",
+    "wait_until_down",
+    "wait_until_down_unix",
+    "wait_until_up",
+    "wait_until_up_unix",
 ]
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -66,11 +75,11 @@ async def connect(
     """
     # What Connector.connect does, without its frame: ten thousand may be pending.
     connector = _connector(options)
-    host, number, address = connector.where(host, port)
-    begun = at_once(connector, address)
+    place = connector.where(host, port)
+    begun = at_once(connector, place.address)
     if begun is not None and not begun[1]:
         return begun[0]
-    return await Call(connector, host, number).run(address, None, begun)
+    return await Call(connector, (place,)).run(None, begun)
 
 
 async def connect_unix(
@@ -122,6 +131,157 @@ async def connect_sock(
         ValueError: *sock* is closed, blocking or connected already.
     """
     await Connector(timeout=timeout).connect_sock(sock, sockaddr)
+
+
+async def connect_any(
+    targets: Iterable[AnyTarget],
+    *,
+    race: bool = False,
+    **options: Unpack[ConnectorOptions],
+) -> socket.socket:
+    """Connect to one of several equivalent servers; return the non-blocking socket.
+
+    *targets* are texts that `parse_target` takes, pairs of host and port, `Target` or
+    `Address` values.  They are tried in order, each with all of its addresses, and
+    each with its share of what is left of the *timeout*; with *race*, as the addresses
+    of one name are, beside each other.  A round, for *retry*, is all of them.
+
+    A service, ``"srv:_service._proto.name"``, stands for the hosts and ports that its
+    SRV records say.  The *resolver* has to look them up, as
+    `aioconnect.contrib.aiodns.AiodnsResolver` does.
+
+    Raises what `connect` does; the error has the attempts at all targets, and:
+        ValueError, TypeError: There is no target, or one cannot work.
+    """
+    return await _connector(options).connect_any(targets, race=race)
+
+
+def reconnecting(
+    host: str,
+    port: int | str,
+    *,
+    stable_after: float = STABLE_AFTER,
+    limit: int = LIMIT,
+    ssl: bool | _ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    **options: Unpack[ConnectorOptions],
+) -> Reconnecting:
+    """Return an asynchronous iterator of streams: ``async for reader, writer in ...``.
+
+    Each turn connects, as `open_connection` does, under the retry policy, which is
+    ``Backoff()`` if the *options* have none; *timeout* is a turn's.  When the body has
+    ended, with ``break`` and with an exception too, its writer is closed.
+
+    A connection that ended before *stable_after* seconds counts as an attempt that
+    failed: the next delay of the policy is waited for.  After one that has lasted, the
+    policy begins anew, with a connect at once.
+
+    Raises:
+        ConnectError: From the iteration: the policy has given up, or the time was up.
+        ValueError, TypeError: An argument cannot work; the text names it.
+    """
+    return _connector(options).reconnecting(
+        host,
+        port,
+        stable_after=stable_after,
+        limit=limit,
+        ssl=ssl,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )
+
+
+def reconnecting_unix(
+    path: StrOrBytesPath,
+    *,
+    stable_after: float = STABLE_AFTER,
+    limit: int = LIMIT,
+    ssl: bool | _ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    **options: Unpack[ConnectorOptions],
+) -> Reconnecting:
+    """Do what `reconnecting` does, at the Unix socket at *path*."""
+    return _connector(options).reconnecting_unix(
+        path,
+        stable_after=stable_after,
+        limit=limit,
+        ssl=ssl,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )
+
+
+async def wait_until_up(
+    host: str,
+    port: int | str,
+    *,
+    timeout: float | None,
+    settle: float = 0.0,
+    **options: Unpack[WaitOptions],
+) -> float:
+    """Wait until *host* and *port* can be connected to; return the seconds it took.
+
+    With *settle* the connection must still be open after so many seconds: a proxy that
+    accepts and closes is not up.  With the option *ready*, it has to pass first.  The
+    delays are the *retry* policy's, or, if the options have none, grow to a second.
+    An error that *retry_on* does not accept, a name that does not exist, say, is
+    raised at once.
+
+    Raises what `connect` does.
+    """
+    connector = _connector({**options, "timeout": timeout})
+    return await connector.wait_until_up(host, port, settle=settle)
+
+
+async def wait_until_up_unix(
+    path: StrOrBytesPath,
+    *,
+    timeout: float | None,
+    settle: float = 0.0,
+    **options: Unpack[WaitOptions],
+) -> float:
+    """Do what `wait_until_up` does, with the Unix socket at *path*."""
+    connector = _connector({**options, "timeout": timeout})
+    return await connector.wait_until_up_unix(path, settle=settle)
+
+
+async def wait_until_down(
+    host: str,
+    port: int | str,
+    *,
+    timeout: float | None,
+    **options: Unpack[WaitOptions],
+) -> float:
+    """Wait until *host* and *port* refuse, or are gone; return the seconds it took.
+
+    Gone is a host that cannot be reached, or a name that does not exist.  One that
+    does not answer is slow, and waited for.  It is looked at by connecting, after each
+    delay of *retry* (if the options have none, these grow to a second).
+
+    Raises:
+        ConnectTimeoutError: It was not down within *timeout*, or the last delay.
+        ConnectError: Another error, which *retry_on* does not accept.
+        ValueError, TypeError: An argument cannot work; the text names it.
+    """
+    connector = _connector({**options, "timeout": timeout})
+    return await connector.wait_until_down(host, port)
+
+
+async def wait_until_down_unix(
+    path: StrOrBytesPath,
+    *,
+    timeout: float | None,
+    **options: Unpack[WaitOptions],
+) -> float:
+    """Do what `wait_until_down` does, with the Unix socket at *path*."""
+    connector = _connector({**options, "timeout": timeout})
+    return await connector.wait_until_down_unix(path)
 
 
 async def create_connection(

@@ -10,12 +10,20 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from ._shown import shown
 
-__all__ = ["Backoff", "check_duration", "is_refused", "is_transient"]
+__all__ = [
+    "Backoff",
+    "Predicate",
+    "check_duration",
+    "is_refused",
+    "is_transient",
+    "uniform",
+]
 
 _TRANSIENT = frozenset(
     {
@@ -36,26 +44,81 @@ _TRANSIENT = frozenset(
 )
 
 
-def is_refused(error: OSError) -> bool:
-    """Tell whether nobody listens there (yet): the server may be starting.
+Question: TypeAlias = Callable[[OSError], bool]
 
-    That is ``ECONNREFUSED``, and ``ENOENT`` of a Unix path not there yet.
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A question about an `OSError`, which is called like a function.
+
+    ``|`` and ``&`` join it with another, or with a function of yours on either side:
+    ``is_refused | (lambda error: error.errno == errno.EPERM)``.  It is a value, which
+    compares, hashes and pickles as the functions do that it is made of.
+
+    Raises:
+        TypeError: *ask* is not callable.
     """
+
+    ask: Question
+
+    def __post_init__(self) -> None:
+        if not callable(self.ask):
+            raise TypeError(f"ask must be callable, not {shown(self.ask)}")
+
+    def __call__(self, error: OSError) -> bool:
+        """Return the answer."""
+        return bool(self.ask(error))
+
+    def __or__(self, other: Question) -> Predicate:
+        return _join(any, self, other)
+
+    def __ror__(self, other: Question) -> Predicate:
+        return _join(any, other, self)
+
+    def __and__(self, other: Question) -> Predicate:
+        return _join(all, self, other)
+
+    def __rand__(self, other: Question) -> Predicate:
+        return _join(all, other, self)
+
+
+def _join(how: Callable[[Iterable[bool]], bool], *parts: Any) -> Predicate:
+    # Python then says which types cannot be joined.
+    other: Any = NotImplemented
+    return Predicate(_Joined(how, parts)) if all(map(callable, parts)) else other
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """Several questions, asked one after the other: *how* is `any` or `all`."""
+
+    how: Callable[[Iterable[bool]], bool]
+    parts: tuple[Question, ...]
+
+    def __call__(self, error: OSError) -> bool:
+        return self.how(part(error) for part in self.parts)
+
+
+def _is_refused(error: OSError) -> bool:
     return _code(error) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
-def is_transient(error: OSError) -> bool:
-    """Tell whether the same connect may succeed later, with nothing changed here.
-
-    True for what `is_refused` accepts, and for reset, aborted, timed out,
-    unreachable (host and network), network down, ``EAGAIN``,
-    ``EADDRNOTAVAIL``, ``ENOBUFS`` and ``EAI_AGAIN``.  False for everything
-    else: what the kernel or a route forbids, a lack of descriptors, a name
-    that does not exist, a certificate that does not verify.
-    """
+def _is_transient(error: OSError) -> bool:
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
     return _code(error) in _TRANSIENT
+
+
+# Nobody listens there (yet), and the server may be starting: ECONNREFUSED, and
+# ENOENT of a Unix path not there yet.
+is_refused = Predicate(_is_refused)
+
+# The same connect may succeed later, with nothing changed here.  True for what
+# is_refused accepts, and for reset, aborted, timed out, unreachable (host and
+# network), network down, EAGAIN, EADDRNOTAVAIL, ENOBUFS and EAI_AGAIN.  False for
+# everything else: what the kernel or a route forbids, a lack of descriptors, a name
+# that does not exist, a certificate that does not verify.
+is_transient = Predicate(_is_transient)
 
 
 def _code(error: OSError) -> int | None:
@@ -87,8 +150,13 @@ class Backoff:
     not come back together; with 0.0 it is the whole, always.  *attempts* is
     how many delays there are, None for no end.  Each iteration starts anew.
 
-    The first ten delays of ``Backoff()`` are drawn from 0 to 0.05, 0.1, 0.2,
-    0.4, 0.8, 1.6, 3.2, 5, 5 and 5 seconds.
+    The first ten delays, in seconds, each drawn from 0 to:
+
+    ============================  ====  ====  ====  ====  ===  ===  ===  ==  ==  ==
+    ``Backoff()``                 0.05  0.1   0.2   0.4   0.8  1.6  3.2  5   5   5
+    ``Backoff(maximum=1)``        0.05  0.1   0.2   0.4   0.8  1    1    1   1   1
+    ``Backoff(0.5, factor=1.5)``  0.5   0.75  1.12  1.69  2.5  3.8  5    5   5   5
+    ============================  ====  ====  ====  ====  ===  ===  ===  ==  ==  ==
 
     Raises:
         ValueError: A number is negative, NaN or infinite, *factor* is below 1,
@@ -121,7 +189,7 @@ class Backoff:
             raise ValueError(f"attempts must not be negative: {shown(attempts)}")
 
     def __iter__(self) -> Iterator[float]:
-        return self.delays(_uniform)
+        return self.delays(uniform)
 
     def delays(self, uniform: Callable[[], float]) -> Iterator[float]:
         """Yield the delays, drawn by *uniform*, which gives numbers in [0, 1)."""
@@ -133,7 +201,8 @@ class Backoff:
             whole = min(whole * self.factor, self.maximum)
 
 
-def _uniform() -> float:
+def uniform() -> float:
+    """Return a number in [0, 1)."""
     # The kernel's randomness and not `random`: workers that seed that one alike
     # would come back as one herd.
     return int.from_bytes(os.urandom(7), "big") / 2**56

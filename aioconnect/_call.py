@@ -8,21 +8,27 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ._address import Address
 from ._adopt import Finish, discard
-from ._errors import AttemptError, os_error
+from ._errors import AttemptError, Expired, os_error
 from ._events import AttemptStarted
 from ._eyeballs import Race
 from ._guard import is_allowed
-from ._names import Names
+from ._names import LookUps, Names
 from ._options import Options, check_local_addr
 from ._pending import settle
 from ._racer import Racer, Winner
+from ._ready import pass_ready
 from ._resolver import resolve_local
 from ._rounds import Rounds
+from ._services import ask_for, places_in
+from ._several import Several
 from ._sockets import begin, start
+from ._target import Place
+from ._waits import done_before
 from ._watchers import check_loop
 
 __all__ = ["Call", "at_once"]
@@ -44,7 +50,7 @@ def at_once(
         return None
     if options.local_addr is not None or options.allow is not None:
         return None
-    if options.timeout == 0:
+    if options.timeout == 0 or options.ready is not None:
         return None
     check_loop(asyncio.get_running_loop())
     try:
@@ -56,104 +62,213 @@ def at_once(
 class Call:
     """One call of one of the functions, under way on the running loop."""
 
-    __slots__ = ("_host", "_local", "_loop", "_options", "_port", "_rounds", "_sock")
+    __slots__ = (
+        "_local",
+        "_loop",
+        "_options",
+        "_places",
+        "_races",
+        "_rounds",
+        "_sock",
+        "_turns",
+        "address",
+    )
 
     def __init__(
         self,
         options: Options,
-        host: str | None,
-        port: int | None,
+        places: Sequence[Place],
+        *,
         sock: socket.socket | None = None,
         all_errors: bool = False,
+        races: bool = False,
     ) -> None:
         """*sock* is the caller's own, to be used instead of new ones, once.
 
+        Of several *places* each has its turn, or, if it *races*, all of them at once.
         With *all_errors* a failure is raised as a group of the attempts' errors.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._options = options
-        self._host = host
-        self._port = port
+        self._places = self._turns = places
+        self._races = races
         self._sock = sock
+        self.address: Address | None = None  # what was connected
         self._local: tuple[Address, ...] | None = None
         self._rounds = Rounds(
-            loop, options, host, port, retries=sock is None, all_errors=all_errors
+            loop,
+            options,
+            places,
+            turns=1 if races else len(places),
+            retries=sock is None,
+            all_errors=all_errors,
         )
+
+    def lost(self, since: float, text: str) -> None:
+        """Have what it connected, *since* then, count as an attempt that failed.
+
+        It can be `run` again then.
+        """
+        self._rounds.lost(self.address, since, text)
 
     async def run(
         self,
-        address: Address | None,
         finish: Finish[T] | None,
         begun: tuple[socket.socket, int] | None = None,
     ) -> T:
         """Return what *finish* makes of a connected socket; without it, the socket.
 
-        Without an *address* it is the caller's socket as it is, if there is one,
-        and else the first that is connected of all that the host has.  *begun* is
-        the first attempt, if that is under way.
+        It is the caller's socket as it is, if there is one and no address for it, and
+        else the first that is connected.  *begun* is the first attempt, if that is
+        under way.
 
         Raises:
             ConnectError: None could be connected, or the time is up.
         """
         loop, options, rounds = self._loop, self._options, self._rounds
         owned = self._sock is None
-        while True:
+        made: Any = None
+        while made is None:
             if begun is None:
-                await rounds.next()
+                place = await self._next()
             else:
-                rounds.number = 1
-            where, started = address, loop.time()
-            limit = rounds.deadline  # a look-up's; an attempt has its own
+                place, rounds.number = self._places[0], 1
+            address, started = place.address, loop.time()
+            limit = rounds.until  # a look-up's; an attempt has its own
             try:
                 if self._local_is_due(address):
                     await self._find_local()
                     started = loop.time()
                 limit = rounds.limit(started)
-                if address is None and owned:
-                    winner = await self._race()
-                    if winner is None:
-                        continue
-                    sock, where, started, limit = winner
-                else:
-                    sock, code = begun or self._begin(address)
-                    begun = None
-                    if code:
-                        assert address is not None
-                        outcome = options.outcome
-                        await settle(loop, sock, address, code, limit, outcome, owned)
-                made: Any = sock
-                if finish is not None:
-                    made = await finish(loop, sock, limit, owned=owned)
+                if self._races or (address is None and owned):
+                    made = await self._race(place, finish)
+                    continue
+                sock, code = begun or self._begin(address)
+                begun = None
+                if code:
+                    assert address is not None
+                    outcome = options.outcome
+                    await settle(loop, sock, address, code, limit, outcome, owned)
+                made = sock
+                if finish is not None or options.ready is not None:
+                    made = await self._finish(sock, finish, limit)
             except AttemptError as exc:
-                rounds.failed(where, exc, started, limit)
+                made = None
+                rounds.failed(address, exc, started, limit, host=place.host)
             else:
-                self._tell_connected(where, made)
-                return made  # type: ignore[no-any-return]  # T, or the socket
+                self._tell_connected(address, made)
+        return made  # type: ignore[no-any-return]  # T, or the socket
 
-    async def _race(self) -> Winner | None:
-        """Return the first of the host's addresses that is connected, or None."""
+    async def _next(self) -> Place:
+        """Wait for the next turn, and return whose it is.
+
+        The hosts and ports of a service, looked up in each round, have one each.
+        """
+        rounds = self._rounds
+        while True:
+            await rounds.next()
+            if rounds.turn == 0:
+                self._turns = self._places
+            place = self._turns[rounds.turn]
+            if place.service is None or self._races:
+                return place
+            started = self._loop.time()
+            try:
+                await self._expand(place.service)
+            except AttemptError as exc:
+                rounds.failed(None, exc, started, rounds.until, host=place.service)
+            else:
+                return self._turns[rounds.turn]
+
+    async def _expand(self, service: str) -> None:
+        """Put the hosts and ports of *service* in its place.
+
+        Raises:
+            AttemptError: It has none.
+            Expired: The resolver had not answered when the turn's time was up.
+        """
+        rounds, turn = self._rounds, self._rounds.turn
+        lookup = ask_for(self._loop, self._options, service)
+        if not await done_before(self._loop, lookup, rounds.until):
+            error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+            raise Expired("resolve", error, sent=False)
+        places = places_in(self._options, lookup)
+        self._turns = (*self._turns[:turn], *places, *self._turns[turn + 1 :])
+        rounds.turns = len(self._turns)
+        rounds.share()
+
+    async def _finish(
+        self, sock: socket.socket, finish: Finish[Any] | None, limit: float | None
+    ) -> Any:
+        """Return what *finish* makes of *sock*, once that is ready.
+
+        Raises:
+            AttemptError: It came to nothing, and is closed if it is ours.
+        """
+        owned = self._sock is None
+        made: Any = sock
+        if finish is not None:
+            made = await finish(self._loop, sock, limit, owned=owned)
+        if self._options.ready is not None:
+            try:
+                await pass_ready(self._options.ready, made, limit)
+            except BaseException:
+                if owned or made is not sock:
+                    discard(made)
+                raise
+        return made
+
+    async def _race(self, place: Place, finish: Finish[Any] | None) -> Any:
+        """Return what is made of the first address that wins, or None: none did."""
         loop, options, rounds = self._loop, self._options, self._rounds
-        names = Names(loop, options, self._host, self._port or 0)
+        names = self._names(place)
         known = names.known()
-        families = names.families if known is None else ()
         race = Race(
-            families,
             attempt_delay=options.happy_eyeballs_delay,
             resolution_delay=options.resolution_delay,
             order=names.ordered,
         )
-        if known is not None:
-            race.answered(options.family, known, loop.time())
+        if known:
+            race.answered((0, options.family), known, loop.time())
         racer = Racer(loop, race, names, rounds, self._begin, options.outcome)
-        winner = await racer.run(families)
-        if winner is None:
+        try:
+            await racer.ask()
+            while (winner := await racer.run()) is not None:
+                made = await self._won(racer, winner, finish)
+                if made is not None or options.ready is None:
+                    return made
             if not race.is_over:
                 rounds.expire()
-            if not race.has_addresses:
-                for exc, started, ended in names.failures():
-                    rounds.failed(None, exc, started, rounds.deadline, ended)
-        return winner
+        finally:
+            racer.close()
+        for host, error, started, ended in names.failures():
+            rounds.failed(None, error, started, rounds.until, ended=ended, host=host)
+        return None
+
+    def _names(self, place: Place) -> LookUps:
+        if self._races:
+            return Several(self._loop, self._options, self._places)
+        return Names(self._loop, self._options, place.host, place.port or 0)
+
+    async def _won(
+        self, racer: Racer, winner: Winner, finish: Finish[Any] | None
+    ) -> Any:
+        """Return what is made of *winner*, or None: it came to nothing."""
+        made: Any = winner.sock
+        is_asked = self._options.ready is not None
+        if is_asked:
+            racer.rest()  # the next may be ready if this one is not
+        else:
+            racer.close()
+        if finish is not None or is_asked:
+            try:
+                made = await self._finish(winner.sock, finish, winner.limit)
+            except AttemptError as exc:
+                racer.failed(winner, exc)
+                return None
+        self._tell_connected(winner.address, made)
+        return made
 
     def _begin(self, address: Address | None) -> tuple[socket.socket, int]:
         """Start an attempt at *address*; return its socket and the first answer.
@@ -194,9 +309,10 @@ class Call:
         """
         assert self._options.local_addr is not None
         pairs = check_local_addr(self._options.local_addr)
-        self._local = await resolve_local(self._loop, pairs, self._rounds.deadline)
+        self._local = await resolve_local(self._loop, pairs, self._rounds.until)
 
     def _tell_connected(self, address: Address | None, made: object) -> None:
+        self.address = address
         try:
             self._rounds.tell_connected(address)
         except BaseException:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias, TypeVar, Unpack
 
 from ._address import (
     Address,
     SockAddr,
-    check_host,
     check_port,
     host_and_port,
-    numeric,
     unix_address,
 )
 from ._adopt import (
@@ -24,6 +22,7 @@ from ._adopt import (
     Finish,
     Streams,
     TLSArguments,
+    TLSOptions,
     check_limit,
     tls_options,
     to_streams,
@@ -31,8 +30,12 @@ from ._adopt import (
 )
 from ._call import Call, at_once
 from ._options import Options
+from ._reconnecting import STABLE_AFTER, Reconnecting
+from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
+from ._target import AnyTarget, Place, Target, check_targets
+from ._waiting import until_down, until_up
 
 __all__ = ["Connector", "StrOrBytesPath"]
 
@@ -70,7 +73,11 @@ class Connector(Options):
     connected socket that is given is not asked about.
 
     *prepare* are functions ``(socket, Address)`` that are run on each new
-    socket before it is bound and connected, *outcome* the function of
+    socket before it is bound and connected.  *ready* is a coroutine function that is
+    awaited, within the attempt's time, with what the call would return: the socket,
+    the reader and the writer, or the transport and the protocol.  If it raises an
+    `OSError` or an `EOFError`, or returns False, the attempt has failed, and the next
+    address is tried.  *outcome* the function of
     `aioconnect.outcome` that is asked what became of a connect, and *observer*
     is called with an event for everything that happens.
 
@@ -80,11 +87,11 @@ class Connector(Options):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""
-        host, number, address = self.where(host, port)
-        begun = at_once(self, address)
+        place = self.where(host, port)
+        begun = at_once(self, place.address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await Call(self, host, number).run(address, None, begun)
+        return await Call(self, (place,)).run(None, begun)
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
@@ -99,13 +106,12 @@ class Connector(Options):
         begun = at_once(self, address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await self._to(address).run(address, None, begun)
+        return await Call(self, (_at(address),)).run(None, begun)
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
         address = check_sock(sock, sockaddr)
-        host, port = host_and_port(address)
-        await Call(self, host, port, sock).run(address, None)
+        await Call(self, (_at(address),), sock=sock).run(None)
 
     async def create_connection(
         self,
@@ -133,9 +139,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
-        check_limit(limit)
-        options = tls_options(host, tls)
-        finish = partial(to_streams, limit=limit, tls=options)
+        finish = _streams(limit, tls_options(host, tls))
         return await self._anywhere(host, port, sock, all_errors, finish)
 
     async def create_unix_connection(
@@ -160,10 +164,86 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
-        check_limit(limit)
-        options = tls_options(None, tls)
-        finish = partial(to_streams, limit=limit, tls=options)
+        finish = _streams(limit, tls_options(None, tls))
         return await self._at_path(path, sock, finish)
+
+    async def connect_any(
+        self, targets: Iterable[AnyTarget], *, race: bool = False
+    ) -> socket.socket:
+        """Do what `aioconnect.connect_any` does."""
+        checked = check_targets(targets)
+        check_services(self, checked)
+        places = tuple(map(self._place, checked))
+        made: socket.socket = await Call(self, places, races=race).run(None)
+        return made
+
+    def reconnecting(
+        self,
+        host: str,
+        port: int | str,
+        *,
+        stable_after: float = STABLE_AFTER,
+        limit: int = LIMIT,
+        **tls: Unpack[TLSArguments],
+    ) -> Reconnecting:
+        """Do what `aioconnect.reconnecting` does."""
+        finish = _streams(limit, tls_options(host, tls))
+        return Reconnecting(self, self.where(host, port), finish, stable_after)
+
+    def reconnecting_unix(
+        self,
+        path: StrOrBytesPath,
+        *,
+        stable_after: float = STABLE_AFTER,
+        limit: int = LIMIT,
+        **tls: Unpack[TLSArguments],
+    ) -> Reconnecting:
+        """Do what `aioconnect.reconnecting_unix` does."""
+        finish = _streams(limit, tls_options(None, tls))
+        return Reconnecting(self, _at(unix_address(path)), finish, stable_after)
+
+    async def wait_until_up(
+        self,
+        host: str,
+        port: int | str,
+        *,
+        timeout: float | None = None,
+        settle: float = 0.0,
+    ) -> float:
+        """Do what `aioconnect.wait_until_up` does, within *timeout* or the options'."""
+        return await until_up(self._within(timeout), self.where(host, port), settle)
+
+    async def wait_until_up_unix(
+        self,
+        path: StrOrBytesPath,
+        *,
+        timeout: float | None = None,
+        settle: float = 0.0,
+    ) -> float:
+        """Do what `aioconnect.wait_until_up_unix` does, likewise."""
+        return await until_up(self._within(timeout), _at(unix_address(path)), settle)
+
+    async def wait_until_down(
+        self, host: str, port: int | str, *, timeout: float | None = None
+    ) -> float:
+        """Do what `aioconnect.wait_until_down` does, likewise."""
+        return await until_down(self._within(timeout), self.where(host, port))
+
+    async def wait_until_down_unix(
+        self, path: StrOrBytesPath, *, timeout: float | None = None
+    ) -> float:
+        """Do what `aioconnect.wait_until_down_unix` does, likewise."""
+        return await until_down(self._within(timeout), _at(unix_address(path)))
+
+    def _within(self, timeout: float | None) -> Connector:
+        return self if timeout is None else replace(self, timeout=timeout)
+
+    def _place(self, target: Target) -> Place:
+        if target.host is not None and target.port is not None:
+            return self.where(target.host, target.port)
+        if target.address is not None:
+            return _at(target.address)
+        return Place(None, None, service=target.service)
 
     async def _anywhere(
         self,
@@ -183,11 +263,10 @@ class Connector(Options):
             return await self._given(sock, finish, all_errors)
         if host is None and port is None:
             raise ValueError("host and port was not specified and no sock specified")
-        address = None
-        number = check_port(0 if port is None else port)
+        place = Place(None, check_port(0 if port is None else port))
         if host is not None:
-            host, number, address = self.where(host, number)
-        return await Call(self, host, number, None, all_errors).run(address, finish)
+            place = self.where(host, 0 if port is None else port)
+        return await Call(self, (place,), all_errors=all_errors).run(finish)
 
     async def _at_path(
         self,
@@ -206,33 +285,24 @@ class Connector(Options):
             return await self._given(sock, finish)
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
-        address = unix_address(path)
-        return await self._to(address).run(address, finish)
+        return await Call(self, (_at(unix_address(path)),)).run(finish)
 
     async def _given(
         self, sock: socket.socket, finish: Finish[T], all_errors: bool = False
     ) -> T:
         if sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A Stream Socket was expected, got {shown(sock)}")
-        return await Call(self, None, None, sock, all_errors).run(None, finish)
+        place = Place(None, None)
+        return await Call(self, (place,), sock=sock, all_errors=all_errors).run(finish)
 
-    def _to(self, address: Address) -> Call:
-        return Call(self, *host_and_port(address))
 
-    def where(self, host: str, port: int | str) -> tuple[str, int, Address | None]:
-        """Return *host* and *port*, checked, and the address that they are in numbers.
+def _streams(limit: int, tls: TLSOptions) -> Finish[Streams]:
+    check_limit(limit)
+    return partial(to_streams, limit=limit, tls=tls)
 
-        None stands for what the resolver has to be asked for.
-        """
-        number = check_port(port)
-        if type(host) is not str:
-            host = check_host(host)
-        address = numeric(host, number, self.proto)
-        if address is None:
-            return check_host(host), number, None
-        if self.family not in (socket.AF_UNSPEC, address.family):
-            return host, number, None
-        return host, number, address
+
+def _at(address: Address) -> Place:
+    return Place(*host_and_port(address), address)
 
 
 def _check_is_socket(sock: object) -> None:

@@ -52,8 +52,8 @@ __all__ = [
 class Attempt:
     """One attempt that failed.
 
-    *address* is None for a look-up.  *phase* is ``resolve``, ``guard``,
-    ``socket``, ``bind``, ``connect``, ``ready``, ``tls`` or ``adopt``.
+    *address* is None for a look-up, which is of *host*.  *phase* is ``resolve``,
+    ``guard``, ``socket``, ``bind``, ``connect``, ``ready``, ``tls`` or ``adopt``.
     *started* is on the loop's clock, *elapsed* in seconds, *round* counts from
     1.  *sent* is False when it failed before a packet could leave the machine.
     """
@@ -65,9 +65,10 @@ class Attempt:
     elapsed: float
     round: int
     sent: bool = True
+    host: str | None = None
 
     def __str__(self) -> str:
-        where = self.address or "names"
+        where = self.address or self.host or "names"
         return f"{where}: {reason(self)} ({self.elapsed:.3f} s, round {self.round})"
 
 
@@ -89,11 +90,11 @@ class Expired(AttemptError):  # noqa: N818  # it is no error but a time
 class ConnectError(OSError):
     """A connect that failed, with everything that was tried.
 
-    *host* and *port* are what was asked for (*port* is None for a Unix path),
-    *attempts* what was tried: of a long history the first 16 and the last 48,
-    *attempt_count* of them in all.  *rounds* and *elapsed* (seconds) are the
-    whole call's.  ``errno`` is the one that the attempts of the last round
-    agree on, else None.
+    *host* and *port* are what was asked for (*port* is None for a Unix path, and both
+    are for several targets), *attempts* what was tried: of a long history the first
+    16 and the last 48, *attempt_count* of them in all.  *rounds* and *elapsed*
+    (seconds) are the whole call's.  ``errno`` is the one that the attempts of the last
+    round agree on, else None.
     """
 
     host: str | None = None

@@ -7,7 +7,7 @@ drives it owns the sockets, the look-ups and the clock.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from ._address import Address
@@ -17,6 +17,7 @@ __all__ = [
     "MINIMUM_ATTEMPT_DELAY",
     "MOST_LIVE",
     "Order",
+    "Question",
     "Race",
 ]
 
@@ -32,15 +33,18 @@ MOST_LIVE = 6
 # Gives the addresses, each once, in the order in which they are to be tried.
 Order: TypeAlias = Callable[[Sequence[Address]], Sequence[Address]]
 
+# Which of the names that are raced, and for which family.
+Question: TypeAlias = tuple[int, int]
+
 
 class Race:
     """One round: the answers, the attempts under way, and what is left to try.
 
-    *families* are asked for; the race begins with the first answer that has an
-    address, but an answer without IPv6 waits *resolution_delay* seconds for the
-    one with it.  A further attempt starts *attempt_delay* seconds after the last
-    one, or at once when one has failed; None means that one has to fail first.
-    *order* is asked anew with each answer.
+    It begins with the first answer that has an address, but an answer without IPv6
+    waits *resolution_delay* seconds for the same name's answer with it.  A further
+    attempt starts *attempt_delay* seconds after the last one, or at once when one has
+    failed; None means that one has to fail first.  *order* is asked anew with each
+    answer.
     """
 
     __slots__ = (
@@ -58,7 +62,6 @@ class Race:
 
     def __init__(
         self,
-        families: Iterable[int],
         *,
         attempt_delay: float | None,
         resolution_delay: float,
@@ -70,7 +73,7 @@ class Race:
         self._attempt_delay = attempt_delay
         self._resolution_delay = resolution_delay
         self._order = order
-        self._unanswered = set(families)
+        self._unanswered: set[Question] = set()
         self._found: dict[Address, None] = {}
         self._untried: list[Address] = []
         self._live = 0
@@ -79,25 +82,32 @@ class Race:
         self._opens_at: float | None = None
         self._last_start: float | None = None
 
-    def answered(self, family: int, addresses: Iterable[Address], now: float) -> None:
-        """Take the answer for *family*; one that failed has no *addresses*.
+    def asked(self, question: Question) -> None:
+        """Note that there will be an answer."""
+        self._unanswered.add(question)
+
+    def answered(
+        self, question: Question, addresses: Collection[Address], now: float
+    ) -> None:
+        """Take the answer to *question*; one that failed has no *addresses*.
 
         Those that are new join what is left to try, which is put in order again.
         """
-        self._unanswered.discard(family)
-        tried = self._found.keys() - set(self._untried)
-        self._found.update(dict.fromkeys(addresses))
-        if self._found:
+        self._unanswered.discard(question)
+        if addresses:
+            tried = self._found.keys() - self._untried if self._found else ()
+            self._found.update(dict.fromkeys(addresses))
             # With what was tried already, so that the families go on taking turns.
             ordered = self._order(tuple(self._found))
             self._untried = [one for one in ordered if one not in tried]
-            self._open(now)
+        if self._found:
+            self._open(question[0], now)
 
-    def _open(self, now: float) -> None:
-        """Set the time of the first attempt."""
+    def _open(self, name: int, now: float) -> None:
+        """Set the time of the first attempt, after an answer for *name*."""
         # "If a positive A response is received first due to reordering, the client
         # SHOULD wait a short time for the AAAA response" (RFC 8305, section 3).
-        if socket.AF_INET6 not in self._unanswered:
+        if (name, socket.AF_INET6) not in self._unanswered:
             self._opens_at = now
         elif self._opens_at is None:
             self._opens_at = now + self._resolution_delay
@@ -132,6 +142,11 @@ class Race:
         """End one of the live attempts: the next may start at once."""
         self._live -= 1
         self._hurried = True
+
+    @property
+    def waiting(self) -> int:
+        """How many addresses are left to try."""
+        return len(self._untried)
 
     @property
     def is_over(self) -> bool:

@@ -31,6 +31,7 @@ from ._errors import (
     ResolveError,
     reason,
 )
+from ._target import Place
 
 __all__ = ["History", "error_group"]
 
@@ -62,11 +63,10 @@ _TLS_DETAILS = ("library", "reason", "verify_code", "verify_message")
 class History:
     """The attempts of one call so far: what its error will be made of."""
 
-    __slots__ = ("_first", "_last", "count", "host", "port", "started")
+    __slots__ = ("_first", "_last", "_places", "count", "started")
 
-    def __init__(self, host: str | None, port: int | None, started: float) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, places: Sequence[Place], started: float) -> None:
+        self._places = places
         self.started = started
         self.count = 0
         self._first: list[Attempt] = []
@@ -91,11 +91,11 @@ class History:
     def of_round(self, number: int) -> list[Attempt]:
         """Return the attempts of round *number*.
 
-        A connect that was made and then came to nothing stands for all of them.
+        A handshake that came to nothing has ended the round, and stands for it.
         """
         kept = (*self._first, *self._last)
         attempts = [attempt for attempt in kept if attempt.round == number]
-        if attempts and attempts[-1].phase in ("tls", "adopt", "ready"):
+        if attempts and attempts[-1].phase in ("tls", "adopt"):
             return attempts[-1:]
         return attempts
 
@@ -103,13 +103,15 @@ class History:
         """Return the attempts of round *number* that speak for the round.
 
         A host without a route for one family says nothing about the server: an
-        attempt that never sent a packet counts only when no other did.
+        attempt that never sent a packet counts only when no other did, and one that
+        was never connected only when no other was.
         """
         attempts = self.of_round(number)
+        met = [attempt for attempt in attempts if attempt.phase == "ready"]
         sent = [attempt for attempt in attempts if attempt.sent]
         # One family's "no such address" is no answer while the other's is to come.
         temporary = [one for one in attempts if _is_temporary(one)]
-        return sent or temporary or attempts
+        return met or sent or temporary or attempts
 
     def failure(self, now: float, rounds: int) -> ConnectError:
         """Return the error for a call whose *rounds* all failed."""
@@ -141,7 +143,8 @@ class History:
         if kind.code is None:
             # OSError leaves strerror empty unless it is given an errno too.
             error.strerror = message
-        error.host, error.port = self.host, self.port
+        if len(self._places) == 1:
+            error.host, error.port = self._places[0].host, self._places[0].port
         error.attempts, error.attempt_count = self.attempts, self.count
         error.rounds, error.elapsed = rounds, elapsed
         for name in _TLS_DETAILS if isinstance(error, ssl.SSLError) else ():
@@ -150,26 +153,24 @@ class History:
         return error
 
     def _target(self) -> str:
-        if self.port is None:
-            return self.host or "the peer of the given socket"
-        if self.host is None:
-            return f"this machine, port {self.port}"
-        host = f"[{self.host}]" if ":" in str(self.host) else self.host
-        return f"{host}:{self.port}"
+        if len(self._places) == 1:
+            return str(self._places[0])
+        return f"any of {', '.join(map(str, self._places))}"
 
     def _reasons(self, rounds: int, elapsed: float) -> str:
-        lines = dict.fromkeys(
-            f"{attempt.address}: {reason(attempt)}"
-            if attempt.address
-            else reason(attempt)
-            for attempt in self.attempts
-        )
+        lines = dict.fromkeys(map(self._line, self.attempts))
         tried = "; ".join(lines) or "nothing was tried"
         if self.count == 0:
             return f"{tried} ({elapsed:.3f} s)"
         many = "" if self.count == 1 else "s"
         rest = f" in {rounds} rounds" if rounds > 1 else ""
         return f"{tried} ({self.count} attempt{many}{rest}, {elapsed:.3f} s)"
+
+    def _line(self, attempt: Attempt) -> str:
+        # One host that was looked up is named already.
+        host = attempt.host if len(self._places) > 1 else None
+        where = attempt.address or host
+        return f"{where}: {reason(attempt)}" if where else reason(attempt)
 
 
 def _is_temporary(attempt: Attempt) -> bool:

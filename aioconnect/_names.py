@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
 from ._errors import AttemptError, Expired, os_error
 from ._events import Resolved, ResolveFailed, ResolveStarted
+from ._eyeballs import Question
 from ._lookups import ask
 from ._options import Options
 from ._order import interleaved
@@ -29,21 +30,74 @@ from ._resolver import (
 from ._shown import shown
 from ._sources import preferred
 
-__all__ = ["LookUp", "Names"]
+__all__ = ["Failure", "LookUp", "LookUps", "Names", "begun"]
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
 # Gives what getaddrinfo does, or what a resolver of the caller's does.
 LookUp: TypeAlias = "asyncio.Future[Any]"
 
+_eager_task_factory: Any = getattr(asyncio, "eager_task_factory", None)  # since 3.12
+
+
+class Failure(NamedTuple):
+    """A look-up that gave no address: when it started and, if it has, ended."""
+
+    host: str | None
+    error: AttemptError
+    started: float
+    ended: float | None
+
+
+class LookUps(Protocol):
+    """What a race asks for addresses: a name, or several places at once."""
+
+    def known(self) -> Sequence[Address] | None:
+        """Return the addresses that nobody has to be asked for, or None.
+
+        Raises:
+            AttemptError: There can be none.
+        """
+        ...
+
+    def unasked(self) -> Sequence[Question]:
+        """Return the questions that are to be asked now, each once."""
+        ...
+
+    def ask(self, question: Question) -> LookUp:
+        """Begin to look up the answer to *question*."""
+        ...
+
+    def answer(self, question: Question, lookup: LookUp) -> Sequence[Address]:
+        """Return the addresses that *lookup*, which is done, gave; perhaps none.
+
+        Raises:
+            TypeError: They are none.
+            Exception: What a resolver raised that is no `OSError`.
+        """
+        ...
+
+    def ordered(self, found: Sequence[Address], /) -> Sequence[Address]:
+        """Return all that were *found* in the order in which they are tried."""
+        ...
+
+    def failures(self) -> list[Failure]:
+        """Return the look-ups that left a place without an address."""
+        ...
+
 
 class Names:
-    """The look-ups of *host*, on the running loop, under *options*."""
+    """The look-ups of *host*, on the running loop, under *options*.
+
+    In a race of several places it is that of number *index*.
+    """
 
     __slots__ = (
+        "_causes",
         "_ended",
-        "_failures",
+        "_has_addresses",
         "_host",
+        "_index",
         "_loop",
         "_options",
         "_port",
@@ -57,20 +111,24 @@ class Names:
         options: Options,
         host: str | None,
         port: int,
+        index: int = 0,
     ) -> None:
         self._loop = loop
         self._options = options
         self._host = host
         self._port = port
+        self._index = index
         self._questions = dict(questions(options.family, options.flags))
         self._started: dict[int, float] = {}
         self._ended: dict[int, float] = {}
-        self._failures: dict[int, AttemptError] = {}
+        self._causes: dict[int, OSError | None] = {}
+        self._has_addresses = False
 
-    @property
-    def families(self) -> tuple[int, ...]:
-        """The families to ask for, in this order."""
-        return tuple(self._questions)
+    def unasked(self) -> Sequence[Question]:
+        """Return the families to ask for, in this order, if nothing is known."""
+        if self._started or self._has_addresses:
+            return ()
+        return [(self._index, family) for family in self._questions]
 
     def known(self) -> Sequence[Address] | None:
         """Return the addresses of a host that nobody has to be asked for, or None.
@@ -85,24 +143,35 @@ class Names:
         except socket.gaierror as exc:
             raise AttemptError("resolve", exc, sent=False) from None
         if address is not None:
+            self._has_addresses = True
             return (address,)
         if host is not None and options.resolver is not system_resolver:
             return None
         found = without_lookup(host, port, *details)
         if found is not None:
+            self._has_addresses = True
             for family in self._questions:
                 self._tell_started(family)
+                self._ended[family] = self._started[family]
                 self._tell(family, [one for one in found if one.family == family])
         return found
 
-    def ask(self, family: int) -> LookUp:
-        """Begin to look up the addresses of *family*."""
+    def ask(self, question: Question) -> LookUp:
+        """Begin to look up the addresses of the family in *question*."""
+        family = question[1]
         self._tell_started(family)
         host, resolver = self._host, self._options.resolver
+        flags = self._questions[family]
         if host is None or resolver is system_resolver:
-            flags = self._questions[family]
             return ask(self._loop, host, self._port, family, flags)
-        return self._loop.create_task(self._resolve(host, family))
+        proto = self._options.proto
+        try:
+            answer = resolver(host, self._port, family=family, proto=proto, flags=flags)
+        except OSError as exc:  # it is no coroutine function, and knows at once
+            failed: LookUp = self._loop.create_future()
+            failed.set_exception(exc.with_traceback(None))
+            return failed
+        return begun(self._loop, answer)
 
     def _tell_started(self, family: int) -> None:
         self._started[family] = now = self._loop.time()
@@ -115,56 +184,48 @@ class Names:
         """The host as the events have it."""
         return self._host or "localhost"  # which is what None means
 
-    async def _resolve(self, host: str, family: int) -> Sequence[Address]:
-        options = self._options
-        return await options.resolver(
-            host,
-            self._port,
-            family=family,
-            proto=options.proto,
-            flags=self._questions[family],
-        )
-
-    def answer(self, family: int, lookup: LookUp) -> Sequence[Address]:
+    def answer(self, question: Question, lookup: LookUp) -> Sequence[Address]:
         """Return the addresses that *lookup*, which is done, gave; perhaps none.
 
         Raises:
             TypeError: They are none.
             Exception: What a resolver raised that is no `OSError`.
         """
-        asked_for = self._options.family
+        family = question[1]
         found: Sequence[Address] = ()
         # What result() raises would have this frame, which has the look-up, which
         # has what it raises.
         cause = None if lookup.cancelled() else lookup.exception()
         if lookup.cancelled():
             # By nobody here: a race that ends asks no more.
-            error: OSError | None = os_error(errno.ECANCELED, "the resolver gave up")
+            cause = os_error(errno.ECANCELED, "the resolver gave up")
         elif cause is None:
             found = self._found(lookup.result())
-            error = None if found else no_address((), asked_for)
-        elif isinstance(cause, OSError):
-            error = no_address((cause,), asked_for)
-        else:
+        elif not isinstance(cause, OSError):
             raise cause
-        self._tell(family, found, error)
+        self._has_addresses = self._has_addresses or bool(found)
+        self._ended[family] = self._loop.time()
+        self._causes[family] = cause
+        if self._options.observer is not None:
+            self._tell(family, found)
         return found
 
-    def _tell(
-        self, family: int, found: Sequence[Address], error: OSError | None = None
-    ) -> None:
-        self._ended[family] = now = self._loop.time()
-        if error is not None:
-            self._failures[family] = AttemptError("resolve", error, sent=False)
+    def _tell(self, family: int, found: Sequence[Address]) -> None:
         observe = self._options.observer
         if observe is None:
             return
+        now = self._ended[family]
         what = (now, self._said, self._port, family)
         elapsed = now - self._started[family]
-        if error is not None:
-            observe(ResolveFailed(*what, error, elapsed))
-        else:
+        if found:
             observe(Resolved(*what, tuple(found), elapsed))
+        else:
+            observe(ResolveFailed(*what, self._failure(family), elapsed))
+
+    def _failure(self, family: int) -> OSError:
+        """Return why the look-up of *family*, which has ended, gave no address."""
+        cause = self._causes[family]
+        return no_address((cause,) if cause else (), self._options.family)
 
     def _found(self, answer: Any) -> tuple[Address, ...]:
         if self._host is None or self._options.resolver is system_resolver:
@@ -180,14 +241,20 @@ class Names:
         wrong = _INET if family in _INET else ()
         return tuple(a for a in given if a.family == family or a.family not in wrong)
 
-    def failures(self) -> list[tuple[AttemptError, float, float | None]]:
-        """Return the error of each look-up, and when it started and ended."""
-        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
-        hung = Expired("resolve", error, sent=False)
+    def failures(self) -> list[Failure]:
+        """Return what became of the look-ups, if none gave an address."""
+        if self._has_addresses:
+            return []
         return [
-            (self._failures.get(family, hung), started, self._ended.get(family))
+            Failure(self._host, self._error(family), started, self._ended.get(family))
             for family, started in self._started.items()
         ]
+
+    def _error(self, family: int) -> AttemptError:
+        if family in self._ended:
+            return AttemptError("resolve", self._failure(family), sent=False)
+        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+        return Expired("resolve", error, sent=False)
 
     def ordered(self, addresses: Sequence[Address]) -> Sequence[Address]:
         """Return *addresses* in the order in which they are tried.
@@ -198,3 +265,18 @@ class Names:
         if len({address.family for address in addresses}) < 2:
             return addresses
         return interleaved(preferred(addresses), self._options.interleave or 0)
+
+
+def begun(loop: asyncio.AbstractEventLoop, answer: Any) -> LookUp:
+    """Return the future of what a resolver gave: an answer, or one to wait for."""
+    if not isinstance(answer, Awaitable):
+        known: LookUp = loop.create_future()
+        known.set_result(answer)
+        return known
+    coming = cast("Awaitable[Any]", answer)
+    is_plain = isinstance(coming, Coroutine) and loop.get_task_factory() is None
+    if is_plain and _eager_task_factory is not None:
+        # One that knows the answer needs no turn of the loop then.
+        task: LookUp = _eager_task_factory(loop, coming)
+        return task
+    return asyncio.ensure_future(coming, loop=loop)

@@ -12,24 +12,31 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict, cast
 
 from . import outcome as _outcome
-from ._address import check_host, check_port
+from ._address import check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
 from ._events import Observer
 from ._guard import Allow
+from ._ready import Ready
 from ._resolver import Resolver, system_resolver
 from ._shown import shown
 from ._sockets import Prepare
+from ._target import Place
 from .outcome import Outcome
 
-__all__ = ["ConnectorOptions", "LocalAddr", "Options", "check_local_addr"]
+__all__ = [
+    "ConnectorOptions",
+    "LocalAddr",
+    "Options",
+    "WaitOptions",
+    "check_local_addr",
+]
 
 LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
 
 
-class ConnectorOptions(TypedDict, total=False):
-    """The fields of `Connector`, as the keyword arguments of the functions."""
+class WaitOptions(TypedDict, total=False):
+    """The fields of `Connector` but the timeout, as keyword arguments."""
 
-    timeout: float | None
     attempt_timeout: float | None
     retry: Iterable[float]
     retry_on: Callable[[OSError], bool]
@@ -43,8 +50,15 @@ class ConnectorOptions(TypedDict, total=False):
     resolver: Resolver
     allow: Allow | None
     prepare: Sequence[Prepare]
+    ready: Ready | None
     outcome: Outcome
     observer: Observer | None
+
+
+class ConnectorOptions(WaitOptions, total=False):
+    """The fields of `Connector`, as the keyword arguments of the functions."""
+
+    timeout: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,7 @@ class Options:
     resolver: Resolver = system_resolver
     allow: Allow | None = None
     prepare: Sequence[Prepare] = ()
+    ready: Ready | None = None
     outcome: Outcome = _outcome.default
     observer: Observer | None = None
 
@@ -75,7 +90,7 @@ class Options:
         check_duration("resolution_delay", self.resolution_delay)
         for name in ("retry_on", "resolver", "outcome"):
             _check_callable(name, getattr(self, name))
-        for name in ("allow", "observer"):
+        for name in ("allow", "ready", "observer"):
             if getattr(self, name) is not None:
                 _check_callable(name, getattr(self, name))
         _check_family(self.family)
@@ -90,6 +105,18 @@ class Options:
         if self.local_addr is not None:
             check_local_addr(self.local_addr)
             object.__setattr__(self, "local_addr", _tuples(self.local_addr))
+
+    def where(self, host: str, port: int | str) -> Place:
+        """Return the place that *host* and *port* are, checked."""
+        number = check_port(port)
+        if type(host) is not str:
+            host = check_host(host)
+        address = numeric(host, number, self.proto)
+        if address is None:
+            return Place(check_host(host), number)
+        if self.family not in (socket.AF_UNSPEC, address.family):
+            return Place(host, number)  # the resolver's to say why not
+        return Place(host, number, address)
 
 
 def _check_seconds(name: str, value: float | None, *, positive: bool = False) -> None:

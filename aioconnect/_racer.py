@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from ._address import Address
 from ._errors import AttemptError
-from ._eyeballs import Race
-from ._names import LookUp, Names
+from ._eyeballs import Question, Race
+from ._names import LookUp, LookUps
 from ._pending import Pending
 from ._rounds import Rounds
 from ._waits import Waiter, soonest, wake
@@ -53,7 +53,11 @@ class _Attempt:
 
 
 class Racer:
-    """A race on the running loop, in the newest of *rounds*, of what *begin* starts."""
+    """A race on the running loop, in a turn of *rounds*, of what *begin* starts.
+
+    Whoever drives it calls `ask` once, `run` for a winner, perhaps again for another,
+    and `close` in any case.
+    """
 
     __slots__ = (
         "_begin",
@@ -71,7 +75,7 @@ class Racer:
         self,
         loop: asyncio.AbstractEventLoop,
         race: Race,
-        names: Names,
+        names: LookUps,
         rounds: Rounds,
         begin: Begin,
         outcome: Outcome,
@@ -82,43 +86,78 @@ class Racer:
         self._rounds = rounds
         self._begin = begin
         self._outcome = outcome
-        self._lookups: dict[LookUp, int] = {}
+        self._lookups: dict[LookUp, Question] = {}
         self._live: list[_Attempt] = []
         self._waiter: Waiter | None = None
 
-    async def run(self, families: Iterable[int]) -> Winner | None:
-        """Return the first that is connected, or None: all have failed.
+    async def ask(self) -> None:
+        """Begin with the look-ups."""
+        asked = self._ask_more()
+        if not all(lookup.done() for lookup in asked):
+            # A resolver that knows the answer has given it by then.
+            await asyncio.sleep(0)
+            self._listen(asked)
 
-        *families* are asked for first.  At the deadline what has not ended has
-        failed, and None is returned too.  Whatever the end, nothing else of the
-        race is left open or watched, and its look-ups are cancelled.
+    async def run(self) -> Winner | None:
+        """Return the next that is connected, or None: all have failed.
+
+        When the turn's time is up, what has not ended has failed, and None is
+        returned too.
         """
-        try:
-            for family in families:
-                self._lookups[self._names.ask(family)] = family
-            if self._lookups:
-                # A resolver that knows the answer has given it by then.
-                await asyncio.sleep(0)
-                for lookup in self._lookups:
-                    if not lookup.done():
-                        lookup.add_done_callback(self._answered)
-            while True:
-                winner = self._take(self._loop.time()) or self._start()
-                now = self._loop.time()
-                if winner is None and self._is_late(now):
-                    # Whatever was begun has ended by now, one way or the other.
-                    return self._take(now)
-                if winner is not None or self._race.is_over:
-                    return winner
-                await self._wait()
-        finally:
-            self._end()
+        while True:
+            winner = self._take(self._loop.time()) or self._start()
+            now = self._loop.time()
+            if winner is None and self._is_late(now):
+                # Whatever was begun has ended by now, one way or the other.
+                return self._take(now)
+            if winner is not None or self._race.is_over:
+                return winner
+            await self._wait()
+
+    def rest(self) -> None:
+        """Have nobody woken until `run` is called again, which looks at them all."""
+        for attempt in self._live:
+            attempt.pending.disarm(self._loop)
+            attempt.is_woken = True
+
+    def failed(self, winner: Winner, exc: AttemptError) -> None:
+        """Go on without *winner*, which was connected and came to nothing."""
+        self._failed(winner.address, exc, winner.started, winner.limit)
+
+    def close(self) -> None:
+        """Leave nothing open or watched, and cancel the look-ups."""
+        self._waiter = None
+        while self._lookups:
+            lookup, _ = self._lookups.popitem()
+            lookup.add_done_callback(self._answered)
+            lookup.cancel()
+        while self._live:
+            attempt = self._live.pop()
+            attempt.pending.disarm(self._loop)
+            attempt.pending.sock.close()
+
+    def _ask_more(self) -> list[LookUp]:
+        asked: list[LookUp] = []
+        for question in self._names.unasked():
+            self._race.asked(question)
+            lookup = self._names.ask(question)
+            self._lookups[lookup] = question
+            asked.append(lookup)
+        return asked
+
+    def _listen(self, lookups: list[LookUp]) -> None:
+        for lookup in lookups:
+            if not lookup.done():
+                lookup.add_done_callback(self._answered)
 
     def _take(self, now: float) -> Winner | None:
         """Take what has come: answers, and what became of attempts."""
-        for lookup in [one for one in self._lookups if one.done()]:
-            family = self._lookups.pop(lookup)
-            self._race.answered(family, self._names.answer(family, lookup), now)
+        while done := [one for one in self._lookups if one.done()]:
+            for lookup in done:
+                question = self._lookups.pop(lookup)
+                found = self._names.answer(question, lookup)
+                self._race.answered(question, found, now)
+            self._listen(self._ask_more())
         for attempt in list(self._live):
             if attempt.is_woken or (attempt.due is not None and attempt.due <= now):
                 winner = self._ask(attempt, now)
@@ -159,7 +198,7 @@ class Racer:
             now = self._loop.time()
             if self._is_late(now) or (address := self._race.start(now)) is None:
                 break
-            limit = self._rounds.limit(now)
+            limit = self._rounds.limit(now, self._race.waiting)
             try:
                 sock, code = self._begin(address)
             except AttemptError as exc:
@@ -183,14 +222,14 @@ class Racer:
         self._rounds.failed(address, exc, started, limit)
 
     def _is_late(self, now: float) -> bool:
-        deadline = self._rounds.deadline
-        return deadline is not None and now >= deadline
+        until = self._rounds.until
+        return until is not None and now >= until
 
     async def _wait(self) -> None:
         """Wait for an answer, an attempt, or the time of something."""
         self._waiter = waiter = self._loop.create_future()
         dues = [attempt.due for attempt in self._live]
-        until = soonest(*dues, self._race.due(), self._rounds.deadline)
+        until = soonest(*dues, self._race.due(), self._rounds.until)
         timer = None
         if until is not None:
             timer = self._loop.call_at(until, wake, waiter, True)
@@ -212,13 +251,3 @@ class Racer:
     def _wake(self) -> None:
         if self._waiter is not None:
             wake(self._waiter, False)
-
-    def _end(self) -> None:
-        """Close and drop whatever is left."""
-        self._waiter = None
-        for lookup in self._lookups:
-            lookup.add_done_callback(self._answered)
-            lookup.cancel()
-        for attempt in self._live:
-            attempt.pending.disarm(self._loop)
-            attempt.pending.sock.close()

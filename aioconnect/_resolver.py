@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol, cast
 
 from ._address import Address, SockAddr, check_host, check_port, numeric
@@ -60,9 +60,9 @@ class Resolver(Protocol):
     needs the answer any more.
     """
 
-    async def __call__(
+    def __call__(
         self, host: str, port: int, *, family: int, proto: int, flags: int
-    ) -> Sequence[Address]:
+    ) -> Sequence[Address] | Awaitable[Sequence[Address]]:
         """Return the addresses of *host*."""
         ...
 

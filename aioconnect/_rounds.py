@@ -7,83 +7,120 @@ raised in the end is made here.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ._address import Address
 from ._backoff import check_duration
-from ._errors import Attempt, AttemptError, ConnectError, Expired, ResolveError
+from ._errors import (
+    Attempt,
+    AttemptError,
+    ConnectError,
+    Expired,
+    ResolveError,
+    os_error,
+)
 from ._events import AttemptFailed, Connected, GaveUp, RetryScheduled
 from ._history import History, error_group
 from ._options import Options
+from ._target import Place
 from ._waits import sleep_until, soonest
 
 __all__ = ["Rounds"]
 
+# "If the time per address is too short, steal from the end of the list": what Go's
+# net.Dialer gives an address at the least, in seconds, while there is as much left.
+_LEAST_SHARE = 2.0
+
 
 class Rounds:
-    """The rounds of a call to *host* and *port*, under *options*.
+    """The rounds of a call to *places*, under *options*.
 
-    Without *retries* there is but one.  With *all_errors* a failure is raised as a
-    group of the attempts' errors.
+    In each round every place has its *turn*, unless they are raced: then there is one
+    turn.  Without *retries* there is but one round.  With *all_errors* a failure is
+    raised as a group of the attempts' errors.
+
+    A turn has to end at *until*: at the *deadline* of the call, or, if others wait for
+    theirs, after its share of what is left.
     """
 
     __slots__ = (
         "_all_errors",
         "_delays",
         "_history",
-        "_host",
         "_is_expired",
         "_loop",
         "_options",
-        "_port",
+        "_places",
         "_retries",
         "_started",
+        "_was_lost",
         "deadline",
         "number",
+        "turn",
+        "turns",
+        "until",
     )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         options: Options,
-        host: str | None,
-        port: int | None,
+        places: Sequence[Place],
         *,
-        retries: bool,
-        all_errors: bool,
+        turns: int = 1,
+        retries: bool = True,
+        all_errors: bool = False,
     ) -> None:
         self._loop = loop
         self._options = options
-        self._host = host
-        self._port = port
+        self._places = places
         self._retries = retries
         self._all_errors = all_errors
         self._started = loop.time()
         timeout = options.timeout
         self.deadline = None if timeout is None else self._started + timeout
+        self.until = self.deadline
         self.number = 0
-        self._is_expired = False
+        self.turn = 0
+        self.turns = turns
+        self._is_expired = self._was_lost = False
         self._history: History | None = None
         self._delays: Iterator[float] | None = None
 
     async def next(self) -> None:
-        """Wait until the next round may begin.
+        """Wait until the next turn may begin, in this round or in the next one.
 
         Raises:
             ConnectError: There is none, and this is what became of the call.
         """
-        if self.number:
-            await self._pause()
-        self.number += 1
+        if self.number and self.turn + 1 < self.turns and not self._is_expired:
+            self.turn += 1
+        else:
+            if self.number:
+                await self._pause()
+            self.number += 1
+            self.turn = 0
         if self._is_late(self._loop.time()):
             raise self._time_is_up()
+        if self.turns > 1:
+            self.share()
+
+    def share(self) -> None:
+        """Give the turn its share of what is left of the time."""
+        self.until = self.deadline
+        waiting = self.turns - self.turn - 1
+        if waiting and self.deadline is not None:
+            now = self._loop.time()
+            self.until = now + (self.deadline - now) / (waiting + 1)
 
     async def _pause(self) -> None:
         if self._is_expired:
             raise self._time_is_up()
         now = self._loop.time()
-        delay = self._next_delay() if self._may_retry() else None
+        delay = self._next_delay() if self._was_lost or self._may_retry() else None
+        self._was_lost = False
         if delay is None:
             raise self._give_up()
         if self._is_late(now + delay):
@@ -115,16 +152,22 @@ class Rounds:
             check_duration("retry", delay)
         return delay
 
-    def limit(self, now: float) -> float | None:
-        """Return when an attempt that starts *now* has to end."""
-        seconds = self._options.attempt_timeout
-        if seconds is None:
-            return self.deadline
-        return soonest(self.deadline, now + seconds)
+    def limit(self, now: float, waiting: int = 0) -> float | None:
+        """Return when an attempt that starts *now* has to end.
+
+        If it is alone, so many other addresses are *waiting* for it, and no option
+        bounds it, then it is after its share of the time.
+        """
+        options, until = self._options, self.until
+        seconds = options.attempt_timeout
+        is_alone = options.happy_eyeballs_delay is None and waiting > 0
+        if seconds is None and is_alone and until is not None:
+            seconds = max((until - now) / (waiting + 1), _LEAST_SHARE)
+        return until if seconds is None else soonest(until, now + seconds)
 
     def expire(self) -> None:
-        """Note that the time was up: whatever failed before, it is why."""
-        self._is_expired = True
+        """Note that the turn's time was up; if the call's, that is why it failed."""
+        self._is_expired = self._is_expired or self.until == self.deadline
 
     def failed(
         self,
@@ -132,22 +175,41 @@ class Rounds:
         exc: AttemptError,
         started: float,
         limit: float | None,
+        *,
         ended: float | None = None,
+        host: str | None = None,
     ) -> None:
         """Keep the failure of an attempt that had to end at *limit*.
 
-        It has *ended* now, if nothing else is said.
+        It has *ended* now, if nothing else is said.  Without an *address* it is that
+        of looking up *host*.
         """
-        if isinstance(exc, Expired) and limit == self.deadline:
+        if isinstance(exc, Expired) and limit == self.until:
             self.expire()
         now = self._loop.time()
         elapsed = (now if ended is None else ended) - started
-        attempt = Attempt(
-            address, exc.phase, exc.error, started, elapsed, self.number, exc.sent
-        )
+        looked_up = host if address is None else None
+        what = (address, exc.phase, exc.error, started, elapsed)
+        attempt = Attempt(*what, self.number, exc.sent, looked_up)
         self._so_far.add(attempt)
         if self._options.observer is not None:
             self._options.observer(AttemptFailed(now, attempt))
+
+    def lost(self, address: Address | None, since: float, text: str) -> None:
+        """Count what was connected, *since* then, as an attempt that has failed.
+
+        The rounds go on, with time of their own, whatever errors may be retried.
+        """
+        self.failed(
+            address,
+            AttemptError("ready", os_error(errno.ECONNRESET, text)),
+            since,
+            None,
+        )
+        self._started = now = self._loop.time()
+        timeout = self._options.timeout
+        self.until = self.deadline = None if timeout is None else now + timeout
+        self._was_lost = True
 
     def tell_connected(self, address: Address | None) -> None:
         """Tell the observer, if there is one and this was a connect."""
@@ -159,7 +221,7 @@ class Rounds:
     @property
     def _so_far(self) -> History:
         if self._history is None:
-            self._history = History(self._host, self._port, self._started)
+            self._history = History(self._places, self._started)
         return self._history
 
     def _give_up(self) -> Exception:

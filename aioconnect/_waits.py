@@ -23,7 +23,7 @@ def wake(waiter: Waiter, expired: bool) -> None:
         waiter.set_result(expired)
 
 
-def _ended(waiter: Waiter, task: asyncio.Task[Any]) -> None:
+def _ended(waiter: Waiter, task: asyncio.Future[Any]) -> None:
     if not task.cancelled():
         task.exception()  # seen, also where nobody waits for it any more
     wake(waiter, False)
@@ -45,7 +45,7 @@ async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
 
 
 async def done_before(
-    loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], when: float | None
+    loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any], when: float | None
 ) -> bool:
     """Wait for *task* until *when*; tell whether it has ended, else cancel it."""
     waiter: Waiter = loop.create_future()

@@ -32,6 +32,7 @@ from aioconnect import (
 )
 from aioconnect._errors import AttemptError, os_error
 from aioconnect._rounds import Rounds
+from aioconnect._target import Place
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 
@@ -182,7 +183,7 @@ async def test_retry_on_is_asked_of_every_error(
 
     connector = Connector(retry=(0,), retry_on=accepts)
     loop = asyncio.get_running_loop()
-    rounds = Rounds(loop, connector, "x", 80, retries=True, all_errors=False)
+    rounds = Rounds(loop, connector, [Place("x", 80)])
     await rounds.next()
     address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
     for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):

@@ -14,6 +14,7 @@ import aioconnect
 from aioconnect import Address, Attempt
 from aioconnect._errors import AttemptError, os_error
 from aioconnect._history import History, error_group
+from aioconnect._target import Place
 
 V4 = Address(socket.AF_INET, ("192.0.2.1", 80))
 V6 = Address(socket.AF_INET6, ("2001:db8::1", 80))
@@ -26,7 +27,7 @@ def failed(
 
 
 def failure(*attempts: Attempt) -> aioconnect.ConnectError:
-    history = History("example.org", 80, 1.0)
+    history = History([Place("example.org", 80)], 1.0)
     for attempt in attempts:
         history.add(attempt)
     return history.failure(3.5, 1)
@@ -94,7 +95,7 @@ def test_those_that_sent_nothing(code: int) -> None:
 
 
 def test_only_the_last_round() -> None:
-    history = History("example.org", 80, 0.0)
+    history = History([Place("example.org", 80)], 0.0)
     history.add(Attempt(V4, "connect", os_error(errno.ETIMEDOUT), 0, 1, 1))
     history.add(Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 1, 1, 2))
     error = history.failure(2.0, 2)
@@ -105,7 +106,7 @@ def test_only_the_last_round() -> None:
 
 def test_a_round_longer_than_what_is_listed() -> None:
     """All of it is judged, though an error lists the first 16 and the last 48."""
-    history = History("example.org", 80, 0.0)
+    history = History([Place("example.org", 80)], 0.0)
     blocked = Attempt(V4, "guard", os_error(errno.EACCES), 0, 0, 1, False)
     refused = Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 0, 0, 1)
     for attempt in [blocked] * 16 + [refused] * 4 + [blocked] * 60:
@@ -117,7 +118,7 @@ def test_a_round_longer_than_what_is_listed() -> None:
 
 def test_a_long_history_is_not_kept() -> None:
     """A retry loop can run for days."""
-    history = History("example.org", 80, 0.0)
+    history = History([Place("example.org", 80)], 0.0)
     for number in range(1, 10_000):
         history.add(Attempt(V4, "connect", os_error(errno.ETIMEDOUT), 0, 0, number))
     assert len(history.attempts) == 64
@@ -152,7 +153,7 @@ def test_after_the_connect() -> None:
 
 
 def test_timeout() -> None:
-    history = History("::1", 80, 0.0)
+    history = History([Place("::1", 80)], 0.0)
     nothing = history.timeout(0.0, 0, 0.0)
     assert str(nothing) == (
         "not connected within 0 s to [::1]:80: nothing was tried (0.000 s)"
@@ -175,12 +176,12 @@ def test_group() -> None:
         ConnectionRefusedError,
         TimeoutError,
     ]
-    history = History("x", 1, 0.0)
+    history = History([Place("x", 1)], 0.0)
     assert len(error_group(history.timeout(0, 0, 0)).exceptions) == 1
 
 
 def test_history_is_bounded() -> None:
-    history = History("x", 1, 0.0)
+    history = History([Place("x", 1)], 0.0)
     for number in range(1000):
         history.add(
             Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 0, 0, number + 1)

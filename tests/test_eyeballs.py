@@ -52,12 +52,12 @@ def race(
     resolution_delay: float = 0.05,
     order: Order = sixes_first,
 ) -> Race:
-    return Race(
-        families,
-        attempt_delay=attempt_delay,
-        resolution_delay=resolution_delay,
-        order=order,
+    subject = Race(
+        attempt_delay=attempt_delay, resolution_delay=resolution_delay, order=order
     )
+    for family in families:
+        subject.asked((0, family))
+    return subject
 
 
 # What happens, and when; and after it what starts now, and when to look again.
@@ -68,7 +68,7 @@ def play(subject: Race, steps: Sequence[Step]) -> None:
     """Tell *subject* of each step, and compare what it says."""
     for number, (now, event, addresses, starts, due) in enumerate(steps):
         if event in ("AAAA", "A"):
-            subject.answered(V6 if event == "AAAA" else V4, addresses, now)
+            subject.answered((0, V6 if event == "AAAA" else V4), addresses, now)
         elif event == "fails":
             subject.failed()
         else:
@@ -239,7 +239,7 @@ def test_six_live_at_most() -> None:
     """The seventh attempt waits until one of the six has ended."""
     subject = race()
     addresses = [six(number) for number in range(1, 9)]
-    subject.answered(V6, addresses, 0.0)
+    subject.answered((0, V6), addresses, 0.0)
     for number in range(MOST_LIVE):
         assert subject.start(number * 1.0) == addresses[number]
     assert subject.due() is None
@@ -251,9 +251,9 @@ def test_six_live_at_most() -> None:
 def test_duplicates() -> None:
     """An address is tried once, however often it is answered."""
     subject = race()
-    subject.answered(V6, [six(1), six(1)], 0.0)
+    subject.answered((0, V6), [six(1), six(1)], 0.0)
     assert subject.start(0.0) == six(1)
-    subject.answered(V4, [six(1), four(1), four(1)], 0.1)
+    subject.answered((0, V4), [six(1), four(1), four(1)], 0.1)
     subject.failed()
     assert subject.start(0.1) == four(1)
     subject.failed()
@@ -265,7 +265,7 @@ def test_nothing_found() -> None:
     subject = race()
     over: list[bool] = [subject.is_over]
     for family in (V4, V6):
-        subject.answered(family, [], 0.0)
+        subject.answered((0, family), [], 0.0)
         over.append(subject.is_over)
     assert over == [False, False, True]
     assert not subject.has_addresses
@@ -318,7 +318,7 @@ class Racing(RuleBasedStateMachine):
         make = six if family == V6 else four
         addresses = [make(number) for number in numbers]
         self.found |= set(addresses)
-        self.race.answered(family, addresses, self.now)
+        self.race.answered((0, family), addresses, self.now)
         self.drive()
 
     @precondition(lambda self: self.live)
@@ -360,7 +360,7 @@ class Racing(RuleBasedStateMachine):
         if not hasattr(self, "race"):
             return
         for family in list(self.unanswered):
-            self.race.answered(family, [], self.now)
+            self.race.answered((0, family), [], self.now)
         self.unanswered.clear()
         self.now += self.resolution_delay
         self.drive()

@@ -16,6 +16,7 @@ from typing import Any
 from .._address import Address, check_host, check_port, numeric
 from .._backoff import check_duration
 from .._shown import shown
+from .._target import SRVRecord
 
 try:
     import aiodns
@@ -132,6 +133,24 @@ class AiodnsResolver:
             raise socket.gaierror(_CODES.get(code, socket.EAI_FAIL), text) from None
         return _addresses(found.nodes, family, proto)
 
+    async def services(self, service: str) -> Sequence[SRVRecord]:
+        """Return the SRV records of *service*, ``_service._proto.name``, as they come.
+
+        Raises:
+            socket.gaierror: There are none, or there was no answer; the text is
+                c-ares'.
+            ValueError: *service* is no host name.
+        """
+        name = check_host(service).encode("idna").decode("ascii")
+        try:
+            async with _channel(self) as channel:
+                found: Any = await channel.query_dns(name, "SRV")
+        except aiodns.error.DNSError as exc:
+            code, text = exc.args
+            known = {**_CODES, _ares.ARES_ENODATA: socket.EAI_NONAME}
+            raise socket.gaierror(known.get(code, socket.EAI_FAIL), text) from None
+        return _records(found)
+
 
 def _check_server(server: object) -> None:
     if not isinstance(server, str):
@@ -188,3 +207,12 @@ def _addresses(nodes: Sequence[Any], family: int, proto: int) -> tuple[Address, 
         if node.family in ((family,) if family else _FAMILIES)
     )
     return tuple(dict.fromkeys(found))
+
+
+def _records(found: Any) -> tuple[SRVRecord, ...]:
+    data = (record.data for record in found.answer)
+    return tuple(
+        SRVRecord(one.priority, one.weight, one.port, one.target)
+        for one in data
+        if isinstance(one, pycares.SRVRecordData)  # there may be a CNAME's, too
+    )

@@ -1,0 +1,133 @@
+"""Ask for the addresses of several places at once, so that they can be raced.
+
+The places take turns: the first address of each, then the second of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import socket
+from collections.abc import Sequence
+
+from ._address import Address
+from ._errors import AttemptError, Expired, os_error
+from ._eyeballs import Question
+from ._names import Failure, LookUp, Names
+from ._options import Options
+from ._services import ask_for, places_in
+from ._target import Place
+
+__all__ = ["Several"]
+
+
+class Several:
+    """The look-ups of *places*, on the running loop, under *options*.
+
+    The hosts and ports of a service take its place once they are known.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: Options,
+        places: Sequence[Place],
+    ) -> None:
+        self._loop = loop
+        self._options = options
+        self._unasked: list[Question] = []
+        self._numbers = itertools.count()
+        # By the number of the place, in the order in which the places take turns.
+        self._found: dict[int, list[Address]] = {}
+        self._names: dict[int, Names] = {}
+        self._services: dict[int, tuple[str, float]] = {}
+        self._failures: list[Failure] = []
+        for place in places:
+            self._add(place)
+
+    def known(self) -> tuple[Address, ...]:
+        """Return the addresses that nobody has to be asked for."""
+        return tuple(itertools.chain.from_iterable(self._found.values()))
+
+    def _add(self, place: Place) -> None:
+        number = next(self._numbers)
+        found = self._found[number] = []
+        now = self._loop.time()
+        if place.service is not None:
+            self._services[number] = place.service, now
+            self._unasked.append((number, socket.AF_UNSPEC))
+        elif place.address is not None:
+            found.append(place.address)
+        else:
+            port = place.port or 0
+            names = Names(self._loop, self._options, place.host, port, number)
+            try:
+                known = names.known()
+            except AttemptError as exc:
+                self._failures.append(Failure(place.host, exc, now, now))
+                return
+            self._names[number] = names
+            self._unasked += names.unasked()
+            found += known or ()
+
+    def unasked(self) -> Sequence[Question]:
+        """Do what `Names.unasked` does."""
+        unasked, self._unasked = self._unasked, []
+        return unasked
+
+    def ask(self, question: Question) -> LookUp:
+        """Do what `Names.ask` does."""
+        if question[0] in self._services:
+            service, _ = self._services[question[0]]
+            return ask_for(self._loop, self._options, service)
+        return self._names[question[0]].ask(question)
+
+    def answer(self, question: Question, lookup: LookUp) -> Sequence[Address]:
+        """Do what `Names.answer` does."""
+        number = question[0]
+        if number in self._services:
+            return self._expand(number, lookup)
+        found = self._names[number].answer(question, lookup)
+        self._found[number] += found
+        return found
+
+    def _expand(self, number: int, lookup: LookUp) -> Sequence[Address]:
+        """Put the places of a service where it was; return what is known of them."""
+        service, started = self._services.pop(number)
+        try:
+            places = places_in(self._options, lookup)
+        except AttemptError as exc:
+            now = self._loop.time()
+            self._failures.append(Failure(service, exc, started, now))
+            return ()
+        others, self._found = self._found, {}
+        added: tuple[Address, ...] = ()
+        for each, found in others.items():
+            if each != number:
+                self._found[each] = found
+                continue
+            known = len(self.known())
+            for place in places:
+                self._add(place)
+            added = self.known()[known:]
+        return added
+
+    def ordered(self, _: Sequence[Address]) -> Sequence[Address]:
+        """Return all addresses, each place's in its order, the places in turns."""
+        rows = [
+            self._names[number].ordered(found) if number in self._names else found
+            for number, found in self._found.items()
+        ]
+        turns = itertools.chain.from_iterable(itertools.zip_longest(*rows))
+        return tuple(dict.fromkeys(one for one in turns if one is not None))
+
+    def failures(self) -> list[Failure]:
+        """Return the look-ups that left a place without an address."""
+        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+        hung = Expired("resolve", error, sent=False)
+        return [
+            *self._failures,
+            *(Failure(name, hung, at, None) for name, at in self._services.values()),
+            *(one for names in self._names.values() for one in names.failures()),
+        ]

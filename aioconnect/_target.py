@@ -1,0 +1,282 @@
+"""Say where to connect as text: ``host:5432``, ``[::1]:80``, ``unix:/run/x.sock``.
+
+Pure: nothing is resolved here.  What is wrong with a text is said with the place
+where it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+
+from ._address import Address, check_host, check_port, numeric, unix_address
+from ._shown import shown
+
+__all__ = [
+    "AnyTarget",
+    "Place",
+    "SRVRecord",
+    "Target",
+    "check_targets",
+    "in_turn",
+    "parse_target",
+]
+
+_FORMS = (
+    "host:port, [IPv6]:port, unix:/path, unix:@name, vsock:cid:port or"
+    " srv:_service._proto.name"
+)
+
+# RFC 2782: "_Service._Proto.Name".
+_SERVICE = re.compile(r"_[^.]+\._[^.]+\.[^.]")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, as a value: `parse_target` makes one of a text, ``str`` back.
+
+    It is one of three: a *host* (a name, or an address in numbers) and a *port*; an
+    *address* that is no matter of names, of a Unix or a vsock socket; or a *service*,
+    ``_service._proto.name``, whose SRV records say where (RFC 2782).
+
+    Raises:
+        ValueError, TypeError: It is not one of the three, or cannot work.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    address: Address | None = None
+    service: str | None = None
+
+    def __post_init__(self) -> None:
+        given = (self.host, self.address, self.service)
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("a target is a host and a port, an address, or a service")
+        if (self.host is None) != (self.port is None):
+            raise ValueError("a host and a port go together")
+        if self.host is not None:
+            # Checked, and in the one form that compares.
+            object.__setattr__(self, "host", check_host(self.host))
+            object.__setattr__(self, "port", check_port(self.port))
+        if self.address is not None and not isinstance(self.address, Address):
+            raise TypeError(f"address must be an Address, not {shown(self.address)}")
+        if self.service is not None and not _SERVICE.match(check_host(self.service)):
+            raise ValueError(
+                f"service must be _service._proto.name, not {shown(self.service)}"
+            )
+
+    def __str__(self) -> str:
+        if self.service is not None:
+            return f"srv:{self.service}"
+        if self.address is not None:
+            return str(self.address)
+        assert self.host is not None
+        assert self.port is not None
+        return _joined(self.host, self.port)
+
+
+class Place(NamedTuple):
+    """Where a call goes: a host and a port, and the address if that is known.
+
+    Without a *host* it is this machine, without a *port* too the caller's socket.
+    A *service* is what has to be looked up for hosts and ports first.
+    """
+
+    host: str | None
+    port: int | None
+    address: Address | None = None
+    service: str | None = None
+
+    def __str__(self) -> str:
+        if self.service is not None:
+            return f"srv:{self.service}"
+        if self.port is None:
+            return self.host or "the peer of the given socket"
+        if self.host is None:
+            return f"this machine, port {self.port}"
+        return _joined(self.host, self.port)
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_target(text: str) -> Target:
+    """Return the `Target` that *text* says.
+
+    It is ``host:port``, ``[::1]:port``, ``unix:/path``, ``unix:@abstract``,
+    ``vsock:cid:port`` or ``srv:_service._proto.name``; a port is a number or a
+    service's name.
+
+    Raises:
+        ValueError: It is none of these; the text says what is wrong, and where.
+        TypeError: *text* is no str.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a target must be a str, not {shown(text)}")
+    kind, colon, rest = text.partition(":")
+    try:
+        for at, character in enumerate(text):
+            if not character.isprintable():
+                raise _Wrong(at, f"{shown(character)} cannot be in a target's text")
+        if colon and kind in _PARSERS:
+            return _PARSERS[kind](rest, len(kind) + 1)
+        return _host_and_port(text)
+    except _Wrong as exc:
+        raise ValueError(
+            f"target {shown(text)}, character {exc.at + 1}: {exc.text}"
+        ) from None
+
+
+class _Wrong(Exception):  # noqa: N818  # it does not leave this module
+    """What is wrong, and from which character on."""
+
+    def __init__(self, at: int, text: object) -> None:
+        super().__init__(at, text)
+        self.at = at
+        self.text = text
+
+
+def _host_and_port(text: str) -> Target:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket:
+            raise _Wrong(len(text), "the ] is missing")
+        if ":" not in host:
+            raise _Wrong(1, f"{shown(host)} is no IPv6 address")
+        start = len(host) + 2
+        if not rest.startswith(":"):
+            raise _Wrong(start, "a port has to follow: [host]:port")
+        port = rest[1:]
+    else:
+        host, colon, port = text.rpartition(":")
+        if not colon:
+            raise _Wrong(len(text), f"a port is missing; a target is {_FORMS}")
+        if ":" in host:
+            if "/" in text:
+                kind = text.partition(":")[0]
+                raise _Wrong(0, f"{shown(kind)} is no kind of target; it is {_FORMS}")
+            raise _Wrong(0, "an IPv6 address goes in brackets: [host]:port")
+        start = len(host)
+    _check(check_host, host, int(text.startswith("[")))
+    number = _check(check_port, port, start + 1) if port else None
+    if number is None:
+        raise _Wrong(start + 1, "the port is missing")
+    if ":" in host and numeric(host.partition("%")[0], 0) is None:
+        raise _Wrong(1, f"{shown(host)} is no IPv6 address")
+    return Target(host, number)
+
+
+def _unix(path: str, at: int) -> Target:
+    if path == "@":
+        raise _Wrong(at + 1, "the abstract name is empty")
+    name = f"\0{path[1:]}" if path.startswith("@") else path
+    return Target(address=_check(unix_address, name, at))
+
+
+def _vsock(text: str, at: int) -> Target:
+    family: int | None = getattr(socket, "AF_VSOCK", None)
+    if family is None:
+        raise _Wrong(0, "this system has no vsock")
+    cid, colon, port = text.partition(":")
+    if not colon:
+        raise _Wrong(at + len(text), "it is vsock:cid:port")
+    numbers: list[int] = []
+    for number in (cid, port):
+        is_number = number.isascii() and number.isdecimal() and len(number) <= 10
+        if not is_number or int(number) >= 2**32:
+            raise _Wrong(at, f"{shown(number)} is not between 0 and 2**32 - 1")
+        numbers.append(int(number))
+        at += len(number) + 1
+    return Target(address=Address(family, (numbers[0], numbers[1])))
+
+
+def _srv(service: str, at: int) -> Target:
+    _check(check_host, service, at)
+    if not _SERVICE.match(service):
+        raise _Wrong(at, "a service is _service._proto.name")
+    return Target(service=service)
+
+
+_PARSERS = {"unix": _unix, "vsock": _vsock, "srv": _srv}
+
+T = TypeVar("T")
+
+
+def _check(check: Callable[[str], T], value: str, at: int) -> T:
+    try:
+        return check(value)
+    except ValueError as exc:
+        raise _Wrong(at, exc) from None
+
+
+# What `connect_any` takes for a target.
+AnyTarget: TypeAlias = Target | Address | str | tuple[str, int | str]
+
+
+def check_targets(targets: object) -> tuple[Target, ...]:
+    """Return *targets*, each a `Target`, an `Address`, a text or ``(host, port)``.
+
+    Raises:
+        ValueError, TypeError: One of them is none, or there is none at all.
+    """
+    if isinstance(targets, str | bytes) or not isinstance(targets, Iterable):
+        raise TypeError(f"targets must be a list of them, not {shown(targets)}")
+    found = tuple(map(_target, cast("Iterable[object]", targets)))
+    if not found:
+        raise ValueError("targets is empty: there is nothing to connect to")
+    return found
+
+
+def _target(value: object) -> Target:
+    if isinstance(value, Target):
+        return value
+    if isinstance(value, Address):
+        return Target(address=value)
+    if isinstance(value, str):
+        return parse_target(value)
+    pair = cast("Sequence[Any]", value) if isinstance(value, tuple | list) else ()
+    if len(pair) != 2:
+        text = "a text, (host, port), a Target or an Address"
+        raise TypeError(f"a target must be {text}, not {shown(cast('object', value))}")
+    return Target(pair[0], check_port(pair[1]))
+
+
+class SRVRecord(NamedTuple):
+    """Where a service is: one answer to a question for SRV records (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+
+
+def in_turn(
+    records: Iterable[SRVRecord], uniform: Callable[[], float]
+) -> tuple[SRVRecord, ...]:
+    """Return *records* in the order to be tried: RFC 2782, priorities and weights.
+
+    *uniform* gives numbers in [0, 1).  A host that is the root, "." or nothing,
+    means that the service is not available there, and is left out.
+    """
+    ordered: list[SRVRecord] = []
+    # "A client MUST attempt to contact the target host with the lowest-numbered
+    # priority it can reach"; "all those with weight 0 are placed at the beginning".
+    left = sorted(
+        (one for one in records if one.host.rstrip(".")),
+        key=lambda one: (one.priority, one.weight != 0),
+    )
+    while left:
+        same = [one for one in left if one.priority == left[0].priority]
+        # "Choose a uniform random number between 0 and the sum computed (inclusive),
+        # and select the RR whose running sum value is the first in the selected
+        # order which is greater than or equal to the random number selected."
+        sums = itertools.accumulate(one.weight for one in same)
+        drawn = int(uniform() * (sum(one.weight for one in same) + 1))
+        at = next(index for index, total in enumerate(sums) if total >= drawn)
+        ordered.append(left.pop(at))
+    return tuple(ordered)
