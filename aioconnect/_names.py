@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
@@ -274,7 +274,7 @@ def begun(loop: asyncio.AbstractEventLoop, answer: Any) -> LookUp:
         known.set_result(answer)
         return known
     coming = cast("Awaitable[Any]", answer)
-    is_plain = isinstance(coming, Coroutine) and loop.get_task_factory() is None
+    is_plain = asyncio.iscoroutine(coming) and loop.get_task_factory() is None
     if is_plain and _eager_task_factory is not None:
         # One that knows the answer needs no turn of the loop then.
         task: LookUp = _eager_task_factory(loop, coming)
