@@ -236,7 +236,7 @@ class Call:
             await racer.ask()
             while (winner := await racer.run()) is not None:
                 made = await self._won(racer, winner, finish)
-                if made is not None or options.ready is None:
+                if made is not None or racer.is_closed:
                     return made
             if not race.is_over:
                 rounds.expire()
@@ -266,6 +266,8 @@ class Call:
                 made = await self._finish(winner.sock, finish, winner.limit)
             except AttemptError as exc:
                 racer.failed(winner, exc)
+                if exc.phase != "ready":
+                    racer.close()  # a handshake that fails ends the round
                 return None
         self._tell_connected(winner.address, made)
         return made

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ._address import Address
 from ._errors import (
     AddressBlockedError,
     Attempt,
@@ -167,9 +168,9 @@ class History:
         return f"{tried} ({self.count} attempt{many}{rest}, {elapsed:.3f} s)"
 
     def _line(self, attempt: Attempt) -> str:
-        # One host that was looked up is named already.
-        host = attempt.host if len(self._places) > 1 else None
-        where = attempt.address or host
+        where: Address | str | None = attempt.address or attempt.host
+        if len(self._places) == 1 and where == self._places[0].host:
+            where = None  # it is named already
         return f"{where}: {reason(attempt)}" if where else reason(attempt)
 
 

@@ -69,6 +69,7 @@ class Racer:
         "_race",
         "_rounds",
         "_waiter",
+        "is_closed",
     )
 
     def __init__(
@@ -89,6 +90,7 @@ class Racer:
         self._lookups: dict[LookUp, Question] = {}
         self._live: list[_Attempt] = []
         self._waiter: Waiter | None = None
+        self.is_closed = False
 
     async def ask(self) -> None:
         """Begin with the look-ups."""
@@ -126,6 +128,7 @@ class Racer:
 
     def close(self) -> None:
         """Leave nothing open or watched, and cancel the look-ups."""
+        self.is_closed = True
         self._waiter = None
         while self._lookups:
             lookup, _ = self._lookups.popitem()

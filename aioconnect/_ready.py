@@ -10,9 +10,10 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ._errors import AttemptError, Expired, os_error
+from ._shown import shown
 from ._waits import Waiter, wake
 
 __all__ = ["Ready", "pass_ready", "settled"]
@@ -33,7 +34,10 @@ async def pass_ready(ready: Ready, made: Any, deadline: float | None) -> None:
     scope = asyncio.timeout_at(deadline)
     try:
         async with scope:
-            passed = await (ready(*made) if isinstance(made, tuple) else ready(made))
+            asked: Any = ready(*made) if isinstance(made, tuple) else ready(made)
+            if not isinstance(asked, Awaitable):
+                raise TypeError(f"ready must be a coroutine function: {shown(ready)}")
+            passed = await cast("Awaitable[object]", asked)
     except EOFError:
         text = "the peer has closed the connection"
         failure = AttemptError("ready", os_error(errno.ECONNRESET, text))

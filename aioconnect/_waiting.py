@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ._backoff import Backoff, check_duration
 from ._call import Call
-from ._errors import ConnectError, ConnectTimeoutError
+from ._errors import Attempt, ConnectError, ConnectTimeoutError
 from ._options import Options
 from ._ready import settled
 from ._target import Place
@@ -69,7 +69,7 @@ async def until_down(options: Options, place: Place) -> float:
         now = loop.time()
         if error is not None and _is_gone(error):
             return now - started
-        if error is not None and not options.retry_on(error):
+        if error is not None and not _may_pass(options, error):
             raise error
         delay = next(delays, None)
         if delay is not None:
@@ -95,11 +95,22 @@ async def _look(
 
 def _is_gone(error: ConnectError) -> bool:
     """Tell whether every address says so, of those that a packet was sent to."""
-    attempts = [one for one in error.attempts if one.round == error.rounds]
+    attempts = _last_round(error)
     errors = [one.error for one in attempts if one.sent] or [
         one.error for one in attempts
     ]
     return bool(errors) and all(map(_says_gone, errors))
+
+
+def _may_pass(options: Options, error: ConnectError) -> bool:
+    return any(
+        isinstance(one.error, OSError) and options.retry_on(one.error)
+        for one in _last_round(error)
+    )
+
+
+def _last_round(error: ConnectError) -> list[Attempt]:
+    return [one for one in error.attempts if one.round == error.rounds]
 
 
 def _says_gone(error: Exception) -> bool:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import itertools
 import math
+import operator
 import pickle
+import re
 import socket
 import ssl
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnect import Backoff, is_refused, is_transient
+from aioconnect import Backoff, Predicate, is_refused, is_transient
 
 
 def whole(backoff: Backoff, count: int) -> list[float]:
@@ -20,9 +22,13 @@ def whole(backoff: Backoff, count: int) -> list[float]:
 
 
 def test_the_documented_ten() -> None:
-    """The first ten delays are drawn from 0 to the numbers of the docstring."""
-    expected = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5]
-    assert whole(Backoff(), 10) == pytest.approx(expected)
+    """The first ten delays are drawn from 0 to the docstring's numbers."""
+    rows = re.findall(r"``(Backoff\(.*?\))`` +(.*)", Backoff.__doc__ or "")
+    assert len(rows) == 3
+    for text, numbers in rows:
+        backoff = eval(text)  # noqa: S307  # the docstring's own
+        expected = [float(number) for number in numbers.split()]
+        assert whole(backoff, 10) == pytest.approx(expected, abs=0.006)
 
 
 def test_jitter() -> None:
@@ -117,6 +123,64 @@ def test_every_errno(code: int) -> None:
     """is_refused and is_transient accept what the contract lists, nothing else."""
     assert is_refused(OSError(code, "")) == (code in REFUSED)
     assert is_transient(OSError(code, "")) == (code in TRANSIENT)
+
+
+def is_forbidden(error: OSError) -> bool:
+    return error.errno == errno.EPERM
+
+
+REFUSAL, RESET = OSError(errno.ECONNREFUSED, ""), OSError(errno.ECONNRESET, "")
+FORBIDDEN, FULL = OSError(errno.EPERM, ""), OSError(errno.EMFILE, "")
+
+
+@pytest.mark.parametrize(
+    ("predicate", "accepted"),
+    [
+        (is_refused | is_forbidden, [REFUSAL, FORBIDDEN]),
+        (is_forbidden | is_refused, [REFUSAL, FORBIDDEN]),
+        (is_refused | is_transient, [REFUSAL, RESET]),
+        (is_refused & is_transient, [REFUSAL]),
+        (is_refused & is_forbidden, []),
+        (is_forbidden & is_transient, []),
+        (is_refused & is_transient | is_forbidden, [REFUSAL, FORBIDDEN]),
+        (is_refused | is_transient & Predicate(is_forbidden), [REFUSAL]),
+        (Predicate(is_forbidden) | is_forbidden, [FORBIDDEN]),
+    ],
+)
+def test_joined(predicate: Predicate, accepted: list[OSError]) -> None:
+    """Predicates are joined with ``|`` and ``&``, functions on either side too."""
+    errors = [REFUSAL, RESET, FORBIDDEN, FULL]
+    assert [one for one in errors if predicate(one)] == accepted
+    same = pickle.loads(pickle.dumps(predicate))
+    assert same == predicate
+    assert hash(same) == hash(predicate)
+    assert [one for one in errors if same(one)] == accepted
+
+
+def test_not_more_is_asked_than_has_to_be() -> None:
+    def breaks(error: OSError) -> bool:
+        raise ZeroDivisionError
+
+    assert (is_refused | breaks)(REFUSAL)
+    assert not (is_refused & breaks)(RESET)
+    with pytest.raises(ZeroDivisionError):
+        (is_refused | breaks)(RESET)
+
+
+def test_what_is_no_predicate() -> None:
+    other: Any = errno.EPERM
+    for join in (operator.or_, operator.and_):
+        for pair in ((is_refused, other), (other, is_refused)):
+            with pytest.raises(TypeError, match="unsupported operand"):
+                join(*pair)
+    with pytest.raises(TypeError, match="ask must be callable"):
+        Predicate(other)
+
+
+def test_predicates_are_values() -> None:
+    assert pickle.loads(pickle.dumps(is_refused)) == is_refused
+    assert is_refused != is_transient
+    assert len({is_refused, is_refused | is_transient, is_refused | is_transient}) == 2
 
 
 def test_codes_that_are_no_errnos() -> None:

@@ -37,6 +37,7 @@ CONTRACT = [
     "RetryScheduled",
     "connect",
     "connect_address",
+    "connect_any",
     "connect_sock",
     "connect_unix",
     "create_connection",
@@ -46,8 +47,14 @@ CONTRACT = [
     "log_events",
     "open_connection",
     "open_unix_connection",
+    "only_public",
     "outcome",
+    "parse_target",
+    "reconnecting",
     "sockopts",
+    "system_resolver",
+    "wait_until_down",
+    "wait_until_up",
 ]
 
 MODULES = [
@@ -101,6 +108,8 @@ def test_builtins(ours: type[Exception], builtin: type[Exception]) -> None:
 def test_coroutines() -> None:
     """What is awaited is a coroutine function, also where it is a method."""
     for name in aioconnect.__all__:
-        if name.startswith(("connect", "create_", "open_")):
+        if name.startswith(("connect", "create_", "open_", "wait_")):
             assert inspect.iscoroutinefunction(getattr(aioconnect, name))
             assert inspect.iscoroutinefunction(getattr(aioconnect.Connector, name))
+        if name.startswith("reconnecting"):
+            assert callable(getattr(aioconnect.Connector, name))

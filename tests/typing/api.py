@@ -35,6 +35,43 @@ async def functions() -> None:
     await aioconnect.connect("x", 80, timeot=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # misspelt
 
 
+async def ping(sock: socket.socket) -> bool:
+    """Ask whether it is ready."""
+    return sock.fileno() != -1
+
+
+async def staying(connector: Connector) -> None:
+    """Wait, and come back."""
+    up = await aioconnect.wait_until_up("x", 80, timeout=1, settle=0.5, ready=ping)
+    assert_type(up, float)
+    assert_type(await aioconnect.wait_until_down("x", "http", timeout=None), float)
+    assert_type(await connector.wait_until_up("x", 80), float)
+    target = aioconnect.parse_target("[::1]:80")
+    sock = await aioconnect.connect_any(
+        [("x", 80), "unix:/x", target, ("y", "http")], race=True, timeout=3
+    )
+    assert_type(sock, socket.socket)
+    async for reader, writer in aioconnect.reconnecting("x", 80, stable_after=1.0):
+        assert_type(reader, asyncio.StreamReader)
+        assert_type(writer, asyncio.StreamWriter)
+    await aioconnect.wait_until_up("x", 80)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # for how long?
+
+
+def plain(
+    host: str, port: int, *, family: int, proto: int, flags: int
+) -> list[Address]:
+    """Resolve a name at once."""
+    return []
+
+
+def is_forbidden(error: OSError) -> bool:
+    """Accept what a firewall may lift."""
+    return error.errno == 1
+
+
+Connector(ready=ping, resolver=plain, retry_on=is_forbidden | aioconnect.is_refused)
+
+
 async def methods(connector: Connector) -> None:
     """Call the methods: the functions, with the options said once."""
     assert_type(await connector.connect("x", 80), socket.socket)

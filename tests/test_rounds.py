@@ -1,0 +1,105 @@
+"""The time of a call, and its shares."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+import aioconnect
+from aioconnect import Address, AttemptStarted, Connector
+from aioconnect._rounds import Rounds
+from aioconnect._target import Place
+from aioconnect.testing import BlackHole, Recorder, Server
+
+PLACE = [Place("name", 80)]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "waiting", "share"),
+    [
+        (12.0, 0, 12.0),  # nobody else waits
+        (12.0, 1, 6.0),
+        (12.0, 2, 4.0),
+        (12.0, 11, 2.0),  # at least two seconds
+        (3.0, 2, 2.0),
+        (1.0, 2, 1.0),  # if there are as many
+        (None, 2, None),
+    ],
+)
+async def test_shares_of_addresses(
+    timeout: float | None, waiting: int, share: float | None
+) -> None:
+    """One address at a time has its share of what is left, at least 2 s."""
+    loop = asyncio.get_running_loop()
+    alone = Connector(timeout=timeout, happy_eyeballs_delay=None)
+    rounds = Rounds(loop, alone, PLACE)
+    start = 0.0 if rounds.deadline is None else rounds.deadline - (timeout or 0)
+    limit = rounds.limit(start, waiting)
+    assert limit == (None if share is None else pytest.approx(start + share))
+    if timeout is not None and share == timeout:
+        assert limit == rounds.deadline, "else it would be tried once more"
+
+
+async def test_no_share_where_there_is_a_race() -> None:
+    """The others are begun beside it, or an option bounds it."""
+    loop = asyncio.get_running_loop()
+    rounds = Rounds(loop, Connector(timeout=12), PLACE)
+    assert rounds.limit(loop.time(), 3) == rounds.deadline
+    bounded = Connector(timeout=12, attempt_timeout=1, happy_eyeballs_delay=None)
+    rounds = Rounds(loop, bounded, PLACE)
+    now = loop.time()
+    assert rounds.limit(now, 3) == now + 1
+
+
+async def test_shares_of_turns() -> None:
+    """Each has its share of what is left, and the last one all of it."""
+    loop = asyncio.get_running_loop()
+    rounds = Rounds(loop, Connector(timeout=60), PLACE * 3, turns=3)
+    assert rounds.deadline is not None
+    for waiting in (2, 1):
+        await rounds.next()
+        left = rounds.deadline - loop.time()
+        assert rounds.until is not None
+        assert rounds.until - loop.time() == pytest.approx(left / (waiting + 1), abs=1)
+    await rounds.next()
+    assert rounds.until == rounds.deadline
+    assert (rounds.number, rounds.turn) == (1, 2)
+
+
+async def test_a_silent_address_leaves_time(
+    black_hole: BlackHole, listener: Server
+) -> None:
+    """One at a time, with a time for the call: the second has its share."""
+    found = [black_hole.address, listener.address]
+
+    def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+        return found if family == socket.AF_INET else []
+
+    recorder = Recorder()
+    options: Any = {"resolver": resolver, "observer": recorder}
+    sock = await aioconnect.connect(
+        "two", 1, happy_eyeballs_delay=None, timeout=5, **options
+    )
+    with sock:
+        assert sock.getpeername() == listener.sockaddr
+    one, two = recorder.of(AttemptStarted)
+    assert 2.49 <= two.at - one.at < 5
+
+
+async def test_a_round_is_cut_at_the_deadline(black_hole: BlackHole) -> None:
+    """Not before: what it would need is not asked."""
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            black_hole.host,
+            black_hole.port,
+            timeout=0.25,
+            attempt_timeout=0.1,
+            retry=(0, 0, 0),
+        )
+    last = caught.value.attempts[-1]
+    assert caught.value.rounds == 3
+    assert last.elapsed < 0.1
+    assert caught.value.elapsed >= 0.24

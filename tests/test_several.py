@@ -1,0 +1,463 @@
+"""One of several servers: in turns, each with its share of the time, or raced."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import aioconnect
+from aioconnect import (
+    Address,
+    AttemptStarted,
+    RetryScheduled,
+    SRVRecord,
+    Target,
+    parse_target,
+    testing,
+)
+from aioconnect.testing import (
+    BlackHole,
+    Lookup,
+    Recorder,
+    ScriptedResolver,
+    Server,
+    StaticResolver,
+    UnixServer,
+    echoing,
+    flaky,
+    leak_check,
+    listening,
+    refusing,
+)
+
+V6, V4 = socket.AF_INET6, socket.AF_INET
+
+
+def tried(recorder: Recorder) -> list[Address]:
+    return [event.address for event in recorder.of(AttemptStarted)]
+
+
+async def test_everything_that_is_a_target(
+    listener: Server, unix_listener: UnixServer
+) -> None:
+    """Texts, pairs, and values."""
+    targets: list[Any] = [
+        str(listener.address),
+        (listener.host, listener.port),
+        (listener.host, str(listener.port)),
+        ("localhost", listener.port),
+        [listener.host, listener.port],
+        parse_target(str(listener.address)),
+        Target("localhost", listener.port),
+        listener.address,
+    ]
+    for race in (False, True):
+        for target in targets:
+            sock = await aioconnect.connect_any([target], race=race, family=V4)
+            with sock:
+                assert sock.getpeername() == listener.sockaddr
+        for target in (str(unix_listener.address), unix_listener.address):
+            sock = await aioconnect.connect_any([target], race=race)
+            with sock:
+                assert sock.getpeername() == unix_listener.path
+    with await aioconnect.connect_any(iter(targets)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("targets", "kind", "says"),
+    [
+        ([], ValueError, "targets is empty"),
+        ("db1:5432", TypeError, "targets must be a list"),
+        (5432, TypeError, "targets must be a list"),
+        (["db1"], ValueError, "character 4: a port is missing"),
+        ([("db1", 65536)], ValueError, "port must be between"),
+        ([("", 80)], ValueError, "host is empty"),
+        ([("db1",)], TypeError, "a target must be"),
+        ([5432], TypeError, "a target must be"),
+        ([None], TypeError, "a target must be"),
+        (["srv:_x._tcp.test"], ValueError, "AiodnsResolver"),
+    ],
+)
+async def test_what_is_no_target(
+    targets: Any, kind: type[Exception], says: str
+) -> None:
+    """It is said at once, also behind a good one."""
+    for race in (False, True):
+        with pytest.raises(kind, match=says):
+            await aioconnect.connect_any(targets, race=race)
+    if isinstance(targets, list) and targets:
+        with pytest.raises(kind, match=says):
+            await aioconnect.connect_any(["127.0.0.1:1", *targets])
+
+
+async def test_in_order(listener: Server) -> None:
+    """The first that is connected ends it; what comes after it is not looked at."""
+    recorder = Recorder()
+    with refusing() as refused, listening() as later:
+        sock = await aioconnect.connect_any(
+            [refused.address, "no.test:80", listener.address, later.address],
+            resolver=StaticResolver({}),
+            observer=recorder,
+        )
+        with sock:
+            assert sock.getpeername() == listener.sockaddr
+    assert tried(recorder) == [refused.address, listener.address]
+
+
+async def test_the_error_has_them_all() -> None:
+    """Every target's attempts, and the names of those that were looked up."""
+    resolver = StaticResolver({"two.test": ["127.0.0.2", "127.0.0.3"]})
+    with refusing() as refused, refusing("::1") as six:
+        targets: list[Any] = [
+            (refused.host, refused.port),
+            ("two.test", refused.port),
+            ("no.test", 80),
+            str(six.address),
+        ]
+        for race in (False, True):
+            with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+                await aioconnect.connect_any(targets, race=race, resolver=resolver)
+            error = caught.value
+            assert (error.host, error.port) == (None, None)
+            hosts = {one.address.sockaddr[0] for one in error.attempts if one.address}
+            assert hosts == {"127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"}
+            assert [one.host for one in error.attempts if not one.address] == [
+                "no.test",
+                "no.test",
+            ]
+            text = str(error)
+            assert text.startswith(
+                f"cannot connect to any of 127.0.0.1:{refused.port},"
+                f" two.test:{refused.port}, no.test:80, [::1]:{six.port}: "
+            )
+            assert "no.test: name or service not known" in text.lower()
+            assert error.attempt_count == 6
+
+
+async def test_a_round_is_all_of_them() -> None:
+    """Names are asked again, and the dead first one is no reason to wait twice."""
+    recorder = Recorder()
+    resolver = StaticResolver({"name": ["127.0.0.1"]})
+    with refusing() as refused, flaky(["refuse", "refuse", "accept"]) as server:
+        sock = await aioconnect.connect_any(
+            [refused.address, ("name", server.port)],
+            resolver=resolver,
+            prepare=[_only(server)],
+            retry=(0, 0.001, 60),
+            observer=recorder,
+            timeout=30,
+        )
+        sock.close()
+    assert tried(recorder) == [refused.address, server.address] * 3
+    assert [event.delay for event in recorder.of(RetryScheduled)] == [0, 0.001]
+    assert len(resolver.calls) == 6
+
+
+def _only(server: Any) -> Any:
+    def prepare(sock: socket.socket, address: Address) -> None:
+        if address == server.address:
+            server(sock, address)
+
+    return prepare
+
+
+async def test_shares_of_the_time(black_hole: BlackHole, listener: Server) -> None:
+    """One dead host does not starve the rest: each has its share of what is left."""
+    with testing.black_hole("127.0.0.2") as other:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        recorder = Recorder()
+        targets = [black_hole.address, other.address, listener.address]
+        sock = await aioconnect.connect_any(targets, timeout=6, observer=recorder)
+        with sock:
+            assert sock.getpeername() == listener.sockaddr
+        one, two, three = (event.at - begun for event in recorder.of(AttemptStarted))
+    # A third of six seconds, and half of the four that are left.
+    assert one < two < three
+    assert 1.99 <= two - one < 4
+    assert 1.99 <= three - two < 4
+
+
+async def test_shares_that_were_not_used(black_hole: BlackHole) -> None:
+    """What fails early leaves its time to the others."""
+    loop = asyncio.get_running_loop()
+    with refusing() as refused:
+        begun = loop.time()
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.connect_any(
+                [refused.address, black_hole.address], timeout=0.4
+            )
+    _, silent = caught.value.attempts
+    assert silent.elapsed >= 0.3
+    assert loop.time() - begun >= 0.39
+
+
+async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
+    resolver = ScriptedResolver({"hangs": Lookup(never=True)})
+    sock = await aioconnect.connect_any(
+        [("hangs", 1), listener.address], timeout=0.5, resolver=resolver
+    )
+    sock.close()
+
+
+async def test_raced(black_hole: BlackHole, listener: Server) -> None:
+    """A silent one is joined by the next after the delay, and everything is closed."""
+    recorder = Recorder()
+    async with leak_check():
+        sock = await aioconnect.connect_any(
+            [black_hole.address, listener.address],
+            race=True,
+            happy_eyeballs_delay=0.05,
+            observer=recorder,
+        )
+        with sock:
+            assert sock.getpeername() == listener.sockaddr
+    one, two = recorder.of(AttemptStarted)
+    assert two.at - one.at >= 0.04
+    assert not recorder.of(aioconnect.AttemptFailed)
+
+
+async def test_raced_targets_take_turns() -> None:
+    """The first address of each, then the second of each; one that is two's, once."""
+    recorder = Recorder()
+    with refusing() as refused:
+        port = refused.port
+        resolver = StaticResolver(
+            {"a": ["127.1.0.1", "127.1.0.2", "127.1.0.3"], "b": ["127.2.0.1"]}
+        )
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await aioconnect.connect_any(
+                [("a", port), refused.address, ("b", port), f"127.1.0.2:{port}"],
+                race=True,
+                resolver=resolver,
+                observer=recorder,
+            )
+    hosts = [address.sockaddr[0] for address in tried(recorder)]
+    # What is known in numbers does not wait for who has to be asked.
+    assert sorted(hosts) == sorted(
+        ["127.0.0.1", "127.1.0.1", "127.1.0.2", "127.1.0.3", "127.2.0.1"]
+    )
+    assert hosts[-1] == "127.1.0.3"
+    assert caught.value.attempt_count == 5
+
+
+async def test_a_name_that_hangs_in_a_race(listener: Server) -> None:
+    """It keeps nobody waiting."""
+    resolver = ScriptedResolver({"hangs": Lookup(never=True)})
+    async with leak_check():
+        sock = await aioconnect.connect_any(
+            [("hangs", 1), listener.address], race=True, resolver=resolver
+        )
+        sock.close()
+
+
+async def test_the_time_of_a_race(black_hole: BlackHole) -> None:
+    """The error has what was tried, and the name that did not answer."""
+    resolver = ScriptedResolver({"hangs": Lookup(never=True)})
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="any of") as caught:
+        await aioconnect.connect_any(
+            [("hangs", 1), black_hole.address],
+            race=True,
+            resolver=resolver,
+            timeout=0.1,
+        )
+    assert {one.host or one.address for one in caught.value.attempts} == {
+        "hangs",
+        black_hole.address,
+    }
+    assert "hangs: the resolver has not answered yet" in str(caught.value)
+
+
+async def test_guarded(unix_listener: UnixServer, listener: Server) -> None:
+    """What *allow* refuses, is refused here too, and the rest is tried."""
+
+    def but_not(ip: object, port: int) -> bool:
+        return port == listener.port
+
+    for race in (False, True):
+        with refusing() as refused:
+            sock = await aioconnect.connect_any(
+                [refused.address, unix_listener.address, listener.address],
+                race=race,
+                allow=but_not,
+            )
+        with sock:
+            assert sock.getpeername() == listener.sockaddr
+        with pytest.raises(aioconnect.AddressBlockedError):
+            await aioconnect.connect_any(
+                [listener.address, unix_listener.address],
+                race=race,
+                allow=aioconnect.only_public,
+            )
+
+
+async def test_an_address_of_another_family(listener: Server) -> None:
+    """In numbers, it has failed; the others are tried."""
+    for race in (False, True):
+        sock = await aioconnect.connect_any(
+            [("::1", 1), (listener.host, listener.port)], race=race, family=V4
+        )
+        sock.close()
+        with pytest.raises(aioconnect.ResolveError) as caught:
+            await aioconnect.connect_any([("::1", 1), ("::2", 1)], race=race, family=V4)
+        assert [one.host for one in caught.value.attempts] == ["::1", "::2"]
+
+
+async def test_no_time_at_all(listener: Server) -> None:
+    for race in (False, True):
+        with pytest.raises(aioconnect.ConnectTimeoutError, match="nothing was tried"):
+            await aioconnect.connect_any([listener.address], race=race, timeout=0)
+
+
+async def test_ready_one_after_the_other() -> None:
+    """It has to pass at each."""
+
+    async def is_good(sock: socket.socket) -> bool:
+        return bool(sock.getpeername() == good.sockaddr)
+
+    with listening() as first, listening() as second, echoing() as good:
+        for race in (False, True):
+            sock = await aioconnect.connect_any(
+                [first.address, second.address, good.address], race=race, ready=is_good
+            )
+            sock.close()
+
+
+class Services(StaticResolver):
+    """A resolver that knows services, too."""
+
+    def __init__(
+        self, records: Sequence[SRVRecord] | Exception, names: dict[str, list[str]]
+    ) -> None:
+        super().__init__(names)
+        self.records = records
+        self.asked: list[str] = []
+
+    async def services(self, service: str) -> Sequence[SRVRecord]:
+        self.asked.append(service)
+        if isinstance(self.records, Exception):
+            raise self.records
+        return self.records
+
+
+NAMES = {"a.test": ["127.0.0.1"], "b.test": ["127.0.0.2"]}
+
+
+async def test_services(listener: Server) -> None:
+    """A service stands for its hosts and ports, the lowest priority first."""
+    recorder = Recorder()
+    with refusing() as refused:
+        records = [
+            SRVRecord(20, 0, listener.port, "a.test."),
+            SRVRecord(10, 0, refused.port, "b.test."),
+            SRVRecord(5, 0, refused.port, "127.0.0.1"),
+        ]
+        resolver = Services(records, NAMES)
+        for race in (False, True):
+            sock = await aioconnect.connect_any(
+                [refused.address, "srv:_x._tcp.test"],
+                race=race,
+                resolver=resolver,
+                observer=recorder,
+            )
+            with sock:
+                assert sock.getpeername() == listener.sockaddr
+            ports = [str(one) for one in tried(recorder)]
+            assert ports == [
+                f"127.0.0.1:{refused.port}",
+                *([] if race else [f"127.0.0.1:{refused.port}"]),
+                f"127.0.0.2:{refused.port}",
+                f"127.0.0.1:{listener.port}",
+            ]
+            recorder.clear()
+    assert resolver.asked == ["_x._tcp.test"] * 2
+
+
+async def test_services_are_asked_for_in_each_round() -> None:
+    with refusing() as refused:
+        resolver = Services([SRVRecord(1, 1, refused.port, "a.test")], NAMES)
+        for race in (False, True):
+            resolver.asked.clear()
+            with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+                await aioconnect.connect_any(
+                    ["srv:_x._tcp.test"], race=race, resolver=resolver, retry=(0, 0)
+                )
+            assert len(resolver.asked) == 3
+            assert "to srv:_x._tcp.test: 127.0.0.1:" in str(caught.value)
+
+
+NOT_THERE = socket.gaierror(socket.EAI_NONAME, "no such service")
+
+
+@pytest.mark.parametrize(
+    ("records", "kind"),
+    [
+        (NOT_THERE, aioconnect.ResolveError),
+        ([], aioconnect.ResolveError),
+        ([SRVRecord(1, 1, 1, ".")], aioconnect.ResolveError),
+        (OSError(errno.EMFILE, "no descriptor"), aioconnect.ConnectError),
+        (ZeroDivisionError(), ZeroDivisionError),
+        ([("a.test", 80)], TypeError),
+    ],
+)
+async def test_services_that_are_not_there(
+    records: Any, kind: type[Exception], listener: Server
+) -> None:
+    """An attempt that failed, of the service; a bug comes through as itself."""
+    resolver = Services(records, NAMES)
+    for race in (False, True):
+        with pytest.raises(kind) as caught:
+            await aioconnect.connect_any(
+                ["srv:_x._tcp.test"], race=race, resolver=resolver
+            )
+        if isinstance(caught.value, aioconnect.ConnectError):
+            (attempt,) = caught.value.attempts
+            assert (attempt.host, attempt.phase) == ("_x._tcp.test", "resolve")
+            sock = await aioconnect.connect_any(
+                ["srv:_x._tcp.test", listener.address], race=race, resolver=resolver
+            )
+            sock.close()
+
+
+async def test_a_service_that_hangs(listener: Server) -> None:
+    """It has its share of the time, and in a race keeps nobody waiting."""
+
+    class Hanging(StaticResolver):
+        async def services(self, service: str) -> Sequence[SRVRecord]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    hanging = Hanging({})
+    targets: list[Any] = ["srv:_x._tcp.test", listener.address]
+    async with leak_check():
+        for race in (False, True):
+            sock = await aioconnect.connect_any(
+                targets, race=race, resolver=hanging, timeout=0.5
+            )
+            sock.close()
+            with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+                await aioconnect.connect_any(
+                    targets[:1], race=race, resolver=hanging, timeout=0.05
+                )
+            (attempt,) = caught.value.attempts
+            assert attempt.host == "_x._tcp.test"
+
+
+async def test_a_service_that_was_given_up(listener: Server) -> None:
+    """A resolver that cancels its own look-up is one that has failed."""
+
+    class GivingUp(StaticResolver):
+        async def services(self, service: str) -> Sequence[SRVRecord]:
+            raise asyncio.CancelledError
+
+    for race in (False, True):
+        with pytest.raises(aioconnect.ConnectError, match="gave up"):
+            await aioconnect.connect_any(
+                ["srv:_x._tcp.test"], race=race, resolver=GivingUp({})
+            )

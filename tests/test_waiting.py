@@ -1,0 +1,328 @@
+"""Up means connected, and still so; down means refused or gone, not merely slow."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aioconnect
+from aioconnect import (
+    Address,
+    AttemptFailed,
+    AttemptStarted,
+    Connected,
+    Connector,
+    RetryScheduled,
+)
+from aioconnect.testing import (
+    BlackHole,
+    FullBacklog,
+    Recorder,
+    Server,
+    StaticResolver,
+    UnixServer,
+    echoing,
+    flaky,
+    leak_check,
+    listening,
+    refusing,
+    unix_listening,
+    unused_port,
+)
+
+
+async def test_up_at_once(listener: Server, unix_listener: UnixServer) -> None:
+    """It says how many seconds it took."""
+    took = await aioconnect.wait_until_up(listener.host, listener.port, timeout=30)
+    assert isinstance(took, float)
+    assert 0 <= took < 30
+    assert await aioconnect.wait_until_up_unix(unix_listener.path, timeout=30) < 30
+
+
+async def test_up_later() -> None:
+    """Without a retry policy of the options there is one all the same."""
+    recorder = Recorder()
+    with unused_port() as held:
+        waiting = asyncio.ensure_future(
+            aioconnect.wait_until_up(
+                held.host, held.port, timeout=30, observer=recorder
+            )
+        )
+        while len(recorder.of(AttemptFailed)) < 3:
+            await asyncio.sleep(0)
+        held.listen()
+        took = await waiting
+    first = recorder.of(AttemptFailed)[0].attempt
+    assert took >= recorder.of(AttemptFailed)[-1].at - first.started
+
+
+async def test_up_on_unix_later(tmp_path: Path) -> None:
+    """A path that is not there yet is waited for."""
+    recorder = Recorder()
+    path = tmp_path / "socket"
+    waiting = asyncio.ensure_future(
+        aioconnect.wait_until_up_unix(path, timeout=30, observer=recorder)
+    )
+    while not recorder.of(AttemptFailed):
+        await asyncio.sleep(0)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        await waiting
+
+
+async def test_the_delays_of_the_options() -> None:
+    recorder = Recorder()
+    with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.wait_until_up(
+            refused.host, refused.port, timeout=None, retry=(0, 0.01), observer=recorder
+        )
+    assert caught.value.attempt_count == 3
+    assert [event.delay for event in recorder.of(RetryScheduled)] == [0, 0.01]
+
+
+async def test_not_up_in_time() -> None:
+    with refusing() as refused:
+        with pytest.raises(aioconnect.ConnectTimeoutError, match="refused") as caught:
+            await aioconnect.wait_until_up(refused.host, refused.port, timeout=0.2)
+        assert caught.value.attempt_count > 1
+        with pytest.raises(aioconnect.ConnectTimeoutError, match="nothing was tried"):
+            await aioconnect.wait_until_up(refused.host, refused.port, timeout=0)
+
+
+async def test_settled() -> None:
+    """A proxy that accepts and closes is not up; what accepts and is silent, is."""
+    with flaky(["accept_close", "reset", "accept_close", "accept_silent"]) as server:
+        took = await aioconnect.wait_until_up(
+            server.host, server.port, timeout=30, settle=0.1, prepare=[server]
+        )
+        assert server.log == ["accept_close", "reset", "accept_close", "accept_silent"]
+    assert took >= 0.09
+
+
+async def test_not_settled() -> None:
+    with (
+        flaky(["accept_close"]) as server,
+        pytest.raises(aioconnect.ConnectResetError) as caught,
+    ):
+        await aioconnect.wait_until_up(
+            server.host, server.port, timeout=30, settle=20, retry=(0, 0)
+        )
+    assert [one.phase for one in caught.value.attempts] == ["ready"] * 3
+    assert "closed again, and not open for 20 s" in str(caught.value)
+
+
+async def test_what_it_says_meanwhile(listener: Server) -> None:
+    """A banner is no end; an end after it is."""
+    recorder = Recorder()
+    waiting = asyncio.ensure_future(
+        aioconnect.wait_until_up(
+            listener.host,
+            listener.port,
+            timeout=30,
+            settle=20,
+            retry=(0,),
+            observer=recorder,
+        )
+    )
+    for number in (1, 2):
+        while len(recorder.of(AttemptStarted)) < number:
+            await asyncio.sleep(0)
+        with listener.accept() as peer:
+            peer.sendall(b"220 ready\r\n" * 1000)
+    with pytest.raises(aioconnect.ConnectResetError) as caught:
+        await waiting
+    assert caught.value.attempt_count == 2
+
+
+async def test_ready_and_then_settled() -> None:
+    """Both have to pass, in the attempt's time."""
+    asked: list[socket.socket] = []
+
+    async def ready(sock: socket.socket) -> bool:
+        asked.append(sock)
+        return len(asked) > 1
+
+    with echoing() as server:
+        to = server.host, server.port
+        connector = Connector(ready=ready, timeout=30)
+        took = await connector.wait_until_up(*to, settle=0.05)
+        assert len(asked) == 2
+        assert took >= 0.04
+        with pytest.raises(aioconnect.ConnectTimeoutError):
+            await connector.wait_until_up(*to, settle=20, timeout=0.1)
+        assert {sock.fileno() for sock in asked} == {-1}
+
+
+async def test_cancelled_while_it_settles() -> None:
+    with echoing() as server:
+        async with leak_check():
+            task = asyncio.ensure_future(
+                aioconnect.wait_until_up(
+                    server.host, server.port, timeout=None, settle=60
+                )
+            )
+            for _ in range(5):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+@pytest.mark.parametrize("settle", [-1, math.nan, math.inf, "1"])
+async def test_bad_settle(settle: Any, listener: Server) -> None:
+    with pytest.raises((ValueError, TypeError), match="settle"):
+        await aioconnect.wait_until_up(
+            listener.host, listener.port, timeout=1, settle=settle
+        )
+
+
+async def test_unknown_names_are_not_up() -> None:
+    """What the policy does not accept is raised at once."""
+    with pytest.raises(aioconnect.ResolveError):
+        await aioconnect.wait_until_up(
+            "unknown", 80, timeout=None, resolver=StaticResolver({})
+        )
+
+
+async def test_down_at_once(tmp_path: Path) -> None:
+    with refusing() as refused:
+        took = await aioconnect.wait_until_down(refused.host, refused.port, timeout=30)
+    assert 0 <= took < 30
+    assert await aioconnect.wait_until_down_unix(tmp_path / "none", timeout=30) < 30
+
+
+async def test_down_later(unix_listener: UnixServer) -> None:
+    """It is looked at until it refuses."""
+    recorder = Recorder()
+    to = unix_listener.path
+    waiting = asyncio.ensure_future(
+        aioconnect.wait_until_down_unix(to, timeout=30, observer=recorder)
+    )
+    for number in (1, 2, 3):
+        while len(recorder.of(Connected)) < number:
+            await asyncio.sleep(0)
+        unix_listener.accept().close()
+    unix_listener.sock.close()
+    await waiting
+
+
+Wait = Callable[..., Awaitable[float]]
+
+
+async def test_not_down_in_time(listener: Server) -> None:
+    """The error says that it is up, and how often it was looked at."""
+    to = listener.host, listener.port
+    for options in ({"timeout": 0.3}, {"timeout": None, "retry": (0, 0)}):
+        wait: Wait = aioconnect.wait_until_down
+        with pytest.raises(aioconnect.ConnectTimeoutError, match="it is up") as caught:
+            await wait(*to, **options)
+        assert (caught.value.host, caught.value.port) == to
+        assert caught.value.rounds > 1
+    assert caught.value.rounds == 3
+
+
+async def test_slow_is_not_down(
+    black_hole: BlackHole, full_backlog_listener: FullBacklog
+) -> None:
+    to = black_hole.host, black_hole.port
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="no answer yet") as caught:
+        await aioconnect.wait_until_down(*to, timeout=0.2)
+    assert caught.value.attempts
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="no answer yet") as caught:
+        await aioconnect.wait_until_down(
+            *to, timeout=None, attempt_timeout=0.02, retry=(0, 0)
+        )
+    assert caught.value.rounds == 3
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="backlog"):
+        await aioconnect.wait_until_down_unix(full_backlog_listener.path, timeout=0.1)
+
+
+async def test_one_address_that_is_slow(black_hole: BlackHole) -> None:
+    """All of them have to be gone."""
+    with refusing() as refused:
+        found = [refused.address, black_hole.address]
+
+        def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+            return found if family == socket.AF_INET else []
+
+        with pytest.raises(aioconnect.ConnectTimeoutError, match="is not down"):
+            await aioconnect.wait_until_down(
+                "two", 1, timeout=0.3, attempt_timeout=0.02, resolver=resolver
+            )
+        found.pop()
+        await aioconnect.wait_until_down("two", 1, timeout=30, resolver=resolver)
+
+
+async def test_a_name_that_is_gone() -> None:
+    """Who does not exist any more is down, and who cannot be asked for is not."""
+    await aioconnect.wait_until_down(
+        "unknown", 80, timeout=30, resolver=StaticResolver({})
+    )
+
+    async def failing(host: str, port: int, **_: int) -> list[Address]:
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="later"):
+        await aioconnect.wait_until_down(
+            "name", 80, timeout=None, retry=(0,), resolver=failing
+        )
+
+
+async def test_what_says_nothing_about_the_server() -> None:
+    """What is forbidden here, or wrong here, is neither up nor down."""
+    with pytest.raises(aioconnect.AddressBlockedError):
+        await aioconnect.wait_until_down(
+            "127.0.0.1", 1, timeout=None, allow=aioconnect.only_public
+        )
+
+    def emfile(sock: socket.socket, address: Address) -> None:
+        raise OSError(errno.EMFILE, "no descriptor")
+
+    with pytest.raises(aioconnect.ConnectError, match="no descriptor"):
+        await aioconnect.wait_until_down("127.0.0.1", 1, timeout=None, prepare=[emfile])
+
+
+async def test_ready_is_not_asked_when_it_is_to_go_down(listener: Server) -> None:
+    async def ready(sock: socket.socket) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="it is up"):
+        await Connector(ready=ready, retry=(0,)).wait_until_down(
+            listener.host, listener.port
+        )
+
+
+async def test_methods(listener: Server, unix_listener: UnixServer) -> None:
+    """The time is the connector's, if the call has none."""
+    connector = Connector(timeout=0.1)
+    await connector.wait_until_up(listener.host, listener.port)
+    await connector.wait_until_up_unix(unix_listener.path)
+    with pytest.raises(aioconnect.ConnectTimeoutError):
+        await connector.wait_until_down(listener.host, listener.port)
+    with pytest.raises(aioconnect.ConnectTimeoutError):
+        await Connector().wait_until_down_unix(unix_listener.path, timeout=0.1)
+    with refusing() as refused, pytest.raises(aioconnect.ConnectTimeoutError):
+        await connector.wait_until_up(refused.host, refused.port)
+
+
+def test_silent_listeners_are_up() -> None:
+    """What nobody accepts is connected all the same: only *ready* knows better."""
+    with listening() as server:
+        asyncio.run(aioconnect.wait_until_up(server.host, server.port, timeout=30))
+
+
+async def test_unix_packets_go_down() -> None:
+    """Only streams are waited for: another kind at the path is an error at once."""
+    with (
+        unix_listening(kind=socket.SOCK_SEQPACKET) as server,
+        pytest.raises(aioconnect.ConnectError, match="wrong type"),
+    ):
+        await aioconnect.wait_until_down_unix(server.path, timeout=30)
