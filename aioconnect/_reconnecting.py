@@ -34,7 +34,9 @@ class Reconnecting:
         finish: Finish[Streams],
         stable_after: float,
     ) -> None:
-        self._writer: asyncio.StreamWriter | None = None  # for __del__, in any case
+        # First what __del__ asks for: the rest may be refused.
+        self._writer: asyncio.StreamWriter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         check_duration("stable_after", stable_after)
         if not options.retry:
             options = replace(options, retry=Backoff())
@@ -43,7 +45,6 @@ class Reconnecting:
         self._finish = finish
         self._stable_after = stable_after
         self._call: Call | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._since = 0.0
         self._is_running = self._is_over = False
 

@@ -123,7 +123,8 @@ def _not_down(
     place: Place, looks: int, elapsed: float, last: ConnectError | None
 ) -> ConnectTimeoutError:
     said = "it is up" if last is None else str(last)
-    text = f"{place} is not down: {said} ({looks} looks, {elapsed:.3f} s)"
+    many = "" if looks == 1 else "s"
+    text = f"{place} is not down: {said} ({looks} look{many}, {elapsed:.3f} s)"
     error = ConnectTimeoutError(errno.ETIMEDOUT, text)
     error.host, error.port = place.host, place.port
     error.rounds, error.elapsed = looks, elapsed

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import aioconnect
-from aioconnect import Address, Resolver
+from aioconnect import Address, Reconnecting, Resolver
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -57,7 +57,7 @@ async def discard(made: Any) -> None:
         transport: Any = getattr(made[1], "transport", made[0])
         transport.abort()
         await asyncio.sleep(0)
-    elif made is not None:
+    elif isinstance(made, socket.socket):
         made.close()
 
 
@@ -112,6 +112,52 @@ def no_answer() -> Generator[Resolver]:
     """Give a resolver that never answers."""
     yield ScriptedResolver({"two": Lookup(never=True)})
 
+
+async def in_a_moment(*made: object) -> None:
+    """Be ready after a few iterations of the loop."""
+    # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def never(*made: object) -> None:
+    """Never be ready."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def first_turn(connections: Reconnecting) -> Any:
+    """Return the first connection of an iterator, which is dropped then."""
+    return await anext(connections)
+
+
+async def second_turn(connections: Reconnecting) -> Any:
+    """Return the second connection; the first one ends at once."""
+    await anext(connections)
+    return await anext(connections)
+
+
+_any = aioconnect.connect_any
+_up = partial(aioconnect.wait_until_up, timeout=60)
+_down = partial(aioconnect.wait_until_down, timeout=60)
+_again = aioconnect.reconnecting
+
+
+class SilentServices:
+    """A resolver that is never answered about a service."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolve = resolver
+
+    def __call__(self, host: str, port: int, **asked: int) -> Any:
+        """Do what a resolver does."""
+        return self.resolve(host, port, **asked)
+
+    async def services(self, service: str) -> Any:
+        """Wait."""
+        await never()
+
+
+_SILENT = ScriptedResolver({"unanswered": Lookup(never=True)})
 
 _connect = aioconnect.connect
 _unix = aioconnect.connect_unix
@@ -219,6 +265,73 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     ),
     "create_unix_connection: no handshake": _no_unix_handshake(
         lambda at: _unix_transport(at.path, **_local_tls(at))
+    ),
+}
+
+
+ENTRY_POINTS |= {
+    # Ready, and of several.
+    "connect: ready": EntryPoint(
+        echoing, lambda at: _connect(at.host, at.port, ready=in_a_moment)
+    ),
+    "connect: never ready": EntryPoint(
+        echoing, lambda at: _connect(at.host, at.port, ready=never), ends=False
+    ),
+    "connect: a race, and never ready": EntryPoint(
+        echoing, lambda at: _connect("localhost", at.port, ready=never), ends=False
+    ),
+    "open_connection: never ready": EntryPoint(
+        echoing, lambda at: _streams(at.host, at.port, ready=never), ends=False
+    ),
+    "connect_any": EntryPoint(
+        echoing, lambda at: _any(["127.0.0.9:9", ("localhost", at.port)], timeout=60)
+    ),
+    "connect_any: raced": EntryPoint(
+        echoing, lambda at: _any(["127.0.0.9:9", ("localhost", at.port)], race=True)
+    ),
+    "connect_any: raced, no answer": EntryPoint(
+        black_hole,
+        lambda at: _any([("unanswered", 1), at.address], race=True, resolver=_SILENT),
+        ends=False,
+    ),
+    "connect_any: a service": EntryPoint(
+        no_answer,
+        lambda resolver: _any(["srv:_a._b.c"], resolver=SilentServices(resolver)),
+        ends=False,
+    ),
+    "connect_any: a service, raced": EntryPoint(
+        no_answer,
+        lambda resolver: _any(
+            ["srv:_a._b.c"], race=True, resolver=SilentServices(resolver)
+        ),
+        ends=False,
+    ),
+    # Waiting, and coming back.
+    "wait_until_up": EntryPoint(echoing, lambda at: _up(at.host, at.port)),
+    "wait_until_up: settling": EntryPoint(
+        echoing, lambda at: _up(at.host, at.port, settle=60), ends=False
+    ),
+    "wait_until_up: not yet": EntryPoint(
+        refusing, lambda at: _up(at.host, at.port, retry=_AT_ONCE), ends=False
+    ),
+    "wait_until_down": EntryPoint(refusing, lambda at: _down(at.host, at.port)),
+    "wait_until_down: still up": EntryPoint(
+        echoing, lambda at: _down(at.host, at.port, retry=(50,)), ends=False
+    ),
+    "reconnecting": EntryPoint(
+        echoing, lambda at: first_turn(_again(at.host, at.port))
+    ),
+    "reconnecting: again": EntryPoint(
+        echoing, lambda at: second_turn(_again(at.host, at.port, retry=(0, 0)))
+    ),
+    "reconnecting: no answer": _silent(lambda at: first_turn(_again(at.host, at.port))),
+    "reconnecting: between two": EntryPoint(
+        echoing,
+        lambda at: second_turn(_again(at.host, at.port, retry=(60,))),
+        ends=False,
+    ),
+    "reconnecting_unix": EntryPoint(
+        unix_listening, lambda at: first_turn(aioconnect.reconnecting_unix(at.path))
     ),
 }
 

@@ -36,6 +36,7 @@ __all__ = [
     "seconds",
     "several",
     "sockaddr",
+    "target",
     "text",
     "whole",
 ]
@@ -313,6 +314,21 @@ def sockaddr(rng: Random) -> Any:
             return (whole(rng), whole(rng))
         case _:
             return anything(rng)
+
+
+TARGETS = (
+    *("host:5432", "[::1]:80", "[fe80::1%lo]:80", "unix:/run/x", "unix:@x", "unix:x"),
+    *("vsock:2:1024", "srv:_a._b.example.org", "::1:80", "[::1]80", "[::1", "x:"),
+    *("unix:", "unix:@", "vsock:2", "vsock:x:1", "srv:a", "http://x:80", ":80", "[]:1"),
+    *("vsock:4294967296:1", "vsock:1:" + "9" * 5000, "srv:_a._b.c:80", "[1.2.3.4]:1"),
+)
+
+
+def target(rng: Random) -> Any:
+    """Draw where to connect as text, or something like one."""
+    if rng.random() < 0.1:
+        return anything(rng)
+    return typed(rng, mutated(rng, rng.choice(TARGETS)))
 
 
 def local_addr(rng: Random) -> Any:

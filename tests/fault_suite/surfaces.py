@@ -34,14 +34,25 @@ from fault_suite.odd_values import (
     seconds,
     several,
     sockaddr,
+    target,
     text,
     whole,
 )
 
 import aioconnect
-from aioconnect import Address, Backoff, Connector, _cli, outcome, sockopts
+from aioconnect import (
+    Address,
+    Backoff,
+    Connector,
+    Target,
+    _cli,
+    outcome,
+    parse_target,
+    sockopts,
+)
 from aioconnect._address import check_host, check_port, numeric, unix_address
 from aioconnect._adopt import TLSOptions
+from aioconnect._target import Place, check_targets
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
 from aioconnect.testing._dns import _checked as check_reply
 from aioconnect.testing._flaky import _check as check_script
@@ -149,14 +160,29 @@ def in_numbers(made: Address | None, given: Drawn) -> None:
     an_address(made, given)
 
 
-def a_target(made: tuple[object, object, Address | None], given: Drawn) -> None:
+def a_place(made: Place, given: Drawn) -> None:
     """Check that it is all that a connect needs to start."""
-    said, number, address = made
+    said, number, address, _ = made
     a_port(number, given)
     if address is None:
         a_host(said, given)
     else:
         assert packed(str(address.sockaddr[0])) == packed(str(said).partition("%")[0])
+
+
+def a_text(made: Target, given: Drawn) -> None:
+    """Check that it is a value, and that its text says the same again."""
+    a_value(made, given)
+    assert str(made).isprintable()
+    assert parse_target(str(made)) == made
+
+
+def all_targets(made: tuple[Target, ...], given: Drawn) -> None:
+    """Check that there is one at least."""
+    assert made
+    for one in made:
+        assert isinstance(one, Target)
+        assert str(one)
 
 
 def a_backoff(made: Backoff, given: Drawn) -> None:
@@ -236,6 +262,7 @@ OPTIONS: dict[str, Draw] = {
     "prepare": one_of(several(choice(sockopts.nodelay(), print)), anything),
     "outcome": choice(outcome.so_error, outcome.default),
     "observer": choice(None, print),
+    "ready": one_of(choice(None, print), anything),
 }
 
 TLS: dict[str, Draw] = {
@@ -261,8 +288,17 @@ def entry(start: Start, *needs: str, **more: Draw) -> Surface:
         return always(rng) | (may(rng) if rng.random() < 0.7 else {})
 
     # What asyncio, too, says of arguments that do not go together.
-    also = ("host", "port", "path", "sock", "ssl", "Socket")
+    also = ("host", "port", "path", "sock", "ssl", "Socket", "target", "targets")
     return Surface(partial(until_a_loop, start), draw, also)
+
+
+# What is wrong with a target's host, port or path is said of that.
+WRONG_TARGET = ("host", "port", "path", "service")
+
+
+def pair(rng: Random) -> Any:
+    """Draw a host and a port, as one target."""
+    return host(rng), port(rng)
 
 
 STREAMS = OPTIONS | TLS | {"sock": SOCK, "limit": whole}
@@ -272,7 +308,14 @@ SURFACES: dict[str, Surface] = {
     "host": Surface(check_host, each(host=host), (), a_host),
     "port": Surface(check_port, each(port=port), (), a_port),
     "numeric": Surface(partial(numeric, port=80), each(host=text), check=in_numbers),
-    "where": Surface(Connector().where, each(host=host, port=port), check=a_target),
+    "where": Surface(Connector().where, each(host=host, port=port), check=a_place),
+    "target": Surface(parse_target, each(text=target), ("target",), a_text),
+    "targets": Surface(
+        check_targets,
+        each(targets=one_of(several(one_of(target, pair, anything)), anything)),
+        ("target", *WRONG_TARGET),
+        all_targets,
+    ),
     "address": Surface(Address, socket_address, ("port", "path"), an_address),
     "unix": Surface(unix_address, each(path=path), check=an_address),
     "option": Surface(Connector, some(1, **OPTIONS), check=a_value),
@@ -317,6 +360,32 @@ SURFACES: dict[str, Surface] = {
     ),
     "create_unix_connection": entry(
         aioconnect.create_unix_connection, "protocol_factory", "path", **TRANSPORT
+    ),
+    "connect_any": entry(
+        aioconnect.connect_any,
+        "targets",
+        targets=several(one_of(target, pair)),
+        race=choice(True, False),
+        **OPTIONS,
+    ),
+    "wait_until_up": entry(
+        aioconnect.wait_until_up,
+        "host",
+        "port",
+        "timeout",
+        settle=seconds,
+        **OPTIONS,
+    ),
+    "wait_until_down": entry(
+        aioconnect.wait_until_down, "host", "port", "timeout", **OPTIONS
+    ),
+    "reconnecting": Surface(
+        aioconnect.reconnecting,
+        lambda rng: (
+            each(host=host, port=port)(rng)
+            | some(3, stable_after=seconds, limit=whole, **OPTIONS, **TLS)(rng)
+        ),
+        ("host", "port", "ssl"),
     ),
     "flaky": Surface(check_script, each(script=several(WORDS))),
     "zone": Surface(

@@ -94,7 +94,7 @@ def is_uvloops(name: str) -> bool:
     """Tell whether it is uvloop that makes the transport of entry point *name*."""
     loop = asyncio.get_running_loop()
     is_uvloop = type(loop).__module__.startswith("uvloop")
-    return is_uvloop and name.startswith(("open_", "create_"))
+    return is_uvloop and name.startswith(("open_", "create_", "reconnecting"))
 
 
 # Logged by uvloop, which shakes hands over a transport that it has closed, if it is

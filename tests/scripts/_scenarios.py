@@ -159,6 +159,37 @@ async def meanwhile(connecting: Awaitable[Made], do: Callable[[], None]) -> Made
     return await task
 
 
+def ready(stack: ExitStack) -> Play:
+    """Connect to one that speaks first, and wait until it has."""
+    server = stack.enter_context(testing.listening())
+    spoken: list[socket.socket] = []
+
+    async def says_hello(sock: socket.socket) -> bool:
+        spoken.append(server.accept())
+        spoken[-1].sendall(b"hello")
+        stack.callback(spoken[-1].close)
+        return await asyncio.get_running_loop().sock_recv(sock, 5) == b"hello"
+
+    connector = aioconnect.Connector(ready=says_hello)
+    return Play(lambda: connector.connect(server.host, server.port), lambda: spoken[-1])
+
+
+def any_of(stack: ExitStack) -> Play:
+    """Connect to the second of two, in turns."""
+    server = stack.enter_context(testing.listening())
+    port = stack.enter_context(testing.refusing())
+    targets = [port.address, server.address]
+    return Play(lambda: aioconnect.connect_any(targets), server.accept)
+
+
+def raced(stack: ExitStack) -> Play:
+    """Connect to the second of two, beside each other."""
+    server = stack.enter_context(testing.listening())
+    port = stack.enter_context(testing.refusing())
+    targets = [port.address, server.address]
+    return Play(lambda: aioconnect.connect_any(targets, race=True), server.accept)
+
+
 SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -174,5 +205,8 @@ SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
         late_by_so_error,
         late_by_peername,
         late_reset,
+        ready,
+        any_of,
+        raced,
     )
 }
