@@ -236,11 +236,10 @@ def check_port(port: object) -> int:
         ValueError: It is not between 0 and 65535, or no service's name.
         TypeError: It is neither int nor str.
     """
-    if type(port) is not int:
-        port = _port_number(port)
-    if not 0 <= port <= 65535:
+    number = port if type(port) is int else _port_number(port)
+    if not 0 <= number <= 65535:
         raise ValueError(f"port must be between 0 and 65535, not {shown(port)}")
-    return port
+    return number
 
 
 def _port_number(port: object) -> int:

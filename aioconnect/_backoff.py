@@ -205,7 +205,7 @@ def uniform() -> float:
     """Return a number in [0, 1)."""
     # The kernel's randomness and not `random`: workers that seed that one alike
     # would come back as one herd.
-    return int.from_bytes(os.urandom(7), "big") / 2**56
+    return (int.from_bytes(os.urandom(7), "big") >> 3) / 2**53
 
 
 def check_duration(name: str, value: object, *, positive: bool = False) -> None:

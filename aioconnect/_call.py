@@ -24,7 +24,7 @@ from ._racer import Racer, Winner
 from ._ready import pass_ready
 from ._resolver import resolve_local
 from ._rounds import Rounds
-from ._services import ask_for, places_in
+from ._services import ServiceLookUp
 from ._several import Several
 from ._sockets import begin, start
 from ._target import Place
@@ -189,11 +189,11 @@ class Call:
             Expired: The resolver had not answered when the turn's time was up.
         """
         rounds, turn = self._rounds, self._rounds.turn
-        lookup = ask_for(self._loop, self._options, service)
-        if not await done_before(self._loop, lookup, rounds.until):
+        asked = ServiceLookUp(self._loop, self._options, service)
+        if not await done_before(self._loop, asked.future, rounds.until):
             error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
             raise Expired("resolve", error, sent=False)
-        places = places_in(self._options, lookup)
+        places = asked.places()
         self._turns = (*self._turns[:turn], *places, *self._turns[turn + 1 :])
         rounds.turns = len(self._turns)
         rounds.share()

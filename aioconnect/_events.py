@@ -41,7 +41,7 @@ class ResolveStarted:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The look-up gave *addresses*, after *elapsed* seconds."""
+    """The look-up gave *addresses*, after *elapsed* seconds; of a service, none."""
 
     at: float
     host: str
@@ -136,7 +136,7 @@ def _line(event: Event) -> str:
         case ResolveStarted():
             return f"looking up {event.host}"
         case Resolved():
-            found = ", ".join(map(str, event.addresses))
+            found = ", ".join(map(str, event.addresses)) or "a service"
             return f"{event.host} is {found} ({event.elapsed:.3f} s)"
         case ResolveFailed():
             return f"no address for {event.host}: {event.error} ({event.elapsed:.3f} s)"

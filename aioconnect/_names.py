@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
@@ -164,14 +164,8 @@ class Names:
         flags = self._questions[family]
         if host is None or resolver is system_resolver:
             return ask(self._loop, host, self._port, family, flags)
-        proto = self._options.proto
-        try:
-            answer = resolver(host, self._port, family=family, proto=proto, flags=flags)
-        except OSError as exc:  # it is no coroutine function, and knows at once
-            failed: LookUp = self._loop.create_future()
-            failed.set_exception(exc.with_traceback(None))
-            return failed
-        return begun(self._loop, answer)
+        asked = {"family": family, "proto": self._options.proto, "flags": flags}
+        return begun(self._loop, resolver, host, self._port, **asked)
 
     def _tell_started(self, family: int) -> None:
         self._started[family] = now = self._loop.time()
@@ -267,10 +261,20 @@ class Names:
         return interleaved(preferred(addresses), self._options.interleave or 0)
 
 
-def begun(loop: asyncio.AbstractEventLoop, answer: Any) -> LookUp:
-    """Return the future of what a resolver gave: an answer, or one to wait for."""
+def begun(
+    loop: asyncio.AbstractEventLoop,
+    look_up: Callable[..., Any],
+    *what: object,
+    **details: object,
+) -> LookUp:
+    """Return the future of what *look_up* gives: an answer, or one to wait for."""
+    known: LookUp = loop.create_future()
+    try:
+        answer = look_up(*what, **details)
+    except OSError as exc:  # it is no coroutine function, and knows at once
+        known.set_exception(exc.with_traceback(None))
+        return known
     if not isinstance(answer, Awaitable):
-        known: LookUp = loop.create_future()
         known.set_result(answer)
         return known
     coming = cast("Awaitable[Any]", answer)

@@ -55,6 +55,7 @@ class Rounds:
         "_places",
         "_retries",
         "_started",
+        "_turns",
         "_was_lost",
         "deadline",
         "number",
@@ -84,7 +85,7 @@ class Rounds:
         self.until = self.deadline
         self.number = 0
         self.turn = 0
-        self.turns = turns
+        self._turns = self.turns = turns
         self._is_expired = self._was_lost = False
         self._history: History | None = None
         self._delays: Iterator[float] | None = None
@@ -101,7 +102,7 @@ class Rounds:
             if self.number:
                 await self._pause()
             self.number += 1
-            self.turn = 0
+            self.turn, self.turns = 0, self._turns
         if self._is_late(self._loop.time()):
             raise self._time_is_up()
         if self.turns > 1:

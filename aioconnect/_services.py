@@ -6,19 +6,21 @@ The records are the resolver's to look up, if it can: with ``services(service)``
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from ._backoff import uniform
 from ._errors import AttemptError, os_error
+from ._events import Resolved, ResolveFailed, ResolveStarted
 from ._names import LookUp, begun
 from ._options import Options
 from ._shown import shown
 from ._target import Place, SRVRecord, Target, in_turn
 
-__all__ = ["ask_for", "check_services", "places_in"]
+__all__ = ["ServiceLookUp", "check_services"]
 
 
 def check_services(options: Options, targets: Iterable[Target]) -> None:
@@ -35,31 +37,80 @@ def _look_up(options: Options) -> Any:
     return getattr(options.resolver, "services", None)
 
 
-def ask_for(loop: asyncio.AbstractEventLoop, options: Options, service: str) -> LookUp:
-    """Begin to look up the records of *service*."""
-    return begun(loop, _look_up(options)(service))
+class ServiceLookUp:
+    """A look-up of the records of *service*, on the running loop, that has begun."""
+
+    __slots__ = ("_loop", "_options", "future", "service", "started")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, options: Options, service: str
+    ) -> None:
+        self._loop = loop
+        self._options = options
+        self.service = service
+        self.started = loop.time()
+        if options.observer is not None:
+            event = ResolveStarted(self.started, service, 0, socket.AF_UNSPEC)
+            options.observer(event)
+        self.future: LookUp = begun(loop, _look_up(options), service)
+
+    def places(self) -> tuple[Place, ...]:
+        """Return where the service is, in the order to be tried, once that is known.
+
+        Raises:
+            AttemptError: It is nowhere.
+            ValueError, TypeError: The resolver gave something else.
+            Exception: What it raised that is no `OSError`.
+        """
+        error: OSError | None = None
+        places: tuple[Place, ...] = ()
+        if self.future.cancelled():
+            error = os_error(errno.ECANCELED, "the resolver gave up")
+        elif isinstance(cause := self.future.exception(), OSError):
+            error = cause
+        else:
+            places = _places_of(self._options, self.future.result())
+        if error is None and not places:
+            text = "the service is nowhere available"
+            error = socket.gaierror(socket.EAI_NONAME, text)
+        self._tell(error)
+        if error is not None:
+            raise AttemptError("resolve", error, sent=False)
+        return places
+
+    def _tell(self, error: OSError | None) -> None:
+        observe = self._options.observer
+        if observe is None:
+            return
+        now = self._loop.time()
+        what = (now, self.service, 0, socket.AF_UNSPEC)
+        elapsed = now - self.started
+        if error is None:
+            observe(Resolved(*what, (), elapsed))
+        else:
+            observe(ResolveFailed(*what, error, elapsed))
 
 
-def places_in(options: Options, lookup: LookUp) -> tuple[Place, ...]:
-    """Return what *lookup*, which is done, gave: where to connect, in order.
+def _places_of(options: Options, records: object) -> tuple[Place, ...]:
+    if not isinstance(records, Sequence):
+        raise TypeError(f"services() must give a sequence, not {shown(records)}")
+    given = cast("Sequence[object]", records)
+    found: list[Place] = []
+    for record in in_turn(map(_checked, given), uniform):
+        # What a name server says is nobody's argument: one that is no name is left out.
+        with contextlib.suppress(ValueError):
+            found.append(options.where(record.host.rstrip("."), record.port))
+    return tuple(found)
 
-    Raises:
-        AttemptError: It gave nothing.
-        TypeError: It gave something else.
-        Exception: What the resolver raised that is no `OSError`.
-    """
-    if lookup.cancelled():
-        gave_up = os_error(errno.ECANCELED, "the resolver gave up")
-        raise AttemptError("resolve", gave_up, sent=False)
-    cause = lookup.exception()
-    if isinstance(cause, OSError):
-        raise AttemptError("resolve", cause, sent=False)
-    records = lookup.result()
-    for record in records:
-        if not isinstance(record, SRVRecord):
-            raise TypeError(f"services() must give SRVRecords, not {shown(record)}")
-    found = in_turn(records, uniform)
-    if not found:
-        error = socket.gaierror(socket.EAI_NONAME, "the service is nowhere available")
-        raise AttemptError("resolve", error, sent=False)
-    return tuple(options.where(one.host.rstrip("."), one.port) for one in found)
+
+def _checked(record: object) -> SRVRecord:
+    """Return a record that a resolver gave, if it is what records can be."""
+    if not isinstance(record, SRVRecord):
+        raise TypeError(f"services() must give SRVRecords, not {shown(record)}")
+    *numbers, host = cast("tuple[object, ...]", record)
+    if not isinstance(host, str):
+        raise TypeError(f"services() must give a str as host, not {shown(host)}")
+    for number in numbers:
+        if not isinstance(number, int) or not 0 <= number <= 65535:
+            raise ValueError(f"services(): {shown(number)} is not from 0 to 65535")
+    return record

@@ -16,7 +16,7 @@ from ._errors import AttemptError, Expired, os_error
 from ._eyeballs import Question
 from ._names import Failure, LookUp, Names
 from ._options import Options
-from ._services import ask_for, places_in
+from ._services import ServiceLookUp
 from ._target import Place
 
 __all__ = ["Several"]
@@ -41,7 +41,8 @@ class Several:
         # By the number of the place, in the order in which the places take turns.
         self._found: dict[int, list[Address]] = {}
         self._names: dict[int, Names] = {}
-        self._services: dict[int, tuple[str, float]] = {}
+        self._services: dict[int, str] = {}
+        self._asked: dict[int, ServiceLookUp] = {}
         self._failures: list[Failure] = []
         for place in places:
             self._add(place)
@@ -55,7 +56,7 @@ class Several:
         found = self._found[number] = []
         now = self._loop.time()
         if place.service is not None:
-            self._services[number] = place.service, now
+            self._services[number] = place.service
             self._unasked.append((number, socket.AF_UNSPEC))
         elif place.address is not None:
             found.append(place.address)
@@ -78,28 +79,30 @@ class Several:
 
     def ask(self, question: Question) -> LookUp:
         """Do what `Names.ask` does."""
-        if question[0] in self._services:
-            service, _ = self._services[question[0]]
-            return ask_for(self._loop, self._options, service)
+        service = self._services.get(question[0])
+        if service is not None:
+            asked = ServiceLookUp(self._loop, self._options, service)
+            self._asked[question[0]] = asked
+            return asked.future
         return self._names[question[0]].ask(question)
 
     def answer(self, question: Question, lookup: LookUp) -> Sequence[Address]:
         """Do what `Names.answer` does."""
         number = question[0]
         if number in self._services:
-            return self._expand(number, lookup)
+            return self._expand(number, self._asked.pop(number))
         found = self._names[number].answer(question, lookup)
         self._found[number] += found
         return found
 
-    def _expand(self, number: int, lookup: LookUp) -> Sequence[Address]:
+    def _expand(self, number: int, asked: ServiceLookUp) -> Sequence[Address]:
         """Put the places of a service where it was; return what is known of them."""
-        service, started = self._services.pop(number)
+        service = self._services.pop(number)
         try:
-            places = places_in(self._options, lookup)
+            places = asked.places()
         except AttemptError as exc:
             now = self._loop.time()
-            self._failures.append(Failure(service, exc, started, now))
+            self._failures.append(Failure(service, exc, asked.started, now))
             return ()
         others, self._found = self._found, {}
         added: tuple[Address, ...] = ()
@@ -128,6 +131,9 @@ class Several:
         hung = Expired("resolve", error, sent=False)
         return [
             *self._failures,
-            *(Failure(name, hung, at, None) for name, at in self._services.values()),
+            *(
+                Failure(one.service, hung, one.started, None)
+                for one in self._asked.values()
+            ),
             *(one for names in self._names.values() for one in names.failures()),
         ]

@@ -31,8 +31,11 @@ _FORMS = (
     " srv:_service._proto.name"
 )
 
+# A group of an IPv6 address.
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]*")
+
 # RFC 2782: "_Service._Proto.Name".
-_SERVICE = re.compile(r"_[^.]+\._[^.]+\.[^.]")
+_SERVICE = re.compile(r"_[^.:]+\._[^.:]+\.[^.:][^:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,12 @@ class Target:
             raise ValueError("a host and a port go together")
         if self.host is not None:
             # Checked, and in the one form that compares.
-            object.__setattr__(self, "host", check_host(self.host))
+            object.__setattr__(self, "host", _check_said(self.host))
             object.__setattr__(self, "port", check_port(self.port))
         if self.address is not None and not isinstance(self.address, Address):
             raise TypeError(f"address must be an Address, not {shown(self.address)}")
-        if self.service is not None and not _SERVICE.match(check_host(self.service)):
-            raise ValueError(
-                f"service must be _service._proto.name, not {shown(self.service)}"
-            )
+        if self.service is not None:
+            object.__setattr__(self, "service", _check_service(self.service))
 
     def __str__(self) -> str:
         if self.service is not None:
@@ -102,13 +103,31 @@ class Place(NamedTuple):
 
 
 def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # A host can have the name of a kind of target, too.
+    is_bare = ":" not in host and host not in _PARSERS
+    return f"{host}:{port}" if is_bare else f"[{host}]:{port}"
+
+
+def _check_said(host: object) -> str:
+    """Return *host* as text that says nothing but a host: a name, or in numbers."""
+    name = check_host(host)
+    is_number = ":" in name and numeric(name.partition("%")[0], 0) is not None
+    if not is_number and not {":", "[", "]"}.isdisjoint(name):
+        raise ValueError(f"host: {shown(name)} is neither a name nor an IPv6 address")
+    return name
+
+
+def _check_service(service: object) -> str:
+    name = check_host(service)
+    if not _SERVICE.fullmatch(name):
+        raise ValueError(f"a service is _service._proto.name, not {shown(name)}")
+    return name
 
 
 def parse_target(text: str) -> Target:
     """Return the `Target` that *text* says.
 
-    It is ``host:port``, ``[::1]:port``, ``unix:/path``, ``unix:@abstract``,
+    It is ``host:port``, ``[IPv6]:port``, ``unix:/path``, ``unix:@abstract``,
     ``vsock:cid:port`` or ``srv:_service._proto.name``; a port is a number or a
     service's name.
 
@@ -142,33 +161,37 @@ class _Wrong(Exception):  # noqa: N818  # it does not leave this module
 
 
 def _host_and_port(text: str) -> Target:
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket:
-            raise _Wrong(len(text), "the ] is missing")
-        if ":" not in host:
-            raise _Wrong(1, f"{shown(host)} is no IPv6 address")
-        start = len(host) + 2
-        if not rest.startswith(":"):
-            raise _Wrong(start, "a port has to follow: [host]:port")
-        port = rest[1:]
-    else:
-        host, colon, port = text.rpartition(":")
-        if not colon:
-            raise _Wrong(len(text), f"a port is missing; a target is {_FORMS}")
-        if ":" in host:
-            if "/" in text:
-                kind = text.partition(":")[0]
-                raise _Wrong(0, f"{shown(kind)} is no kind of target; it is {_FORMS}")
-            raise _Wrong(0, "an IPv6 address goes in brackets: [host]:port")
-        start = len(host)
-    _check(check_host, host, int(text.startswith("[")))
-    number = _check(check_port, port, start + 1) if port else None
-    if number is None:
-        raise _Wrong(start + 1, "the port is missing")
-    if ":" in host and numeric(host.partition("%")[0], 0) is None:
+    is_bracketed = text.startswith("[")
+    host, port, at = _bracketed(text) if is_bracketed else _bare(text)
+    _check(_check_said, host, int(is_bracketed))
+    if not port:
+        raise _Wrong(at, "the port is missing")
+    return Target(host, _check(check_port, port, at))
+
+
+def _bracketed(text: str) -> tuple[str, str, int]:
+    """Return the host, the port, and where that begins, of ``[host]:port``."""
+    host, bracket, rest = text[1:].partition("]")
+    if not bracket:
+        raise _Wrong(len(text), "the ] is missing")
+    if ":" not in host and host not in _PARSERS:
         raise _Wrong(1, f"{shown(host)} is no IPv6 address")
-    return Target(host, number)
+    if not rest.startswith(":"):
+        raise _Wrong(len(host) + 2, "a port has to follow: [host]:port")
+    return host, rest[1:], len(host) + 3
+
+
+def _bare(text: str) -> tuple[str, str, int]:
+    """Return the host, the port, and where that begins, of ``host:port``."""
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise _Wrong(len(text), f"a port is missing; a target is {_FORMS}")
+    kind = text.partition(":")[0]
+    if port.startswith("//") or (":" in host and not _HEXADECIMAL.fullmatch(kind)):
+        raise _Wrong(0, f"{shown(kind)} is no kind of target; it is {_FORMS}")
+    if ":" in host:
+        raise _Wrong(0, "an IPv6 address goes in brackets: [host]:port")
+    return host, port, len(host) + 1
 
 
 def _unix(path: str, at: int) -> Target:
@@ -196,10 +219,7 @@ def _vsock(text: str, at: int) -> Target:
 
 
 def _srv(service: str, at: int) -> Target:
-    _check(check_host, service, at)
-    if not _SERVICE.match(service):
-        raise _Wrong(at, "a service is _service._proto.name")
-    return Target(service=service)
+    return Target(service=_check(_check_service, service, at))
 
 
 _PARSERS = {"unix": _unix, "vsock": _vsock, "srv": _srv}

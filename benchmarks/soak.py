@@ -168,6 +168,39 @@ class Soak:
         with sock:
             reset_on_close(sock)
 
+    async def any_of(self) -> None:
+        """Connect to the one of several that answers a ping, in turns or raced."""
+        targets = [self.hole.address, self.refused.address, self.unix.address]
+        self.draw.shuffle(targets)
+        targets.insert(self.draw.randrange(4), self.echo.address)
+        connector = aioconnect.Connector(timeout=0.2, ready=answers)
+        race = self.draw.random() < 0.5
+        with await connector.connect_any(targets, race=race) as sock:
+            reset_on_close(sock)
+
+    async def waited(self) -> None:
+        """Wait for what is up, and for what is down."""
+        if self.draw.random() < 0.5:
+            to = self.echo.host, self.echo.port
+            await aioconnect.wait_until_up(*to, settle=0.001, timeout=30)
+        else:
+            to = self.refused.host, self.refused.port
+            await aioconnect.wait_until_down(*to, timeout=30)
+
+    async def stayed(self) -> None:
+        """Come back, again and again, to a server that is well."""
+        turns = self.draw.randrange(1, 4)
+        connections = aioconnect.reconnecting(
+            self.echo.host, self.echo.port, retry=(0.001,) * 3, timeout=30
+        )
+        async for reader, writer in connections:
+            writer.write(PAYLOAD)
+            assert await reader.readexactly(len(PAYLOAD)) == PAYLOAD
+            writer.transport.abort()
+            turns -= 1
+            if not turns:
+                break
+
     async def cancelled(self) -> None:
         """Cancel any of the others, after a random number of iterations."""
         other = self.draw.choice([one for one in self.ways() if one != self.cancelled])
@@ -181,7 +214,7 @@ class Soak:
         """Return what there is to do."""
         plain = [self.connected, self.streams, self.over_tls, self.by_path]
         rest = [self.refusals, self.late, self.silence, self.raced, self.cancelled]
-        return [*plain, *rest]
+        return [*plain, *rest, self.any_of, self.waited, self.stayed]
 
     async def work(self, until: float) -> None:
         """Do one thing after the other *until* the clock says so."""
@@ -216,6 +249,13 @@ class Soak:
             await asyncio.sleep(0.005)
             if not self.samples or descriptors() <= self.samples[0].descriptors:
                 return
+
+
+async def answers(sock: socket.socket) -> bool:
+    """Tell whether the peer echoes, or ends."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, b"?")
+    return await loop.sock_recv(sock, 1) == b"?"
 
 
 def reset_on_close(sock: socket.socket) -> None:

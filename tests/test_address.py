@@ -153,7 +153,7 @@ def test_service() -> None:
     [
         (-1, ValueError, "0 and 65535, not -1"),
         (65536, ValueError, "0 and 65535, not 65536"),
-        ("65536", ValueError, "not 65536"),
+        ("65536", ValueError, "not '65536'"),
         ("9" * 5000, ValueError, "0 and 65535"),
         (2**32 + 80, ValueError, "0 and 65535"),
         ("no-such-service", ValueError, "neither a number nor a TCP service"),

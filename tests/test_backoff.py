@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnect import Backoff, Predicate, is_refused, is_transient
+from aioconnect._backoff import uniform
 
 
 def whole(backoff: Backoff, count: int) -> list[float]:
@@ -45,6 +46,12 @@ def test_each_iteration_starts_anew() -> None:
     backoff = Backoff(initial=1, jitter=0.0, attempts=3)
     assert list(backoff) == list(backoff) == [1, 2, 4]
     assert list(Backoff(attempts=0)) == []
+
+
+def test_draws_are_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all bits set, too."""
+    monkeypatch.setattr("os.urandom", lambda count: b"\xff" * count)
+    assert uniform() < 1.0
 
 
 def test_draws_differ() -> None:

@@ -78,7 +78,15 @@ GRAPH: dict[str, set[str]] = {
         "_shown",
         "_sources",
     },
-    "_services": {"_backoff", "_errors", "_names", "_options", "_shown", "_target"},
+    "_services": {
+        "_backoff",
+        "_errors",
+        "_events",
+        "_names",
+        "_options",
+        "_shown",
+        "_target",
+    },
     "_several": {
         "_address",
         "_errors",

@@ -425,6 +425,108 @@ async def test_services_that_are_not_there(
             sock.close()
 
 
+class Changing(Services):
+    """A resolver whose services change from one look-up to the next."""
+
+    def __init__(self, *answers: Sequence[SRVRecord] | Exception) -> None:
+        super().__init__([], NAMES)
+        self.answers = list(answers)
+
+    async def services(self, service: str) -> Sequence[SRVRecord]:
+        self.records = self.answers.pop(0)
+        return await super().services(service)
+
+
+async def test_a_service_that_is_gone_in_the_next_round() -> None:
+    """What it was in the round before is forgotten, with the turns that it had."""
+    with refusing() as refused:
+        two = [SRVRecord(n, 0, refused.port, "a.test") for n in (1, 2)]
+        service: Any = "srv:_x._tcp.test"
+        for targets in ([service], [refused.address, service]):
+            with pytest.raises(aioconnect.ConnectError) as caught:
+                await aioconnect.connect_any(
+                    targets, resolver=Changing(two, NOT_THERE), retry=(0,)
+                )
+            last = [one for one in caught.value.attempts if one.round == 2]
+            assert last[-1].host == "_x._tcp.test"
+            assert len(last) == len(targets)
+
+
+async def test_a_record_whose_host_is_no_name(listener: Server) -> None:
+    """What a name server says is no argument of the caller's: it is left out."""
+    bad = [SRVRecord(1, 0, listener.port, host) for host in ("a b.test", "x" * 300)]
+    good = SRVRecord(2, 0, listener.port, "a.test")
+    for race in (False, True):
+        sock = await aioconnect.connect_any(
+            ["srv:_x._tcp.test"], race=race, resolver=Services([*bad, good], NAMES)
+        )
+        sock.close()
+        with pytest.raises(aioconnect.ResolveError, match="nowhere available"):
+            await aioconnect.connect_any(
+                ["srv:_x._tcp.test"], race=race, resolver=Services(bad, NAMES)
+            )
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        None,
+        [SRVRecord(0, -5, 80, "a.test")],
+        [SRVRecord(0, 0, 65536, "a.test")],
+        [SRVRecord("0", 0, 80, "a.test")],  # type: ignore[arg-type]  # that is the test
+        [SRVRecord(0, 0, 80, None)],  # type: ignore[arg-type]  # the same
+    ],
+)
+async def test_records_that_cannot_be(records: Any) -> None:
+    """A bug in a resolver says that it is its own."""
+    for race in (False, True):
+        with pytest.raises((ValueError, TypeError), match=r"services\(\)"):
+            await aioconnect.connect_any(
+                ["srv:_x._tcp.test"], race=race, resolver=Services(records, NAMES)
+            )
+
+
+async def test_services_at_once(listener: Server) -> None:
+    """A resolver that is no coroutine function is one, too."""
+
+    class Plain(StaticResolver):
+        def services(self, service: str) -> Sequence[SRVRecord]:
+            if service == "_x._tcp.test":
+                return [SRVRecord(1, 0, listener.port, "127.0.0.1")]
+            raise NOT_THERE
+
+    for race in (False, True):
+        for targets in (["srv:_y._tcp.test", "srv:_x._tcp.test"], ["srv:_x._tcp.test"]):
+            sock = await aioconnect.connect_any(targets, race=race, resolver=Plain({}))
+            sock.close()
+
+
+async def test_events_of_services(listener: Server) -> None:
+    """The observer is told of their look-ups, too."""
+    records = [SRVRecord(1, 0, listener.port, "127.0.0.1")]
+    for race in (False, True):
+        recorder = Recorder()
+        sock = await aioconnect.connect_any(
+            ["srv:_x._tcp.test"],
+            race=race,
+            resolver=Services(records, {}),
+            observer=recorder,
+        )
+        sock.close()
+        recorder.assert_kinds("ResolveStarted", "Resolved", AttemptStarted, "Connected")
+        recorder.clear()
+        with pytest.raises(aioconnect.ResolveError):
+            await aioconnect.connect_any(
+                ["srv:_x._tcp.test"],
+                race=race,
+                resolver=Services(NOT_THERE, {}),
+                observer=recorder,
+            )
+        recorder.assert_in_order("ResolveStarted", "ResolveFailed", "AttemptFailed")
+        event = recorder.only(aioconnect.ResolveFailed)
+        assert (event.host, event.port, event.elapsed >= 0) == ("_x._tcp.test", 0, True)
+
+
 async def test_a_service_that_hangs(listener: Server) -> None:
     """It has its share of the time, and in a race keeps nobody waiting."""
 

@@ -66,6 +66,18 @@ TLS_FATES: dict[str, set[Fate]] = {
 }
 
 
+# With a ping that has to be answered before the connect counts.
+READY_FATES: dict[str, set[Fate]] = FATES | {
+    "reset": {
+        ("connect", errno.ECONNRESET),
+        ("ready", errno.ECONNRESET),
+        ("ready", errno.EPIPE),
+    },
+    "accept_close": {("ready", errno.ECONNRESET), ("ready", errno.EPIPE)},
+    "accept_silent": {PENDING},
+}
+
+
 class Bug(Exception):  # noqa: N818  # what a caller's own function raises
     """A mistake in a hook, an observer or a resolver."""
 
@@ -91,6 +103,7 @@ class Program:
     are what the k-th call of the last hook raises, *observer* is None, or the
     number of the event that it fails at (0: at none).  It is cancelled after
     *wait* seconds and *cancel* iterations of the loop; if that is None, never.
+    *is_ready*: a ping has to be answered; *is_any*: each place is a target of its own.
     """
 
     places: tuple[Place, ...]
@@ -112,6 +125,16 @@ class Program:
     observer: int | None = None
     wait: float = 0.0
     cancel: int | None = None
+    is_ready: bool = False
+    is_any: bool = False
+    races: bool = False
+
+    @property
+    def fates(self) -> dict[str, set[Fate]]:
+        """What may come of an attempt, by the word that it meets."""
+        if self.is_ready:
+            return READY_FATES
+        return TLS_FATES if self.tls else FATES
 
     @property
     def is_unix(self) -> bool:
@@ -122,11 +145,10 @@ class Program:
         """Tell whether without a timeout it might never end."""
         if any(step.never for steps in self.lookups.values() for step in steps):
             return True
-        fates = TLS_FATES if self.tls else FATES
         words = [word for place in self.places for word in place.words]
         if self.attempt_timeout is not None and self.attempt_timeout < GENEROUS:
             return False
-        return any(PENDING in fates[word] for word in words)
+        return any(PENDING in self.fates[word] for word in words)
 
     def found(self, number: int) -> set[str]:
         """Return the hosts of round *number*."""
@@ -135,6 +157,8 @@ class Program:
                 0,
                 self.places[0].family,
             )
+            if self.is_any:
+                return {place.host for place in self.places}
             return set() if wrong and not self.is_unix else {self.places[0].host}
         steps = self.steps(number)
         return {
@@ -168,10 +192,11 @@ def allowed(program: Program, family: int, met: Met) -> set[Fate]:
     bound = (socket.AF_UNIX, *(program.local_families or _INET))
     if family not in bound:
         return {("bind", errno.EADDRNOTAVAIL)}
-    fates = set((TLS_FATES if program.tls else FATES)[met.word])
+    fates = set(program.fates[met.word])
     if PENDING in fates or program.attempt_timeout or program.timeout is not None:
         # A machine can be slow enough for any attempt to run out of its time.
-        fates |= {("connect", errno.ETIMEDOUT), ("tls", errno.ETIMEDOUT)}
+        phases = ("connect", "tls", "ready")
+        fates |= {(phase, errno.ETIMEDOUT) for phase in phases}
     return fates
 
 
@@ -297,7 +322,8 @@ def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
     if attempts[-1].phase == "tls":
         attempts = attempts[-1:]
     never_sent = ("resolve", "guard", "socket", "bind")
-    sent = [a for a in attempts if a.phase not in never_sent] or attempts
+    sent = [a for a in attempts if a.phase == "ready"]
+    sent = sent or [a for a in attempts if a.phase not in never_sent] or attempts
     errors = [a.error for a in sent if isinstance(a.error, OSError)]
     if any(isinstance(e, ssl.SSLError) for e in errors):
         assert isinstance(error, ssl.SSLError)

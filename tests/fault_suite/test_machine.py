@@ -126,23 +126,28 @@ def programs(draw: st.DrawFn) -> Program:
     is_unix = draw(st.integers(0, 4)) == 0
     tls = not is_unix and draw(st.booleans())
     has_name = not is_unix and draw(st.integers(0, 3)) > 0
-    found = draw(places(is_unix, tls, 3 if has_name else 1))
+    is_any = not (is_unix or tls or has_name) and draw(st.booleans())
+    found = draw(places(is_unix, tls, 3 if has_name or is_any else 1))
     is_announced = draw(st.integers(0, 3)) > 0
     if not is_announced:
         # Nobody tells the servers which attempt comes next.
         found = tuple(Place(place.host, place.words[:1]) for place in found)
-    streams = tls or draw(st.booleans())
+    streams = tls or (not is_any and draw(st.booleans()))
     options: dict[str, Any] = {
         "places": found,
         "tls": tls,
         "streams": streams,
         "lookups": draw(lookups(found)) if has_name else {},
-        "is_resolved": not (streams or has_name or is_unix) and draw(st.booleans()),
+        "is_resolved": not (streams or has_name or is_unix or is_any)
+        and draw(st.booleans()),
+        "is_ready": not (tls or is_unix) and draw(st.booleans()),
+        "is_any": is_any,
+        "races": is_any and draw(st.booleans()),
         "is_announced": is_announced,
         "attempt_timeout": draw(st.sampled_from([None, None, 0.03, 30.0])),
         "delays": draw(st.sampled_from([(), (0,), (0, 0.01, 0), (0.01, 5.0)])),
         "retry_on": draw(st.sampled_from([is_transient, is_refused, always])),
-        "family": draw(one_in(6, st.sampled_from(INET), st.just(0))),
+        "family": 0 if is_any else draw(one_in(6, st.sampled_from(INET), st.just(0))),
         "local_families": draw(one_in(2, LOCAL, st.none())),
         "interleave": draw(st.sampled_from([None, 0, 1, 2])),
         "happy_eyeballs_delay": draw(st.sampled_from([None, 0.25, 0.01])),
@@ -275,6 +280,28 @@ SELDOM = {
         streams=True,
         delays=(0,),
         retry_on=always,
+    ),
+    "the second of two, ready after all": replace(
+        PLAIN,
+        places=(
+            Place("127.0.0.3", ("accept_close", "refuse", "accept_close")),
+            Place("127.0.0.2", ("reset", "accept_close", "accept")),
+        ),
+        is_ready=True,
+        is_any=True,
+        delays=(0, 0.01, 0),
+    ),
+    "raced, ready after all": replace(
+        PLAIN,
+        places=(
+            Place("127.0.0.3", ("accept_silent",)),
+            Place("127.0.0.2", ("accept_close", "accept")),
+        ),
+        is_ready=True,
+        is_any=True,
+        races=True,
+        attempt_timeout=0.1,
+        delays=(0, 0.01, 0),
     ),
     "a cancel while it is pending": replace(
         PLAIN, places=(Place("::1", ("hang",)),), wait=0.02, cancel=0

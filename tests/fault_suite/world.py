@@ -109,9 +109,11 @@ class World:
         host = next(h for h, known in self.addresses.items() if known == address)
         return next(place for place in self.program.places if place.host == host)
 
-    def target(self) -> tuple[str, int | None]:
-        """Return the host and the port that the call is for."""
+    def target(self) -> tuple[str | None, int | None]:
+        """Return the host and the port that the call is for, if it is one."""
         address = self.addresses[self.program.places[0].host]
+        if len(self.addresses) > 1 and not self.name:
+            return None, None
         if self.name:
             return self.name, 80
         if isinstance(address.sockaddr, tuple):
@@ -135,6 +137,7 @@ class World:
             resolver=self.names,
             prepare=[*self.hooks, self.announce] if program.is_announced else (),
             observer=None if program.observer is None else self.observe,
+            ready=pinged if program.is_ready else None,
         )
 
     async def connect(self) -> Any:
@@ -151,11 +154,31 @@ class World:
             return await connector.connect_unix(path)
         if program.is_resolved:
             return await connector.connect_address(address)
+        if program.is_any:
+            return await connector.connect_any(
+                self.addresses.values(), race=program.races
+            )
         host, port = self.target()
+        assert host is not None
         assert port is not None
         if program.streams:
             return await connector.open_connection(host, port, **tls)
         return await connector.connect(host, port)
+
+
+async def pinged(*made: Any) -> bool:
+    """Ask the peer of a socket, or of streams, whether it answers."""
+    if isinstance(made[0], socket.socket):
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(made[0], b"ping")
+        answer = await loop.sock_recv(made[0], 4)
+    else:
+        reader, writer = made
+        writer.write(b"ping")
+        answer = await reader.read(4)
+    if not answer:
+        raise EOFError
+    return answer == b"ping"
 
 
 @contextlib.contextmanager
