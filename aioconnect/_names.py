@@ -232,8 +232,9 @@ class Names:
             if not isinstance(address, Address) or address.type != socket.SOCK_STREAM:
                 text = "Address values of stream sockets"
                 raise TypeError(f"resolver must give {text}, not {shown(address)}")
-        wrong = _INET if family in _INET else ()
-        return tuple(a for a in given if a.family == family or a.family not in wrong)
+        if family == socket.AF_UNSPEC:
+            return given
+        return tuple(a for a in given if a.family == family or a.family not in _INET)
 
     def failures(self) -> list[Failure]:
         """Return what became of the look-ups, if none gave an address."""

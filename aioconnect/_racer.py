@@ -94,11 +94,12 @@ class Racer:
 
     async def ask(self) -> None:
         """Begin with the look-ups."""
-        asked = self._ask_more()
-        if not all(lookup.done() for lookup in asked):
-            # A resolver that knows the answer has given it by then.
-            await asyncio.sleep(0)
-            self._listen(asked)
+        for lookup in (asked := self._ask_more()):
+            if not lookup.done():
+                # A resolver that knows the answer has given it by then.
+                await asyncio.sleep(0)
+                self._listen(asked)
+                return
 
     async def run(self) -> Winner | None:
         """Return the next that is connected, or None: all have failed.

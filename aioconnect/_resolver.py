@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import socket
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol, cast
@@ -171,6 +172,7 @@ def literal(
     raise socket.gaierror(socket.EAI_ADDRFAMILY, text)
 
 
+@functools.cache
 def questions(family: int, flags: int) -> tuple[tuple[int, int], ...]:
     """Return the families to ask for, AAAA before A, each with its flags."""
     if family != socket.AF_UNSPEC:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,23 @@ def test_examples(example: int) -> None:
         program = program.replace("9000", str(server.port))
         said = run_script(sys.executable, "-X", "dev", "-c", program)
     assert said.strip() == "b'is anybody there?'"
+
+
+def test_waiting_and_coming_back() -> None:
+    """The examples of the section on it, one after the other."""
+    text = README.read_text().partition("## Waiting, ")[2].partition("\n## ")[0]
+    parts = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(parts) == 3
+    body = textwrap.indent("".join(parts), "    ")
+    program = (
+        f"import asyncio, aioconnect\nasync def main():\n{body}"
+        "    print(reader, sock)\n    sock.close()\nasyncio.run(main())\n"
+    )
+    with echoing() as server:
+        program = program.replace("9000", str(server.port))
+        said = run_script(sys.executable, "-X", "dev", "-c", program)
+    assert "StreamReader" in said
+    assert str(server.sockaddr) in said
 
 
 async def test_the_kit() -> None:
