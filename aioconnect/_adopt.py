@@ -142,6 +142,10 @@ def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
     """Return the *arguments*, checked, with *host* as the name to verify."""
     if not any(value is not None for value in arguments.values()):
         return _PLAIN
+    unknown = arguments.keys() - TLSArguments.__annotations__.keys()
+    if unknown:
+        names = ", ".join(sorted(map(repr, unknown)))
+        raise TypeError(f"no such argument: {names}; options are the Connector's")
     return TLSOptions(**arguments).for_host(host)
 
 

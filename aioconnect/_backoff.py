@@ -47,7 +47,7 @@ _TRANSIENT = frozenset(
 Question: TypeAlias = Callable[[OSError], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Predicate:
     """A question about an `OSError`, which is called like a function.
 
@@ -62,8 +62,11 @@ class Predicate:
     ask: Question
 
     def __post_init__(self) -> None:
-        if not callable(self.ask):
-            raise TypeError(f"ask must be callable, not {shown(self.ask)}")
+        if not _is_question(self.ask):
+            raise TypeError(f"ask must be a function, not {shown(self.ask)}")
+
+    def __repr__(self) -> str:
+        return _named(self.ask)
 
     def __call__(self, error: OSError) -> bool:
         """Return the answer."""
@@ -85,10 +88,21 @@ class Predicate:
 def _join(how: Callable[[Iterable[bool]], bool], *parts: Any) -> Predicate:
     # Python then says which types cannot be joined.
     other: Any = NotImplemented
-    return Predicate(_Joined(how, parts)) if all(map(callable, parts)) else other
+    return Predicate(_Joined(how, parts)) if all(map(_is_question, parts)) else other
 
 
-@dataclass(frozen=True, slots=True)
+def _is_question(value: object) -> bool:
+    # An exception's class can be called too, and what it gives is true.
+    return callable(value) and not isinstance(value, type)
+
+
+def _named(ask: object) -> str:
+    """Return what *ask* is called where it is imported from."""
+    name: str = getattr(ask, "__name__", "") or repr(ask)
+    return name.removeprefix("_")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class _Joined:
     """Several questions, asked one after the other: *how* is `any` or `all`."""
 
@@ -97,6 +111,10 @@ class _Joined:
 
     def __call__(self, error: OSError) -> bool:
         return self.how(part(error) for part in self.parts)
+
+    def __repr__(self) -> str:
+        sign = " | " if self.how is any else " & "
+        return f"({sign.join(map(_named, self.parts))})"
 
 
 def _is_refused(error: OSError) -> bool:

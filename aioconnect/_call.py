@@ -112,6 +112,10 @@ class Call:
         """
         self._rounds.lost(self.address, since, text)
 
+    def resume(self) -> None:
+        """Have it `run` again after it was cancelled, from the next round on."""
+        self._rounds.resume()
+
     async def run(
         self,
         finish: Finish[T] | None,

@@ -45,7 +45,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 StrOrBytesPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Connector(Options):
     """How to connect: a value, whose methods say where.
 
@@ -171,6 +171,8 @@ class Connector(Options):
         self, targets: Iterable[AnyTarget], *, race: bool = False
     ) -> socket.socket:
         """Do what `aioconnect.connect_any` does."""
+        if not isinstance(race, bool):
+            raise TypeError(f"race must be True or False, not {shown(race)}")
         checked = check_targets(targets)
         check_services(self, checked)
         places = tuple(map(self._place, checked))

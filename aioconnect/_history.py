@@ -130,15 +130,21 @@ class History:
         """
         kind = _Kind(ConnectTimeoutError, errno.ETIMEDOUT)
         verb = f"not connected within {seconds:g} s"
-        if delay is not None:
-            verb = f"a further try in {delay:g} s is past the {seconds:g} s to connect"
-        return self._error(kind, verb, now, rounds, self.decisive(rounds))
+        cause = self.decisive(rounds)
+        return self._error(kind, verb, now, rounds, cause, delay)
 
     def _error(
-        self, kind: _Kind, verb: str, now: float, rounds: int, cause: list[Attempt]
+        self,
+        kind: _Kind,
+        verb: str,
+        now: float,
+        rounds: int,
+        cause: list[Attempt],
+        delay: float | None = None,
     ) -> ConnectError:
         elapsed = now - self.started
-        message = f"{verb} to {self._target()}: {self._reasons(rounds, elapsed)}"
+        reasons = self._reasons(rounds, elapsed, delay)
+        message = f"{verb} to {self._target()}: {reasons}"
         args = (message,) if kind.code is None else (kind.code, message)
         error = kind.error(*args)
         if kind.code is None:
@@ -158,9 +164,11 @@ class History:
             return str(self._places[0])
         return f"any of {', '.join(map(str, self._places))}"
 
-    def _reasons(self, rounds: int, elapsed: float) -> str:
+    def _reasons(self, rounds: int, elapsed: float, delay: float | None) -> str:
         lines = dict.fromkeys(map(self._line, self.attempts))
         tried = "; ".join(lines) or "nothing was tried"
+        if delay is not None:
+            tried += f"; the next try was due in {delay:.3f} s"
         if self.count == 0:
             return f"{tried} ({elapsed:.3f} s)"
         many = "" if self.count == 1 else "s"

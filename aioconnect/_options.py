@@ -6,9 +6,10 @@ package works with, or raises an error that names the option.
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, TypedDict, cast
 
 from . import outcome as _outcome
@@ -61,7 +62,7 @@ class ConnectorOptions(WaitOptions, total=False):
     timeout: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Options:
     """How to connect: the fields of `Connector`, checked when they are given."""
 
@@ -106,17 +107,30 @@ class Options:
             check_local_addr(self.local_addr)
             object.__setattr__(self, "local_addr", _tuples(self.local_addr))
 
+    def __repr__(self) -> str:
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        given = [f"{f.name}={value!r}" for f, value in values if value != f.default]
+        return f"{type(self).__name__}({', '.join(given)})"
+
     def where(self, host: str, port: int | str) -> Place:
         """Return the place that *host* and *port* are, checked."""
         number = check_port(port)
         if type(host) is not str:
             host = check_host(host)
-        address = numeric(host, number, self.proto)
-        if address is None:
+        place = _in_numbers(host, number, self.proto)
+        if place is None:
             return Place(check_host(host), number)
-        if self.family not in (socket.AF_UNSPEC, address.family):
+        assert place.address is not None
+        if self.family not in (socket.AF_UNSPEC, place.address.family):
             return Place(host, number)  # the resolver's to say why not
-        return Place(host, number, address)
+        return place
+
+
+# For the same reason as `numeric`: a client connects to few, many times.
+@functools.lru_cache(maxsize=512)
+def _in_numbers(host: str, port: int, proto: int) -> Place | None:
+    address = numeric(host, port, proto)
+    return None if address is None else Place(host, port, address)
 
 
 def _check_seconds(name: str, value: float | None, *, positive: bool = False) -> None:
@@ -143,6 +157,9 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
 
 def _check_callable(name: str, value: object) -> None:
     """Check a function that will be called later."""
+    if isinstance(value, type):
+        # It can be called, and what it gives is true.
+        raise TypeError(f"{name} must be a function, not the class {value.__name__}")
     if not callable(value):
         raise TypeError(f"{name} must be callable, not {shown(value)}")
 

@@ -36,7 +36,8 @@ async def pass_ready(ready: Ready, made: Any, deadline: float | None) -> None:
         async with scope:
             asked: Any = ready(*made) if isinstance(made, tuple) else ready(made)
             if not isinstance(asked, Awaitable):
-                raise TypeError(f"ready must be a coroutine function: {shown(ready)}")
+                text = f"ready must be a coroutine function, not {shown(ready)}"
+                raise TypeError(text)
             passed = await cast("Awaitable[object]", asked)
     except EOFError:
         text = "the peer has closed the connection"

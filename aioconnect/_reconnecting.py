@@ -6,6 +6,8 @@ It owns what it has given until it gives the next one, ends, or is dropped.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from dataclasses import replace
 
 from ._adopt import Finish, Streams
@@ -19,12 +21,18 @@ __all__ = ["STABLE_AFTER", "Reconnecting"]
 # How long a connection lasts, in seconds, that says that the server is well.
 STABLE_AFTER = 10.0
 
+# What a peer that has stopped to read does not take within so many seconds is given up,
+# and with it the descriptor.
+_FLUSH = 5.0
+
 
 class Reconnecting:
     """What `reconnecting` returns: ``async for reader, writer in ...``.
 
     When the body has ended, and when the iterator is dropped or closed, the writer is
-    closed.  ``break`` drops it where nobody else refers to it, else there is `aclose`.
+    closed; what the peer does not read then is given up after 5 s.  ``break`` and an
+    exception drop it where nobody else refers to it; one that has a name is to be
+    closed by `aclose`, or `contextlib.aclosing`.
     """
 
     def __init__(
@@ -34,9 +42,6 @@ class Reconnecting:
         finish: Finish[Streams],
         stable_after: float,
     ) -> None:
-        # First what __del__ asks for: the rest may be refused.
-        self._writer: asyncio.StreamWriter | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         check_duration("stable_after", stable_after)
         if not options.retry:
             options = replace(options, retry=Backoff())
@@ -44,9 +49,15 @@ class Reconnecting:
         self._place = place
         self._finish = finish
         self._stable_after = stable_after
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._call: Call | None = None
         self._since = 0.0
         self._is_running = self._is_over = False
+        self._given = _Given()
+        weakref.finalize(self, self._given.close).atexit = False
+
+    def __repr__(self) -> str:
+        return f"<Reconnecting {self._place}>"
 
     def __aiter__(self) -> Reconnecting:
         return self
@@ -65,31 +76,37 @@ class Reconnecting:
         self._is_running = True
         try:
             return await self._connect()
-        except BaseException as exc:
-            # One that was cancelled may be asked again.
-            self._is_over = isinstance(exc, Exception)
+        except Exception:
+            self._is_over = True
             self._call = None
             raise
         finally:
             self._is_running = False
 
     async def _connect(self) -> Streams:
-        self._loop = loop = asyncio.get_running_loop()
-        self._leave(loop.time())
+        loop = asyncio.get_running_loop()
+        self._leave(loop)
         # Only a connection that has lasted makes up for what failed before: a server
         # that accepts and closes is one that refuses, to us (K7).
         call = self._call = self._call or Call(self._options, (self._place,))
-        streams = await call.run(self._finish)
-        self._writer, self._since = streams[1], loop.time()
+        self._loop = loop
+        try:
+            streams = await call.run(self._finish)
+        except asyncio.CancelledError:
+            call.resume()  # whoever asks again is no less polite
+            raise
+        self._since = loop.time()
+        self._given.keep(loop, streams[1])
         return streams
 
-    def _leave(self, now: float) -> None:
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the writer, and begin anew if it was connected for long enough."""
-        writer, self._writer = self._writer, None
-        if writer is None or self._call is None:
+        was_given = self._given.close()
+        if self._loop is not loop:
+            self._call = None
+        if not was_given or self._call is None:
             return
-        writer.close()
-        if now - self._since >= self._stable_after:
+        if loop.time() - self._since >= self._stable_after:
             self._call = None
         else:
             text = f"the connection has not lasted {self._stable_after:g} s"
@@ -100,23 +117,62 @@ class Reconnecting:
         if self._is_running:
             raise RuntimeError("reconnecting() is connecting in another task")
         self._is_over = True
-        self._drop()
+        self._given.close()
 
-    def __del__(self) -> None:
-        self._drop()
 
-    def _drop(self) -> None:
-        """Close the writer, from whichever thread this is."""
-        writer, self._writer = self._writer, None
-        loop = self._loop
-        if writer is None or loop is None or loop.is_closed():
-            return
+class _Given:
+    """What an iterator has given last, and is to be closed after it.
+
+    It is no part of the iterator's garbage: the collector would finalize the writer
+    too, in whichever thread that runs, before the loop could close it.
+    """
+
+    __slots__ = ("_loop", "_writer")
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    def keep(
+        self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter
+    ) -> None:
+        """Remember *writer*, of *loop*."""
+        self._loop, self._writer = loop, writer
+
+    def close(self) -> bool:
+        """Close the writer, from whichever thread this is; tell if there was one."""
+        loop, writer = self._loop, self._writer
+        self._loop = self._writer = None
+        if loop is None or writer is None:
+            return False
         try:
             is_here = asyncio.get_running_loop() is loop
         except RuntimeError:
             is_here = False
         if is_here:
-            writer.close()
+            _close(loop, writer)
         else:
-            # The collector runs in whichever thread needs memory.
-            loop.call_soon_threadsafe(writer.close)
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(_close, loop, writer)
+        return True
+
+
+def _close(loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    if writer.transport.get_write_buffer_size():
+        # The transport keeps it, until it has closed.
+        loop.create_task(_flushed(writer))
+
+
+async def _flushed(writer: asyncio.StreamWriter) -> None:
+    """Wait for the peer to read what was written, and for so long only."""
+    try:
+        async with asyncio.timeout(_FLUSH):
+            await writer.wait_closed()
+    except (TimeoutError, asyncio.CancelledError) as exc:
+        # Only now: asyncio's transports cannot be aborted when they have closed.
+        writer.transport.abort()
+        if isinstance(exc, asyncio.CancelledError):
+            raise
+    except OSError:
+        pass  # it was reset

@@ -48,6 +48,7 @@ class Rounds:
     __slots__ = (
         "_all_errors",
         "_delays",
+        "_goes_on",
         "_history",
         "_is_expired",
         "_loop",
@@ -56,7 +57,6 @@ class Rounds:
         "_retries",
         "_started",
         "_turns",
-        "_was_lost",
         "deadline",
         "number",
         "turn",
@@ -86,7 +86,7 @@ class Rounds:
         self.number = 0
         self.turn = 0
         self._turns = self.turns = turns
-        self._is_expired = self._was_lost = False
+        self._is_expired = self._goes_on = False
         self._history: History | None = None
         self._delays: Iterator[float] | None = None
 
@@ -120,8 +120,8 @@ class Rounds:
         if self._is_expired:
             raise self._time_is_up()
         now = self._loop.time()
-        delay = self._next_delay() if self._was_lost or self._may_retry() else None
-        self._was_lost = False
+        delay = self._next_delay() if self._goes_on or self._may_retry() else None
+        self._goes_on = False
         if delay is None:
             raise self._give_up()
         if self._is_late(now + delay):
@@ -197,20 +197,18 @@ class Rounds:
             self._options.observer(AttemptFailed(now, attempt))
 
     def lost(self, address: Address | None, since: float, text: str) -> None:
-        """Count what was connected, *since* then, as an attempt that has failed.
+        """Count what was connected, *since* then, as an attempt that has failed."""
+        error = AttemptError("ready", os_error(errno.ECONNRESET, text))
+        self.failed(address, error, since, None)
+        self.resume()
 
-        The rounds go on, with time of their own, whatever errors may be retried.
-        """
-        self.failed(
-            address,
-            AttemptError("ready", os_error(errno.ECONNRESET, text)),
-            since,
-            None,
-        )
+    def resume(self) -> None:
+        """Go on after this round, with time anew, whatever errors may be retried."""
         self._started = now = self._loop.time()
         timeout = self._options.timeout
         self.until = self.deadline = None if timeout is None else now + timeout
-        self._was_lost = True
+        self._is_expired = False
+        self._goes_on = True
 
     def tell_connected(self, address: Address | None) -> None:
         """Tell the observer, if there is one and this was a connect."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import socket
+import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
@@ -30,6 +31,9 @@ _FORMS = (
     "host:port, [IPv6]:port, unix:/path, unix:@name, vsock:cid:port or"
     " srv:_service._proto.name"
 )
+
+# What is in no host's name, and in what is mistaken for one: a URL, a list.
+_NO_NAME = set(string.punctuation) - set("-._")
 
 # A group of an IPv6 address.
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]*")
@@ -112,7 +116,7 @@ def _check_said(host: object) -> str:
     """Return *host* as text that says nothing but a host: a name, or in numbers."""
     name = check_host(host)
     is_number = ":" in name and numeric(name.partition("%")[0], 0) is not None
-    if not is_number and not {":", "[", "]"}.isdisjoint(name):
+    if not is_number and not _NO_NAME.isdisjoint(name):
         raise ValueError(f"host: {shown(name)} is neither a name nor an IPv6 address")
     return name
 
@@ -184,10 +188,13 @@ def _bracketed(text: str) -> tuple[str, str, int]:
 def _bare(text: str) -> tuple[str, str, int]:
     """Return the host, the port, and where that begins, of ``host:port``."""
     host, colon, port = text.rpartition(":")
+    if text.startswith("/"):
+        raise _Wrong(0, f"a path is unix:{shown(text)[1:-1]}")
     if not colon:
         raise _Wrong(len(text), f"a port is missing; a target is {_FORMS}")
     kind = text.partition(":")[0]
-    if port.startswith("//") or (":" in host and not _HEXADECIMAL.fullmatch(kind)):
+    is_kind = port.startswith("//") or kind.lower() in _PARSERS
+    if is_kind or (":" in host and not _HEXADECIMAL.fullmatch(kind)):
         raise _Wrong(0, f"{shown(kind)} is no kind of target; it is {_FORMS}")
     if ":" in host:
         raise _Wrong(0, "an IPv6 address goes in brackets: [host]:port")
@@ -244,12 +251,21 @@ def check_targets(targets: object) -> tuple[Target, ...]:
     Raises:
         ValueError, TypeError: One of them is none, or there is none at all.
     """
-    if isinstance(targets, str | bytes) or not isinstance(targets, Iterable):
-        raise TypeError(f"targets must be a list of them, not {shown(targets)}")
+    is_one = isinstance(targets, str | bytes | Target | Address) or _is_pair(targets)
+    if is_one or not isinstance(targets, Iterable):
+        raise TypeError(f"targets must be a list of targets, not {shown(targets)}")
     found = tuple(map(_target, cast("Iterable[object]", targets)))
     if not found:
         raise ValueError("targets is empty: there is nothing to connect to")
     return found
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(cast("tuple[object, ...]", value)) == 2
+        and isinstance(value[1], int)
+    )
 
 
 def _target(value: object) -> Target:

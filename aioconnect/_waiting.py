@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ._backoff import Backoff, check_duration
 from ._call import Call
-from ._errors import Attempt, ConnectError, ConnectTimeoutError
+from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
 from ._options import Options
 from ._ready import settled
 from ._target import Place
@@ -19,6 +21,27 @@ __all__ = ["until_down", "until_up"]
 
 # Who waits for a server wants to know soon, and asks but a few times a second.
 _DELAYS = Backoff(maximum=1.0)
+
+# Before the end of the time, in seconds, who waits looks once more.
+_LAST_LOOK = 0.05
+
+
+class _Looks:
+    """The delays of a wait that has *timeout* seconds from now on.
+
+    What a timeout is given for is to be used: a delay that would pass its end is cut
+    short for a last look.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
+        self._loop = loop
+        self._last = math.inf if timeout is None else loop.time() + timeout - _LAST_LOOK
+
+    def __iter__(self) -> Iterator[float]:
+        for delay in _DELAYS:
+            left = self._last - self._loop.time()
+            yield min(delay, left) if left > 0 else delay + _LAST_LOOK
+
 
 # Nobody listens, or nobody is there at all.  A network without a route is none of
 # them: that is about this machine.
@@ -39,11 +62,12 @@ async def until_up(options: Options, place: Place, settle: float) -> float:
         ConnectError: The policy has given up, or the time is up.
     """
     check_duration("settle", settle)
-    options = replace(options, retry=options.retry or _DELAYS)
     if settle:
         options = replace(options, ready=settled(settle, options.ready))
     loop = asyncio.get_running_loop()
     started = loop.time()
+    if not options.retry:
+        options = replace(options, retry=_Looks(loop, options.timeout))
     sock: socket.socket = await Call(options, (place,)).run(None)
     sock.close()
     return loop.time() - started
@@ -60,7 +84,7 @@ async def until_down(options: Options, place: Place) -> float:
     started = now = loop.time()
     timeout = options.timeout
     deadline = None if timeout is None else started + timeout
-    delays = iter(options.retry or _DELAYS)
+    delays = iter(options.retry or _Looks(loop, timeout))
     looks = 0
     while True:
         looks += 1
@@ -75,7 +99,7 @@ async def until_down(options: Options, place: Place) -> float:
         if delay is not None:
             check_duration("retry", delay)
         if delay is None or (deadline is not None and now + delay >= deadline):
-            raise _not_down(place, looks, now - started, error)
+            raise _not_down(place, timeout, looks, now - started, error)
         await sleep_until(loop, now + delay)
         now = loop.time()
 
@@ -120,11 +144,22 @@ def _says_gone(error: Exception) -> bool:
 
 
 def _not_down(
-    place: Place, looks: int, elapsed: float, last: ConnectError | None
+    place: Place,
+    timeout: float | None,
+    looks: int,
+    elapsed: float,
+    last: ConnectError | None,
 ) -> ConnectTimeoutError:
-    said = "it is up" if last is None else str(last)
+    said = "it is up"
+    if last is not None:
+        said = "; ".join(
+            dict.fromkeys(
+                f"{one.address or one.host}: {reason(one)}" for one in last.attempts
+            )
+        )
+    within = "" if timeout is None else f" within {timeout:g} s"
     many = "" if looks == 1 else "s"
-    text = f"{place} is not down: {said} ({looks} look{many}, {elapsed:.3f} s)"
+    text = f"{place} is not down{within}: {said} ({looks} look{many}, {elapsed:.3f} s)"
     error = ConnectTimeoutError(errno.ETIMEDOUT, text)
     error.host, error.port = place.host, place.port
     error.rounds, error.elapsed = looks, elapsed

@@ -175,13 +175,21 @@ def test_not_more_is_asked_than_has_to_be() -> None:
 
 
 def test_what_is_no_predicate() -> None:
-    other: Any = errno.EPERM
-    for join in (operator.or_, operator.and_):
-        for pair in ((is_refused, other), (other, is_refused)):
-            with pytest.raises(TypeError, match="unsupported operand"):
-                join(*pair)
-    with pytest.raises(TypeError, match="ask must be callable"):
-        Predicate(other)
+    """An exception's class is none: what it gives, when it is called, is true."""
+    others: list[Any] = [errno.EPERM, ConnectionResetError]
+    for other in others:
+        for join in (operator.or_, operator.and_):
+            for pair in ((is_refused, other), (other, is_refused)):
+                with pytest.raises(TypeError, match="unsupported operand"):
+                    join(*pair)
+        with pytest.raises(TypeError, match="ask must be a function"):
+            Predicate(other)
+
+
+def test_what_predicates_are_called() -> None:
+    assert repr(is_refused) == "is_refused"
+    joined = is_refused | is_forbidden & is_transient
+    assert repr(joined) == "(is_refused | (is_forbidden & is_transient))"
 
 
 def test_predicates_are_values() -> None:

@@ -124,3 +124,17 @@ async def test_bad_path() -> None:
         await aioconnect.open_unix_connection("")
     with pytest.raises(TypeError, match="path must be"):
         await aioconnect.connect_unix(7)  # type: ignore[arg-type]  # that is the test
+
+
+@pytest.mark.parametrize("name", ["retry_on", "resolver", "ready", "allow", "observer"])
+def test_a_class_is_no_function(name: str) -> None:
+    """It can be called, and what it gives is true: an error would always be retried."""
+    options: Any = {name: ConnectionResetError}
+    with pytest.raises(TypeError, match=f"{name} must be a function, not the class"):
+        Connector(**options)
+
+
+def test_shown_is_what_differs() -> None:
+    assert repr(Connector()) == "Connector()"
+    connector = Connector(timeout=5, retry=(1,), retry_on=aioconnect.is_refused)
+    assert repr(connector) == "Connector(timeout=5, retry=(1,), retry_on=is_refused)"

@@ -96,6 +96,12 @@ async def test_what_is_no_target(
             await aioconnect.connect_any(["127.0.0.1:1", *targets])
 
 
+async def test_race_is_yes_or_no(listener: Server) -> None:
+    race: Any = "no"
+    with pytest.raises(TypeError, match="race must be True or False"):
+        await aioconnect.connect_any([listener.address], race=race)
+
+
 async def test_in_order(listener: Server) -> None:
     """The first that is connected ends it; what comes after it is not looked at."""
     recorder = Recorder()

@@ -97,6 +97,22 @@ async def test_not_up_in_time() -> None:
             await aioconnect.wait_until_up(refused.host, refused.port, timeout=0)
 
 
+async def test_the_time_is_used() -> None:
+    """The last delay is cut short for a last look, just before the time is up."""
+    recorder = Recorder()
+    with refusing() as refused:
+        to = refused.host, refused.port
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.wait_until_up(*to, timeout=0.5, observer=recorder)
+    error = caught.value
+    assert str(error).startswith("not connected within 0.5 s to 127.0.0.1:")
+    started = error.attempts[0].started
+    assert error.attempts[-1].started - started >= 0.44
+    with listening() as server, pytest.raises(aioconnect.ConnectTimeoutError) as down:
+        await aioconnect.wait_until_down(server.host, server.port, timeout=0.5)
+    assert down.value.elapsed >= 0.44
+
+
 async def test_settled() -> None:
     """A proxy that accepts and closes is not up; what accepts and is silent, is."""
     with flaky(["accept_close", "reset", "accept_close", "accept_silent"]) as server:
