@@ -171,12 +171,14 @@ def reconnecting(
     """Return an asynchronous iterator of streams: ``async for reader, writer in ...``.
 
     Each turn connects, as `open_connection` does, under the retry policy, which is
-    ``Backoff()`` if the *options* have none; *timeout* is a turn's.  When the body has
-    ended, with ``break`` and with an exception too, its writer is closed.
+    ``Backoff()`` if the *options* have none; *timeout* is a turn's, with its delays.
+    When the body has ended, with ``break`` and with an exception too, its writer is
+    closed.  An exception that leaves the body ends the loop: catch inside what a lost
+    connection raises (`OSError`, `EOFError`).
 
-    A connection that ended before *stable_after* seconds counts as an attempt that
-    failed: the next delay of the policy is waited for.  After one that has lasted, the
-    policy begins anew, with a connect at once.
+    A connection that ended before *stable_after* seconds, whoever ended it, counts as
+    an attempt that failed: the next delay of the policy is waited for.  After one that
+    has lasted, the policy begins anew, with a connect at once.
 
     Raises:
         ConnectError: From the iteration: the policy has given up, or the time was up.
@@ -228,9 +230,9 @@ async def wait_until_up(
     """Wait until *host* and *port* can be connected to; return the seconds it took.
 
     With *settle* the connection must still be open after so many seconds: a proxy that
-    accepts and closes is not up.  With the option *ready*, it has to pass first.  The
-    delays are the *retry* policy's, or, if the options have none, grow to a second.
-    An error that *retry_on* does not accept, a name that does not exist, say, is
+    accepts and closes is not up.  With the option *ready*, which is given the socket,
+    that has to pass first.  The delays are the *retry* policy's, or, if the options
+    have none, grow to a second, the last one being cut short for a last look.  An error that *retry_on* does not accept, a name that does not exist, say, is
     raised at once.
 
     Raises what `connect` does.
@@ -261,8 +263,8 @@ async def wait_until_down(
     """Wait until *host* and *port* refuse, or are gone; return the seconds it took.
 
     Gone is a host that cannot be reached, or a name that does not exist.  One that
-    does not answer is slow, and waited for.  It is looked at by connecting, after each
-    delay of *retry* (if the options have none, these grow to a second).
+    does not answer is slow, and waited for.  It is looked at by connecting, after the
+    same delays as by `wait_until_up`; *ready* is not asked.
 
     Raises:
         ConnectTimeoutError: It was not down within *timeout*, or the last delay.
