@@ -231,9 +231,13 @@ async def wait_until_up(
 
     With *settle* the connection must still be open after so many seconds: a proxy that
     accepts and closes is not up.  With the option *ready*, which is given the socket,
-    that has to pass first.  The delays are the *retry* policy's, or, if the options
-    have none, grow to a second, the last one being cut short for a last look.  An error that *retry_on* does not accept, a name that does not exist, say, is
-    raised at once.
+    that has to pass first.
+
+    The delays are the *retry* policy's.  If the options have none, they grow to a
+    second, the last one being cut short for a last look, and if they have no
+    *attempt_timeout* either, and no *ready*, a look ends after 3 s: what was silent
+    then may have come up since.  An error that *retry_on* does not accept, a name that
+    does not exist, say, is raised at once.
 
     Raises what `connect` does.
     """

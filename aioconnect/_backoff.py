@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from ._shown import shown
 
 __all__ = [
+    "ERRNOS",
     "Backoff",
     "Predicate",
     "check_duration",
@@ -145,13 +146,14 @@ def _code(error: OSError) -> int | None:
         return None
     if error.errno is None:
         # asyncio raises some without one (a TLS handshake cut short).
-        for builtin, code in _BUILTINS.items():
+        for builtin, code in ERRNOS.items():
             if isinstance(error, builtin):
                 return code
     return error.errno
 
 
-_BUILTINS: dict[type[OSError], int] = {
+# Of the exceptions that asyncio raises without one.
+ERRNOS: dict[type[OSError], int] = {
     ConnectionAbortedError: errno.ECONNABORTED,
     ConnectionRefusedError: errno.ECONNREFUSED,
     ConnectionResetError: errno.ECONNRESET,

@@ -72,6 +72,7 @@ class Call:
         "_sock",
         "_turns",
         "address",
+        "knows_all",
     )
 
     def __init__(
@@ -95,6 +96,7 @@ class Call:
         self._races = races
         self._sock = sock
         self.address: Address | None = None  # what was connected
+        self.knows_all = True  # no address may be missing among those that were tried
         self._local: tuple[Address, ...] | None = None
         self._rounds = Rounds(
             loop,
@@ -138,14 +140,15 @@ class Call:
                 place = await self._next()
             else:
                 place, rounds.number = self._places[0], 1
-            address, started = place.address, loop.time()
+            address = None if self._races else place.address
+            started = loop.time()
             limit = rounds.until  # a look-up's; an attempt has its own
             try:
                 if self._local_is_due(address):
                     await self._find_local()
                     started = loop.time()
                 limit = rounds.limit(started)
-                if self._races or (address is None and owned):
+                if address is None and owned:
                     made = await self._race(place, finish)
                     continue
                 sock, code = begun or self._begin(address)
@@ -246,6 +249,7 @@ class Call:
                 rounds.expire()
         finally:
             racer.close()
+        self.knows_all = names.knows_all
         for host, error, started, ended in names.failures():
             rounds.failed(None, error, started, rounds.until, ended=ended, host=host)
         return None
@@ -260,14 +264,16 @@ class Call:
     ) -> Any:
         """Return what is made of *winner*, or None: it came to nothing."""
         made: Any = winner.sock
+        limit = winner.limit
         is_asked = self._options.ready is not None
         if is_asked:
             racer.rest()  # the next may be ready if this one is not
+            limit = self._rounds.patience(self._loop.time(), limit, racer.others)
         else:
             racer.close()
         if finish is not None or is_asked:
             try:
-                made = await self._finish(winner.sock, finish, winner.limit)
+                made = await self._finish(winner.sock, finish, limit)
             except AttemptError as exc:
                 racer.failed(winner, exc)
                 if exc.phase != "ready":

@@ -79,7 +79,11 @@ class AttemptError(Exception):
         super().__init__(phase, error)
         self.phase = phase
         # Its frames would hold what they had, and the history them.
-        self.error = error.with_traceback(None)
+        cause: BaseException | None = error
+        while cause is not None and cause.__traceback__ is not None:
+            cause.__traceback__ = None
+            cause = cause.__cause__ or cause.__context__
+        self.error = error
         self.sent = sent
 
 

@@ -152,8 +152,3 @@ class Race:
     def is_over(self) -> bool:
         """Whether nothing is live, nothing left to try and no answer to come."""
         return not (self._live or self._untried or self._unanswered)
-
-    @property
-    def has_addresses(self) -> bool:
-        """Whether an answer had an address in it."""
-        return bool(self._found)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ._address import Address
+from ._backoff import ERRNOS
 from ._errors import (
     AddressBlockedError,
     Attempt,
@@ -40,6 +41,9 @@ __all__ = ["History", "error_group"]
 # what happened, and the memory stays bounded.
 _FIRST_KEPT = 16
 _LAST_KEPT = 48
+
+# So many of several targets are named in a text.
+_NAMED = 16
 
 
 # Of the builtins that an errno maps to, those that connecting can give: no
@@ -104,15 +108,13 @@ class History:
         """Return the attempts of round *number* that speak for the round.
 
         A host without a route for one family says nothing about the server: an
-        attempt that never sent a packet counts only when no other did, and one that
-        was never connected only when no other was.
+        attempt that never sent a packet counts only when no other did.
         """
         attempts = self.of_round(number)
-        met = [attempt for attempt in attempts if attempt.phase == "ready"]
         sent = [attempt for attempt in attempts if attempt.sent]
         # One family's "no such address" is no answer while the other's is to come.
         temporary = [one for one in attempts if _is_temporary(one)]
-        return met or sent or temporary or attempts
+        return sent or temporary or attempts
 
     def failure(self, now: float, rounds: int) -> ConnectError:
         """Return the error for a call whose *rounds* all failed."""
@@ -162,7 +164,9 @@ class History:
     def _target(self) -> str:
         if len(self._places) == 1:
             return str(self._places[0])
-        return f"any of {', '.join(map(str, self._places))}"
+        named = ", ".join(map(str, self._places[:_NAMED]))
+        more = len(self._places) - _NAMED
+        return f"any of {named} and {more} more" if more > 0 else f"any of {named}"
 
     def _reasons(self, rounds: int, elapsed: float, delay: float | None) -> str:
         lines = dict.fromkeys(map(self._line, self.attempts))
@@ -208,16 +212,8 @@ def _kind(attempt: Attempt) -> _Kind:
     for builtin, connect_error in _CLASSES.items():
         if isinstance(error, builtin):
             # asyncio raises some of them without an errno.
-            return _Kind(connect_error, code or _ERRNOS.get(builtin))
+            return _Kind(connect_error, code or ERRNOS.get(builtin))
     return _Kind(ConnectError, code)
-
-
-_ERRNOS: dict[type[OSError], int] = {
-    ConnectionAbortedError: errno.ECONNABORTED,
-    ConnectionRefusedError: errno.ECONNREFUSED,
-    ConnectionResetError: errno.ECONNRESET,
-    TimeoutError: errno.ETIMEDOUT,
-}
 
 
 def _cause(errors: Sequence[Exception]) -> BaseException | None:

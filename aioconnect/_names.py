@@ -21,6 +21,7 @@ from ._options import Options
 from ._order import interleaved
 from ._resolver import (
     addresses_in,
+    is_no_address,
     literal,
     no_address,
     questions,
@@ -83,6 +84,11 @@ class LookUps(Protocol):
 
     def failures(self) -> list[Failure]:
         """Return the look-ups that left a place without an address."""
+        ...
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether every question was answered, if with no."""
         ...
 
 
@@ -235,6 +241,13 @@ class Names:
         if family == socket.AF_UNSPEC:
             return given
         return tuple(a for a in given if a.family == family or a.family not in _INET)
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether every question was answered, if with no."""
+        answers = (self._causes.get(family) for family in self._started)
+        is_complete = len(self._ended) == len(self._started)
+        return is_complete and all(one is None or is_no_address(one) for one in answers)
 
     def failures(self) -> list[Failure]:
         """Return what became of the look-ups, if none gave an address."""

@@ -87,7 +87,7 @@ class Racer:
         self._rounds = rounds
         self._begin = begin
         self._outcome = outcome
-        self._lookups: dict[LookUp, Question] = {}
+        self._lookups: list[tuple[LookUp, Question]] = []
         self._live: list[_Attempt] = []
         self._waiter: Waiter | None = None
         self.is_closed = False
@@ -123,6 +123,11 @@ class Racer:
             attempt.pending.disarm(self._loop)
             attempt.is_woken = True
 
+    @property
+    def others(self) -> int:
+        """How many others there are besides the winner, or may be."""
+        return self._race.waiting + len(self._live) + len(self._lookups)
+
     def failed(self, winner: Winner, exc: AttemptError) -> None:
         """Go on without *winner*, which was connected and came to nothing."""
         self._failed(winner.address, exc, winner.started, winner.limit)
@@ -132,7 +137,7 @@ class Racer:
         self.is_closed = True
         self._waiter = None
         while self._lookups:
-            lookup, _ = self._lookups.popitem()
+            lookup, _ = self._lookups.pop()
             lookup.add_done_callback(self._answered)
             lookup.cancel()
         while self._live:
@@ -145,7 +150,7 @@ class Racer:
         for question in self._names.unasked():
             self._race.asked(question)
             lookup = self._names.ask(question)
-            self._lookups[lookup] = question
+            self._lookups.append((lookup, question))
             asked.append(lookup)
         return asked
 
@@ -156,18 +161,27 @@ class Racer:
 
     def _take(self, now: float) -> Winner | None:
         """Take what has come: answers, and what became of attempts."""
-        while done := [one for one in self._lookups if one.done()]:
-            for lookup in done:
-                question = self._lookups.pop(lookup)
+        while done := [one for one in self._lookups if one[0].done()]:
+            for one in done:
+                self._lookups.remove(one)
+                lookup, question = one
                 found = self._names.answer(question, lookup)
                 self._race.answered(question, found, now)
             self._listen(self._ask_more())
+            self._make_room(now)
         for attempt in list(self._live):
             if attempt.is_woken or (attempt.due is not None and attempt.due <= now):
                 winner = self._ask(attempt, now)
                 if winner is not None:
                     return winner
         return None
+
+    def _make_room(self, now: float) -> None:
+        """Bound what is live, if more is waiting now than was known when it began."""
+        waiting = self._race.waiting
+        for attempt in self._live if waiting else ():
+            attempt.limit = soonest(attempt.limit, self._rounds.limit(now, waiting))
+            attempt.due = soonest(attempt.due, attempt.limit)
 
     def _ask(self, attempt: _Attempt, now: float) -> Winner | None:
         """Ask what became of *attempt*; if nothing yet, wait for it again."""

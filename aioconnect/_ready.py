@@ -10,7 +10,7 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
@@ -31,30 +31,45 @@ async def pass_ready(ready: Ready, made: Any, deadline: float | None) -> None:
         Expired: It had not ended at *deadline*, a time of the loop's clock.
         Exception: Another, of *ready*'s own.
     """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task is not None else 0
     scope = asyncio.timeout_at(deadline)
+    error: OSError | None = None
     try:
         async with scope:
-            asked: Any = ready(*made) if isinstance(made, tuple) else ready(made)
-            if not isinstance(asked, Awaitable):
-                text = f"ready must be a coroutine function, not {shown(ready)}"
-                raise TypeError(text)
-            passed = await cast("Awaitable[object]", asked)
+            if await _asked(ready, made) is False:
+                error = os_error(errno.ECONNABORTED, "it says that it is not")
+            elif _is_closed(made):
+                error = os_error(errno.ECONNABORTED, "it has closed the connection")
     except EOFError:
-        text = "the peer has closed the connection"
-        failure = AttemptError("ready", os_error(errno.ECONNRESET, text))
+        error = os_error(errno.ECONNRESET, "the peer has closed the connection")
     except OSError as exc:
-        failure = AttemptError("ready", exc)
-        if scope.expired():
-            failure = Expired("ready", os_error(errno.ETIMEDOUT, "no answer yet"))
-    else:
-        if passed is not False:
-            return
-        text = "it says that it is not"
-        failure = AttemptError("ready", os_error(errno.ECONNABORTED, text))
+        error = exc
     try:
-        raise failure  # not above: its context would hold frames
+        if task is not None and task.cancelling() > cancelled:
+            # Whoever cancelled does not wait for a hook that has passed it over.
+            raise asyncio.CancelledError
+        if scope.expired():
+            raise Expired("ready", os_error(errno.ETIMEDOUT, "no answer yet"))
+        if error is not None:
+            raise AttemptError("ready", error)
     finally:
-        del failure
+        del error  # which has this frame
+
+
+def _asked(ready: Ready, made: Any) -> Awaitable[object]:
+    asked: Awaitable[object] | object = ready(*made) if isinstance(made, tuple) else ready(made)
+    if not isinstance(asked, Awaitable):
+        raise TypeError(f"ready must be a coroutine function, not {shown(ready)}")
+    return asked
+
+
+def _is_closed(made: Any) -> bool:
+    if isinstance(made, socket.socket):
+        return made.fileno() == -1
+    first, second = made
+    transport = second if isinstance(first, asyncio.StreamReader) else first
+    return bool(transport.is_closing())
 
 
 def settled(seconds: float, ready: Ready | None) -> Ready:
@@ -63,11 +78,12 @@ def settled(seconds: float, ready: Ready | None) -> Ready:
 
 
 async def _settled(seconds: float, ready: Ready | None, sock: socket.socket) -> bool:
-    if ready is not None and await ready(sock) is False:
+    if ready is not None and await _asked(ready, sock) is False:
         return False
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    while await _is_readable(loop, sock, until):
+    # Whoever speaks all the time is looked at no longer for it.
+    while loop.time() < until and await _is_readable(loop, sock, until):
         # What the server says is for somebody else; that it ends is for us.
         try:
             if not sock.recv(65536):

@@ -159,8 +159,10 @@ class _Given:
 
 def _close(loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
     writer.close()
-    if writer.transport.get_write_buffer_size():
-        # The transport keeps it, until it has closed.
+    is_tls = writer.get_extra_info("ssl_object") is not None
+    if is_tls or writer.transport.get_write_buffer_size():
+        # It waits for the peer, to take the rest or to say goodbye.  The transport
+        # keeps the task, until it has closed.
         loop.create_task(_flushed(writer))
 
 

@@ -21,6 +21,7 @@ from ._waits import done_before
 __all__ = [
     "Resolver",
     "addresses_in",
+    "is_no_address",
     "literal",
     "no_address",
     "questions",
@@ -191,6 +192,11 @@ def addresses_in(found: Iterable[AddrInfo], proto: int) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
+def is_no_address(error: OSError) -> bool:
+    """Tell whether *error*, of a look-up, is an answer: there is no such address."""
+    return isinstance(error, socket.gaierror) and error.errno in _NO_ADDRESS
+
+
 def no_address(errors: Sequence[OSError], family: int) -> OSError:
     """Return the error of a look-up for *family* that gave no address.
 
@@ -200,7 +206,7 @@ def no_address(errors: Sequence[OSError], family: int) -> OSError:
     error = next(temporary, errors[-1] if errors else None)
     if error is None:
         error = socket.gaierror(socket.EAI_NONAME, "the resolver gave no address")
-    if isinstance(error, socket.gaierror) and error.errno in _NO_ADDRESS:
+    if is_no_address(error):
         text = str(error.strerror)
         if family in _NAMES:
             text += f" (asked for {_NAMES[socket.AddressFamily(family)]} only)"

@@ -22,6 +22,7 @@ from ._errors import (
     os_error,
 )
 from ._events import AttemptFailed, Connected, GaveUp, RetryScheduled
+from ._eyeballs import MOST_LIVE
 from ._history import History, error_group
 from ._options import Options
 from ._target import Place
@@ -32,6 +33,9 @@ __all__ = ["Rounds"]
 # "If the time per address is too short, steal from the end of the list": what Go's
 # net.Dialer gives an address at the least, in seconds, while there is as much left.
 _LEAST_SHARE = 2.0
+
+# Turns that fail at once, before the loop gets to run in between.
+_IN_A_ROW = 16
 
 
 class Rounds:
@@ -48,8 +52,11 @@ class Rounds:
     __slots__ = (
         "_all_errors",
         "_delays",
+        "_drawn",
+        "_due",
         "_goes_on",
         "_history",
+        "_is_anew",
         "_is_expired",
         "_loop",
         "_options",
@@ -86,9 +93,11 @@ class Rounds:
         self.number = 0
         self.turn = 0
         self._turns = self.turns = turns
-        self._is_expired = self._goes_on = False
+        self._is_expired = self._goes_on = self._is_anew = False
         self._history: History | None = None
         self._delays: Iterator[float] | None = None
+        self._drawn: float | None = None
+        self._due: float | None = None
 
     async def next(self) -> None:
         """Wait until the next turn may begin, in this round or in the next one.
@@ -98,10 +107,14 @@ class Rounds:
         """
         if self.number and self.turn + 1 < self.turns and not self._is_expired:
             self.turn += 1
+            if self.turn % _IN_A_ROW == 0:
+                await asyncio.sleep(0)
         else:
-            if self.number:
-                await self._pause()
-            self.number += 1
+            if not self._is_anew:
+                if self.number:
+                    await self._pause()
+                self.number += 1
+            self._is_anew = False
             self.turn, self.turns = 0, self._turns
         if self._is_late(self._loop.time()):
             raise self._time_is_up()
@@ -112,23 +125,42 @@ class Rounds:
         """Give the turn its share of what is left of the time."""
         self.until = self.deadline
         waiting = self.turns - self.turn - 1
-        if waiting and self.deadline is not None:
+        if self.deadline is None:
+            return
+        if not waiting and self._retries:
+            # Those of the next round wait, too.
+            waiting = int(self._upcoming() is not None)
+        if waiting:
             now = self._loop.time()
             self.until = now + (self.deadline - now) / (waiting + 1)
 
     async def _pause(self) -> None:
         if self._is_expired:
             raise self._time_is_up()
+        if self._due is None:
+            self._due = self._loop.time() + self._schedule()
         now = self._loop.time()
+        if self._is_late(self._due):
+            raise self._time_is_up(self._due - now)
+        await sleep_until(self._loop, self._due)
+        self._due = None
+
+    def _schedule(self) -> float:
+        """Return after how many seconds the next round may begin, and tell of it.
+
+        Raises:
+            ConnectError: There is none, or it would be too late for it.
+        """
         delay = self._next_delay() if self._goes_on or self._may_retry() else None
         self._goes_on = False
         if delay is None:
             raise self._give_up()
+        now = self._loop.time()
         if self._is_late(now + delay):
             raise self._time_is_up(delay)
         if self._options.observer is not None:
             self._options.observer(RetryScheduled(now, self.number, delay))
-        await sleep_until(self._loop, now + delay)
+        return delay
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline
@@ -146,25 +178,38 @@ class Rounds:
         )
 
     def _next_delay(self) -> float | None:
-        if self._delays is None:
-            self._delays = iter(self._options.retry)
-        delay = next(self._delays, None)
-        if delay is not None:
-            check_duration("retry", delay)
+        delay, self._drawn = self._upcoming(), None
         return delay
+
+    def _upcoming(self) -> float | None:
+        """Return the next delay, which is still to come."""
+        if self._drawn is None:
+            if self._delays is None:
+                self._delays = iter(self._options.retry)
+            self._drawn = next(self._delays, None)
+            if self._drawn is not None:
+                check_duration("retry", self._drawn)
+        return self._drawn
 
     def limit(self, now: float, waiting: int = 0) -> float | None:
         """Return when an attempt that starts *now* has to end.
 
-        If it is alone, so many other addresses are *waiting* for it, and no option
-        bounds it, then it is after its share of the time.
+        If so many other addresses are *waiting* that they have to wait for it to end,
+        and no option bounds it, it is after its share of the time.
         """
         options, until = self._options, self.until
         seconds = options.attempt_timeout
-        is_alone = options.happy_eyeballs_delay is None and waiting > 0
-        if seconds is None and is_alone and until is not None:
-            seconds = max((until - now) / (waiting + 1), _LEAST_SHARE)
+        slots = 1 if options.happy_eyeballs_delay is None else MOST_LIVE
+        if seconds is None and waiting >= slots and until is not None:
+            turns = -(-(waiting + 1) // slots)
+            seconds = max((until - now) / turns, _LEAST_SHARE)
         return until if seconds is None else soonest(until, now + seconds)
+
+    def patience(self, now: float, limit: float | None, others: int) -> float | None:
+        """Return until when one may prove itself that others wait for."""
+        if not others or limit is None or self._options.attempt_timeout is not None:
+            return limit
+        return min(limit, now + max((limit - now) / (others + 1), _LEAST_SHARE))
 
     def expire(self) -> None:
         """Note that the turn's time was up; if the call's, that is why it failed."""
@@ -197,18 +242,25 @@ class Rounds:
             self._options.observer(AttemptFailed(now, attempt))
 
     def lost(self, address: Address | None, since: float, text: str) -> None:
-        """Count what was connected, *since* then, as an attempt that has failed."""
+        """Count what was connected, *since* then, as an attempt that has failed.
+
+        Another round follows, with time anew, whatever errors may be retried.
+        """
         error = AttemptError("ready", os_error(errno.ECONNRESET, text))
         self.failed(address, error, since, None)
-        self.resume()
+        self._renew()
+        self._goes_on = True
 
     def resume(self) -> None:
-        """Go on after this round, with time anew, whatever errors may be retried."""
+        """Go on after a cancellation: with the wait, or the round, that it ended."""
+        self._renew()
+        self._is_anew = self.number > 0 and self._due is None
+
+    def _renew(self) -> None:
         self._started = now = self._loop.time()
         timeout = self._options.timeout
         self.until = self.deadline = None if timeout is None else now + timeout
         self._is_expired = False
-        self._goes_on = True
 
     def tell_connected(self, address: Address | None) -> None:
         """Tell the observer, if there is one and this was a connect."""

@@ -34,7 +34,8 @@ def check_services(options: Options, targets: Iterable[Target]) -> None:
 
 
 def _look_up(options: Options) -> Any:
-    return getattr(options.resolver, "services", None)
+    look_up = getattr(options.resolver, "services", None)
+    return look_up if callable(look_up) else None
 
 
 class ServiceLookUp:

@@ -40,6 +40,7 @@ class Several:
         self._numbers = itertools.count()
         # By the number of the place, in the order in which the places take turns.
         self._found: dict[int, list[Address]] = {}
+        self._ordered: dict[int, Sequence[Address]] = {}
         self._names: dict[int, Names] = {}
         self._services: dict[int, str] = {}
         self._asked: dict[int, ServiceLookUp] = {}
@@ -66,7 +67,7 @@ class Several:
             try:
                 known = names.known()
             except AttemptError as exc:
-                self._failures.append(Failure(place.host, exc, now, now))
+                self._failures.append(Failure(place.host, _bare(exc), now, now))
                 return
             self._names[number] = names
             self._unasked += names.unasked()
@@ -93,6 +94,7 @@ class Several:
             return self._expand(number, self._asked.pop(number))
         found = self._names[number].answer(question, lookup)
         self._found[number] += found
+        self._ordered.pop(number, None)
         return found
 
     def _expand(self, number: int, asked: ServiceLookUp) -> Sequence[Address]:
@@ -102,7 +104,7 @@ class Several:
             places = asked.places()
         except AttemptError as exc:
             now = self._loop.time()
-            self._failures.append(Failure(service, exc, asked.started, now))
+            self._failures.append(Failure(service, _bare(exc), asked.started, now))
             return ()
         others, self._found = self._found, {}
         added: tuple[Address, ...] = ()
@@ -118,12 +120,26 @@ class Several:
 
     def ordered(self, _: Sequence[Address]) -> Sequence[Address]:
         """Return all addresses, each place's in its order, the places in turns."""
-        rows = [
-            self._names[number].ordered(found) if number in self._names else found
-            for number, found in self._found.items()
-        ]
+        rows = [self._row(number, found) for number, found in self._found.items()]
         turns = itertools.chain.from_iterable(itertools.zip_longest(*rows))
         return tuple(dict.fromkeys(one for one in turns if one is not None))
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether every question was answered, if with no."""
+        names = self._names.values()
+        return not (self._services or self._failures) and all(
+            one.knows_all for one in names
+        )
+
+    def _row(self, number: int, found: list[Address]) -> Sequence[Address]:
+        # Asking the kernel about each place with each answer would take for ever.
+        row = self._ordered.get(number)
+        if row is None:
+            names = self._names.get(number)
+            row = found if names is None else names.ordered(tuple(found))
+            self._ordered[number] = row
+        return row
 
     def failures(self) -> list[Failure]:
         """Return the look-ups that left a place without an address."""
@@ -137,3 +153,7 @@ class Several:
             ),
             *(one for names in self._names.values() for one in names.failures()),
         ]
+
+
+def _bare(exc: AttemptError) -> AttemptError:
+    return exc.with_traceback(None)  # which has this frame, and that what it is in

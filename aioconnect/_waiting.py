@@ -9,9 +9,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ._address import numeric
 from ._backoff import Backoff, check_duration
 from ._call import Call
 from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
+from ._events import Event, GaveUp, Observer, RetryScheduled
+from ._history import History
 from ._options import Options
 from ._ready import settled
 from ._target import Place
@@ -24,6 +27,21 @@ _DELAYS = Backoff(maximum=1.0)
 
 # Before the end of the time, in seconds, who waits looks once more.
 _LAST_LOOK = 0.05
+
+# How long a look may take, in seconds: a SYN that was lost is sent again after one.  An
+# address that drops them would else keep the others from being looked at again.
+_LOOK = 3.0
+
+# Nobody listens, or nobody is there at all.
+_GONE = (errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.EHOSTDOWN)
+_NO_NAME = tuple(
+    getattr(socket, code)
+    for code in ("EAI_NONAME", "EAI_NODATA")
+    if hasattr(socket, code)
+)
+
+# No route, or no such family, here: that is about this machine.
+_NOT_HERE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class _Looks:
@@ -43,34 +61,41 @@ class _Looks:
             yield min(delay, left) if left > 0 else delay + _LAST_LOOK
 
 
-# Nobody listens, or nobody is there at all.  A network without a route is none of
-# them: that is about this machine.
-_GONE = frozenset(
-    {errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.EHOSTDOWN}
-)
-_GONE_NAMES = frozenset(
-    getattr(socket, code)
-    for code in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
-    if hasattr(socket, code)
-)
-
-
 async def until_up(options: Options, place: Place, settle: float) -> float:
     """Return how long it took until *place* was connected, and stayed so.
 
     Raises:
         ConnectError: The policy has given up, or the time is up.
+        ValueError: There is no time to *settle* in.
     """
-    check_duration("settle", settle)
-    if settle:
-        options = replace(options, ready=settled(settle, options.ready))
+    _check_settle(options, settle)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    if not options.retry:
-        options = replace(options, retry=_Looks(loop, options.timeout))
+    options = _patient(loop, options, settle)
+    if settle:
+        options = replace(options, ready=settled(settle, options.ready))
     sock: socket.socket = await Call(options, (place,)).run(None)
     sock.close()
     return loop.time() - started
+
+
+def _check_settle(options: Options, settle: float) -> None:
+    check_duration("settle", settle)
+    for name in ("timeout", "attempt_timeout"):
+        seconds = getattr(options, name)
+        if seconds and settle >= seconds:
+            raise ValueError(f"settle: {settle:g} s do not fit into {name}={seconds:g}")
+
+
+def _patient(
+    loop: asyncio.AbstractEventLoop, options: Options, settle: float = 0.0
+) -> Options:
+    """Return *options* with what who waits means, where nothing else is said."""
+    if options.attempt_timeout is None and options.ready is None:
+        options = replace(options, attempt_timeout=_LOOK + settle)
+    if options.retry:
+        return options
+    return replace(options, retry=_Looks(loop, options.timeout))
 
 
 async def until_down(options: Options, place: Place) -> float:
@@ -81,89 +106,129 @@ async def until_down(options: Options, place: Place) -> float:
         ConnectError: The policy does not accept the error.
     """
     loop = asyncio.get_running_loop()
-    started = now = loop.time()
-    timeout = options.timeout
-    deadline = None if timeout is None else started + timeout
-    delays = iter(options.retry or _Looks(loop, timeout))
-    looks = 0
-    while True:
-        looks += 1
-        left = None if deadline is None else max(deadline - now, 0.0)
-        error = await _look(options, place, left)
-        now = loop.time()
-        if error is not None and _is_gone(error):
-            return now - started
-        if error is not None and not _may_pass(options, error):
-            raise error
-        delay = next(delays, None)
-        if delay is not None:
-            check_duration("retry", delay)
-        if delay is None or (deadline is not None and now + delay >= deadline):
-            raise _not_down(place, timeout, looks, now - started, error)
-        await sleep_until(loop, now + delay)
-        now = loop.time()
+    return await _Descent(loop, options, place).run()
 
 
-async def _look(
-    options: Options, place: Place, left: float | None
-) -> ConnectError | None:
-    """Connect once, and close; return why it could not be."""
-    options = replace(options, retry=(), ready=None, timeout=left)
-    try:
-        sock: socket.socket = await Call(options, (place,)).run(None)
-    except ConnectError as exc:
-        return exc.with_traceback(None)
-    sock.close()
-    return None
+class _Descent:
+    """The looks at *place*, until it is down: what they came to, and their time."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, options: Options, place: Place
+    ) -> None:
+        self._loop = loop
+        self._place = place
+        self._started = loop.time()
+        self._timeout = options.timeout
+        self._deadline = math.inf
+        if options.timeout is not None:
+            self._deadline = self._started + options.timeout
+        self._observe = options.observer
+        options = _patient(loop, replace(options, ready=None))
+        self._delays = iter(options.retry)
+        self._options = replace(options, retry=(), observer=_hushed(options.observer))
+        self._history = History((place,), self._started)
+        self._looks = 0
+
+    async def run(self) -> float:
+        """Look until it is down; return how long it took."""
+        while True:
+            error, is_sure = await self._look()
+            now = self._loop.time()
+            if error is not None and is_sure and _is_gone(error):
+                return now - self._started
+            if error is not None and not _may_pass(self._options, error):
+                raise self._told(error)
+            delay = next(self._delays, None)
+            if delay is not None:
+                check_duration("retry", delay)
+            if delay is None or now + delay >= self._deadline:
+                raise self._told(self._not_down(error))
+            if self._observe is not None:
+                self._observe(RetryScheduled(now, self._looks, delay))
+            await sleep_until(self._loop, now + delay)
+
+    async def _look(self) -> tuple[ConnectError | None, bool]:
+        """Connect once, and close; return why it could not be, and if that is all."""
+        self._looks += 1
+        left = None
+        if self._timeout is not None:
+            left = max(self._deadline - self._loop.time(), 0.0)
+        call = Call(replace(self._options, timeout=left), (self._place,))
+        try:
+            sock: socket.socket = await call.run(None)
+        except ConnectError as exc:
+            for attempt in exc.attempts:
+                self._history.add(replace(attempt, round=self._looks))
+            return exc.with_traceback(None), call.knows_all
+        sock.close()
+        return None, True
+
+    def _not_down(self, last: ConnectError | None) -> ConnectTimeoutError:
+        said = "it is up"
+        if last is not None:
+            lines = (
+                f"{one.address or one.host}: {reason(one)}" for one in last.attempts
+            )
+            said = "; ".join(dict.fromkeys(lines)) or "nothing was tried"
+        within = "" if self._timeout is None else f" within {self._timeout:g} s"
+        many = "" if self._looks == 1 else "s"
+        elapsed = self._loop.time() - self._started
+        looks = f"{self._looks} look{many}, {elapsed:.3f} s"
+        text = f"{self._place} is not down{within}: {said} ({looks})"
+        error = ConnectTimeoutError(errno.ETIMEDOUT, text)
+        error.host, error.port = self._place.host, self._place.port
+        error.rounds, error.elapsed = self._looks, elapsed
+        error.attempts = self._history.attempts
+        error.attempt_count = self._history.count
+        error.__cause__ = last
+        return error
+
+    def _told(self, error: ConnectError) -> ConnectError:
+        if self._observe is not None:
+            self._observe(GaveUp(self._loop.time(), error))
+        return error
+
+
+def _hushed(observe: Observer | None) -> Observer | None:
+    """Return an observer of looks: that one of them fails is not the end."""
+    if observe is None:
+        return None
+
+    def observe_look(event: Event) -> None:
+        if not isinstance(event, GaveUp):
+            observe(event)
+
+    return observe_look
 
 
 def _is_gone(error: ConnectError) -> bool:
-    """Tell whether every address says so, of those that a packet was sent to."""
-    attempts = _last_round(error)
-    errors = [one.error for one in attempts if one.sent] or [
-        one.error for one in attempts
-    ]
-    return bool(errors) and all(map(_says_gone, errors))
+    """Tell whether every address says so, but those that cannot be tried from here."""
+    attempts = [one for one in error.attempts if not _is_elsewhere(one)]
+    return bool(attempts) and all(map(_says_gone, attempts))
+
+
+def _is_elsewhere(attempt: Attempt) -> bool:
+    code = getattr(attempt.error, "errno", None)
+    return attempt.phase == "connect" and not attempt.sent and code in _NOT_HERE
+
+
+def _says_gone(attempt: Attempt) -> bool:
+    error = attempt.error
+    if isinstance(error, socket.gaierror):
+        # Numbers have no name server: what is wrong with them is so here.
+        is_name = numeric(str(attempt.host).partition("%")[0], 0) is None
+        return attempt.phase == "resolve" and is_name and error.errno in _NO_NAME
+    if attempt.phase != "connect" or not isinstance(error, OSError):
+        return False
+    # A route that says unreachable at once is this machine's.
+    is_told = attempt.sent or error.errno in (errno.ECONNREFUSED, errno.ENOENT)
+    return is_told and error.errno in _GONE
 
 
 def _may_pass(options: Options, error: ConnectError) -> bool:
     return any(
-        isinstance(one.error, OSError) and options.retry_on(one.error)
-        for one in _last_round(error)
+        isinstance(one.error, OSError)
+        and one.phase != "guard"
+        and options.retry_on(one.error)
+        for one in error.attempts
     )
-
-
-def _last_round(error: ConnectError) -> list[Attempt]:
-    return [one for one in error.attempts if one.round == error.rounds]
-
-
-def _says_gone(error: Exception) -> bool:
-    if isinstance(error, socket.gaierror):
-        return error.errno in _GONE_NAMES
-    return isinstance(error, OSError) and error.errno in _GONE
-
-
-def _not_down(
-    place: Place,
-    timeout: float | None,
-    looks: int,
-    elapsed: float,
-    last: ConnectError | None,
-) -> ConnectTimeoutError:
-    said = "it is up"
-    if last is not None:
-        said = "; ".join(
-            dict.fromkeys(
-                f"{one.address or one.host}: {reason(one)}" for one in last.attempts
-            )
-        )
-    within = "" if timeout is None else f" within {timeout:g} s"
-    many = "" if looks == 1 else "s"
-    text = f"{place} is not down{within}: {said} ({looks} look{many}, {elapsed:.3f} s)"
-    error = ConnectTimeoutError(errno.ETIMEDOUT, text)
-    error.host, error.port = place.host, place.port
-    error.rounds, error.elapsed = looks, elapsed
-    if last is not None:
-        error.attempts, error.attempt_count = last.attempts, last.attempt_count
-        error.__cause__ = last
-    return error

@@ -53,9 +53,9 @@ async def done_before(
     task.add_done_callback(partial(_ended, waiter))
     try:
         await waiter
+        return task.done()
     finally:
         if timer is not None:
             timer.cancel()
         if not task.done():
             task.cancel()
-    return task.done()

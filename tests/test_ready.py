@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -273,16 +275,129 @@ async def test_what_was_begun_beside_it() -> None:
     assert len(recorder.of(aioconnect.AttemptStarted)) == 2
 
 
-async def test_whoever_was_connected_speaks_for_the_round() -> None:
-    """A family that refuses says less than a server that was not ready."""
+async def test_they_do_not_agree() -> None:
+    """A family that refuses, and a server that is not ready: no errno is both."""
     with (
         refusing("::1") as refused,
         listening(port=refused.port) as server,
-        pytest.raises(aioconnect.ConnectResetError) as caught,
+        pytest.raises(aioconnect.ConnectError) as caught,
     ):
         await aioconnect.connect("localhost", server.port, ready=resets)
+    assert type(caught.value) is aioconnect.ConnectError
     phases = [one.phase for one in caught.value.attempts]
     assert phases == ["connect", "ready"]
+
+
+async def test_one_that_says_nothing_leaves_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It accepts and is silent: the next has its share of the time, at least 2 s."""
+    monkeypatch.setattr("aioconnect._rounds._LEAST_SHARE", 0.1)
+    with listening() as silent, echoing() as good:
+        found = [silent.address, good.address]
+
+        def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+            return found if family == V4 else []
+
+        for options in ({}, {"happy_eyeballs_delay": None}):
+            settings: Any = options
+            sock = await aioconnect.connect(
+                "two", 1, resolver=resolver, ready=echoes, timeout=0.5, **settings
+            )
+            with sock:
+                assert sock.getpeername() == good.sockaddr
+        sock = await aioconnect.connect_any(found, race=True, ready=echoes, timeout=0.5)
+        sock.close()
+
+
+async def says_no(*made: object) -> bool:
+    try:
+        await never()
+    except asyncio.CancelledError:
+        return False
+    return True
+
+
+async def says_the_end(*made: object) -> None:
+    try:
+        await never()
+    except asyncio.CancelledError:
+        raise EOFError from None
+
+
+async def fails_when_cancelled(*made: object) -> None:
+    try:
+        await never()
+    except asyncio.CancelledError:
+        raise OSError(errno.ECONNRESET, "cancelled") from None
+
+
+HOOKS = [says_no, says_the_end, fails_when_cancelled]
+
+
+@pytest.mark.parametrize("ready", HOOKS)
+async def test_time_that_a_hook_passes_over(ready: Callable[..., Any]) -> None:
+    """A deadline is always a timeout."""
+    with echoing() as server, pytest.raises(aioconnect.ConnectTimeoutError):
+        await aioconnect.connect(server.host, server.port, ready=ready, timeout=0.05)
+
+
+@pytest.mark.parametrize("ready", HOOKS)
+async def test_a_cancellation_that_a_hook_passes_over(
+    ready: Callable[..., Any],
+) -> None:
+    """It arrives all the same, and nothing is tried again."""
+    recorder = Recorder()
+    with echoing() as server:
+        connecting = asyncio.ensure_future(
+            aioconnect.connect(
+                server.host, server.port, ready=ready, retry=(0,) * 9, observer=recorder
+            )
+        )
+        for _ in range(5):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+    assert len(recorder.of(aioconnect.AttemptStarted)) == 1
+
+
+async def closes(first: Any, second: Any = None) -> None:
+    (second or first).close()
+
+
+async def test_what_a_hook_has_closed() -> None:
+    """It is not handed out: what is returned is connected."""
+    with echoing() as server:
+        for connect in (aioconnect.connect, aioconnect.open_connection):
+            with pytest.raises(aioconnect.ConnectAbortedError, match="has closed"):
+                await connect(server.host, server.port, ready=closes)
+
+
+async def test_frames_of_a_hook_are_not_kept() -> None:
+    """An error that it raised of another one holds neither's frames."""
+
+    class Canary:
+        pass
+
+    references: list[weakref.ref[Canary]] = []
+
+    async def fails(sock: socket.socket) -> None:
+        canary = Canary()
+        references.append(weakref.ref(canary))
+        async with asyncio.timeout(0):
+            await never()
+
+    with echoing() as server:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+                await aioconnect.connect(server.host, server.port, ready=fails)
+            assert caught.value.attempt_count == 1
+            assert references[0]() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_handshake_ends_the_round() -> None:

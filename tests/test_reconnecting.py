@@ -897,17 +897,59 @@ def test_the_end_of_the_loop_waits_for_nobody(
 async def test_a_cancelled_turn_is_no_way_around_the_policy(
     recorder: Recorder,
 ) -> None:
-    """Whoever asks again goes on where it was, with the next of the delays."""
+    """Whoever asks again waits for the rest of the delay, and not for another."""
+    loop = asyncio.get_running_loop()
     with refusing() as port:
         connections = aioconnect.reconnecting(
-            port.host, port.port, retry=(0, NEVER), observer=recorder
+            port.host, port.port, retry=(0, 0.4), observer=recorder
         )
+        for _ in range(3):
+            turn = asyncio.ensure_future(anext(connections))
+            while len(recorder.of(RetryScheduled)) < 2:
+                await asyncio.sleep(0)
+            turn.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await turn
+        due = recorder.of(RetryScheduled)[1].at + 0.4
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await anext(connections)
+        assert loop.time() >= due - 0.002  # uvloop's clock counts milliseconds
+    assert caught.value.attempt_count == 3
+    assert [event.delay for event in recorder.of(RetryScheduled)] == [0, 0.4]
+
+
+async def test_a_cancelled_attempt_is_made_again(black_hole: BlackHole) -> None:
+    """It has not failed: no delay is due, and none of the policy's is used up."""
+    recorder = Recorder()
+    connections = aioconnect.reconnecting(
+        black_hole.host,
+        black_hole.port,
+        retry=(0,),
+        attempt_timeout=0.1,
+        observer=recorder,
+    )
+    for number in (1, 2, 3):
         turn = asyncio.ensure_future(anext(connections))
-        while len(recorder.of(RetryScheduled)) < 2:
+        while len(recorder.of(AttemptStarted)) < number:
             await asyncio.sleep(0)
         turn.cancel()
         with pytest.raises(asyncio.CancelledError):
             await turn
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await anext(connections)
+    assert caught.value.attempt_count == 2
+    assert {event.round for event in recorder.of(AttemptStarted)} == {1, 2}
+
+
+async def test_a_wait_that_would_overrun_after_a_cancelled_turn() -> None:
+    """The rest of a delay is measured against the time of the turn that waits it."""
+    with refusing() as port:
+        connections = aioconnect.reconnecting(
+            port.host, port.port, retry=(0.4,), timeout=0.5
+        )
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await anext(connections)
         with pytest.raises(aioconnect.ConnectRefusedError) as caught:
             await anext(connections)
     assert caught.value.attempt_count == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from aioconnect.testing import (
     leak_check,
     listening,
     refusing,
+    unused_port,
 )
 
 V6, V4 = socket.AF_INET6, socket.AF_INET
@@ -210,6 +212,142 @@ async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
         [("hangs", 1), listener.address], timeout=0.5, resolver=resolver
     )
     sock.close()
+
+
+async def test_six_silent_ones_and_a_good_one(
+    black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many are live at once; each has a share of the time, and the last one too."""
+    monkeypatch.setattr("aioconnect._rounds._LEAST_SHARE", 0.1)
+    with contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(testing.black_hole(f"127.0.0.{n}")) for n in range(2, 7)
+        ]
+        targets = [black_hole.address, *(hole.address for hole in silent)]
+        sock = await aioconnect.connect_any(
+            [*targets, listener.address],
+            race=True,
+            happy_eyeballs_delay=0.01,
+            timeout=1,
+        )
+        sock.close()
+
+
+async def test_a_name_that_answers_late_has_its_share(
+    black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time: the one that is live makes room when it has to."""
+    monkeypatch.setattr("aioconnect._rounds._LEAST_SHARE", 0.1)
+    resolver = ScriptedResolver({"late": Lookup(["127.0.0.1"], delay=0.1)})
+    sock = await aioconnect.connect_any(
+        [black_hole.address, ("late", listener.port)],
+        race=True,
+        happy_eyeballs_delay=None,
+        resolver=resolver,
+        timeout=1,
+    )
+    sock.close()
+
+
+async def test_a_dead_target_and_the_next_round(black_hole: BlackHole) -> None:
+    """The last one leaves some of the time to the rounds that follow."""
+    recorder = Recorder()
+    with unused_port() as held:
+        connecting = asyncio.ensure_future(
+            aioconnect.connect_any(
+                [held.address, black_hole.address],
+                timeout=1,
+                retry=(0, 0, 0),
+                observer=recorder,
+            )
+        )
+        while not recorder.of(aioconnect.AttemptFailed):
+            await asyncio.sleep(0)
+        held.listen()
+        (await connecting).close()
+
+
+async def test_many_names_are_raced_in_time() -> None:
+    """The deadline is kept, and the loop runs, whoever answers."""
+    names = {f"n{n}": ["::1", "127.0.0.1"] for n in range(200)}
+    with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect_any(
+            [(name, refused.port) for name in names],
+            race=True,
+            resolver=StaticResolver(names),
+            timeout=30,
+        )
+    assert caught.value.attempt_count == 2
+    assert len(str(caught.value)) < 1000
+    assert "and 184 more: " in str(caught.value)
+
+
+async def test_the_loop_runs_between_many_turns() -> None:
+    ticks = 0
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        handles[0] = loop.call_soon(tick)
+
+    handles = [loop.call_soon(tick)]
+    with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError):
+        await aioconnect.connect_any([refused.address] * 200)
+    handles[0].cancel()
+    assert ticks > 10
+
+
+async def test_one_future_for_both_families(listener: Server) -> None:
+    """A resolver may give the same one twice, and a service be a target twice."""
+    loop = asyncio.get_running_loop()
+
+    class Sharing(StaticResolver):
+        def __init__(self) -> None:
+            super().__init__({})
+            self.shared = loop.create_future()
+
+        def services(self, service: str) -> Any:
+            return self.shared
+
+    def resolver(host: str, port: int, **_: int) -> Any:
+        return both
+
+    for addresses in ([listener.address], []):
+        both = loop.create_future()
+        loop.call_soon(both.set_result, addresses)
+        connecting = aioconnect.connect("one", 1, resolver=resolver, timeout=30)
+        if addresses:
+            (await connecting).close()
+        else:
+            with pytest.raises(aioconnect.ResolveError):
+                await connecting
+    for race in (False, True):
+        sharing = Sharing()
+        records = [SRVRecord(1, 0, listener.port, "127.0.0.1")]
+        loop.call_soon(sharing.shared.set_result, records)
+        sock = await aioconnect.connect_any(
+            ["srv:_x._tcp.test"] * 2, race=race, resolver=sharing, timeout=30
+        )
+        sock.close()
+        # A future that is no task has ended as soon as it is cancelled.
+        with pytest.raises(aioconnect.ConnectTimeoutError):
+            await aioconnect.connect_any(
+                ["srv:_x._tcp.test"], race=race, resolver=Sharing(), timeout=0.1
+            )
+
+
+async def test_bind_fails_in_a_race(listener: Server) -> None:
+    """A local name without an address is no attempt at any of the targets."""
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect_any(
+            [listener.address, listener.address],
+            race=True,
+            local_addr=("no-such-name.invalid", 0),
+        )
+    assert {(one.address, one.phase) for one in caught.value.attempts} == {
+        (None, "bind")
+    }
 
 
 async def test_raced(black_hole: BlackHole, listener: Server) -> None:

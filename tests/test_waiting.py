@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import math
 import socket
@@ -19,6 +20,7 @@ from aioconnect import (
     AttemptStarted,
     Connected,
     Connector,
+    GaveUp,
     RetryScheduled,
 )
 from aioconnect.testing import (
@@ -172,8 +174,6 @@ async def test_ready_and_then_settled() -> None:
         took = await connector.wait_until_up(*to, settle=0.05)
         assert len(asked) == 2
         assert took >= 0.04
-        with pytest.raises(aioconnect.ConnectTimeoutError):
-            await connector.wait_until_up(*to, settle=20, timeout=0.1)
         assert {sock.fileno() for sock in asked} == {-1}
 
 
@@ -198,6 +198,75 @@ async def test_bad_settle(settle: Any, listener: Server) -> None:
         await aioconnect.wait_until_up(
             listener.host, listener.port, timeout=1, settle=settle
         )
+
+
+@pytest.mark.parametrize("name", ["timeout", "attempt_timeout"])
+async def test_no_time_to_settle(name: str, listener: Server) -> None:
+    options: Any = {"timeout": 30, name: 0.5}
+    with pytest.raises(ValueError, match=f"settle: 0.5 s do not fit into {name}=0.5"):
+        await aioconnect.wait_until_up(
+            listener.host, listener.port, settle=0.5, **options
+        )
+
+
+async def test_who_speaks_all_the_time_settles() -> None:
+    """What the server says, however much, is no reason to look at it any longer."""
+    loop = asyncio.get_running_loop()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 100_000)
+                await writer.drain()
+        writer.close()
+
+    async def keep_busy() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    async with await asyncio.start_server(flood, "127.0.0.1", 0) as server:
+        busy = asyncio.ensure_future(keep_busy())
+        host, port = server.sockets[0].getsockname()
+        started = loop.time()
+        await aioconnect.wait_until_up(host, port, timeout=None, settle=0.2)
+        assert loop.time() - started < 20
+        busy.cancel()
+    await asyncio.wait([busy])
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+
+
+async def test_ready_that_is_no_coroutine_function(listener: Server) -> None:
+    """It is named, before settling too."""
+    ready: Any = print
+    with pytest.raises(TypeError, match="ready must be a coroutine function, not"):
+        await aioconnect.wait_until_up(
+            listener.host, listener.port, timeout=30, settle=0.1, ready=ready
+        )
+
+
+async def test_a_silent_address_beside_one_that_comes_up(
+    black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look ends, and the other is looked at again: a firewall drops IPv6, say."""
+    monkeypatch.setattr("aioconnect._waiting._LOOK", 0.1)
+    with unused_port() as held:
+        found = [black_hole.address, held.address]
+
+        def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+            return found if family == socket.AF_INET else []
+
+        recorder = Recorder()
+        waiting = asyncio.ensure_future(
+            aioconnect.wait_until_up(
+                "two", 1, timeout=30, resolver=resolver, observer=recorder
+            )
+        )
+        while not recorder.of(AttemptFailed):
+            await asyncio.sleep(0)
+        held.listen()
+        await waiting
 
 
 async def test_unknown_names_are_not_up() -> None:
@@ -304,6 +373,100 @@ async def test_what_says_nothing_about_the_server() -> None:
 
     with pytest.raises(aioconnect.ConnectError, match="no descriptor"):
         await aioconnect.wait_until_down("127.0.0.1", 1, timeout=None, prepare=[emfile])
+
+
+def fails(sock: socket.socket, address: Address) -> None:
+    raise FileNotFoundError(errno.ENOENT, "a hook's own")
+
+
+def nobody(ip: object, port: int) -> bool:
+    return False
+
+
+def only_the_first(ip: object, port: int) -> bool:
+    return str(ip) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "options"),
+    [
+        ("127.0.0.1", {"local_addr": ("no-such-name.invalid", 0)}),
+        ("127.0.0.1", {"prepare": [fails]}),
+        ("127.0.0.1", {"family": socket.AF_INET6}),
+        ("fe80::1%no-such-if", {}),
+        ("127.0.0.1", {"allow": nobody}),
+    ],
+)
+async def test_what_is_wrong_here_is_not_down(
+    host: str, options: dict[str, Any], listener: Server
+) -> None:
+    """A server that is up is not down because it cannot be asked."""
+    with pytest.raises(aioconnect.ConnectError):
+        await aioconnect.wait_until_down(
+            host, listener.port, timeout=None, retry=(0, 0), **options
+        )
+
+
+async def test_the_others_refuse() -> None:
+    """One address that could not be tried may be where the server is."""
+    with refusing() as refused, listening("127.0.0.2", port=refused.port) as server:
+        found = [refused.address, server.address]
+
+        def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+            return found if family == socket.AF_INET else []
+
+        def no_descriptor(sock: socket.socket, address: Address) -> None:
+            if address == server.address:
+                raise OSError(errno.EMFILE, "no descriptor")
+
+        for options in (
+            {"prepare": [no_descriptor]},
+            {"allow": only_the_first},
+        ):
+            wait: Wait = aioconnect.wait_until_down
+            with pytest.raises(aioconnect.ConnectTimeoutError, match="is not down"):
+                await wait(
+                    "two", 1, timeout=None, retry=(0,), resolver=resolver, **options
+                )
+
+
+async def test_a_family_that_could_not_be_asked_for() -> None:
+    """Its addresses may be where the server is."""
+
+    async def half(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+        if family == socket.AF_INET6:
+            raise socket.gaierror(socket.EAI_AGAIN, "later")
+        return [refused.address]
+
+    with (
+        refusing() as refused,
+        pytest.raises(aioconnect.ConnectTimeoutError, match="is not down"),
+    ):
+        await aioconnect.wait_until_down(
+            "half", 1, timeout=None, retry=(0,), resolver=half
+        )
+
+
+async def test_the_story_of_the_looks(listener: Server) -> None:
+    """One history, and one end: a look that failed is none."""
+    recorder = Recorder()
+    with (
+        flaky(["hang", "accept", "hang"]) as server,
+        pytest.raises(aioconnect.ConnectTimeoutError) as caught,
+    ):
+        await aioconnect.wait_until_down(
+            server.host,
+            server.port,
+            timeout=None,
+            attempt_timeout=0.05,
+            retry=(0, 0.001),
+            prepare=[server],
+            observer=recorder,
+        )
+    assert [one.round for one in caught.value.attempts] == [1, 3]
+    assert (caught.value.rounds, caught.value.attempt_count) == (3, 2)
+    assert recorder.only(GaveUp).error is caught.value
+    assert [event.delay for event in recorder.of(RetryScheduled)] == [0, 0.001]
 
 
 async def test_ready_is_not_asked_when_it_is_to_go_down(listener: Server) -> None:
