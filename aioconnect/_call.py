@@ -115,7 +115,7 @@ class Call:
         self._rounds.lost(self.address, since, text)
 
     def resume(self) -> None:
-        """Have it `run` again after it was cancelled, from the next round on."""
+        """Have it `run` again after it was cancelled, from where it was."""
         self._rounds.resume()
 
     async def run(
@@ -264,16 +264,17 @@ class Call:
     ) -> Any:
         """Return what is made of *winner*, or None: it came to nothing."""
         made: Any = winner.sock
-        limit = winner.limit
         is_asked = self._options.ready is not None
         if is_asked:
             racer.rest()  # the next may be ready if this one is not
-            limit = self._rounds.patience(self._loop.time(), limit, racer.others)
+            now = self._loop.time()
+            limit = self._rounds.patience(now, winner.limit, racer.others)
+            winner = winner._replace(limit=limit)
         else:
             racer.close()
         if finish is not None or is_asked:
             try:
-                made = await self._finish(winner.sock, finish, limit)
+                made = await self._finish(winner.sock, finish, winner.limit)
             except AttemptError as exc:
                 racer.failed(winner, exc)
                 if exc.phase != "ready":

@@ -136,8 +136,8 @@ class Racer:
         """Leave nothing open or watched, and cancel the look-ups."""
         self.is_closed = True
         self._waiter = None
-        while self._lookups:
-            lookup, _ = self._lookups.pop()
+        lookups, self._lookups = self._lookups, []
+        for lookup, _ in lookups:
             lookup.add_done_callback(self._answered)
             lookup.cancel()
         while self._live:

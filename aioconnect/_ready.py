@@ -58,7 +58,9 @@ async def pass_ready(ready: Ready, made: Any, deadline: float | None) -> None:
 
 
 def _asked(ready: Ready, made: Any) -> Awaitable[object]:
-    asked: Awaitable[object] | object = ready(*made) if isinstance(made, tuple) else ready(made)
+    asked: Awaitable[object] | object = (
+        ready(*made) if isinstance(made, tuple) else ready(made)
+    )
     if not isinstance(asked, Awaitable):
         raise TypeError(f"ready must be a coroutine function, not {shown(ready)}")
     return asked

@@ -310,6 +310,24 @@ async def test_one_that_says_nothing_leaves_time(
         sock.close()
 
 
+async def test_a_share_that_is_up_is_not_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it leaves is used, and the error is what came of it."""
+    monkeypatch.setattr("aioconnect._rounds._LEAST_SHARE", 0.1)
+    with listening() as silent, refusing() as refused:
+        found = [silent.address, refused.address]
+
+        def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+            return found if family == V4 else []
+
+        with pytest.raises(aioconnect.ConnectError, match="cannot connect") as caught:
+            await aioconnect.connect(
+                "two", 1, resolver=resolver, ready=echoes, timeout=0.5, retry=(0,)
+            )
+    assert caught.value.attempt_count == 4
+
+
 async def says_no(*made: object) -> bool:
     try:
         await never()

@@ -309,7 +309,7 @@ ENTRY_POINTS |= {
     # Waiting, and coming back.
     "wait_until_up": EntryPoint(echoing, lambda at: _up(at.host, at.port)),
     "wait_until_up: settling": EntryPoint(
-        echoing, lambda at: _up(at.host, at.port, settle=60), ends=False
+        echoing, lambda at: _up(at.host, at.port, settle=50), ends=False
     ),
     "wait_until_up: not yet": EntryPoint(
         refusing, lambda at: _up(at.host, at.port, retry=_AT_ONCE), ends=False

@@ -25,11 +25,15 @@ Made: TypeAlias = "socket.socket | tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 class Play(NamedTuple):
-    """A connect, who is at its other end, and how it ends without a fault."""
+    """A connect, who is at its other end, and how it ends without a fault.
+
+    Where it has *others*, one of which refuses, the fault is an attempt among theirs.
+    """
 
     connect: Callable[[], Awaitable[Made]]
     peer: Callable[[], socket.socket] | None
     ends: int = 0
+    others: bool = False
 
 
 def listening(stack: ExitStack) -> Play:
@@ -179,7 +183,7 @@ def any_of(stack: ExitStack) -> Play:
     server = stack.enter_context(testing.listening())
     port = stack.enter_context(testing.refusing())
     targets = [port.address, server.address]
-    return Play(lambda: aioconnect.connect_any(targets), server.accept)
+    return Play(lambda: aioconnect.connect_any(targets), server.accept, others=True)
 
 
 def raced(stack: ExitStack) -> Play:
@@ -187,7 +191,9 @@ def raced(stack: ExitStack) -> Play:
     server = stack.enter_context(testing.listening())
     port = stack.enter_context(testing.refusing())
     targets = [port.address, server.address]
-    return Play(lambda: aioconnect.connect_any(targets, race=True), server.accept)
+    return Play(
+        lambda: aioconnect.connect_any(targets, race=True), server.accept, others=True
+    )
 
 
 SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {

@@ -130,6 +130,11 @@ class Strike:
         assert isinstance(error, aioconnect.ConnectError), repr(error)
         if not hit or (fault.call == "connect" and fault.code in UNDER_WAY):
             assert error.errno == play.ends, repr(error)
+        if play.others:
+            codes = {getattr(one.error, "errno", None) for one in error.attempts}
+            assert fault.code in codes, repr(error)
+            assert error.errno in {fault.code, errno.ECONNREFUSED, None}, repr(error)
+            return
         assert error.errno in {fault.code, play.ends} - {0}, repr(error)
 
     def _check_log(self, made: Made) -> None:
@@ -179,8 +184,9 @@ async def grid(fault: Fault) -> None:
     came: Counter[str] = Counter()
     strike = Strike(fault)
     for said, scenario in SCENARIOS.items():
-        # Python's accept, by which a slot is freed, asks for the name too.
-        hit, position = (fault.call, said) != ("getsockname", "full"), 0
+        # Python's accept, by which a slot is freed, or it is ready, asks for it, too.
+        is_others = fault.call == "getsockname" and said in ("full", "ready")
+        hit, position = not is_others, 0
         while hit:
             position += 1
             try:
