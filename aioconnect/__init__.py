@@ -60,11 +60,11 @@ from ._events import log_events as log_events
 from ._guard import Allow as Allow
 from ._guard import only_public as only_public
 from ._options import ConnectorOptions as ConnectorOptions
+from ._order import SRVRecord as SRVRecord
 from ._ready import Ready as Ready
 from ._reconnecting import Reconnecting as Reconnecting
 from ._resolver import Resolver as Resolver
 from ._resolver import system_resolver as system_resolver
-from ._target import SRVRecord as SRVRecord
 from ._target import Target as Target
 from ._target import parse_target as parse_target
 

@@ -1,4 +1,4 @@
-"""Put addresses into the order in which they are tried.
+"""Put addresses, and the hosts of a service, into the order in which they are tried.
 
 Pure: what the kernel knows about routes and its own addresses is an argument.
 """
@@ -6,13 +6,22 @@ Pure: what the kernel knows about routes and its own addresses is an argument.
 from __future__ import annotations
 
 import functools
+import itertools
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._address import Address, host_and_port
 
-__all__ = ["Source", "common_prefix_length", "interleaved", "ordered"]
+__all__ = [
+    "SRVRecord",
+    "Source",
+    "common_prefix_length",
+    "in_turn",
+    "interleaved",
+    "ordered",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +168,39 @@ def interleaved(addresses: Iterable[Address], count: int) -> tuple[Address, ...]
         if turn < len(queue)
     ]
     return (*head, *turns)
+
+
+class SRVRecord(NamedTuple):
+    """Where a service is: one answer to a question for SRV records (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+
+
+def in_turn(
+    records: Iterable[SRVRecord], uniform: Callable[[], float]
+) -> tuple[SRVRecord, ...]:
+    """Return *records* in the order to be tried: RFC 2782, priorities and weights.
+
+    *uniform* gives numbers in [0, 1).  A host that is the root, "." or nothing,
+    means that the service is not available there, and is left out.
+    """
+    ordered: list[SRVRecord] = []
+    # "A client MUST attempt to contact the target host with the lowest-numbered
+    # priority it can reach"; "all those with weight 0 are placed at the beginning".
+    left = sorted(
+        (one for one in records if one.host.rstrip(".")),
+        key=lambda one: (one.priority, one.weight != 0),
+    )
+    while left:
+        same = [one for one in left if one.priority == left[0].priority]
+        # "Choose a uniform random number between 0 and the sum computed (inclusive),
+        # and select the RR whose running sum value is the first in the selected
+        # order which is greater than or equal to the random number selected."
+        sums = itertools.accumulate(one.weight for one in same)
+        drawn = int(uniform() * (sum(one.weight for one in same) + 1))
+        at = next(index for index, total in enumerate(sums) if total >= drawn)
+        ordered.append(left.pop(at))
+    return tuple(ordered)

@@ -17,8 +17,9 @@ from ._errors import AttemptError, os_error
 from ._events import Resolved, ResolveFailed, ResolveStarted
 from ._names import LookUp, begun
 from ._options import Options
+from ._order import SRVRecord, in_turn
 from ._shown import shown
-from ._target import Place, SRVRecord, Target, in_turn
+from ._target import Place, Target
 
 __all__ = ["ServiceLookUp", "check_services"]
 

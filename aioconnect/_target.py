@@ -6,7 +6,6 @@ where it is.
 
 from __future__ import annotations
 
-import itertools
 import re
 import socket
 import string
@@ -20,10 +19,8 @@ from ._shown import shown
 __all__ = [
     "AnyTarget",
     "Place",
-    "SRVRecord",
     "Target",
     "check_targets",
-    "in_turn",
     "parse_target",
 ]
 
@@ -280,39 +277,3 @@ def _target(value: object) -> Target:
         text = "a text, (host, port), a Target or an Address"
         raise TypeError(f"a target must be {text}, not {shown(cast('object', value))}")
     return Target(pair[0], check_port(pair[1]))
-
-
-class SRVRecord(NamedTuple):
-    """Where a service is: one answer to a question for SRV records (RFC 2782)."""
-
-    priority: int
-    weight: int
-    port: int
-    host: str
-
-
-def in_turn(
-    records: Iterable[SRVRecord], uniform: Callable[[], float]
-) -> tuple[SRVRecord, ...]:
-    """Return *records* in the order to be tried: RFC 2782, priorities and weights.
-
-    *uniform* gives numbers in [0, 1).  A host that is the root, "." or nothing,
-    means that the service is not available there, and is left out.
-    """
-    ordered: list[SRVRecord] = []
-    # "A client MUST attempt to contact the target host with the lowest-numbered
-    # priority it can reach"; "all those with weight 0 are placed at the beginning".
-    left = sorted(
-        (one for one in records if one.host.rstrip(".")),
-        key=lambda one: (one.priority, one.weight != 0),
-    )
-    while left:
-        same = [one for one in left if one.priority == left[0].priority]
-        # "Choose a uniform random number between 0 and the sum computed (inclusive),
-        # and select the RR whose running sum value is the first in the selected
-        # order which is greater than or equal to the random number selected."
-        sums = itertools.accumulate(one.weight for one in same)
-        drawn = int(uniform() * (sum(one.weight for one in same) + 1))
-        at = next(index for index, total in enumerate(sums) if total >= drawn)
-        ordered.append(left.pop(at))
-    return tuple(ordered)

@@ -85,6 +85,7 @@ GRAPH: dict[str, set[str]] = {
         "_events",
         "_names",
         "_options",
+        "_order",
         "_shown",
         "_target",
     },

@@ -488,6 +488,12 @@ async def test_everything_blocked() -> None:
             public.open_connection("127.0.0.1", server.port),
             public.connect_unix(full.path),
             public.connect_address(server.address),
+            public.connect_any([server.address, str(full.address)]),
+            public.connect_any([server.address, str(full.address)], race=True),
+            public.wait_until_up("127.0.0.1", server.port, timeout=30),
+            public.wait_until_down("127.0.0.1", server.port, timeout=30),
+            anext(public.reconnecting("127.0.0.1", server.port)),
+            anext(public.reconnecting_unix(full.path)),
         ):
             with pytest.raises(aioconnect.AddressBlockedError) as caught:
                 await call

@@ -1,22 +1,17 @@
 from __future__ import annotations
 
-import collections
-import itertools
-import math
 import pickle
-import random
 import re
 import socket
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnect import Address, SRVRecord, Target, parse_target
+from aioconnect import Address, Target, parse_target
 from aioconnect._shown import shown
-from aioconnect._target import Place, check_targets, in_turn
+from aioconnect._target import Place, check_targets
 
 XMPP = "_xmpp-client._tcp.example.org"
 
@@ -374,135 +369,6 @@ def test_bad_targets(targets: Any, error: type[Exception], says: str) -> None:
 def test_place(place: Place, text: str) -> None:
     """An error says where the call went."""
     assert str(place) == text
-
-
-def record(text: str) -> SRVRecord:
-    """Make a record of "host priority weight"."""
-    host, priority, weight = text.split()
-    return SRVRecord(int(priority), int(weight), 80, host)
-
-
-def records(text: str) -> list[SRVRecord]:
-    """Make records of "host priority weight, ..."."""
-    return [record(one) for one in text.split(", ")]
-
-
-def hosts(found: Sequence[SRVRecord]) -> str:
-    """Return the hosts of *found*."""
-    return " ".join(one.host for one in found)
-
-
-# Three of one priority, and one each of a better and of a worse.
-FIVE = "worse 2 0, light 1 1, better 0 0, none 1 0, heavy 1 3"
-
-
-def test_priorities() -> None:
-    """RFC 2782: "target host with the lowest-numbered priority it can reach"."""
-    given_ = records("d 65535 65535, b 1 0, c 300 9, a 0 0")
-    for turn in itertools.permutations(given_):
-        assert hosts(in_turn(turn, random.Random(1).random)) == "a b c d"
-
-
-def drawing(*draws: tuple[int, int]) -> Callable[[], float]:
-    """Return a ``uniform`` that makes each draw: a number from 0 to a sum, inclusive.
-
-    One more draw than that is an error.
-    """
-    return iter([(number + 0.5) / (total + 1) for number, total in draws]).__next__
-
-
-@pytest.mark.parametrize(
-    ("draws", "expected"),
-    [
-        ([(0, 4), (0, 4), (0, 3)], "none light heavy"),
-        ([(0, 4), (1, 4), (3, 3)], "none light heavy"),
-        ([(0, 4), (2, 4), (0, 1)], "none heavy light"),
-        ([(1, 4), (0, 3), (0, 3)], "light none heavy"),
-        ([(1, 4), (1, 3), (0, 0)], "light heavy none"),
-        ([(2, 4), (0, 1), (1, 1)], "heavy none light"),
-        ([(4, 4), (1, 1), (0, 0)], "heavy light none"),
-    ],
-)
-def test_weights(draws: list[tuple[int, int]], expected: str) -> None:
-    """RFC 2782: "the first in the selected order which is greater than or equal".
-
-    "Compute the sum of the weights of those RRs, and with each RR associate the
-    running sum in the selected order.  Then choose a uniform random number between 0
-    and the sum computed (inclusive), and select the RR whose running sum value is the
-    first in the selected order which is greater than or equal to the random number
-    selected."
-    """
-    found = in_turn(records(FIVE), drawing((0, 0), *draws, (0, 0)))
-    assert hosts(found) == f"better {expected} worse"
-
-
-def test_weights_are_probabilities() -> None:
-    """RFC 2782: "Larger weights SHOULD be given a proportionately higher probability".
-
-    So it is for the second, too, among those that are left.
-    """
-    uniform = random.Random(2782).random
-    given_ = records("a 0 1000, b 0 2000, c 0 7000")
-    times = 4000
-    turns = collections.Counter(hosts(in_turn(given_, uniform)) for _ in range(times))
-    for turn, probability in {
-        "a b c": 1 / 10 * 2 / 9,
-        "a c b": 1 / 10 * 7 / 9,
-        "b a c": 2 / 10 * 1 / 8,
-        "b c a": 2 / 10 * 7 / 8,
-        "c a b": 7 / 10 * 1 / 3,
-        "c b a": 7 / 10 * 2 / 3,
-    }.items():
-        deviation = math.sqrt(times * probability * (1 - probability))
-        assert abs(turns[turn] - times * probability) < 4 * deviation, turn
-
-
-def test_weight_zero() -> None:
-    """RFC 2782: "records with weight 0 should have a very small chance"."""
-    heavy_first = records("heavy 0 65534, none 0 0")
-    for number in range(1, 65535, 13):
-        uniform = drawing((number, 65534), (0, 0))
-        assert hosts(in_turn(heavy_first, uniform)) == "heavy none"
-    assert hosts(in_turn(heavy_first, drawing((0, 65534), (0, 65534)))) == "none heavy"
-
-
-@pytest.mark.parametrize("host", [".", ""])
-def test_root(host: str) -> None:
-    """RFC 2782: "A Target of "." means that the service is decidedly not available"."""
-    nowhere = SRVRecord(0, 0, 0, host)
-    assert in_turn([nowhere], lambda: 0.0) == ()
-    there = record("a.test. 1 0")
-    assert in_turn([nowhere, there, nowhere], lambda: 0.0) == (there,)
-
-
-def test_no_records() -> None:
-    assert in_turn(iter(()), lambda: 0.0) == ()
-
-
-some_records = st.builds(
-    SRVRecord,
-    st.integers(0, 3) | st.integers(0, 65535),
-    st.integers(0, 3) | st.integers(0, 65535),
-    st.integers(0, 65535),
-    st.sampled_from(["a.test", "b.test.", ".", ""]),
-)
-extremes = st.just(0.0) | st.just(math.nextafter(1.0, 0.0))
-
-
-@given(
-    st.lists(some_records, max_size=20),
-    st.lists(extremes | st.floats(0, 1, exclude_max=True), min_size=1),
-)
-def test_each_record_once(given_: list[SRVRecord], draws: list[float]) -> None:
-    """RFC 2782: "Continue [...] until there are no unordered SRV RRs".
-
-    "This process is repeated for each Priority."
-    """
-    found = in_turn(iter(given_), itertools.cycle(draws).__next__)
-    there = [one for one in given_ if one.host.strip(".")]
-    assert collections.Counter(found) == collections.Counter(there)
-    priorities = [one.priority for one in found]
-    assert priorities == sorted(priorities)
 
 
 @pytest.mark.parametrize("host", ["unix", "vsock", "srv"])

@@ -15,8 +15,8 @@ from typing import Any
 
 from .._address import Address, check_host, check_port, numeric
 from .._backoff import check_duration
+from .._order import SRVRecord
 from .._shown import shown
-from .._target import SRVRecord
 
 try:
     import aiodns
