@@ -26,8 +26,8 @@ __all__ = [
     "sweep",
 ]
 
-# How many iterations what never ends is cancelled at.
-POINTS = 40
+# How many iterations what never ends is cancelled at: it waits long before.
+POINTS = 20
 
 # How long, in seconds, an iteration leaves the loop alone where the end depends on
 # another thread: most would be idle otherwise, each like the one before.

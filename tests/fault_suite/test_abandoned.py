@@ -66,6 +66,7 @@ async def abandoned(start: Start, collect: bool, late: bool, point: Point) -> bo
     return True
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("collect", [False, True], ids=["closed", "collected"])
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 async def test_abandoned_at_every_iteration(

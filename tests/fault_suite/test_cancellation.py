@@ -123,6 +123,7 @@ async def in_group(start: Start, point: Point) -> bool:
 MANNERS = [plainly, nested, twice, in_timeout, in_group]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 async def test_cancelled_at_every_iteration(
