@@ -418,6 +418,30 @@ async def test_frames_of_a_hook_are_not_kept() -> None:
             gc.enable()
 
 
+async def test_a_hook_that_ran_out_of_time_is_not_kept() -> None:
+    """Neither is it part of a cycle that only the collector would find."""
+
+    class Hook:
+        async def __call__(self, sock: socket.socket) -> None:
+            await never()
+
+    async def fail() -> weakref.ref[Hook]:
+        hook = Hook()
+        with pytest.raises(aioconnect.ConnectTimeoutError):
+            await aioconnect.connect(server.host, server.port, ready=hook, timeout=0.01)
+        return weakref.ref(hook)
+
+    with echoing() as server:
+        gc.collect()
+        gc.disable()
+        try:
+            reference = await fail()
+            await asyncio.sleep(0)  # the loop has the timer's handle until then
+            assert reference() is None
+        finally:
+            gc.enable()
+
+
 async def test_a_handshake_ends_the_round() -> None:
     """A certificate that does not verify is final, whatever else is there."""
     with tls_echoing(expired=True) as server, echoing("127.0.0.2") as other:

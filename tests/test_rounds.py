@@ -127,3 +127,14 @@ async def test_a_round_is_cut_at_the_deadline(black_hole: BlackHole) -> None:
     assert caught.value.rounds == 3
     assert last.elapsed < 0.1
     assert caught.value.elapsed >= 0.24
+
+
+async def test_time_anew_for_what_was_lost(listener: Server) -> None:
+    """A sibling whose time was up when another won says nothing about the next turn."""
+    loop = asyncio.get_running_loop()
+    rounds = Rounds(loop, Connector(timeout=60, retry=(0,)), PLACE)
+    await rounds.next()
+    rounds.expire()
+    rounds.lost(listener.address, loop.time(), "it has not lasted")
+    await rounds.next()
+    assert rounds.number == 2
