@@ -197,3 +197,27 @@ def test_no_frames_are_kept() -> None:
         raise OSError(errno.EIO, "broken")
     except OSError as exc:
         assert AttemptError("connect", exc).error.__traceback__ is None
+
+
+def test_the_one_host_is_named_once() -> None:
+    """Of several, the one that was looked up is named beside what came of it."""
+    failed = Attempt(
+        None,
+        "resolve",
+        socket.gaierror(socket.EAI_NONAME, "unknown"),
+        0,
+        0,
+        1,
+        False,
+        "x",
+    )
+    one, two = (
+        History([Place("x", 1)], 0.0),
+        History([Place("x", 1), Place("y", 1)], 0.0),
+    )
+    for history in (one, two):
+        history.add(failed)
+    assert str(one.failure(0.0, 1)).startswith("cannot connect to x:1: unknown (1 ")
+    assert str(two.failure(0.0, 1)).startswith(
+        "cannot connect to any of x:1, y:1: x: unknown"
+    )

@@ -20,6 +20,7 @@ from aioconnect.testing import (
     Server,
     echoing,
     flaky,
+    leak_check,
     listening,
     refusing,
     tls_echoing,
@@ -273,6 +274,28 @@ async def test_what_was_begun_beside_it() -> None:
         with sock:
             assert sock.getpeername() == hole.sockaddr
     assert len(recorder.of(aioconnect.AttemptStarted)) == 2
+
+
+async def test_others_are_not_watched_meanwhile() -> None:
+    """One that could be written to all the while would keep the loop busy."""
+    found: list[Address] = []
+    watched: list[str] = []
+
+    def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+        return found if family == V4 else []
+
+    async def look(sock: socket.socket) -> bool:
+        watched.extend(leak for leak in check.leaks() if leak.startswith("watcher"))
+        return True
+
+    with testing.black_hole() as hole, listening() as server:
+        found += [hole.address, server.address]
+        async with leak_check() as check:
+            sock = await aioconnect.connect(
+                "two", 1, resolver=resolver, ready=look, happy_eyeballs_delay=0.01
+            )
+            sock.close()
+    assert not watched
 
 
 async def test_they_do_not_agree() -> None:
