@@ -158,8 +158,10 @@ class Call:
                     outcome = options.outcome
                     await settle(loop, sock, address, code, limit, outcome, owned)
                 made = sock
-                if finish is not None or options.ready is not None:
-                    made = await self._finish(sock, finish, limit)
+                if finish is not None:
+                    made = await finish(loop, sock, limit, owned=owned)
+                if options.ready is not None:
+                    await self._prove(sock, made, limit)
             except AttemptError as exc:
                 made = None
                 rounds.failed(address, exc, started, limit, host=place.host)
@@ -205,26 +207,19 @@ class Call:
         rounds.turns = len(self._turns)
         rounds.share()
 
-    async def _finish(
-        self, sock: socket.socket, finish: Finish[Any] | None, limit: float | None
-    ) -> Any:
-        """Return what *finish* makes of *sock*, once that is ready.
+    async def _prove(self, sock: socket.socket, made: Any, limit: float | None) -> None:
+        """Wait until what was *made* of *sock* is ready.
 
         Raises:
-            AttemptError: It came to nothing, and is closed if it is ours.
+            AttemptError: It is not, and is closed if it is ours.
         """
-        owned = self._sock is None
-        made: Any = sock
-        if finish is not None:
-            made = await finish(self._loop, sock, limit, owned=owned)
-        if self._options.ready is not None:
-            try:
-                await pass_ready(self._options.ready, made, limit)
-            except BaseException:
-                if owned or made is not sock:
-                    discard(made)
-                raise
-        return made
+        assert self._options.ready is not None
+        try:
+            await pass_ready(self._options.ready, made, limit)
+        except BaseException:
+            if self._sock is None or made is not sock:
+                discard(made)
+            raise
 
     async def _race(self, place: Place, finish: Finish[Any] | None) -> Any:
         """Return what is made of the first address that wins, or None: none did."""
@@ -263,7 +258,6 @@ class Call:
         self, racer: Racer, winner: Winner, finish: Finish[Any] | None
     ) -> Any:
         """Return what is made of *winner*, or None: it came to nothing."""
-        made: Any = winner.sock
         is_asked = self._options.ready is not None
         if is_asked:
             racer.rest()  # the next may be ready if this one is not
@@ -272,14 +266,18 @@ class Call:
             winner = winner._replace(limit=limit)
         else:
             racer.close()
-        if finish is not None or is_asked:
-            try:
-                made = await self._finish(winner.sock, finish, winner.limit)
-            except AttemptError as exc:
-                racer.failed(winner, exc)
-                if exc.phase != "ready":
-                    racer.close()  # a handshake that fails ends the round
-                return None
+        sock, limit = winner.sock, winner.limit
+        made: Any = sock
+        try:
+            if finish is not None:
+                made = await finish(self._loop, sock, limit)
+            if is_asked:
+                await self._prove(sock, made, limit)
+        except AttemptError as exc:
+            racer.failed(winner, exc)
+            if exc.phase != "ready":
+                racer.close()  # a handshake that fails ends the round
+            return None
         self._tell_connected(winner.address, made)
         return made
 
