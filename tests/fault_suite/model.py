@@ -322,8 +322,7 @@ def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
     if attempts[-1].phase == "tls":
         attempts = attempts[-1:]
     never_sent = ("resolve", "guard", "socket", "bind")
-    sent = [a for a in attempts if a.phase == "ready"]
-    sent = sent or [a for a in attempts if a.phase not in never_sent] or attempts
+    sent = [a for a in attempts if a.phase not in never_sent] or attempts
     errors = [a.error for a in sent if isinstance(a.error, OSError)]
     if any(isinstance(e, ssl.SSLError) for e in errors):
         assert isinstance(error, ssl.SSLError)
