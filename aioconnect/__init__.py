@@ -59,6 +59,7 @@ from ._events import RetryScheduled as RetryScheduled
 from ._events import log_events as log_events
 from ._guard import Allow as Allow
 from ._guard import only_public as only_public
+from ._loops import loop_factory as loop_factory
 from ._options import ConnectorOptions as ConnectorOptions
 from ._order import SRVRecord as SRVRecord
 from ._ready import Ready as Ready
@@ -119,6 +120,7 @@ __all__ = [
     "is_refused",
     "is_transient",
     "log_events",
+    "loop_factory",
     "only_public",
     "open_connection",
     "open_unix_connection",

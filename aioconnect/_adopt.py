@@ -25,6 +25,7 @@ __all__ = [
     "LIMIT",
     "Factory",
     "Finish",
+    "Once",
     "Streams",
     "TLSArguments",
     "TLSOptions",
@@ -163,7 +164,7 @@ class Finish(Protocol[T_co]):
     ) -> Awaitable[T_co]: ...
 
 
-class _Once(Generic[P]):
+class Once(Generic[P]):
     """A protocol factory that remembers whether the loop has called it.
 
     From then on there is a transport, and the socket is the transport's.
@@ -209,7 +210,7 @@ async def to_transport(
         Expired: The handshake had not ended at *deadline*.
     """
     remaining = None if deadline is None else deadline - loop.time()
-    once = _Once(factory)
+    once = Once(factory)
     # asyncio's own loops close the socket; others, the descriptor.
     inode = None if isinstance(loop, asyncio.BaseEventLoop) else _inode(sock)
     try:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ._address import Address
 from ._adopt import Finish, discard
-from ._errors import AttemptError, Expired, os_error
+from ._errors import AttemptError, no_answer, os_error
 from ._events import AttemptStarted
 from ._eyeballs import Race
 from ._guard import is_allowed
@@ -172,21 +172,26 @@ class Call:
     async def _next(self) -> Place:
         """Wait for the next turn, and return whose it is.
 
-        The hosts and ports of a service, looked up in each round, have one each.
+        The hosts and ports of a service, looked up in each round, have one each; a
+        caller's socket has its one attempt at the first address of a name.
         """
-        rounds = self._rounds
+        rounds, owned = self._rounds, self._sock is None
         while True:
             await rounds.next()
             if rounds.turn == 0:
                 self._turns = self._places
             place = self._turns[rounds.turn]
-            if place.service is None or self._races:
+            asked = place.service if owned else place.host
+            if asked is None or place.address is not None or self._races:
                 return place
             started = self._loop.time()
             try:
-                await self._expand(place.service)
+                if owned:
+                    await self._expand(asked)
+                else:
+                    return place._replace(address=await self._first_of(place))
             except AttemptError as exc:
-                rounds.failed(None, exc, started, rounds.until, host=place.service)
+                rounds.failed(None, exc, started, rounds.until, host=asked)
             else:
                 return self._turns[rounds.turn]
 
@@ -200,12 +205,29 @@ class Call:
         rounds, turn = self._rounds, self._rounds.turn
         asked = ServiceLookUp(self._loop, self._options, service)
         if not await done_before(self._loop, asked.future, rounds.until):
-            error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
-            raise Expired("resolve", error, sent=False)
+            raise no_answer("resolve")
         places = asked.places()
         self._turns = (*self._turns[:turn], *places, *self._turns[turn + 1 :])
         rounds.turns = len(self._turns)
         rounds.share()
+
+    async def _first_of(self, place: Place) -> Address:
+        """Return the first address of the host of *place*.
+
+        Raises:
+            AttemptError: It has none.
+            Expired: The resolver had not answered when the time was up.
+        """
+        names = Names(self._loop, self._options, place.host, place.port or 0)
+        found = names.known()
+        if found is None:
+            (question,) = names.unasked()
+            lookup = names.ask(question)
+            if await done_before(self._loop, lookup, self._rounds.until):
+                found = names.answer(question, lookup)
+        if not found:
+            raise names.failures()[0].error
+        return found[0]
 
     async def _prove(self, sock: socket.socket, made: Any, limit: float | None) -> None:
         """Wait until what was *made* of *sock* is ready.

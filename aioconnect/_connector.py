@@ -110,7 +110,8 @@ class Connector(Options):
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
-        address = check_sock(sock, sockaddr)
+        check_sock(sock)
+        address = Address(sock.family, sockaddr, sock.proto, sock.type)
         await Call(self, (_at(address),), sock=sock).run(None)
 
     async def create_connection(

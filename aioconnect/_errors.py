@@ -16,6 +16,7 @@ its subclasses::
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -43,6 +44,7 @@ __all__ = [
     "ConnectTimeoutError",
     "Expired",
     "ResolveError",
+    "no_answer",
     "os_error",
     "reason",
 ]
@@ -175,6 +177,12 @@ class ConnectNotDirectoryError(ConnectError, NotADirectoryError):
 def os_error(code: int, text: str | None = None) -> OSError:
     """Return the `OSError` subclass of errno *code*, with the system's words."""
     return OSError(code, text or os.strerror(code))
+
+
+def no_answer(phase: str) -> Expired:
+    """Return the error of an attempt whose time was up before a name was known."""
+    error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+    return Expired(phase, error, sent=False)
 
 
 def reason(attempt: Attempt) -> str:

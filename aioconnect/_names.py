@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
-from ._errors import AttemptError, Expired, os_error
+from ._errors import AttemptError, no_answer, os_error
 from ._events import Resolved, ResolveFailed, ResolveStarted
 from ._eyeballs import Question
 from ._lookups import ask
@@ -261,8 +261,7 @@ class Names:
     def _error(self, family: int) -> AttemptError:
         if family in self._ended:
             return AttemptError("resolve", self._failure(family), sent=False)
-        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
-        return Expired("resolve", error, sent=False)
+        return no_answer("resolve")
 
     def ordered(self, addresses: Sequence[Address]) -> Sequence[Address]:
         """Return *addresses* in the order in which they are tried.

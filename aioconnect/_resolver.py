@@ -7,14 +7,13 @@ resolver nor a thread.
 from __future__ import annotations
 
 import asyncio
-import errno
 import functools
 import socket
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol, cast
 
 from ._address import Address, SockAddr, check_host, check_port, numeric
-from ._errors import AttemptError, Expired, os_error
+from ._errors import AttemptError, no_answer
 from ._lookups import AddrInfo, ask
 from ._waits import done_before
 
@@ -247,6 +246,5 @@ async def _bindable(
         return known or ()
     task = loop.create_task(system_resolver(host, port))
     if not await done_before(loop, task, deadline):
-        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
-        raise Expired("bind", error, sent=False)
+        raise no_answer("bind")
     return task.result()

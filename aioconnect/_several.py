@@ -6,13 +6,12 @@ The places take turns: the first address of each, then the second of each.
 from __future__ import annotations
 
 import asyncio
-import errno
 import itertools
 import socket
 from collections.abc import Sequence
 
 from ._address import Address
-from ._errors import AttemptError, Expired, os_error
+from ._errors import AttemptError, no_answer
 from ._eyeballs import Question
 from ._names import Failure, LookUp, Names
 from ._options import Options
@@ -143,8 +142,7 @@ class Several:
 
     def failures(self) -> list[Failure]:
         """Return the look-ups that left a place without an address."""
-        error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
-        hung = Expired("resolve", error, sent=False)
+        hung = no_answer("resolve")
         return [
             *self._failures,
             *(

@@ -196,12 +196,11 @@ def refuse_itself(sock: socket.socket, address: Address) -> None:
         raise AttemptError("connect", os_error(errno.ECONNREFUSED, text))
 
 
-def check_sock(sock: socket.socket, sockaddr: SockAddr) -> Address:
-    """Return the `Address` that *sock* can be connected to without blocking.
+def check_sock(sock: socket.socket) -> None:
+    """Raise unless *sock*, the caller's, can be connected without blocking.
 
     Raises:
-        ValueError: The socket is closed, blocking or connected already, or
-            *sockaddr* is no numeric address of its family.
+        ValueError: It is closed, blocking or connected already.
     """
     if not isinstance(sock, socket.socket):
         raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")
@@ -209,7 +208,5 @@ def check_sock(sock: socket.socket, sockaddr: SockAddr) -> Address:
         raise ValueError("sock is closed")
     if sock.gettimeout() != 0:
         raise ValueError("sock is blocking: call sock.setblocking(False) first")
-    address = Address(sock.family, sockaddr, sock.proto, sock.type)
     if _outcome.has_peer(sock) == 0:
         raise ValueError("sock is connected already")
-    return address

@@ -20,19 +20,21 @@ __all__ = ["Watcher", "check_loop", "unwatch", "watch"]
 Watcher: TypeAlias = Callable[[], object]
 
 
-def check_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Raise `NotImplementedError` unless *loop* can watch a descriptor."""
+def check_loop(
+    loop: asyncio.AbstractEventLoop | type[asyncio.AbstractEventLoop],
+) -> None:
+    """Raise `NotImplementedError` unless *loop*, or its class, watches descriptors."""
     method = getattr(loop, "add_writer", None)
-    if method is None or getattr(method, "__func__", None) is _ABSTRACT:
-        raise _cannot_watch(loop)
+    if method is None or getattr(method, "__func__", method) is _ABSTRACT:
+        raise _cannot_watch(loop if isinstance(loop, type) else type(loop))
 
 
 _ABSTRACT = asyncio.AbstractEventLoop.add_writer
 
 
-def _cannot_watch(loop: asyncio.AbstractEventLoop) -> NotImplementedError:
+def _cannot_watch(loop: type[asyncio.AbstractEventLoop]) -> NotImplementedError:
     return NotImplementedError(
-        f"{type(loop).__name__} has no add_writer: aioconnect needs asyncio's"
+        f"{loop.__name__} has no add_writer: aioconnect needs asyncio's"
         " SelectorEventLoop, uvloop, or another loop that watches descriptors"
     )
 
@@ -67,7 +69,7 @@ def watch(
         # early instead of aborting (K11).
         loop.add_writer(sock, callback)
     except NotImplementedError:
-        raise _cannot_watch(loop) from None
+        raise _cannot_watch(type(loop)) from None
     except OSError as exc:
         raise AttemptError("connect", exc) from None
     return watcher

@@ -45,6 +45,7 @@ CONTRACT = [
     "is_refused",
     "is_transient",
     "log_events",
+    "loop_factory",
     "open_connection",
     "open_unix_connection",
     "only_public",

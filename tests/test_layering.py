@@ -165,6 +165,16 @@ GRAPH: dict[str, set[str]] = {
         "_target",
         "outcome",
     },
+    "_loops": {
+        "_address",
+        "_adopt",
+        "_call",
+        "_connector",
+        "_options",
+        "_shown",
+        "_sockets",
+        "_watchers",
+    },
 }
 PURE = (
     "_address",
