@@ -173,7 +173,7 @@ def _connecting(
 async def _connect(connector: Connector, sock: socket.socket, address: Any) -> None:
     """Connect the caller's *sock* to *address*, which may have a name in it."""
     check_sock(sock)
-    if sock.family not in _INET or not _has_name(address):
+    if sock.family not in _INET or not _has_name(address, sock.family):
         await connector.connect_sock(sock, address)
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
@@ -181,12 +181,13 @@ async def _connect(connector: Connector, sock: socket.socket, address: Any) -> N
     await Call(options, (place,), sock=sock).run(None)
 
 
-def _has_name(address: Any) -> bool:
-    """Tell whether the host or the port of *address* is not in numbers."""
+def _has_name(address: Any, family: int) -> bool:
+    """Tell whether *address* is not all in numbers of *family*."""
     match address:
         case (_, str(), *_):
             return True
         case (str(host), *_):
-            return numeric(host, 0) is None
+            known = numeric(host, 0)
+            return known is None or known.family != family
         case _:
             return False
