@@ -24,7 +24,7 @@ from ._shown import shown
 from ._sockets import check_sock
 from ._watchers import check_loop
 
-__all__ = ["loop_factory"]
+__all__ = ["change", "loop_factory"]
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Made: TypeAlias = tuple[asyncio.Transport, P]
@@ -83,15 +83,15 @@ def _new_loop(
         raise TypeError(f"base must make an event loop, not {shown(loop)}")
     try:
         check_loop(loop)
-        _change(loop, connector)
+        change(loop, connector)
     except BaseException:
         loop.close()
         raise
     return loop
 
 
-def _change(loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
-    """Make *loop* one of the subclass: only *base* knows how one is made."""
+def change(loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
+    """Make *loop* one of the subclass: only its maker knows how one is made."""
     kind = type(loop)
     try:
         loop.__class__ = _connecting(kind, connector)
@@ -167,6 +167,7 @@ def _connecting(
                 await _connect(connector, sock, address)
 
     Connecting.__name__ = Connecting.__qualname__ = f"Connecting{base.__name__}"
+    Connecting.__module__ = base.__module__  # by which some tell uvloop
     return Connecting
 
 

@@ -111,6 +111,7 @@ def test_nothing_else_is_ours(loop_factory: Factory) -> None:
     try:
         assert isinstance(loop, type(plain))
         assert type(loop).__name__ == f"Connecting{type(plain).__name__}"
+        assert type(loop).__module__ == type(plain).__module__
         assert {name for name in vars(type(loop)) if name[:2] != "__"} == OURS
         assert vars(loop).keys() == vars(plain).keys()
     finally:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import aioconnect
-from aioconnect import Address, Reconnecting, Resolver
+from aioconnect import Address, Connector, Reconnecting, Resolver
+from aioconnect._loops import change
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -332,6 +333,93 @@ ENTRY_POINTS |= {
     ),
     "reconnecting_unix": EntryPoint(
         unix_listening, lambda at: first_turn(aioconnect.reconnecting_unix(at.path))
+    ),
+}
+
+
+@contextmanager
+def _on_our_loop(
+    serve: Callable[[], AbstractContextManager[Any]], connector: Connector
+) -> Generator[Any]:
+    """Have the running loop be one of a factory's, while there is a server."""
+    loop = asyncio.get_running_loop()
+    kind = type(loop)
+    with serve() as server:
+        change(loop, connector)
+        try:
+            yield server
+        finally:
+            loop.__class__ = kind
+
+
+def _over_loop(
+    serve: Callable[[], AbstractContextManager[Any]],
+    start: Callable[[Any], Coroutine[Any, Any, Any]],
+    *,
+    connector: Connector = Connector(),  # noqa: B008  # a value
+    **ends: Any,
+) -> EntryPoint:
+    return EntryPoint(partial(_on_our_loop, serve, connector), start, **ends)
+
+
+async def _loops_socket(host: str, port: int) -> socket.socket:
+    """Connect a socket of the caller's by the loop's method."""
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _loops_transport(host: str, port: int, **more: Any) -> Coroutine[Any, Any, Any]:
+    loop = asyncio.get_running_loop()
+    return loop.create_connection(asyncio.Protocol, host, port, **more)
+
+
+ENTRY_POINTS |= {
+    # Over a loop of a factory.
+    "open_connection, asyncio's": _over_loop(
+        echoing, lambda at: asyncio.open_connection(at.host, at.port)
+    ),
+    "open_connection, asyncio's: TLS": _over_loop(
+        tls_echoing,
+        lambda at: asyncio.open_connection(at.host, at.port, ssl=at.client_context),
+    ),
+    "open_unix_connection, asyncio's": _over_loop(
+        unix_listening, lambda at: asyncio.open_unix_connection(at.path)
+    ),
+    "create_connection, the loop's: no answer": _over_loop(
+        black_hole,
+        lambda at: _loops_transport(at.host, at.port),
+        ends=False,
+        release=BlackHole.open,
+    ),
+    "create_connection, the loop's: with options": _over_loop(
+        black_hole,
+        lambda at: _loops_transport(at.host, at.port, family=socket.AF_INET),
+        connector=Connector(timeout=60, retry=(60,)),
+        ends=False,
+    ),
+    "sock_connect, the loop's": _over_loop(
+        echoing, lambda at: _loops_socket(at.host, at.port)
+    ),
+    "sock_connect, the loop's: a name": _over_loop(
+        echoing, lambda at: _loops_socket("localhost", at.port)
+    ),
+    "sock_connect, the loop's: no answer": _over_loop(
+        black_hole,
+        lambda at: _loops_socket(at.host, at.port),
+        ends=False,
+        release=BlackHole.open,
+    ),
+    "sock_connect, the loop's: a look-up": _over_loop(
+        echoing,
+        lambda at: _loops_socket("unanswered", at.port),
+        connector=Connector(resolver=_SILENT),
+        ends=False,
     ),
 }
 

@@ -103,7 +103,8 @@ class Program:
     are what the k-th call of the last hook raises, *observer* is None, or the
     number of the event that it fails at (0: at none).  It is cancelled after
     *wait* seconds and *cancel* iterations of the loop; if that is None, never.
-    *is_ready*: a ping has to be answered; *is_any*: each place is a target of its own.
+    *is_ready*: a ping has to be answered; *is_any*: each place is a target of its own;
+    *is_over_loop*: it is asyncio's own function that makes the call.
     """
 
     places: tuple[Place, ...]
@@ -128,6 +129,7 @@ class Program:
     is_ready: bool = False
     is_any: bool = False
     races: bool = False
+    is_over_loop: bool = False
 
     @property
     def fates(self) -> dict[str, set[Fate]]:

@@ -52,6 +52,7 @@ from aioconnect import (
 )
 from aioconnect._address import check_host, check_port, numeric, unix_address
 from aioconnect._adopt import TLSOptions
+from aioconnect._loops import change
 from aioconnect._target import Place, check_targets
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
 from aioconnect.testing._dns import _checked as check_reply
@@ -301,6 +302,20 @@ def pair(rng: Random) -> Any:
     return host(rng), port(rng)
 
 
+# A loop of ours that does nothing else: all that is wanted of it is its checks.
+_Loop: Any = asyncio.AbstractEventLoop
+LOOP = _Loop()
+change(LOOP, Connector())
+OF_ASYNCIO = (
+    "protocol_factory",
+    "family",
+    "proto",
+    "flags",
+    "sock",
+    "local_addr",
+    *TLS,
+)
+
 STREAMS = OPTIONS | TLS | {"sock": SOCK, "limit": whole}
 TRANSPORT = OPTIONS | TLS | {"sock": SOCK, "protocol_factory": PROTOCOL}
 
@@ -386,6 +401,30 @@ SURFACES: dict[str, Surface] = {
             | some(3, stable_after=seconds, limit=whole, **OPTIONS, **TLS)(rng)
         ),
         ("host", "port", "ssl"),
+    ),
+    "loop_factory": Surface(
+        aioconnect.loop_factory,
+        some(
+            2,
+            connector=one_of(choice(Connector()), anything),
+            base=one_of(
+                choice(asyncio.new_event_loop, asyncio.SelectorEventLoop), anything
+            ),
+        ),
+    ),
+    "loop.create_connection": entry(
+        LOOP.create_connection,
+        "protocol_factory",
+        "host",
+        "port",
+        **{name: draw for name, draw in TRANSPORT.items() if name in OF_ASYNCIO},
+    ),
+    "loop.sock_connect": entry(
+        LOOP.sock_connect,
+        "sock",
+        "address",
+        sock=choice(CLOSED, None),
+        address=one_of(sockaddr, pair),
     ),
     "flaky": Surface(check_script, each(script=several(WORDS))),
     "zone": Surface(

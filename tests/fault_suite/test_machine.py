@@ -22,7 +22,7 @@ import pytest
 from fault_suite.model import Bug, Place, Program
 from fault_suite.sweeping import HANDSHAKE, UNHEARD, is_uvloops
 from fault_suite.verdict import close, echoes, what_came
-from fault_suite.world import Names, World, building, run
+from fault_suite.world import Names, World, building, on_loops_of, run
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -143,6 +143,7 @@ def programs(draw: st.DrawFn) -> Program:
         "is_ready": not (tls or is_unix) and draw(st.booleans()),
         "is_any": is_any,
         "races": is_any and draw(st.booleans()),
+        "is_over_loop": streams and draw(st.booleans()),
         "is_announced": is_announced,
         "attempt_timeout": draw(st.sampled_from([None, None, 0.03, 30.0])),
         "delays": draw(st.sampled_from([(), (0,), (0, 0.01, 0), (0.01, 5.0)])),
@@ -177,7 +178,9 @@ class Machine(RuleBasedStateMachine):
         self.kept: list[socket.socket] = []
         self.open = ExitStack()
         self.server = self.open.enter_context(echoing())
-        self.runner = self.open.enter_context(asyncio.Runner(loop_factory=factory))
+        self.runner = self.open.enter_context(
+            asyncio.Runner(loop_factory=on_loops_of(factory))
+        )
 
     @rule(drawn=st.lists(programs(), min_size=2, max_size=4))
     def make_calls(self, drawn: list[Program]) -> None:
@@ -316,7 +319,7 @@ def test_seldom(
     """The model holds for what is drawn too seldom, in each run."""
     names = Names()
     with (
-        asyncio.Runner(loop_factory=loop_factory) as runner,
+        asyncio.Runner(loop_factory=on_loops_of(loop_factory)) as runner,
         building(program, names) as world,
     ):
         runner.run(judged([world]))

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple, TypeAlias
 
 import aioconnect
-from aioconnect import outcome, testing
+from aioconnect import _loops, outcome, testing
 
 __all__ = ["SCENARIOS", "Made", "Play"]
 
@@ -196,6 +196,22 @@ def raced(stack: ExitStack) -> Play:
     )
 
 
+def over_loop(stack: ExitStack) -> Play:
+    """Connect by asyncio's own function, over a loop of a factory."""
+    server = stack.enter_context(testing.listening())
+    return Play(lambda: on_our_loop(server.host, server.port), server.accept)
+
+
+async def on_our_loop(host: str, port: int) -> Made:
+    loop = asyncio.get_running_loop()
+    kind = type(loop)
+    _loops.change(loop, aioconnect.Connector())
+    try:
+        return await asyncio.open_connection(host, port)
+    finally:
+        loop.__class__ = kind
+
+
 SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -214,5 +230,6 @@ SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
         ready,
         any_of,
         raced,
+        over_loop,
     )
 }
