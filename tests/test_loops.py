@@ -194,6 +194,32 @@ def test_words_of_the_call_win(loop_factory: Factory, port: int) -> None:
     run(loop_factory, connector, main)
 
 
+class Told(Connector):
+    """A connector that says which one it is, and connects nobody."""
+
+    async def create_connection(self, *what: Any, **more: Any) -> Any:
+        return repr(self)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, "interleave=2"),
+        ({"interleave": None, "proto": 0, "local_addr": None}, "interleave=2"),
+        ({"interleave": 0}, "interleave=0"),
+        ({"happy_eyeballs_delay": 1}, "happy_eyeballs_delay=1, interleave=2"),
+        ({"happy_eyeballs_delay": None}, "happy_eyeballs_delay=None, interleave=2"),
+        ({"proto": 6}, "interleave=2, proto=6"),
+        ({"family": 2, "flags": 4}, "interleave=2, family=2, flags=4"),
+    ],
+)
+def test_what_is_said(said: dict[str, Any], told: str) -> None:
+    loop: Any = aioconnect.loop_factory(Told(interleave=2))()
+    create = loop.create_connection(asyncio.Protocol, "localhost", 80, **said)
+    assert loop.run_until_complete(create) == f"Told({told})"
+    loop.close()
+
+
 def test_one_address_at_a_time(
     loop_factory: Factory, port: int, black_hole: BlackHole
 ) -> None:
@@ -372,8 +398,9 @@ def test_bad_sockets(loop_factory: Factory, port: int) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         address = ("127.0.0.1", port)
-        with socket.socket() as blocking, pytest.raises(ValueError, match="blocking"):
-            await loop.sock_connect(blocking, address)
+        for host in ("127.0.0.1", "localhost"):
+            with socket.socket() as sock, pytest.raises(ValueError, match="blocking"):
+                await loop.sock_connect(sock, (host, port))
         context = ssl.create_default_context()
         with (
             socket.create_connection(address) as plain,
