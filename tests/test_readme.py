@@ -56,6 +56,17 @@ def test_waiting_and_coming_back() -> None:
     assert str(server.sockaddr) in said
 
 
+def test_under_code_that_exists() -> None:
+    """The example of a loop whose connections are ours."""
+    text = README.read_text().partition("## Under code ")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    program = f"import asyncio, aioconnect\n{example}"
+    with echoing() as server:
+        program = program.replace("9000", str(server.port))
+        said = run_script(sys.executable, "-X", "dev", "-c", program)
+    assert "StreamReader" in said
+
+
 async def test_the_kit() -> None:
     """The example of aioconnect.testing is a test that passes."""
     (program,) = (text for text in blocks("python") if "aioconnect.testing" in text)
