@@ -79,7 +79,7 @@ async def connect(
     begun = at_once(connector, place.address)
     if begun is not None and not begun[1]:
         return begun[0]
-    return await Call(connector, (place,)).run(None, begun)
+    return await Call(connector, (place,), begun=begun).run(None)
 
 
 async def connect_unix(

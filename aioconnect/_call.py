@@ -63,6 +63,7 @@ class Call:
     """One call of one of the functions, under way on the running loop."""
 
     __slots__ = (
+        "_begun",
         "_local",
         "_loop",
         "_options",
@@ -83,11 +84,14 @@ class Call:
         sock: socket.socket | None = None,
         all_errors: bool = False,
         races: bool = False,
+        begun: tuple[socket.socket, int] | None = None,
     ) -> None:
         """*sock* is the caller's own, to be used instead of new ones, once.
 
         Of several *places* each has its turn, or, if it *races*, all of them at once.
         With *all_errors* a failure is raised as a group of the attempts' errors.
+        *begun* is the first attempt, if that is under way; nobody has to be asked for
+        an address then.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
@@ -95,6 +99,7 @@ class Call:
         self._places = self._turns = places
         self._races = races
         self._sock = sock
+        self._begun = begun
         self.address: Address | None = None  # what was connected
         self.knows_all = True  # no address may be missing among those that were tried
         self._local: tuple[Address, ...] | None = None
@@ -118,16 +123,11 @@ class Call:
         """Have it `run` again after it was cancelled, from where it was."""
         self._rounds.resume()
 
-    async def run(
-        self,
-        finish: Finish[T] | None,
-        begun: tuple[socket.socket, int] | None = None,
-    ) -> T:
+    async def run(self, finish: Finish[T] | None) -> T:
         """Return what *finish* makes of a connected socket; without it, the socket.
 
         It is the caller's socket as it is, if there is one and no address for it, and
-        else the first that is connected.  *begun* is the first attempt, if that is
-        under way.
+        else the first that is connected.
 
         Raises:
             ConnectError: None could be connected, or the time is up.
@@ -136,10 +136,11 @@ class Call:
         owned = self._sock is None
         made: Any = None
         while made is None:
-            if begun is None:
+            if self._begun is None:
                 place = await self._next()
             else:
-                place, rounds.number = self._places[0], 1
+                place = self._places[0]
+                rounds.begin()
             address = None if self._races else place.address
             started = loop.time()
             limit = rounds.until  # a look-up's; an attempt has its own
@@ -151,8 +152,7 @@ class Call:
                 if address is None and owned:
                     made = await self._race(place, finish)
                     continue
-                sock, code = begun or self._begin(address)
-                begun = None
+                sock, code = self._begin(address)
                 if code:
                     assert address is not None
                     outcome = options.outcome
@@ -266,6 +266,8 @@ class Call:
                 rounds.expire()
         finally:
             racer.close()
+            if self._begun is not None:
+                self._begun[0].close()  # the time was up before its turn
         self.knows_all = names.knows_all
         for host, error, started, ended in names.failures():
             rounds.failed(None, error, started, rounds.until, ended=ended, host=host)
@@ -311,7 +313,10 @@ class Call:
         Raises:
             AttemptError: It came to nothing.
         """
-        options = self._options
+        options, begun = self._options, self._begun
+        if begun is not None:
+            self._begun = None
+            return begun
         if address is None:
             assert self._sock is not None
             return self._sock, 0

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias, TypeVar, Unpack
 
 from ._address import (
@@ -91,7 +91,7 @@ class Connector(Options):
         begun = at_once(self, place.address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await Call(self, (place,)).run(None, begun)
+        return await Call(self, (place,), begun=begun).run(None)
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
@@ -106,7 +106,7 @@ class Connector(Options):
         begun = at_once(self, address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await Call(self, (_at(address),)).run(None, begun)
+        return await Call(self, (_at(address),), begun=begun).run(None)
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
@@ -177,7 +177,13 @@ class Connector(Options):
         checked = check_targets(targets)
         check_services(self, checked)
         places = tuple(map(self._place, checked))
-        made: socket.socket = await Call(self, places, races=race).run(None)
+        begun = None
+        if all(place.address is not None for place in places):
+            begun = at_once(self, places[0].address)
+            if begun is not None and not begun[1]:
+                return begun[0]
+        call = Call(self, places, races=race, begun=begun)
+        made: socket.socket = await call.run(None)
         return made
 
     def reconnecting(
@@ -304,6 +310,8 @@ def _streams(limit: int, tls: TLSOptions) -> Finish[Streams]:
     return partial(to_streams, limit=limit, tls=tls)
 
 
+# As `_target` does: a client connects to few, many times.
+@lru_cache(maxsize=512)
 def _at(address: Address) -> Place:
     return Place(*host_and_port(address), address)
 

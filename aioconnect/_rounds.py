@@ -99,6 +99,12 @@ class Rounds:
         self._drawn: float | None = None
         self._due: float | None = None
 
+    def begin(self) -> None:
+        """Begin with the first turn, without a look at the time."""
+        self.number = 1
+        if self.turns > 1:
+            self.share()
+
     async def next(self) -> None:
         """Wait until the next turn may begin, in this round or in the next one.
 

@@ -6,6 +6,7 @@ where it is.
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 import string
@@ -257,6 +258,12 @@ def check_targets(targets: object) -> tuple[Target, ...]:
     return found
 
 
+# A client connects to few, many times.
+@functools.lru_cache(maxsize=512)
+def _at(address: Address) -> Target:
+    return Target(address=address)
+
+
 def _is_pair(value: object) -> bool:
     return (
         isinstance(value, tuple)
@@ -269,7 +276,7 @@ def _target(value: object) -> Target:
     if isinstance(value, Target):
         return value
     if isinstance(value, Address):
-        return Target(address=value)
+        return _at(value)
     if isinstance(value, str):
         return parse_target(value)
     pair = cast("Sequence[Any]", value) if isinstance(value, tuple | list) else ()

@@ -367,6 +367,39 @@ async def test_raced(black_hole: BlackHole, listener: Server) -> None:
     assert not recorder.of(aioconnect.AttemptFailed)
 
 
+@pytest.mark.parametrize("race", [False, True])
+async def test_first_is_there(listener: Server, race: bool) -> None:
+    """Nobody else is asked, if the kernel connects the first at once."""
+    with refusing() as port:
+        sock = await aioconnect.connect_any([listener.address, port.address], race=race)
+    assert sock.getpeername() == listener.sockaddr
+    sock.close()
+
+
+@pytest.mark.parametrize("race", [False, True])
+async def test_first_is_begun_once(race: bool) -> None:
+    """The first attempt, begun before there is a call, is one of the call's."""
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(refusing()) for _ in range(8)]
+        targets = [port.address for port in ports]
+        with pytest.raises(ConnectionRefusedError) as caught:
+            await aioconnect.connect_any(targets, race=race)
+    error = caught.value
+    assert isinstance(error, aioconnect.ConnectError)
+    assert [attempt.address for attempt in error.attempts] == targets
+    assert error.rounds == 1
+
+
+@pytest.mark.parametrize("race", [False, True])
+async def test_first_is_silent_and_the_time_up(
+    black_hole: BlackHole, race: bool
+) -> None:
+    """What was begun is closed, though the time was up before it had its turn."""
+    targets = [black_hole.address, "127.0.0.1:9"]
+    with pytest.raises(TimeoutError):
+        await aioconnect.connect_any(targets, race=race, timeout=1e-9)
+
+
 async def test_raced_targets_take_turns() -> None:
     """The first address of each, then the second of each; one that is two's, once."""
     recorder = Recorder()

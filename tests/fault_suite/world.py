@@ -203,6 +203,8 @@ async def pinged(*made: Any) -> bool:
         reader, writer = made
         if isinstance(writer, asyncio.StreamReaderProtocol):  # over the loop
             reader, writer = writer._stream_reader, reader  # type: ignore[attr-defined]  # nobody else has it
+        if reader is None:  # nor has it, once the peer is gone
+            raise EOFError
         writer.write(b"ping")
         answer = await reader.read(4)
     if not answer:
