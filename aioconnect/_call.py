@@ -68,6 +68,7 @@ class Call:
         "_loop",
         "_options",
         "_places",
+        "_proves_socket",
         "_races",
         "_rounds",
         "_sock",
@@ -84,14 +85,16 @@ class Call:
         sock: socket.socket | None = None,
         all_errors: bool = False,
         races: bool = False,
+        proves_socket: bool = False,
         begun: tuple[socket.socket, int] | None = None,
     ) -> None:
         """*sock* is the caller's own, to be used instead of new ones, once.
 
         Of several *places* each has its turn, or, if it *races*, all of them at once.
         With *all_errors* a failure is raised as a group of the attempts' errors.
-        *begun* is the first attempt, if that is under way; nobody has to be asked for
-        an address then.
+        The option *ready* is given what is made of a socket, or, with *proves_socket*,
+        the socket, before anything is.  *begun* is the first attempt, if that is under
+        way; nobody has to be asked for an address then.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
@@ -100,6 +103,7 @@ class Call:
         self._races = races
         self._sock = sock
         self._begun = begun
+        self._proves_socket = proves_socket
         self.address: Address | None = None  # what was connected
         self.knows_all = True  # no address may be missing among those that were tried
         self._local: tuple[Address, ...] | None = None
@@ -158,10 +162,8 @@ class Call:
                     outcome = options.outcome
                     await settle(loop, sock, address, code, limit, outcome, owned)
                 made = sock
-                if finish is not None:
-                    made = await finish(loop, sock, limit, owned=owned)
-                if options.ready is not None:
-                    await self._prove(sock, made, limit)
+                if finish is not None or options.ready is not None:
+                    made = await self._finish(sock, finish, limit)
             except AttemptError as exc:
                 made = None
                 rounds.failed(address, exc, started, limit, host=place.host)
@@ -229,6 +231,25 @@ class Call:
             raise names.failures()[0].error
         return found[0]
 
+    async def _finish(
+        self, sock: socket.socket, finish: Finish[Any] | None, limit: float | None
+    ) -> Any:
+        """Return what *finish* makes of *sock*, once it has proved to be ready.
+
+        Raises:
+            AttemptError: It is not, or nothing could be made of it.
+        """
+        is_asked = self._options.ready is not None
+        if is_asked and self._proves_socket:
+            await self._prove(sock, sock, limit)
+        made: Any = sock
+        if finish is not None:
+            owned = self._sock is None
+            made = await finish(self._loop, sock, limit, owned=owned)
+        if is_asked and not self._proves_socket:
+            await self._prove(sock, made, limit)
+        return made
+
     async def _prove(self, sock: socket.socket, made: Any, limit: float | None) -> None:
         """Wait until what was *made* of *sock* is ready.
 
@@ -266,8 +287,9 @@ class Call:
                 rounds.expire()
         finally:
             racer.close()
-            if self._begun is not None:
-                self._begun[0].close()  # the time was up before its turn
+            if self._begun is not None:  # the time was up before its turn
+                self._begun[0].close()
+                self._begun = None
         self.knows_all = names.knows_all
         for host, error, started, ended in names.failures():
             rounds.failed(None, error, started, rounds.until, ended=ended, host=host)
@@ -291,12 +313,8 @@ class Call:
         else:
             racer.close()
         sock, limit = winner.sock, winner.limit
-        made: Any = sock
         try:
-            if finish is not None:
-                made = await finish(self._loop, sock, limit)
-            if is_asked:
-                await self._prove(sock, made, limit)
+            made = await self._finish(sock, finish, limit)
         except AttemptError as exc:
             racer.failed(winner, exc)
             if exc.phase != "ready":

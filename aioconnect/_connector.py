@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import TypeAlias, TypeVar, Unpack
+from functools import partial
+from typing import TypeVar, Unpack
 
 from ._address import (
     Address,
     SockAddr,
-    check_port,
-    host_and_port,
     unix_address,
 )
 from ._adopt import (
@@ -29,20 +26,19 @@ from ._adopt import (
     to_transport,
 )
 from ._call import Call, at_once
+from ._dropins import StrOrBytesPath, anywhere, at_path
 from ._options import Options
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import AnyTarget, Place, Target, check_targets
+from ._target import AnyTarget, Place, Target, check_targets, place_at
 from ._waiting import until_down, until_up
 
 __all__ = ["Connector", "StrOrBytesPath"]
 
 T = TypeVar("T")
 P = TypeVar("P", bound=asyncio.BaseProtocol)
-
-StrOrBytesPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -106,13 +102,13 @@ class Connector(Options):
         begun = at_once(self, address)
         if begun is not None and not begun[1]:
             return begun[0]
-        return await Call(self, (_at(address),), begun=begun).run(None)
+        return await Call(self, (place_at(address),), begun=begun).run(None)
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
         check_sock(sock)
         address = Address(sock.family, sockaddr, sock.proto, sock.type)
-        await Call(self, (_at(address),), sock=sock).run(None)
+        await Call(self, (place_at(address),), sock=sock).run(None)
 
     async def create_connection(
         self,
@@ -127,7 +123,7 @@ class Connector(Options):
         """Do what `aioconnect.create_connection` does."""
         options = tls_options(host, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=options)
-        return await self._anywhere(host, port, sock, all_errors, finish)
+        return await anywhere(self, host, port, sock, finish, all_errors=all_errors)
 
     async def open_connection(
         self,
@@ -141,7 +137,7 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
         finish = _streams(limit, tls_options(host, tls))
-        return await self._anywhere(host, port, sock, all_errors, finish)
+        return await anywhere(self, host, port, sock, finish, all_errors=all_errors)
 
     async def create_unix_connection(
         self,
@@ -154,7 +150,7 @@ class Connector(Options):
         """Do what `aioconnect.create_unix_connection` does."""
         options = tls_options(None, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=options)
-        return await self._at_path(path, sock, finish)
+        return await at_path(self, path, sock, finish)
 
     async def open_unix_connection(
         self,
@@ -166,7 +162,7 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
         finish = _streams(limit, tls_options(None, tls))
-        return await self._at_path(path, sock, finish)
+        return await at_path(self, path, sock, finish)
 
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
@@ -209,7 +205,7 @@ class Connector(Options):
     ) -> Reconnecting:
         """Do what `aioconnect.reconnecting_unix` does."""
         finish = _streams(limit, tls_options(None, tls))
-        return Reconnecting(self, _at(unix_address(path)), finish, stable_after)
+        return Reconnecting(self, place_at(unix_address(path)), finish, stable_after)
 
     async def wait_until_up(
         self,
@@ -230,7 +226,9 @@ class Connector(Options):
         settle: float = 0.0,
     ) -> float:
         """Do what `aioconnect.wait_until_up_unix` does, likewise."""
-        return await until_up(self._within(timeout), _at(unix_address(path)), settle)
+        return await until_up(
+            self._within(timeout), place_at(unix_address(path)), settle
+        )
 
     async def wait_until_down(
         self, host: str, port: int | str, *, timeout: float | None = None
@@ -242,7 +240,7 @@ class Connector(Options):
         self, path: StrOrBytesPath, *, timeout: float | None = None
     ) -> float:
         """Do what `aioconnect.wait_until_down_unix` does, likewise."""
-        return await until_down(self._within(timeout), _at(unix_address(path)))
+        return await until_down(self._within(timeout), place_at(unix_address(path)))
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
@@ -251,71 +249,10 @@ class Connector(Options):
         if target.host is not None and target.port is not None:
             return self.where(target.host, target.port)
         if target.address is not None:
-            return _at(target.address)
+            return place_at(target.address)
         return Place(None, None, service=target.service)
-
-    async def _anywhere(
-        self,
-        host: str | None,
-        port: int | str | None,
-        sock: socket.socket | None,
-        all_errors: bool,
-        finish: Finish[T],
-    ) -> T:
-        """Serve the drop-ins for TCP, where *host* may be None, as in asyncio."""
-        if sock is not None:
-            if host is not None or port is not None:
-                raise ValueError(
-                    "host/port and sock can not be specified at the same time"
-                )
-            _check_is_socket(sock)
-            return await self._given(sock, finish, all_errors)
-        if host is None and port is None:
-            raise ValueError("host and port was not specified and no sock specified")
-        place = Place(None, check_port(0 if port is None else port))
-        if host is not None:
-            place = self.where(host, 0 if port is None else port)
-        return await Call(self, (place,), all_errors=all_errors).run(finish)
-
-    async def _at_path(
-        self,
-        path: StrOrBytesPath | None,
-        sock: socket.socket | None,
-        finish: Finish[T],
-    ) -> T:
-        if path is None:
-            if sock is None:
-                raise ValueError("no path and sock were specified")
-            _check_is_socket(sock)
-            if sock.family != socket.AF_UNIX:
-                raise ValueError(
-                    f"A UNIX Domain Stream Socket was expected, got {shown(sock)}"
-                )
-            return await self._given(sock, finish)
-        if sock is not None:
-            raise ValueError("path and sock can not be specified at the same time")
-        return await Call(self, (_at(unix_address(path)),)).run(finish)
-
-    async def _given(
-        self, sock: socket.socket, finish: Finish[T], all_errors: bool = False
-    ) -> T:
-        if sock.type != socket.SOCK_STREAM:
-            raise ValueError(f"A Stream Socket was expected, got {shown(sock)}")
-        place = Place(None, None)
-        return await Call(self, (place,), sock=sock, all_errors=all_errors).run(finish)
 
 
 def _streams(limit: int, tls: TLSOptions) -> Finish[Streams]:
     check_limit(limit)
     return partial(to_streams, limit=limit, tls=tls)
-
-
-# As `_target` does: a client connects to few, many times.
-@lru_cache(maxsize=512)
-def _at(address: Address) -> Place:
-    return Place(*host_and_port(address), address)
-
-
-def _check_is_socket(sock: object) -> None:
-    if not isinstance(sock, socket.socket):
-        raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")

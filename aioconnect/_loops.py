@@ -16,9 +16,10 @@ from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar, Unpack
 
 from ._address import numeric
-from ._adopt import Once, TLSArguments
+from ._adopt import Finish, Once, TLSArguments, tls_options, to_transport
 from ._call import Call
-from ._connector import Connector, StrOrBytesPath
+from ._connector import Connector
+from ._dropins import StrOrBytesPath, anywhere, at_path
 from ._options import LocalAddr
 from ._shown import shown
 from ._sockets import check_sock
@@ -50,6 +51,7 @@ def loop_factory(
       options.  An argument of the call wins; one that is 0 or None, as asyncio's
       defaults are, says nothing, but that ``happy_eyeballs_delay=None`` is one
       address at a time.
+      *ready* is given the socket, before there is a transport or TLS.
     - ``sock_connect`` makes one attempt, at the first address of a name.  Datagram
       sockets, which connect to nobody, are left to the *base*.
 
@@ -138,9 +140,14 @@ def _connecting(
                 said["happy_eyeballs_delay"] = happy_eyeballs_delay
             if interleave is not None:
                 said["interleave"] = interleave
-            options = replace(connector, **said) if said else connector
-            return await options.create_connection(
-                protocol_factory, host, port, sock=sock, all_errors=all_errors, **tls
+            return await anywhere(
+                replace(connector, **said) if said else connector,
+                host,
+                port,
+                sock,
+                _transport(protocol_factory, host, tls),
+                all_errors=all_errors,
+                proves_socket=True,
             )
 
         async def create_unix_connection(
@@ -151,11 +158,12 @@ def _connecting(
             sock: socket.socket | None = None,
             **tls: Unpack[TLSArguments],
         ) -> Made[P]:
-            create: Any = connector.create_unix_connection
             if isinstance(protocol_factory, Once):
-                create = super().create_unix_connection
-            made: Made[P] = await create(protocol_factory, path, sock=sock, **tls)
-            return made
+                create: Any = super().create_unix_connection
+                made: Made[P] = await create(protocol_factory, sock=sock, **tls)
+                return made
+            finish = _transport(protocol_factory, None, tls)
+            return await at_path(connector, path, sock, finish, proves_socket=True)
 
         async def sock_connect(self, sock: socket.socket, address: Any) -> None:
             if isinstance(sock, SSLSocket):
@@ -169,6 +177,12 @@ def _connecting(
     Connecting.__name__ = Connecting.__qualname__ = f"Connecting{base.__name__}"
     Connecting.__module__ = base.__module__  # by which some tell uvloop
     return Connecting
+
+
+def _transport(
+    factory: Callable[[], P], host: str | None, tls: TLSArguments
+) -> Finish[Made[P]]:
+    return partial(to_transport, factory=factory, tls=tls_options(host, tls))
 
 
 async def _connect(connector: Connector, sock: socket.socket, address: Any) -> None:

@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from ._address import Address, check_host, check_port, numeric, unix_address
+from ._address import (
+    Address,
+    check_host,
+    check_port,
+    host_and_port,
+    numeric,
+    unix_address,
+)
 from ._shown import shown
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "Target",
     "check_targets",
     "parse_target",
+    "place_at",
 ]
 
 _FORMS = (
@@ -258,10 +266,16 @@ def check_targets(targets: object) -> tuple[Target, ...]:
     return found
 
 
-# A client connects to few, many times.
+# For the same reason as `numeric`: a client connects to few, many times.
 @functools.lru_cache(maxsize=512)
 def _at(address: Address) -> Target:
     return Target(address=address)
+
+
+@functools.lru_cache(maxsize=512)
+def place_at(address: Address) -> Place:
+    """Return the place of *address*."""
+    return Place(*host_and_port(address), address)
 
 
 def _is_pair(value: object) -> bool:

@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 import aioconnect
-from aioconnect import Address, Connected, Connector, only_public
+from aioconnect import Address, Connected, Connector, _loops, only_public
 from aioconnect._adopt import TLSArguments
 from aioconnect.testing import (
     BlackHole,
@@ -27,6 +27,7 @@ from aioconnect.testing import (
     Server,
     StaticResolver,
     UnixServer,
+    flaky,
     full_backlog,
     late,
     leak_check,
@@ -194,13 +195,6 @@ def test_words_of_the_call_win(loop_factory: Factory, port: int) -> None:
     run(loop_factory, connector, main)
 
 
-class Told(Connector):
-    """A connector that says which one it is, and connects nobody."""
-
-    async def create_connection(self, *what: Any, **more: Any) -> Any:
-        return repr(self)
-
-
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -213,11 +207,20 @@ class Told(Connector):
         ({"family": 2, "flags": 4}, "interleave=2, family=2, flags=4"),
     ],
 )
-def test_what_is_said(said: dict[str, Any], told: str) -> None:
-    loop: Any = aioconnect.loop_factory(Told(interleave=2))()
+def test_what_is_said(
+    said: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: list[object] = []
+
+    async def connected(connector: Connector, *what: Any, **more: Any) -> None:
+        options.append(connector)
+
+    monkeypatch.setattr(_loops, "anywhere", connected)
+    loop: Any = aioconnect.loop_factory(Connector(interleave=2))()
     create = loop.create_connection(asyncio.Protocol, "localhost", 80, **said)
-    assert loop.run_until_complete(create) == f"Told({told})"
+    loop.run_until_complete(create)
     loop.close()
+    assert repr(options) == f"[Connector({told})]"
 
 
 def test_one_address_at_a_time(
@@ -257,12 +260,6 @@ def test_all_errors(loop_factory: Factory, refused_port: int) -> None:
 
 
 def test_given_socket(loop_factory: Factory, port: int) -> None:
-    """A socket that is given becomes a transport, once *ready* has passed."""
-    proved: list[object] = []
-
-    async def prove(made: object, *more: object) -> None:
-        proved.append(made)
-
     async def main() -> None:
         sock = await aioconnect.connect("127.0.0.1", port)
         _, writer = await asyncio.open_connection(sock=sock)
@@ -270,8 +267,39 @@ def test_given_socket(loop_factory: Factory, port: int) -> None:
         with pytest.raises(ValueError, match="host/port and sock"):
             await asyncio.open_connection("127.0.0.1", port, sock=sock)
 
-    run(loop_factory, Connector(ready=prove), main)
-    assert len(proved) == 1
+    run(loop_factory, Connector(), main)
+
+
+def test_ready_has_the_socket(loop_factory: Factory, unix_listener: UnixServer) -> None:
+    """A protocol is made of what has passed only: asyncio's streams have just one."""
+    given: list[object] = []
+
+    async def echoes(sock: socket.socket) -> bool:
+        given.append(sock)
+        if sock.family == socket.AF_UNIX:
+            return True
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(sock, b"?")
+        return await loop.sock_recv(sock, 1) == b"?"
+
+    with flaky(["accept_close", "accept"]) as server:
+
+        async def over_tcp() -> None:
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"hello\n")
+            assert await reader.readline() == b"hello\n"
+            await close(writer)
+
+        options: dict[str, Any] = {"prepare": [server], "retry": (0,)}
+        run(loop_factory, Connector(ready=echoes, **options), over_tcp)
+        assert server.log == ["accept_close", "accept"]
+
+    async def over_unix() -> None:
+        _, writer = await asyncio.open_unix_connection(unix_listener.path)
+        await close(writer)
+
+    run(loop_factory, Connector(ready=echoes), over_unix)
+    assert [type(one) for one in given] == [socket.socket] * 3
 
 
 def test_guard_holds(

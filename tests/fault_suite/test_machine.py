@@ -22,7 +22,7 @@ import pytest
 from fault_suite.model import Bug, Place, Program
 from fault_suite.sweeping import HANDSHAKE, UNHEARD, is_uvloops
 from fault_suite.verdict import close, echoes, what_came
-from fault_suite.world import Names, World, building, on_loops_of, run
+from fault_suite.world import Names, World, building, run
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -178,9 +178,7 @@ class Machine(RuleBasedStateMachine):
         self.kept: list[socket.socket] = []
         self.open = ExitStack()
         self.server = self.open.enter_context(echoing())
-        self.runner = self.open.enter_context(
-            asyncio.Runner(loop_factory=on_loops_of(factory))
-        )
+        self.runner = self.open.enter_context(asyncio.Runner(loop_factory=factory))
 
     @rule(drawn=st.lists(programs(), min_size=2, max_size=4))
     def make_calls(self, drawn: list[Program]) -> None:
@@ -319,7 +317,7 @@ def test_seldom(
     """The model holds for what is drawn too seldom, in each run."""
     names = Names()
     with (
-        asyncio.Runner(loop_factory=on_loops_of(loop_factory)) as runner,
+        asyncio.Runner(loop_factory=loop_factory) as runner,
         building(program, names) as world,
     ):
         runner.run(judged([world]))

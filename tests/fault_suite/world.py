@@ -11,18 +11,18 @@ import errno
 import itertools
 import socket
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from fault_suite.model import Bug, Met, Place, Program
 
-from aioconnect import Address, Connector, Event, loop_factory, outcome, testing
+from aioconnect import Address, Connector, Event, outcome, testing
+from aioconnect._loops import change
 from aioconnect.testing import Lookup, Recorder, ScriptedResolver
 
-__all__ = ["Names", "Seen", "World", "building", "on_loops_of", "run"]
+__all__ = ["Names", "Seen", "World", "building", "run"]
 
 # Iterations of the loop from the moment a call is due to end until it has.
 TICKS = 20
@@ -149,7 +149,7 @@ class World:
         if program.tls:
             tls = {"ssl": self.context, "server_hostname": "localhost"}
         if program.is_over_loop:
-            OF_THIS_CALL.set(connector)
+            turn(asyncio.get_running_loop(), connector)
         if program.is_unix:
             path = str(address.sockaddr)
             if program.is_over_loop:
@@ -173,24 +173,11 @@ class World:
         return await connector.connect(host, port)
 
 
-OF_THIS_CALL: ContextVar[Connector] = ContextVar("OF_THIS_CALL")
-
-
-class OfThisCall(Connector):
-    """A connector that is each call's own: a loop has one for all of them."""
-
-    async def create_connection(self, *what: Any, **options: Any) -> Any:
-        return await OF_THIS_CALL.get().create_connection(*what, **options)
-
-    async def create_unix_connection(self, *what: Any, **options: Any) -> Any:
-        return await OF_THIS_CALL.get().create_unix_connection(*what, **options)
-
-
-def on_loops_of(
-    base: Callable[[], asyncio.AbstractEventLoop],
-) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes loops like *base* for programs that are over a loop."""
-    return loop_factory(OfThisCall(), base=base)
+def turn(loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
+    """Have the next call over *loop* be one of *connector*, and no other."""
+    kinds = type(loop).__mro__
+    loop.__class__ = kinds[type(loop).__name__.startswith("Connecting")]
+    change(loop, connector)
 
 
 async def pinged(*made: Any) -> bool:
@@ -201,10 +188,6 @@ async def pinged(*made: Any) -> bool:
         answer = await loop.sock_recv(made[0], 4)
     else:
         reader, writer = made
-        if isinstance(writer, asyncio.StreamReaderProtocol):  # over the loop
-            reader, writer = writer._stream_reader, reader  # type: ignore[attr-defined]  # nobody else has it
-        if reader is None:  # nor has it, once the peer is gone
-            raise EOFError
         writer.write(b"ping")
         answer = await reader.read(4)
     if not answer:
