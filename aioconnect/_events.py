@@ -123,12 +123,19 @@ Observer: TypeAlias = Callable[[Event], None]
 
 def log_events(logger: logging.Logger, level: int = logging.DEBUG) -> Observer:
     """Return an observer that writes a line to *logger* for each event."""
+    return _Log(logger, level)
 
-    def observe(event: Event) -> None:
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s", _line(event))
 
-    return observe
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """A value, as the options are: it is compared, and sent to another process."""
+
+    logger: logging.Logger
+    level: int
+
+    def __call__(self, event: Event) -> None:
+        if self.logger.isEnabledFor(self.level):
+            self.logger.log(self.level, "%s", _line(event))
 
 
 def _line(event: Event) -> str:

@@ -48,7 +48,15 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("moment", ["pending", "retrying"])
 @pytest.mark.parametrize(
-    "child", ["leave_it", "close_all", "close_coroutine", "cancel", "go_on"]
+    "child",
+    [
+        "leave_it",
+        "close_all",
+        "close_coroutine",
+        "cancel",
+        "go_on",
+        "go_on_by_the_loop",
+    ],
 )
 def test_fork(thrown: Thrown, loop: str, moment: str, child: str) -> None:
     """Whatever a forked child does with the connect, the parent's succeeds.

@@ -56,9 +56,23 @@ async def go_on(connecting: asyncio.Task[object] | None) -> None:
         runner.run(connect())
 
 
+async def go_on_by_the_loop(connecting: asyncio.Task[object] | None) -> None:
+    """Let asyncio connect on a loop whose connections are ours."""
+
+    async def connect() -> None:
+        with listening() as server:
+            _, writer = await asyncio.open_connection(server.host, server.port)
+            writer.transport.abort()
+
+    asyncio._set_running_loop(None)
+    base = uvloop.new_event_loop if sys.argv[1] == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=aioconnect.loop_factory(base=base)) as runner:
+        runner.run(connect())
+
+
 CHILDREN: dict[str, Callable[[asyncio.Task[object] | None], Awaitable[None]]] = {
     each.__name__: each
-    for each in (leave_it, close_all, close_coroutine, cancel, go_on)
+    for each in (leave_it, close_all, close_coroutine, cancel, go_on, go_on_by_the_loop)
 }
 
 
