@@ -1,14 +1,12 @@
-"""Check a fleet from the workers of a cluster; the argument is their loop."""
+"""Check a fleet from the workers of a cluster, and judge what they have seen."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import dask
 from distributed import Client, LocalCluster
 
 from aioconnect import Connector, ConnectRefusedError, ConnectTimeoutError
@@ -71,5 +69,4 @@ def where(server: Server | RefusingPort | BlackHole) -> Target:
 
 
 if __name__ == "__main__":
-    dask.config.set({"distributed.admin.event-loop": sys.argv[1]})
     main()

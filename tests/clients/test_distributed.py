@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,16 @@ pytest.importorskip("distributed")
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_fleet(loop: str) -> None:
+def test_fleet(loop: str, tmp_path: Path) -> None:
     """What 200 targets are like is seen by two workers, and comes home, quietly."""
     python = (sys.executable, "-X", "dev", "-W", "error")
-    script = Path(__file__).parent / "fleet.py"
+    config = {
+        "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": loop,
+        "DASK_TEMPORARY_DIRECTORY": str(tmp_path),
+    }
     done = subprocess.run(
-        [*python, str(script), loop],
+        [*python, str(Path(__file__).parent / "fleet.py")],
+        env=os.environ | config,
         capture_output=True,
         text=True,
         timeout=100,
