@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from ._address import Address
@@ -63,6 +63,7 @@ class Call:
     """One call of one of the functions, under way on the running loop."""
 
     __slots__ = (
+        "_before",
         "_begun",
         "_local",
         "_loop",
@@ -87,6 +88,7 @@ class Call:
         races: bool = False,
         proves_socket: bool = False,
         begun: tuple[socket.socket, int] | None = None,
+        before: Callable[[Rounds], Awaitable[bool]] | None = None,
     ) -> None:
         """*sock* is the caller's own, to be used instead of new ones, once.
 
@@ -95,12 +97,15 @@ class Call:
         The option *ready* is given what is made of a socket, or, with *proves_socket*,
         the socket, before anything is.  *begun* is the first attempt, if that is under
         way; nobody has to be asked for an address then.
+        *before* each turn something may be found out; if it says no, the turn has
+        failed, and the rounds know why.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._options = options
         self._places = self._turns = places
         self._races = races
+        self._before = before
         self._sock = sock
         self._begun = begun
         self._proves_socket = proves_socket
@@ -180,6 +185,8 @@ class Call:
         rounds, owned = self._rounds, self._sock is None
         while True:
             await rounds.next()
+            if self._before is not None and not await self._before(rounds):
+                continue
             if rounds.turn == 0:
                 self._turns = self._places
             place = self._turns[rounds.turn]

@@ -55,9 +55,9 @@ class Attempt:
     """One attempt that failed.
 
     *address* is None for a look-up, which is of *host*.  *phase* is ``resolve``,
-    ``guard``, ``socket``, ``bind``, ``connect``, ``ready``, ``tls`` or ``adopt``.
-    *started* is on the loop's clock, *elapsed* in seconds, *round* counts from
-    1.  *sent* is False when it failed before a packet could leave the machine.
+    ``guard``, ``socket``, ``bind``, ``connect``, ``proxy``, ``ready``, ``tls`` or
+    ``adopt``.  *started* is on the loop's clock, *elapsed* in seconds, *round* counts
+    from 1.  *sent* is False when it failed before a packet could leave the machine.
     """
 
     address: Address | None

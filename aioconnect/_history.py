@@ -100,7 +100,7 @@ class History:
         """
         kept = (*self._first, *self._last)
         attempts = [attempt for attempt in kept if attempt.round == number]
-        if attempts and attempts[-1].phase in ("tls", "adopt"):
+        if attempts and attempts[-1].phase in ("proxy", "tls", "adopt"):
             return attempts[-1:]
         return attempts
 
@@ -153,7 +153,7 @@ class History:
             # OSError leaves strerror empty unless it is given an errno too.
             error.strerror = message
         if len(self._places) == 1:
-            error.host, error.port = self._places[0].host, self._places[0].port
+            error.host, error.port, *_ = self._places[0].end
         error.attempts, error.attempt_count = self.attempts, self.count
         error.rounds, error.elapsed = rounds, elapsed
         for name in _TLS_DETAILS if isinstance(error, ssl.SSLError) else ():
@@ -181,7 +181,8 @@ class History:
 
     def _line(self, attempt: Attempt) -> str:
         where: Address | str | None = attempt.address or attempt.host
-        if len(self._places) == 1 and where == self._places[0].host:
+        place = self._places[0]
+        if len(self._places) == 1 and place.beyond is None and where == place.host:
             where = None  # it is named already
         return f"{where}: {reason(attempt)}" if where else reason(attempt)
 

@@ -94,15 +94,24 @@ class Place(NamedTuple):
     """Where a call goes: a host and a port, and the address if that is known.
 
     Without a *host* it is this machine, without a *port* too the caller's socket.
-    A *service* is what has to be looked up for hosts and ports first.
+    A *service* is what has to be looked up for hosts and ports first.  With a place
+    *beyond*, it is that of a proxy on the way there.
     """
 
     host: str | None
     port: int | None
     address: Address | None = None
     service: str | None = None
+    beyond: Place | None = None
+
+    @property
+    def end(self) -> Place:
+        """What the call is about: the place beyond all proxies."""
+        return self if self.beyond is None else self.beyond.end
 
     def __str__(self) -> str:
+        if self.beyond is not None:
+            return f"{self.beyond} through {self._replace(beyond=None)}"
         if self.service is not None:
             return f"srv:{self.service}"
         if self.port is None:

@@ -163,7 +163,7 @@ def in_numbers(made: Address | None, given: Drawn) -> None:
 
 def a_place(made: Place, given: Drawn) -> None:
     """Check that it is all that a connect needs to start."""
-    said, number, address, _ = made
+    said, number, address, *_ = made
     a_port(number, given)
     if address is None:
         a_host(said, given)

@@ -1,0 +1,175 @@
+"""Read the URLs of proxies, whose credentials nothing here ever shows.
+
+Pure.  What is wrong with a URL is said without a word of it but its scheme.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+from urllib.parse import unquote_to_bytes
+
+from .._address import check_host, check_port
+from .._options import Options
+from .._shown import shown
+from .._target import Place
+
+__all__ = ["Hop", "ascii_name", "hops_of"]
+
+# By the scheme, if the proxy looks up the names that it is asked for.
+_SCHEMES = {
+    "http": True,
+    "socks4": False,
+    "socks4a": True,
+    "socks5": False,
+    "socks5h": True,
+}
+
+_FORM = "scheme://user:password@host:port"
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<credentials>[^@/?#]*)@)?"
+    r"(?P<host>\[[^\[\]@/?#]*\]|[^\[\]:@/?#]*)(?::(?P<port>[^@/?#]*))?/?",
+    re.IGNORECASE,
+)
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
+
+# What is a name to every proxy.  Numbers that are no address, such as 127.1, are one
+# to some of them.
+_NAME = re.compile(r"(?:[\w-]+\.)*(?!\d+\.?$)[\w-]+\.?", re.ASCII)
+
+# Of a user and a password with a NUL between them: what is taken, and in words.
+# SOCKS 5 has an octet for a length (RFC 1929), python-socks has ASCII.
+_CREDENTIALS = {
+    "http": (
+        r"[ -9;-~\xa0-\xff]+\0[ -~\xa0-\xff]*",
+        "a user without a colon and a password, in Latin-1",
+    ),
+    "socks4": (r"[ -~]{1,255}", "a user of up to 255 ASCII characters, no password"),
+    "socks5": (
+        r"[ -~]{1,255}\0[ -~]{1,255}",
+        "a user and a password of 1 to 255 ASCII characters each",
+    ),
+}
+
+_ANYWHERE = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A proxy: where it is, and what it is told before it is asked."""
+
+    scheme: str
+    place: Place
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"{self.scheme}://{'***@' if self.user else ''}{self.place}"
+
+    @property
+    def resolves(self) -> bool:
+        """Whether it looks up the names that it is asked for."""
+        return _SCHEMES[self.scheme]
+
+    @property
+    def kind(self) -> str:
+        """Its language: http, socks4 or socks5."""
+        return self.scheme[:6]
+
+    @property
+    def family(self) -> int:
+        """The address family that it knows, if it knows but one."""
+        return socket.AF_INET if self.kind == "socks4" else socket.AF_UNSPEC
+
+    def check(self, place: Place) -> None:
+        """Raise `ValueError` if the proxy cannot be asked for *place*."""
+        host = str(place.host)
+        if "%" in host:
+            raise ValueError(f"host: a proxy knows no scope ids: {shown(host)}")
+        if place.address is not None:
+            if self.family not in (socket.AF_UNSPEC, place.address.family):
+                text = f"{self.scheme} knows no IPv6, use socks5 or http"
+                raise ValueError(f"host: {text}: {shown(host)}")
+        elif self.resolves and not _NAME.fullmatch(ascii_name(host)):
+            text = "neither a name nor an address that a proxy knows"
+            raise ValueError(f"host: {text}: {shown(host)}")
+
+
+def ascii_name(host: str) -> str:
+    """Return *host* as a proxy is asked for it."""
+    return host.encode("idna").decode("ascii")
+
+
+def hops_of(proxy: object) -> tuple[Hop, ...]:
+    """Return the proxies that *proxy* is the URL of, or the URLs, in order.
+
+    Raises:
+        ValueError, TypeError: One of them cannot work, or there is none.
+    """
+    if isinstance(proxy, str):
+        return (_hop(proxy),)
+    if isinstance(proxy, bytes) or not isinstance(proxy, Iterable):
+        text = f"a URL, or several, not {type(proxy).__name__}"
+        raise TypeError(f"proxy must be {text}")
+    hops = tuple(map(_hop, cast("Iterable[object]", proxy)))
+    if not hops:
+        raise ValueError("proxy is empty: there is nothing to connect through")
+    for hop, following in pairwise(hops):
+        hop.check(following.place)
+    return hops
+
+
+def _hop(url: object) -> Hop:
+    if not isinstance(url, str):
+        raise TypeError(f"proxy must be a URL, not {type(url).__name__}")
+    match = _URL.fullmatch(url)
+    if match is None:
+        text = "in user and password all but letters and digits is written %XX"
+        raise ValueError(f"proxy is no URL like {_FORM}; {text}")
+    scheme = match["scheme"].lower()
+    if scheme not in _SCHEMES:
+        known = ", ".join(_SCHEMES)
+        raise ValueError(f"proxy: the scheme {scheme[:20]} is none of {known}")
+    place = _place(match["host"], match["port"])
+    if place is None:
+        text = "the host or the port is missing, or cannot be one"
+        raise ValueError(f"proxy: {text}; write {scheme}://host:port")
+    return Hop(scheme, place, *_credentials(scheme, match["credentials"]))
+
+
+def _place(host: str, port: str | None) -> Place | None:
+    bare = host.strip("[]")
+    try:
+        number = check_port(port)
+        place = _ANYWHERE.where(check_host(bare), number)
+    except (TypeError, ValueError):
+        return None
+    is_number = str(port).isdecimal() and number
+    is_literal = place.address is not None and ":" in bare
+    return place if is_number and is_literal == (bare != host) else None
+
+
+def _credentials(scheme: str, text: str | None) -> tuple[str, str]:
+    if text is None:
+        return "", ""
+    given = "\0".join(map(_decoded, text.split(":", 1)))
+    pattern, needs = _CREDENTIALS[scheme[:6]]
+    if not re.fullmatch(pattern, given):
+        raise ValueError(f"proxy: {scheme} takes {needs}, or nothing before the host")
+    user, _, password = given.partition("\0")
+    return user, password
+
+
+def _decoded(text: str) -> str:
+    """Return *text* with its escapes decoded, or what no proxy takes."""
+    try:
+        decoded = unquote_to_bytes(text).decode()
+    except UnicodeError:
+        return "\n"
+    return "\n" if _BAD_ESCAPE.search(text) else decoded

@@ -1,0 +1,285 @@
+"""Connect through SOCKS and HTTP proxies, whose language python-socks speaks.
+
+The connection to the first proxy is made here, as any other is.  The extra is
+``proxy``: ``pip install 'aioconnect-net[proxy]'``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl as _ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, TypeVar, Unpack, cast
+
+from .._address import Address
+from .._adopt import (
+    LIMIT,
+    Finish,
+    Streams,
+    TLSArguments,
+    check_limit,
+    tls_options,
+    to_streams,
+    to_transport,
+)
+from .._call import Call
+from .._connector import Connector
+from .._errors import AttemptError, os_error
+from .._guard import is_allowed
+from .._names import Names
+from .._options import ConnectorOptions
+from .._rounds import Rounds
+from .._shown import shown
+from .._target import Place
+from .._waits import done_before
+from ._proxy_handshake import Handshake
+from ._proxy_url import Hop, ascii_name, hops_of
+
+__all__ = ["ProxyConnector", "connect", "create_connection", "open_connection"]
+
+T = TypeVar("T")
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+_DEFAULT = Connector()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ProxyConnector:
+    """How to connect through *proxy*: a value, whose methods say where.
+
+    *proxy* is a URL, ``scheme://user:password@host:port``, or a sequence of them, each
+    of which is reached through the one before.  The schemes are ``socks5``, ``socks4``
+    (names are looked up here, by the *connector*'s resolver, and the first IPv4 address
+    is taken, else IPv6), ``socks5h``, ``socks4a`` (by the proxy) and ``http`` (CONNECT,
+    by the proxy).  In user and password, reserved characters are written ``%XX``.
+
+    The first proxy is connected to as the *connector* says; what is said to the proxies
+    then is part of the attempt, and has its time.  An error is about the target, and
+    names the proxies; its phase is ``proxy`` when it is what one of them answered.
+    *allow* is asked about the target and each proxy.  A name that a proxy would look
+    up cannot be asked about, and is refused then.
+
+    Raises:
+        ValueError, TypeError: A value that cannot work; the text shows no credentials.
+    """
+
+    proxy: str | Sequence[str]
+    connector: Connector = _DEFAULT
+
+    def __post_init__(self) -> None:
+        connector: object = self.connector
+        if not isinstance(connector, Connector):
+            raise TypeError(f"connector must be a Connector, not {shown(connector)}")
+        if not isinstance(self.proxy, str):
+            hops_of(self.proxy)
+            object.__setattr__(self, "proxy", tuple(self.proxy))
+        hops_of(self.proxy)
+
+    def __repr__(self) -> str:
+        through = ", ".join(map(repr, hops_of(self.proxy)))
+        return f"{type(self).__name__}({through}, connector={self.connector!r})"
+
+    async def connect(self, host: str, port: int | str) -> socket.socket:
+        """Do what `connect` does."""
+        made: socket.socket = await self._through(host, port, None)
+        return made
+
+    async def open_connection(
+        self,
+        host: str,
+        port: int | str,
+        *,
+        limit: int = LIMIT,
+        **tls: Unpack[TLSArguments],
+    ) -> Streams:
+        """Do what `open_connection` does."""
+        check_limit(limit)
+        finish = partial(to_streams, limit=limit, tls=tls_options(host, tls))
+        return await self._through(host, port, finish)
+
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], P],
+        host: str,
+        port: int | str,
+        **tls: Unpack[TLSArguments],
+    ) -> tuple[asyncio.Transport, P]:
+        """Do what `create_connection` does."""
+        options = tls_options(host, tls)
+        finish = partial(to_transport, factory=protocol_factory, tls=options)
+        return await self._through(host, port, finish)
+
+    async def _through(self, host: str, port: int | str, finish: Finish[T] | None) -> T:
+        target = _DEFAULT.where(host, port)
+        tunnel = _Tunnel(self.connector, hops_of(self.proxy), target, finish)
+        call = Call(self.connector, (tunnel.place,), before=tunnel.find)
+        return await call.run(tunnel)
+
+
+async def connect(
+    host: str,
+    port: int | str,
+    *,
+    proxy: str | Sequence[str],
+    **options: Unpack[ConnectorOptions],
+) -> socket.socket:
+    """Connect to *host* and *port* through *proxy*; return the non-blocking socket.
+
+    *proxy* is what it is to `ProxyConnector`, and the rest what it is to
+    `aioconnect.connect`.  Nothing that the target has said is read.
+
+    Raises what `aioconnect.connect` does: a proxy's answer is the error that it
+    stands for, `ConnectRefusedError`, say.
+    """
+    connector = Connector(**options)
+    return await ProxyConnector(proxy=proxy, connector=connector).connect(host, port)
+
+
+async def open_connection(
+    host: str,
+    port: int | str,
+    *,
+    proxy: str | Sequence[str],
+    limit: int = LIMIT,
+    ssl: bool | _ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    **options: Unpack[ConnectorOptions],
+) -> Streams:
+    """Do what `aioconnect.open_connection` does, through *proxy*.
+
+    Raises what `connect` does.
+    """
+    through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    return await through.open_connection(
+        host,
+        port,
+        limit=limit,
+        ssl=ssl,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )
+
+
+async def create_connection(
+    protocol_factory: Callable[[], P],
+    host: str,
+    port: int | str,
+    *,
+    proxy: str | Sequence[str],
+    ssl: bool | _ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    **options: Unpack[ConnectorOptions],
+) -> tuple[asyncio.Transport, P]:
+    """Do what `aioconnect.create_connection` does, through *proxy*.
+
+    Raises what `connect` does.
+    """
+    through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    return await through.create_connection(
+        protocol_factory,
+        host,
+        port,
+        ssl=ssl,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )
+
+
+class _Tunnel(Generic[T]):
+    """The way of one call through *hops* to *target*, and what *finish* makes there."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        hops: Sequence[Hop],
+        target: Place,
+        finish: Finish[T] | None,
+    ) -> None:
+        hops[-1].check(target)
+        self._connector = connector
+        self._finish = finish
+        places = [*(hop.place for hop in hops[1:]), target]
+        self._links = list(zip(hops, places, strict=True))
+        self._requests: list[tuple[Hop, str, int]] = []
+        first, *beyond = (hop.place for hop in hops)
+        self.place = connector.where(str(first.host), first.port or 0)
+        for place in reversed(beyond):
+            target = place._replace(beyond=target)
+        self.place = self.place._replace(beyond=target)
+
+    async def find(self, rounds: Rounds) -> bool:
+        """Find out what each proxy is to be asked for, and tell if it may be."""
+        self._requests = []
+        for hop, place in self._links:
+            address, host = place.address, str(place.host)
+            if address is None and not hop.resolves:
+                address = await self._look_up(hop, place, rounds)
+                if address is None:
+                    return False
+            if not self._is_allowed(address):
+                text = "not allowed"
+                if address is None:
+                    text = "the proxy looks it up: use socks5, or give an address"
+                error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
+                now = asyncio.get_running_loop().time()
+                rounds.failed(None, error, now, None, host=host)
+                return False
+            host = ascii_name(host) if address is None else str(address.sockaddr[0])
+            self._requests.append((hop, host, place.port or 0))
+        return True
+
+    async def _look_up(self, hop: Hop, place: Place, rounds: Rounds) -> Address | None:
+        """Return an address of *place*, or None: the *rounds* know why."""
+        loop = asyncio.get_running_loop()
+        options = replace(self._connector, family=hop.family)
+        names = Names(loop, options, place.host, place.port or 0)
+        found = names.known() or ()
+        # IPv4 first: how far a proxy gets by IPv6 is not known.
+        for question in reversed(names.unasked()):
+            lookup = names.ask(question)
+            if not await done_before(loop, lookup, rounds.until):
+                break
+            if found := names.answer(question, lookup):
+                break
+        for host, error, started, ended in names.failures():
+            limit = rounds.until
+            rounds.failed(None, error, started, limit, ended=ended, host=host)
+        return min(found, key=lambda address: address.family, default=None)
+
+    def _is_allowed(self, address: Address | None) -> bool:
+        allow = self._connector.allow
+        return allow is None or (address is not None and is_allowed(allow, address))
+
+    async def __call__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        *,
+        owned: bool = True,
+    ) -> T:
+        """Make of *sock*, to the first proxy, what *finish* makes of one to the target.
+
+        Raises what *finish* and `Handshake.ask_for` do.
+        """
+        try:
+            for hop, host, port in self._requests:
+                name = f"{hop.place}: " if len(self._requests) > 1 else ""
+                handshake = Handshake(loop, sock, deadline, hop, name)
+                await handshake.ask_for(host, port)
+        except BaseException:
+            sock.close()
+            raise
+        if self._finish is None:
+            return cast("T", sock)
+        return await self._finish(loop, sock, deadline, owned=owned)

@@ -1,0 +1,227 @@
+"""Serve as a proxy, in threads: SOCKS 4, SOCKS 5 and HTTP CONNECT, well and badly."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["ProxyServer", "proxying"]
+
+Kind = Literal["socks4", "socks5", "http"]
+
+
+@dataclass
+class ProxyServer:
+    """A proxy of *kind*, and how it behaves.
+
+    It knows *names*, and wants *credentials* if it has some.  *answers*, one for each
+    connection until they are used up, are said instead of what it would; *drips* is
+    octet by octet, *extra* comes in one piece with a yes.  What it was *asked* for it
+    remembers.
+    """
+
+    kind: Kind
+    listener: socket.socket
+    credentials: tuple[str, str] | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    answers: list[bytes] = field(default_factory=list)
+    is_silent: bool = False
+    drips: bool = False
+    extra: bytes = b""
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.host, self.port = self.listener.getsockname()[:2]
+        self._live: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+
+    def url(self, credentials: str = "", scheme: str | None = None) -> str:
+        """Return the URL of the proxy, with *credentials* before the host."""
+        at = "@" if credentials else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme or self.kind}://{credentials}{at}{host}:{self.port}"
+
+    def serve(self) -> None:
+        """Accept until the listener is shut down."""
+        while True:
+            try:
+                conn, _ = self.listener.accept()
+            except OSError:
+                return
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._live.append(conn)
+            self.start(self._meet, conn)
+
+    def start(self, target: Callable[..., None], *arguments: object) -> None:
+        """Run *target* in a thread."""
+        thread = threading.Thread(target=target, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """End every thread, and close what there is."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()  # which accepts
+        while self._live or any(thread.is_alive() for thread in self._threads):
+            for sock in list(self._live):
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+            for thread in list(self._threads):
+                thread.join(0.05)
+
+    def _meet(self, conn: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            if self.is_silent:
+                conn.recv(1 << 16)
+                conn.recv(1)  # until it ends
+            elif self.answers:
+                conn.recv(1 << 16)
+                self._say(conn, self.answers.pop(0))
+            else:
+                _LANGUAGES[self.kind](self, conn)
+        self._live.remove(conn)
+        conn.close()
+
+    def _say(self, conn: socket.socket, data: bytes) -> None:
+        step = 1 if self.drips else len(data) or 1
+        for start in range(0, len(data), step):
+            conn.sendall(data[start : start + step])
+
+    def _go(self, conn: socket.socket, host: str, port: int, yes: bytes, no: bytes):
+        """Connect, say *yes* or *no*, and carry what both sides say."""
+        self.asked.append((host, port))
+        try:
+            peer = socket.create_connection((self.names.get(host, host), port))
+        except OSError:
+            self._say(conn, no)
+            return
+        self._live.append(peer)
+        self._say(conn, yes + self.extra)
+        self.start(_carry, peer, conn)
+        _carry(conn, peer)
+        self._live.remove(peer)
+        peer.close()
+
+    def _socks4(self, conn: socket.socket) -> None:
+        _, _, port, address = struct.unpack("!BBH4s", _exactly(conn, 8))
+        user = _until_nul(conn)
+        host = socket.inet_ntoa(address)
+        if address[:3] == b"\0\0\0" and address[3]:
+            host = _until_nul(conn)
+        if self.credentials and user != self.credentials[0]:
+            self._say(conn, b"\0\x5d" + bytes(6))
+            return
+        self._go(conn, host, port, b"\0\x5a" + bytes(6), b"\0\x5b" + bytes(6))
+
+    def _socks5(self, conn: socket.socket) -> None:
+        offered = _exactly(conn, _exactly(conn, 2)[1])
+        if self.credentials and 2 not in offered:
+            self._say(conn, b"\x05\xff")
+            return
+        self._say(conn, b"\x05\x02" if self.credentials else b"\x05\x00")
+        if self.credentials:
+            user = _exactly(conn, _exactly(conn, 2)[1]).decode()
+            password = _exactly(conn, _exactly(conn, 1)[0]).decode()
+            if (user, password) != self.credentials:
+                self._say(conn, b"\x01\x01")
+                return
+            self._say(conn, b"\x01\x00")
+        kind = _exactly(conn, 4)[3]
+        if kind == 3:
+            host = _exactly(conn, _exactly(conn, 1)[0]).decode()
+        else:
+            family = socket.AF_INET if kind == 1 else socket.AF_INET6
+            host = socket.inet_ntop(family, _exactly(conn, 4 if kind == 1 else 16))
+        (port,) = struct.unpack("!H", _exactly(conn, 2))
+        tail = b"\0\x01" + bytes(6)
+        self._go(conn, host, port, b"\x05\0" + tail, b"\x05\x05" + tail)
+
+    def _http(self, conn: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += _exactly(conn, 1)
+        asked = re.match(rb"CONNECT \[?([^ ]+?)\]?:(\d+) HTTP/1.1\r\n", head)
+        assert asked is not None
+        if self.credentials:
+            secret = base64.b64encode(":".join(self.credentials).encode("latin-1"))
+            if b"Basic " + secret + b"\r\n" not in head:
+                # An impolite one: it says what it was told.
+                told = re.sub(rb"\s+", b" ", head)
+                self._say(conn, b"HTTP/1.1 407 " + told + b"\r\n\r\n")
+                return
+        yes = b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n"
+        no = b"HTTP/1.1 502 Bad\r\n\r\n"
+        self._go(conn, asked[1].decode(), int(asked[2]), yes, no)
+
+
+_LANGUAGES = {
+    "socks4": ProxyServer._socks4,
+    "socks5": ProxyServer._socks5,
+    "http": ProxyServer._http,
+}
+
+
+def _exactly(conn: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = conn.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _until_nul(conn: socket.socket) -> str:
+    text = b""
+    while not text.endswith(b"\0"):
+        text += _exactly(conn, 1)
+    return text[:-1].decode()
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    """Carry what *source* says to *sink*, until it ends."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def proxying(
+    kind: Kind = "socks5",
+    *,
+    credentials: tuple[str, str] | None = None,
+    names: dict[str, str] | None = None,
+    answers: tuple[bytes, ...] = (),
+    silent: bool = False,
+    drips: bool = False,
+    extra: bytes = b"",
+    host: str = "127.0.0.1",
+) -> Generator[ProxyServer]:
+    """Serve as a proxy of *kind* on a port of *host*, as `ProxyServer` says."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        server = ProxyServer(
+            kind,
+            listener,
+            credentials,
+            names or {},
+            list(answers),
+            silent,
+            drips,
+            extra,
+        )
+        server.start(server.serve)
+        try:
+            yield server
+        finally:
+            server.close()
