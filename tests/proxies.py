@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["ProxyServer", "proxying"]
+__all__ = ["NAME", "Kind", "ProxyServer", "proxying"]
+
+# Its threads have this name.
+NAME = "proxying"
 
 Kind = Literal["socks4", "socks5", "http"]
+Ending = Literal["close", "reset", "wait"]
 
 
 @dataclass
@@ -23,9 +27,9 @@ class ProxyServer:
     """A proxy of *kind*, and how it behaves.
 
     It knows *names*, and wants *credentials* if it has some.  *answers*, one for each
-    connection until they are used up, are said instead of what it would; *drips* is
-    octet by octet, *extra* comes in one piece with a yes.  What it was *asked* for it
-    remembers.
+    connection until they are used up, are said instead of what it would, and the
+    *ending* follows.  *drips* is octet by octet, *extra* comes in one piece with a yes.
+    What it was *asked* for it remembers.
     """
 
     kind: Kind
@@ -33,13 +37,14 @@ class ProxyServer:
     credentials: tuple[str, str] | None = None
     names: dict[str, str] = field(default_factory=dict)
     answers: list[bytes] = field(default_factory=list)
-    is_silent: bool = False
+    ending: Ending = "close"
     drips: bool = False
     extra: bytes = b""
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.host, self.port = self.listener.getsockname()[:2]
+        self.has_answered = threading.Event()
         self._live: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -57,45 +62,64 @@ class ProxyServer:
             except OSError:
                 return
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._live.append(conn)
             self.start(self._meet, conn)
 
-    def start(self, target: Callable[..., None], *arguments: object) -> None:
+    def start(
+        self, target: Callable[..., None], *arguments: object
+    ) -> threading.Thread:
         """Run *target* in a thread."""
-        thread = threading.Thread(target=target, args=arguments)
+        thread = threading.Thread(target=target, args=arguments, name=NAME)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def close(self) -> None:
         """End every thread, and close what there is."""
         self.listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()  # which accepts
-        while self._live or any(thread.is_alive() for thread in self._threads):
+        while any(thread.is_alive() for thread in self._threads):
             for sock in list(self._live):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
             for thread in list(self._threads):
                 thread.join(0.05)
 
+    @contextmanager
+    def _alive(self, sock: socket.socket) -> Generator[None]:
+        self._live.append(sock)
+        with sock:
+            yield
+        self._live.remove(sock)
+
     def _meet(self, conn: socket.socket) -> None:
-        with contextlib.suppress(OSError, EOFError):
-            if self.is_silent:
-                conn.recv(1 << 16)
-                conn.recv(1)  # until it ends
-            elif self.answers:
-                conn.recv(1 << 16)
-                self._say(conn, self.answers.pop(0))
+        with self._alive(conn), contextlib.suppress(OSError, EOFError):
+            if self.answers:
+                self._misbehave(conn)
             else:
                 _LANGUAGES[self.kind](self, conn)
-        self._live.remove(conn)
-        conn.close()
+
+    def _misbehave(self, conn: socket.socket) -> None:
+        conn.recv(1 << 16)
+        self._say(conn, self.answers.pop(0))
+        self.has_answered.set()
+        if self.ending == "reset":
+            conn.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            return
+        if self.ending == "close":
+            conn.shutdown(socket.SHUT_WR)
+        while conn.recv(1 << 16):
+            pass
 
     def _say(self, conn: socket.socket, data: bytes) -> None:
         step = 1 if self.drips else len(data) or 1
         for start in range(0, len(data), step):
             conn.sendall(data[start : start + step])
 
-    def _go(self, conn: socket.socket, host: str, port: int, yes: bytes, no: bytes):
+    def _go(
+        self, conn: socket.socket, host: str, port: int, yes: bytes, no: bytes
+    ) -> None:
         """Connect, say *yes* or *no*, and carry what both sides say."""
         self.asked.append((host, port))
         try:
@@ -103,12 +127,11 @@ class ProxyServer:
         except OSError:
             self._say(conn, no)
             return
-        self._live.append(peer)
-        self._say(conn, yes + self.extra)
-        self.start(_carry, peer, conn)
-        _carry(conn, peer)
-        self._live.remove(peer)
-        peer.close()
+        with self._alive(peer), contextlib.suppress(OSError):
+            self._say(conn, yes + self.extra)
+            back = self.start(_carry, peer, conn)
+            _carry(conn, peer)
+            back.join()
 
     def _socks4(self, conn: socket.socket) -> None:
         _, _, port, address = struct.unpack("!BBH4s", _exactly(conn, 8))
@@ -202,7 +225,7 @@ def proxying(
     credentials: tuple[str, str] | None = None,
     names: dict[str, str] | None = None,
     answers: tuple[bytes, ...] = (),
-    silent: bool = False,
+    ending: Ending = "close",
     drips: bool = False,
     extra: bytes = b"",
     host: str = "127.0.0.1",
@@ -216,7 +239,7 @@ def proxying(
             credentials,
             names or {},
             list(answers),
-            silent,
+            ending,
             drips,
             extra,
         )

@@ -132,6 +132,10 @@ class Handshake:
         text = f"the answer is not that of a proxy for {self._hop.kind}"
         return self._failure(errno.EPROTO, text)
 
+    def _has_closed(self) -> AttemptError:
+        text = "the proxy has closed the connection"
+        return self._failure(errno.ECONNRESET, text)
+
     def _failure(self, number: int, text: str) -> AttemptError:
         return AttemptError("proxy", os_error(number, self._name + text))
 
@@ -147,6 +151,8 @@ class Handshake:
         try:
             while data:
                 data = data[self._sock.send(data) :]
+        except BrokenPipeError:
+            raise self._has_closed() from None
         except OSError as exc:
             raise AttemptError("proxy", exc) from None
 
@@ -173,19 +179,20 @@ class Handshake:
         """Leave the socket to its owner."""
 
     async def _received(self, most: int, flags: int = 0) -> bytes:
-        while True:
-            try:
-                data = self._sock.recv(most, flags)
-            except BlockingIOError:
+        try:
+            while (data := self._come(most, flags)) is None:
                 await self._readable()
-            except OSError as exc:
-                raise AttemptError("proxy", exc) from None
-            else:
-                break
+        except OSError as exc:
+            raise AttemptError("proxy", exc) from None
         if not data:
-            text = "the proxy has closed the connection"
-            raise self._failure(errno.ECONNRESET, text)
+            raise self._has_closed()
         return data
+
+    def _come(self, most: int, flags: int) -> bytes | None:
+        try:
+            return self._sock.recv(most, flags)
+        except BlockingIOError:
+            return None
 
     async def _readable(self) -> None:
         # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.

@@ -33,7 +33,7 @@ _FORM = "scheme://user:password@host:port"
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<credentials>[^@/?#]*)@)?"
-    r"(?P<host>\[[^\[\]@/?#]*\]|[^\[\]:@/?#]*)(?::(?P<port>[^@/?#]*))?/?",
+    r"(?P<host>\[[^\[\]@/?#]*\]|[^\[\]:@/?#]*)(?::(?P<port>[^:@/?#]*))?/?",
     re.IGNORECASE,
 )
 

@@ -251,6 +251,10 @@ class _Tunnel(Generic[T]):
                 break
             if found := names.answer(question, lookup):
                 break
+        for address in found:
+            if address.family not in (socket.AF_INET, socket.AF_INET6):
+                text = f"resolver must give IPv4 or IPv6 to a proxy, not {address}"
+                raise TypeError(text)
         for host, error, started, ended in names.failures():
             limit = rounds.until
             rounds.failed(None, error, started, limit, ended=ended, host=host)
