@@ -11,15 +11,18 @@ import asyncio
 import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from proxies import proxying
+
 import aioconnect
 from aioconnect import Address, Connector, Reconnecting, Resolver
 from aioconnect._loops import change
+from aioconnect.contrib import proxy
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -420,6 +423,55 @@ ENTRY_POINTS |= {
         lambda at: _loops_socket("unanswered", at.port),
         connector=Connector(resolver=_SILENT),
         ends=False,
+    ),
+}
+
+
+@contextmanager
+def _through(
+    *proxies: dict[str, Any],
+    serve: Callable[[], AbstractContextManager[Any]] = echoing,
+) -> Generator[tuple[Any, list[str]]]:
+    """Give a server, and the URLs of *proxies* on the way there."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serve())
+        served = [stack.enter_context(proxying(**one)) for one in proxies]
+        yield server, [one.url("u:p" * ("5" in one.kind)) for one in served]
+
+
+_SOCKS: dict[str, Any] = {"kind": "socks5", "credentials": ("u", "p")}
+_HTTP: dict[str, Any] = {"kind": "http", "drips": True}
+_MUTE: dict[str, Any] = {
+    "kind": "socks5",
+    "answers": (b"\5\2",) * 500,
+    "ending": "wait",
+}
+
+ENTRY_POINTS |= {
+    # Through proxies.
+    "connect: through SOCKS": EntryPoint(
+        partial(_through, _SOCKS),
+        lambda at: proxy.connect("localhost", at[0].port, proxy=at[1]),
+    ),
+    "connect: through HTTP": EntryPoint(
+        partial(_through, _HTTP),
+        lambda at: proxy.connect(at[0].host, at[0].port, proxy=at[1]),
+    ),
+    "connect: through a proxy, no answer": EntryPoint(
+        partial(_through, _MUTE),
+        lambda at: proxy.connect(at[0].host, at[0].port, proxy=at[1], timeout=60),
+        ends=False,
+    ),
+    "connect: through a proxy, a look-up": EntryPoint(
+        partial(_through, _SOCKS),
+        lambda at: proxy.connect("unanswered", 1, proxy=at[1], resolver=_SILENT),
+        ends=False,
+    ),
+    "open_connection: through two proxies, TLS": EntryPoint(
+        partial(_through, _SOCKS, {"kind": "http"}, serve=tls_echoing),
+        lambda at: proxy.open_connection(
+            at[0].host, at[0].port, proxy=at[1], ssl=at[0].client_context
+        ),
     ),
 }
 

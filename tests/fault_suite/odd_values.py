@@ -33,6 +33,7 @@ __all__ = [
     "one_of",
     "path",
     "port",
+    "proxy",
     "seconds",
     "several",
     "sockaddr",
@@ -329,6 +330,30 @@ def target(rng: Random) -> Any:
     if rng.random() < 0.1:
         return anything(rng)
     return typed(rng, mutated(rng, rng.choice(TARGETS)))
+
+
+PROXIES = (
+    *("socks5h://user:secret@host:1080", "socks5://10.0.0.1:1", "socks4a://user@h:1"),
+    *("socks4://[::1]:1", "http://us%40r:s%3Acret@proxy.example:3128/", "http://h:"),
+    *("https://h:1", "socks5://user@h:1", "http://user:@h:1", "http://u:%zz@h:1"),
+    *("http://h", "http://[::1", "http://:1", "http://h:65536", "//h:1", "h:1080"),
+    *("http://u:p@ss@h:1", "http://h:1/x", "http://h:1?x", "http://h:http", "http:h:1"),
+    *(
+        "socks5://u:%C3%B6@h:1",
+        "http://u:%C3%B6@h:1",
+        "socks4://%00@h:1",
+        "http://1.2:1",
+    ),
+)
+
+
+def proxy(rng: Random) -> Any:
+    """Draw the URL of a proxy, some of them, or something like one."""
+    if rng.random() < 0.1:
+        return anything(rng)
+    if rng.random() < 0.2:
+        return several(proxy)(rng)
+    return typed(rng, mutated(rng, rng.choice(PROXIES)))
 
 
 def local_addr(rng: Random) -> Any:

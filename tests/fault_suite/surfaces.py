@@ -31,6 +31,7 @@ from fault_suite.odd_values import (
     one_of,
     path,
     port,
+    proxy,
     seconds,
     several,
     sockaddr,
@@ -54,6 +55,8 @@ from aioconnect._address import check_host, check_port, numeric, unix_address
 from aioconnect._adopt import TLSOptions
 from aioconnect._loops import change
 from aioconnect._target import Place, check_targets
+from aioconnect.contrib.proxy import ProxyConnector
+from aioconnect.contrib.proxy import connect as connect_through
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
 from aioconnect.testing._dns import _checked as check_reply
 from aioconnect.testing._flaky import _check as check_script
@@ -184,6 +187,12 @@ def all_targets(made: tuple[Target, ...], given: Drawn) -> None:
     for one in made:
         assert isinstance(one, Target)
         assert str(one)
+
+
+def a_proxy_connector(made: ProxyConnector, given: Drawn) -> None:
+    """Check that it is a value, and that all of it can be shown but the secrets."""
+    a_value(made, given)
+    assert repr(made).count("***@") <= str(made.proxy).count("@")
 
 
 def a_backoff(made: Backoff, given: Drawn) -> None:
@@ -382,6 +391,10 @@ SURFACES: dict[str, Surface] = {
         targets=several(one_of(target, pair)),
         race=choice(True, False),
         **OPTIONS,
+    ),
+    "proxy": Surface(ProxyConnector, each(proxy=proxy), ("host",), a_proxy_connector),
+    "connect through a proxy": entry(
+        connect_through, "host", "port", "proxy", proxy=proxy, **OPTIONS
     ),
     "wait_until_up": entry(
         aioconnect.wait_until_up,

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import proxies
+
 from aioconnect.testing import leak_check
 
 __all__ = [
@@ -68,7 +70,7 @@ def points(ends: bool) -> Iterator[Point]:
 async def nothing_left() -> AsyncIterator[None]:
     """Check that no task, timer or watcher outlives the block, and no descriptor."""
     # A thread that looks a name up has descriptors of its own for a moment.
-    async with leak_check(ignore_threads=["asyncio_"]) as check:
+    async with leak_check(ignore_threads=["asyncio_", proxies.NAME]) as check:
         yield
         for _ in range(3):  # what was closed says so to its protocol, one tick later
             await asyncio.sleep(0)
