@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import pickle
@@ -37,7 +38,10 @@ from aioconnect import (
     log_events,
     only_public,
 )
+from aioconnect._errors import AttemptError
 from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
     EchoServer,
@@ -218,6 +222,15 @@ async def test_the_resolver_looks_up(echo: EchoServer, scheme: str) -> None:
     events.assert_in_order("ResolveStarted", "Resolved", "AttemptStarted", "Connected")
 
 
+async def test_the_family_is_the_first_proxys(echo: EchoServer) -> None:
+    with proxying(names={"2001:db8::1": echo.host}) as server:
+        url = server.url(scheme="socks5h")
+        streams = await proxy.open_connection(
+            "2001:db8::1", echo.port, proxy=url, family=socket.AF_INET
+        )
+        assert await answers(streams)
+
+
 async def test_ipv6_where_there_is_no_other() -> None:
     resolver = StaticResolver({"six.test": ["2001:db8::1"]})
     with proxying(answers=(b"\5\0\5\4\0",)) as server:
@@ -375,6 +388,15 @@ async def test_silence(kind: Kind, option: str) -> None:
     assert "proxy: the proxy has not answered yet" in str(error)
 
 
+async def test_the_time_is_ours(
+    echo: EchoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The minute that python-socks gives a proxy is not."""
+    monkeypatch.setattr("python_socks.async_.asyncio.v2._proxy.DEFAULT_TIMEOUT", 0)
+    with proxying(drips=True) as server:
+        (await proxy.connect(echo.host, echo.port, proxy=server.url())).close()
+
+
 async def test_a_proxy_that_is_not_there() -> None:
     """The error is about the target all the same."""
     with refusing() as port:
@@ -402,6 +424,57 @@ async def test_a_cancellation(said: bytes) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Give our end of a connection, and the proxy's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+def talk(sock: socket.socket) -> Handshake:
+    """Return what is said to an HTTP proxy over *sock*."""
+    (hop,) = hops_of("http://a:1")
+    return Handshake(asyncio.get_running_loop(), sock, None, hop, "")
+
+
+async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None:
+    """The end of the head is seen wherever it is cut, and what follows is left."""
+    ours, theirs = pair
+    reading = asyncio.create_task(talk(ours).read())
+    for octet in b"HTTP/1.1 200 OK\r\nA: b\r\n\r":
+        theirs.send(bytes([octet]))
+        with contextlib.suppress(BlockingIOError):
+            while ours.recv(1, socket.MSG_PEEK):
+                await asyncio.sleep(0)
+    theirs.send(b"\n220 x")
+    assert await reading == b"HTTP/1.1 200 OK"
+    assert ours.recv(100) == b"220 x"
+
+
+async def test_closed_before_anything_is_said(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Whatever the kernel calls it."""
+    ours, theirs = pair
+    theirs.close()
+    with pytest.raises(AttemptError) as caught:
+        await talk(ours).write(b"x")
+    assert caught.value.error.errno == errno.ECONNRESET
+
+
+async def test_reset_before_it_is_answered(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    await talk(ours).write(b"x")
+    theirs.close()  # with that unread
+    with pytest.raises(AttemptError) as caught:
+        await talk(ours).read()
+    assert caught.value.error.errno == errno.ECONNRESET
 
 
 # Options.

@@ -150,6 +150,8 @@ def test_after_the_connect() -> None:
     tls = Attempt(V4, "tls", ssl.SSLError(1, "wrong version"), 0, 0, 1)
     error = failure(failed(errno.ECONNREFUSED, V6), tls)
     assert type(error) is aioconnect.ConnectTLSError
+    proxy = Attempt(V4, "proxy", os_error(errno.EHOSTUNREACH), 0, 0, 1)
+    assert failure(failed(errno.ECONNREFUSED, V6), proxy).errno == errno.EHOSTUNREACH
 
 
 def test_timeout() -> None:

@@ -364,6 +364,7 @@ def test_bad_targets(targets: Any, error: type[Exception], says: str) -> None:
         (Place(None, 0), "this machine, port 0"),
         (Place(None, None), "the peer of the given socket"),
         (Place(None, None, service=XMPP), f"srv:{XMPP}"),
+        (Place("a", 1, beyond=Place("b", 2)), "b:2 through a:1"),
     ],
 )
 def test_place(place: Place, text: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import aioconnect
 from aioconnect import _loops, outcome, testing
+from aioconnect.contrib import proxy
 
 __all__ = ["SCENARIOS", "Made", "Play"]
 
@@ -212,6 +213,24 @@ async def on_our_loop(host: str, port: int) -> Made:
         loop.__class__ = kind
 
 
+def proxied(stack: ExitStack) -> Play:
+    """Connect through a proxy that answers a moment later."""
+    server = stack.enter_context(testing.listening())
+    met: list[socket.socket] = []
+
+    def answer() -> None:
+        met.append(server.accept())
+        stack.callback(met[0].close)
+        met[0].recv(1 << 16)
+        met[0].sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    url = f"http://{server.host}:{server.port}"
+    return Play(
+        lambda: meanwhile(proxy.connect("192.0.2.1", 80, proxy=url), answer),
+        lambda: met[0],
+    )
+
+
 SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -231,5 +250,6 @@ SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
         any_of,
         raced,
         over_loop,
+        proxied,
     )
 }

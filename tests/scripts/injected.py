@@ -185,7 +185,7 @@ async def grid(fault: Fault) -> None:
     strike = Strike(fault)
     for said, scenario in SCENARIOS.items():
         # Python's accept, by which a slot is freed, or it is ready, asks for it, too.
-        is_others = fault.call == "getsockname" and said in ("full", "ready")
+        is_others = fault.call == "getsockname" and said in ("full", "proxied", "ready")
         hit, position = not is_others, 0
         while hit:
             position += 1
