@@ -841,6 +841,7 @@ def test_urls_that_are_refused(url: str, text: str) -> None:
         (b"http://hidden:secret@a:1", "proxy must be a URL, or several, not bytes"),
         ([b"http://hidden:secret@a:1"], "proxy must be a URL, not bytes"),
         (["http://a:1", None], "proxy must be a URL, not NoneType"),
+        (iter(["http://a:1"]), "proxy must be a URL, or several, not list_iterator"),
     ],
 )
 def test_no_proxy(value: Any, text: str) -> None:

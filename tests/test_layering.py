@@ -246,4 +246,4 @@ def test_importing_is_cheap() -> None:
     )
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
-    assert not loaded & {"uvloop", "anyio", "pytest", "argparse"}
+    assert not loaded & {"uvloop", "anyio", "python_socks", "pytest", "argparse"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -114,10 +114,10 @@ def hops_of(proxy: object) -> tuple[Hop, ...]:
     """
     if isinstance(proxy, str):
         return (_hop(proxy),)
-    if isinstance(proxy, bytes) or not isinstance(proxy, Iterable):
+    if isinstance(proxy, bytes) or not isinstance(proxy, Sequence):
         text = f"a URL, or several, not {type(proxy).__name__}"
         raise TypeError(f"proxy must be {text}")
-    hops = tuple(map(_hop, cast("Iterable[object]", proxy)))
+    hops = tuple(map(_hop, cast("Sequence[object]", proxy)))
     if not hops:
         raise ValueError("proxy is empty: there is nothing to connect through")
     for hop, following in pairwise(hops):

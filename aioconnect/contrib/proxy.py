@@ -74,10 +74,9 @@ class ProxyConnector:
         connector: object = self.connector
         if not isinstance(connector, Connector):
             raise TypeError(f"connector must be a Connector, not {shown(connector)}")
-        if not isinstance(self.proxy, str):
-            hops_of(self.proxy)
-            object.__setattr__(self, "proxy", tuple(self.proxy))
         hops_of(self.proxy)
+        if not isinstance(self.proxy, str):
+            object.__setattr__(self, "proxy", tuple(self.proxy))
 
     def __repr__(self) -> str:
         through = ", ".join(map(repr, hops_of(self.proxy)))

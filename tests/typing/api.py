@@ -8,6 +8,7 @@ from typing import assert_type
 
 import aioconnect
 from aioconnect import Address, Backoff, Connector, outcome, sockopts
+from aioconnect.contrib import proxy
 
 
 class Protocol(asyncio.Protocol):
@@ -83,6 +84,21 @@ async def methods(connector: Connector) -> None:
         await connector.open_unix_connection("/x"),
         tuple[asyncio.StreamReader, asyncio.StreamWriter],
     )
+
+
+async def through_proxies(through: proxy.ProxyConnector) -> None:
+    """Do the same by way of others."""
+    url = "socks5h://user:password@x:1080"
+    assert_type(await proxy.connect("x", 80, proxy=url, timeout=1), socket.socket)
+    assert_type(
+        await proxy.open_connection("x", 443, proxy=(url, "http://y:1"), ssl=True),
+        tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    )
+    assert_type(
+        await through.create_connection(Protocol, "x", 443, ssl=True),
+        tuple[asyncio.Transport, Protocol],
+    )
+    assert_type(await through.connect("x", "http"), socket.socket)
 
 
 def errors(error: aioconnect.ConnectError) -> None:
