@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from programs import run_script
+from proxies import proxying
 from thrown import ROWS, rows_in
 
 import aioconnect
@@ -65,6 +66,21 @@ def test_under_code_that_exists() -> None:
         program = program.replace("9000", str(server.port))
         said = run_script(sys.executable, "-X", "dev", "-c", program)
     assert "StreamReader" in said
+
+
+async def test_through_a_proxy() -> None:
+    """The example connects through the proxy with those credentials."""
+    (example,) = (one for one in blocks("python") if "contrib import proxy" in one)
+    with echoing() as server, proxying("socks5", credentials=("user", "p@ss")) as it:
+        it.names["db.internal"] = server.host
+        example = example.replace("5432", str(server.port))
+        example = example.replace("10.0.0.1:1080", f"{it.host}:{it.port}")
+        body = textwrap.indent(example, "    ")
+        program = f"async def main():\n{body}    writer.transport.abort()\n"
+        made: dict[str, Any] = {"aioconnect": aioconnect}
+        exec(program, made)  # noqa: S102  # the README's own code
+        await made["main"]()
+        assert it.asked == [("db.internal", server.port)]
 
 
 async def test_the_kit() -> None:
