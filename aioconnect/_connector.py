@@ -246,10 +246,10 @@ class Connector(Options):
         return self if timeout is None else replace(self, timeout=timeout)
 
     def _place(self, target: Target) -> Place:
-        if target.host is not None and target.port is not None:
-            return self.where(target.host, target.port)
         if target.address is not None:
             return place_at(target.address)
+        if target.host is not None and target.port is not None:
+            return self.where(target.host, target.port)
         return Place(None, None, service=target.service)
 
 

@@ -1,9 +1,9 @@
-"""What a connect to one numeric address costs, against what is used for it now.
+"""What a connect to numeric addresses costs, against what is used for it now.
 
     python benchmarks/connect.py [--loop asyncio|uvloop|both] [--rounds N]
 
-Loopback, one address, a server in a process of its own, pinned to another core
-where there is one.  The contestants take turns in batches, in rotating order;
+Loopback, one address or a list of three, a server in a process of its own, pinned
+to another core where there is one.  The contestants take turns in batches, in rotating order;
 each figure is the median over the rounds of the ratio of two batches of the
 same round.  Sockets are closed by reset, so that no batch suffers from the
 TIME_WAIT of the last one.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import multiprocessing
 import os
 import platform
@@ -32,6 +33,11 @@ try:
     import uvloop
 except ImportError:  # the table says so
     uvloop = None  # type: ignore[assignment]  # and is asked for below
+
+try:
+    import aiohappyeyeballs
+except ImportError:  # the table says so
+    aiohappyeyeballs = None  # type: ignore[assignment]  # and is asked for below
 
 _RESET = b"\x01\0\0\0\0\0\0\0"
 
@@ -125,6 +131,34 @@ async def ours_streams(port: int) -> None:
     _abort(writer)
 
 
+_HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+
+
+@functools.cache
+def _addresses(port: int) -> list[aioconnect.Address]:
+    return [aioconnect.Address(socket.AF_INET, (host, port)) for host in _HOSTS]
+
+
+@functools.cache
+def _addrinfos(port: int) -> list[Any]:
+    kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    return [(*kind, (host, port)) for host in _HOSTS]
+
+
+async def ours_race(port: int) -> None:
+    """Race three addresses, of which the first answers."""
+    _reset(await aioconnect.connect_any(_addresses(port), race=True))
+
+
+async def happy_eyeballs(port: int) -> None:
+    """Have aiohappyeyeballs do the same, with the same list."""
+    _reset(
+        await aiohappyeyeballs.start_connection(
+            _addrinfos(port), happy_eyeballs_delay=0.25
+        )
+    )
+
+
 CONTESTANTS: tuple[Contestant, ...] = (
     blocking,
     sock_connect,
@@ -135,6 +169,8 @@ CONTESTANTS: tuple[Contestant, ...] = (
     ours,
     ours_timeout,
     ours_streams,
+    ours_race,
+    *([] if aiohappyeyeballs is None else [happy_eyeballs]),
 )
 
 # (what, against what, the floor, the bound on asyncio, the bound on uvloop)
@@ -143,6 +179,8 @@ RATIOS: tuple[tuple[Contestant, Contestant, Contestant, float, float], ...] = (
     (ours, blocking, floor, 1.25, 1.25),
     (ours_timeout, sock_connect_timeout, floor, 0.50, 0.50),
     (ours_streams, streams, floor_streams, 0.72, 1.25),
+    (ours_race, ours, floor, 1.15, 1.15),
+    (ours_race, happy_eyeballs, floor, 0.40, 0.40),
 )
 
 
@@ -183,6 +221,9 @@ def _print_speed(loop: str, port: int, rounds: int, count: int) -> None:
         low, median = min(spent) * 1e6, statistics.median(spent) * 1e6
         print(f"  {contestant.__name__:<22}{median:8.1f}   (best {low:.1f})")
     for what, against, least, on_asyncio, on_uvloop in RATIOS:
+        if against not in seconds:
+            print(f"  {against.__name__} is not installed")
+            continue
         ratio = _ratio(seconds[what], seconds[against])
         lowest = _ratio(seconds[least], seconds[against])
         bound = on_asyncio if loop == "asyncio" else on_uvloop
