@@ -3,10 +3,10 @@
     python benchmarks/connect.py [--loop asyncio|uvloop|both] [--rounds N]
 
 Loopback, one address or a list of three, a server in a process of its own, pinned
-to another core where there is one.  The contestants take turns in batches, in rotating order;
-each figure is the median over the rounds of the ratio of two batches of the
-same round.  Sockets are closed by reset, so that no batch suffers from the
-TIME_WAIT of the last one.
+to another core where there is one.  The contestants take turns in batches, in
+rotating order; each figure is the median over the rounds of the ratio of two
+batches of the same round.  Sockets are closed by reset, so that no batch suffers
+from the TIME_WAIT of the last one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,11 +34,6 @@ try:
     import uvloop
 except ImportError:  # the table says so
     uvloop = None  # type: ignore[assignment]  # and is asked for below
-
-try:
-    import aiohappyeyeballs
-except ImportError:  # the table says so
-    aiohappyeyeballs = None  # type: ignore[assignment]  # and is asked for below
 
 _RESET = b"\x01\0\0\0\0\0\0\0"
 
@@ -152,6 +148,8 @@ async def ours_race(port: int) -> None:
 
 async def happy_eyeballs(port: int) -> None:
     """Have aiohappyeyeballs do the same, with the same list."""
+    import aiohappyeyeballs  # an extra
+
     _reset(
         await aiohappyeyeballs.start_connection(
             _addrinfos(port), happy_eyeballs_delay=0.25
@@ -170,7 +168,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
     ours_timeout,
     ours_streams,
     ours_race,
-    *([] if aiohappyeyeballs is None else [happy_eyeballs]),
+    *([happy_eyeballs] if find_spec("aiohappyeyeballs") else []),
 )
 
 # (what, against what, the floor, the bound on asyncio, the bound on uvloop)
