@@ -30,6 +30,7 @@ from ._sockets import begin, start
 from ._target import Place
 from ._waits import done_before
 from ._watchers import check_loop
+from .outcome import has_peer
 
 __all__ = ["Call", "at_once"]
 
@@ -344,6 +345,8 @@ class Call:
             return begun
         if address is None:
             assert self._sock is not None
+            if code := has_peer(self._sock):
+                raise AttemptError("adopt", os_error(code))
             return self._sock, 0
         if options.allow is not None and not is_allowed(options.allow, address):
             error = os_error(errno.EACCES, "not allowed")

@@ -128,6 +128,7 @@ GRAPH: dict[str, set[str]] = {
         "_target",
         "_waits",
         "_watchers",
+        "outcome",
     },
     "_waiting": {
         "_address",
