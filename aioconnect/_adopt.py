@@ -31,6 +31,7 @@ __all__ = [
     "TLSOptions",
     "check_limit",
     "discard",
+    "inode_of",
     "tls_options",
     "to_streams",
     "to_transport",
@@ -212,7 +213,7 @@ async def to_transport(
     remaining = None if deadline is None else deadline - loop.time()
     once = Once(factory)
     # asyncio's own loops close the socket; others, the descriptor.
-    inode = None if isinstance(loop, asyncio.BaseEventLoop) else _inode(sock)
+    inode = None if isinstance(loop, asyncio.BaseEventLoop) else inode_of(sock)
     try:
         arguments = tls.arguments(remaining)
         if sock.family == socket.AF_UNIX:
@@ -233,7 +234,7 @@ async def to_transport(
     finally:
         if owned and not once.called:
             sock.close()
-        elif inode is not None and sock.fileno() != -1 and _inode(sock) != inode:
+        elif inode is not None and sock.fileno() != -1 and inode_of(sock) != inode:
             # uvloop tells the socket only if the transport lives to be returned; it
             # would close the number again, whoever has that by then.
             sock.detach()
@@ -256,7 +257,7 @@ def _abort(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         transport.abort()
 
 
-def _inode(sock: socket.socket) -> int | None:
+def inode_of(sock: socket.socket) -> int | None:
     """Return what tells the socket behind a descriptor from all others."""
     try:
         return os.fstat(sock.fileno()).st_ino

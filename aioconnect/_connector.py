@@ -172,7 +172,7 @@ class Connector(Options):
             raise TypeError(f"race must be True or False, not {shown(race)}")
         checked = check_targets(targets)
         check_services(self, checked)
-        places = tuple(map(self._place, checked))
+        places = tuple(map(self.place, checked))
         begun = None
         if all(place.address is not None for place in places):
             begun = at_once(self, places[0].address)
@@ -245,7 +245,8 @@ class Connector(Options):
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
 
-    def _place(self, target: Target) -> Place:
+    def place(self, target: Target) -> Place:
+        """Return the place that *target* is."""
         if target.address is not None:
             return place_at(target.address)
         if target.host is not None and target.port is not None:

@@ -1,0 +1,179 @@
+"""Make anyio's own streams of a connected socket, and shake hands over them.
+
+Only this module knows who owns the socket meanwhile: see `to_stream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import socket
+import ssl
+from dataclasses import dataclass
+
+from anyio import BrokenResourceError, CancelScope, EndOfStream
+from anyio.abc import (
+    AnyByteStream,
+    ByteStream,
+    SocketAttribute,
+    SocketStream,
+    UNIXSocketStream,
+)
+from anyio.streams.tls import TLSStream
+
+from .._adopt import inode_of
+from .._errors import AttemptError, Expired, os_error
+
+__all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """A TLS handshake to make: the arguments of `TLSStream.wrap`."""
+
+    context: ssl.SSLContext
+    hostname: str | None
+    is_standard: bool
+
+    async def over(self, stream: AnyByteStream) -> TLSStream:
+        """Shake hands over *stream*, which stays the caller's when this raises."""
+        return await TLSStream.wrap(
+            stream,
+            server_side=False,
+            hostname=self.hostname,
+            ssl_context=self.context,
+            standard_compatible=self.is_standard,
+        )
+
+
+class StreamTransport:
+    """What the package asks of a transport, of one that an anyio stream has."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: SocketStream) -> None:
+        self._stream = stream
+
+    def is_closing(self) -> bool:
+        """Tell whether the socket is closed."""
+        return self._stream.extra(SocketAttribute.raw_socket).fileno() == -1
+
+    def abort(self) -> None:
+        """Close the stream at once."""
+        abort(self._stream)
+
+
+async def to_stream(
+    _: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    deadline: float | None,
+    /,
+    *,
+    handshake: Handshake | None,
+    owned: bool = True,  # noqa: ARG001  # it always is
+) -> tuple[StreamTransport, ByteStream]:
+    """Return anyio's stream over the connected *sock*, and what closes it at once.
+
+    The socket is given away, whatever happens.
+
+    Raises:
+        AttemptError: The handshake, or the loop, failed.
+        Expired: The handshake had not ended at *deadline*.
+    """
+    stream = await _wrapped(sock)
+    transport = StreamTransport(stream)
+    if handshake is None:
+        return transport, stream
+    try:
+        return transport, await _shaken(handshake, stream, deadline)
+    except BaseException:
+        transport.abort()
+        raise
+
+
+async def _wrapped(sock: socket.socket) -> SocketStream:
+    kind = UNIXSocketStream if sock.family == socket.AF_UNIX else SocketStream
+    inode = inode_of(sock)
+    stream: SocketStream | None = None
+    try:
+        stream = await kind.from_socket(sock)
+        return stream
+    except ValueError:
+        # So says from_socket of one that was connected, and has been reset since.
+        failure = AttemptError("adopt", os_error(errno.ECONNRESET))
+    except OSError as exc:
+        failure = AttemptError("adopt", exc)
+    finally:
+        if stream is None:
+            _let_go(sock, inode)
+    try:
+        # Not above: the error would be its context, and hold these frames.
+        raise failure
+    finally:
+        del failure
+
+
+def _let_go(sock: socket.socket, inode: int | None) -> None:
+    """Close *sock*, of which no stream was made.
+
+    If a transport was, the loop has closed that.  asyncio's closes the socket, which
+    may be closed before; uvloop's has closed the descriptor, and uvloop before 0.23
+    does not tell the socket: it would close whoever has the number by then.
+    """
+    if sock.fileno() != -1 and inode_of(sock) != inode:
+        sock.detach()
+    else:
+        sock.close()
+
+
+async def _shaken(
+    handshake: Handshake, stream: SocketStream, deadline: float | None
+) -> TLSStream:
+    failure: AttemptError
+    try:
+        with CancelScope(deadline=math.inf if deadline is None else deadline):
+            return await handshake.over(stream)
+        error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
+        failure = Expired("tls", error)
+    except (OSError, BrokenResourceError, EndOfStream) as exc:
+        failure = AttemptError("tls", reason_of(exc))
+    try:
+        raise failure
+    finally:
+        del failure
+
+
+def reason_of(exc: Exception) -> OSError:
+    """Return the error of the system, or of TLS, that an error of a stream stands for.
+
+    TLS may say of a peer that has gone that its end is against the protocol; anyio,
+    that it is the end of the stream.
+    """
+    cause = exc if isinstance(exc, OSError) else exc.__cause__
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLEOFError):
+        return cause
+    return os_error(errno.ECONNRESET, "the peer has closed the connection")
+
+
+def abort(stream: AnyByteStream) -> None:
+    """Close *stream* at once, and what it is over, without waiting for anything.
+
+    The socket's own ``aclose()`` is driven by hand: a coroutine that is closed
+    half-way must not wait.  It does no more than to let the loop run in between.
+    """
+    while isinstance(stream, TLSStream):
+        stream = stream.transport_stream
+    closing = stream.aclose()
+    try:
+        for _ in range(_CLOSING_STEPS):
+            closing.send(None)
+    except StopIteration:
+        pass
+    finally:
+        closing.close()
+
+
+# anyio 4.10 closes in one iteration of the loop and aborts in the next; later ones
+# abort at once.
+_CLOSING_STEPS = 3
