@@ -16,7 +16,6 @@ from anyio import BrokenResourceError, CancelScope, EndOfStream
 from anyio.abc import (
     AnyByteStream,
     ByteStream,
-    SocketAttribute,
     SocketStream,
     UNIXSocketStream,
 )
@@ -50,14 +49,16 @@ class Handshake:
 class StreamTransport:
     """What the package asks of a transport, of one that an anyio stream has."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_sock", "_stream")
 
-    def __init__(self, stream: SocketStream) -> None:
+    def __init__(self, stream: SocketStream, sock: socket.socket) -> None:
         self._stream = stream
+        # The loops close it with the transport; uvloop's forgets it then.
+        self._sock = sock
 
     def is_closing(self) -> bool:
         """Tell whether the socket is closed."""
-        return self._stream.extra(SocketAttribute.raw_socket).fileno() == -1
+        return self._sock.fileno() == -1
 
     def abort(self) -> None:
         """Close the stream at once."""
@@ -82,7 +83,7 @@ async def to_stream(
         Expired: The handshake had not ended at *deadline*.
     """
     stream = await _wrapped(sock)
-    transport = StreamTransport(stream)
+    transport = StreamTransport(stream, sock)
     if handshake is None:
         return transport, stream
     try:

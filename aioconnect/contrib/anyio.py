@@ -83,8 +83,7 @@ class Connectable(ByteStreamConnectable):
             if getattr(self, name) is not None and not self.tls:
                 raise ValueError(f"{name} is only meaningful with tls=True")
         if self.tls:
-            _check_name(self._name())
-            self._check_is_named()
+            self._check_name()
 
     async def connect(self) -> ByteStream:
         """Return anyio's `SocketStream`, `UNIXSocketStream` or `TLSStream`.
@@ -118,12 +117,19 @@ class Connectable(ByteStreamConnectable):
             del failure
 
     def _name(self) -> str | None:
-        assert isinstance(self.remote, Target)
-        return self.tls_hostname or self.remote.host
+        target = self.remote
+        assert isinstance(target, Target)
+        if self.tls_hostname or target.address is None:
+            return self.tls_hostname or target.host
+        sockaddr = target.address.sockaddr
+        is_numeric = target.address.family in (socket.AF_INET, socket.AF_INET6)
+        return str(sockaddr[0]) if is_numeric else None
 
-    def _check_is_named(self) -> None:
-        is_checked = self.ssl_context is None or self.ssl_context.check_hostname
-        if is_checked and self._name() is None:
+    def _check_name(self) -> None:
+        name = self._name()
+        if name is not None:
+            _check_host(name)
+        elif self.ssl_context is None or self.ssl_context.check_hostname:
             raise ValueError(
                 f"tls_hostname must be given for {self.remote}: the name in the"
                 " server's certificate"
@@ -148,7 +154,7 @@ def _check_is(name: str, value: object, kind: type) -> None:
         raise TypeError(f"{name} must be a {kind.__name__}, not {shown(value)}")
 
 
-def _check_name(name: object) -> None:
+def _check_host(name: object) -> None:
     try:
         check_host(name)
     except (TypeError, ValueError) as exc:

@@ -179,12 +179,19 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return _is_readable(self._stream.extra(SocketAttribute.raw_socket, None))
-        attribute: Any = _INFO.get(info)
-        return None if attribute is None else self._stream.extra(attribute, None)
+            return _is_readable(self._extra(SocketAttribute.raw_socket))
+        attribute = _INFO.get(info)
+        return None if attribute is None else self._extra(attribute)
+
+    def _extra(self, attribute: Any) -> Any:
+        try:
+            return self._stream.extra(attribute, None)
+        except (AttributeError, OSError):
+            # It is closed: anyio looks for a peer, and uvloop has no socket any more.
+            return None
 
 
-_INFO = {
+_INFO: dict[str, Any] = {
     "client_addr": SocketAttribute.local_address,
     "server_addr": SocketAttribute.remote_address,
     "socket": SocketAttribute.raw_socket,
