@@ -1,0 +1,448 @@
+"""A network backend for httpcore, and a transport for httpx, over a connector."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpcore
+import httpx
+import pytest
+
+from aioconnect import (
+    Address,
+    Backoff,
+    Connected,
+    ConnectError,
+    Connector,
+    ConnectRefusedError,
+    ConnectTimeoutError,
+    Event,
+    RetryScheduled,
+)
+from aioconnect.contrib.httpcore import ConnectorBackend
+from aioconnect.contrib.httpx import ConnectorTransport
+from aioconnect.testing import (
+    BlackHole,
+    Recorder,
+    Server,
+    echoing,
+    leak_check,
+    refusing,
+    tls_echoing,
+    unused_port,
+)
+
+# Longer than anything here takes.
+PATIENCE = 60.0
+
+
+class HTTPServer:
+    """An HTTP server on the running loop, which answers the number of its connection.
+
+    To /cut it promises more than it sends, to /never it does not answer.
+    """
+
+    def __init__(self) -> None:
+        self.writers: list[asyncio.StreamWriter] = []
+        self._tasks: list[asyncio.Task[None] | None] = []
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, **where: Any) -> None:
+        """Listen, as `asyncio.start_server` or `asyncio.start_unix_server` does."""
+        start = asyncio.start_unix_server if "path" in where else asyncio.start_server
+        self._server = await start(self._serve, **where)
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.writers.append(writer)
+        self._tasks.append(asyncio.current_task())
+        body = b"%d" % len(self.writers)
+        # The last is what uvloop raises of a transport that was killed.
+        with contextlib.suppress(OSError, EOFError, RuntimeError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = len(body) + head.startswith(b"GET /cut")
+                if head.startswith(b"GET /never"):
+                    await reader.read()
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length
+                writer.write(answer + body)
+                if length > len(body):
+                    break
+        writer.close()
+
+    async def kill(self) -> None:
+        """Reset all connections, and listen no more."""
+        if self._server is not None:
+            self._server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+        await asyncio.gather(*(task for task in self._tasks if task is not None))
+        self._tasks.clear()
+
+
+@asynccontextmanager
+async def serving(**where: Any) -> AsyncGenerator[HTTPServer]:
+    """Give a server that is killed in the end; without a place it does not listen."""
+    server = HTTPServer()
+    try:
+        if where:
+            await server.listen(**where)
+        yield server
+    finally:
+        await server.kill()
+
+
+async def streamed(stream: httpcore.AsyncNetworkStream) -> bytes:
+    """Return what an echo server makes of a word, and close the stream."""
+    try:
+        await stream.write(b"")
+        await stream.write(b"word", timeout=PATIENCE)
+        return await stream.read(100, timeout=PATIENCE)
+    finally:
+        await stream.aclose()
+
+
+async def test_tcp_and_unix(tmp_path: Path) -> None:
+    backend = ConnectorBackend()
+    with echoing() as server, echoing(path=tmp_path / "echo") as unix:
+        for stream in (
+            await backend.connect_tcp(server.host, server.port),
+            await backend.connect_tcp("localhost", server.port, timeout=PATIENCE),
+            await backend.connect_unix_socket(unix.path),
+        ):
+            assert await streamed(stream) == b"word"
+    await backend.sleep(0)
+
+
+async def test_the_end_of_a_stream(listener: Server) -> None:
+    """It is no error; that it comes can be seen while nothing is read."""
+    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+    peer = listener.accept()
+    assert not stream.get_extra_info("is_readable")
+    peer.close()
+    assert await stream.read(1) == b""
+    assert stream.get_extra_info("is_readable")
+    await stream.aclose()
+
+
+async def test_extra_info(listener: Server) -> None:
+    """What httpcore and its users ask for; nothing, of what is closed."""
+    names = ("client_addr", "server_addr", "socket", "ssl_object", "else")
+    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+    found = {name: stream.get_extra_info(name) for name in names}
+    assert found["server_addr"] == (listener.host, listener.port)
+    assert found["client_addr"] == found["socket"].getsockname()
+    assert found["ssl_object"] is found["else"] is None
+    await stream.aclose()
+    while stream.get_extra_info("server_addr") is not None:
+        await asyncio.sleep(0)  # uvloop closes it in the next iteration
+    assert stream.get_extra_info("is_readable")
+    assert stream.get_extra_info("ssl_object") is None
+
+
+async def test_local_address_and_socket_options() -> None:
+    """They are set before the connect, after what the connector's own hooks set."""
+    seen: list[Address] = []
+
+    def hook(sock: socket.socket, address: Address) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+        seen.append(address)
+
+    keepalive = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    backend = ConnectorBackend(Connector(prepare=[hook]))
+    with echoing() as server:
+        stream = await backend.connect_tcp(
+            server.host,
+            server.port,
+            local_address="127.0.0.2",
+            socket_options=[keepalive],
+        )
+        sock = stream.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert stream.get_extra_info("client_addr")[0] == "127.0.0.2"
+        await stream.aclose()
+    assert seen == [server.address]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(0.05, None), (None, 0.05), (0.05, 60.0), (60.0, 0.05)]
+)
+async def test_the_lower_timeout_wins(
+    black_hole: BlackHole, ours: float | None, theirs: float | None
+) -> None:
+    backend = ConnectorBackend(Connector(timeout=ours, retry=Backoff()))
+    with pytest.raises(httpcore.ConnectTimeout, match=r"within 0\.05 s") as caught:
+        await backend.connect_tcp(black_hole.host, black_hole.port, timeout=theirs)
+    assert isinstance(caught.value.__cause__, ConnectTimeoutError)
+
+
+async def test_refused(tmp_path: Path) -> None:
+    """The error is httpcore's, and says what ours says, which is its cause."""
+    backend = ConnectorBackend(Connector(retry=(0,)))
+    with refusing() as refused:
+        with pytest.raises(httpcore.ConnectError, match="refused") as caught:
+            await backend.connect_tcp(refused.host, refused.port)
+        assert isinstance(caught.value.__cause__, ConnectRefusedError)
+        assert caught.value.__cause__.attempt_count == 2
+    with pytest.raises(httpcore.ConnectError, match="no such file") as caught:
+        await backend.connect_unix_socket(str(tmp_path / "nothing"))
+    assert isinstance(caught.value.__cause__, ConnectError)
+
+
+async def test_what_is_no_host(port: int) -> None:
+    """A client may have been redirected to it: it is no error of the program's."""
+    with pytest.raises(httpcore.ConnectError, match="host"):
+        await ConnectorBackend().connect_tcp("a..b", port)
+
+
+async def test_errors_of_the_program_are_themselves(port: int) -> None:
+    def hook(sock: socket.socket, address: Address) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await ConnectorBackend(Connector(prepare=[hook])).connect_tcp("127.0.0.1", port)
+    with pytest.raises(ValueError, match="timeout"):
+        await ConnectorBackend().connect_tcp("127.0.0.1", port, timeout=-1)
+    with pytest.raises(TypeError, match="connector must be a Connector"):
+        ConnectorBackend({"timeout": 1})  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_backend_is_a_value() -> None:
+    one = ConnectorBackend(Connector(timeout=1))
+    assert one == pickle.loads(pickle.dumps(one))
+    assert len({one, ConnectorBackend()}) == 2
+
+
+async def test_errors_of_a_stream(listener: Server) -> None:
+    """Too late, reset, closed: each is what httpcore calls it."""
+    backend = ConnectorBackend()
+    stream = await backend.connect_tcp(listener.host, listener.port)
+    peer = listener.accept()
+    with pytest.raises(httpcore.ReadTimeout):
+        await stream.read(1, timeout=0.01)
+    with pytest.raises(httpcore.WriteTimeout):
+        await stream.write(b"x" * 2**26, timeout=0.05)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
+    with pytest.raises(httpcore.ReadError, match="reset"):
+        await stream.read(1)
+    with pytest.raises(httpcore.WriteError, match="reset"):
+        await stream.write(b"x")
+    await stream.aclose()
+    with pytest.raises(httpcore.ReadError):
+        await stream.read(1)
+    with pytest.raises(httpcore.WriteError):
+        await stream.write(b"x")
+
+
+async def test_tls() -> None:
+    with tls_echoing() as server:
+        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        stream = await plain.start_tls(server.client_context, "localhost")
+        assert stream.get_extra_info("ssl_object").server_hostname == "localhost"
+        assert await streamed(stream) == b"word"
+
+
+async def test_tls_in_tls() -> None:
+    """Through a proxy that is asked by TLS; here, one that says all of it again."""
+    with tls_echoing() as server:
+        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        outer = await plain.start_tls(server.client_context, "localhost")
+        with pytest.raises(httpcore.ConnectError):
+            await outer.start_tls(server.client_context, "localhost")
+
+
+async def test_tls_that_fails() -> None:
+    """It is an error of connecting, and nothing is left open."""
+    backend = ConnectorBackend()
+    with tls_echoing(wrong_name=True) as server, echoing() as echo:
+        stream = await backend.connect_tcp(server.host, server.port)
+        with pytest.raises(httpcore.ConnectError, match="certificate") as caught:
+            await stream.start_tls(server.client_context, "localhost")
+        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+        stream = await backend.connect_tcp(echo.host, echo.port)
+        with pytest.raises(httpcore.ConnectError):
+            await stream.start_tls(server.client_context, "localhost")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(0.05, None), (None, 0.05), (0.05, 60.0), (60.0, 0.05)]
+)
+async def test_no_handshake(ours: float | None, theirs: float | None) -> None:
+    with tls_echoing(silent=True) as server:
+        backend = ConnectorBackend(Connector(timeout=ours))
+        stream = await backend.connect_tcp(server.host, server.port)
+        with pytest.raises(httpcore.ConnectTimeout):
+            await stream.start_tls(server.client_context, "localhost", timeout=theirs)
+
+
+async def test_the_peer_ends_the_handshake(listener: Server) -> None:
+    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+    listener.accept().close()
+    with pytest.raises(httpcore.ConnectError, match=r"closed the connection|reset"):
+        await stream.start_tls(ssl.create_default_context(), "localhost")
+
+
+async def cancelled_anywhere(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Cancel at ever later iterations of the loop; nothing is left behind."""
+    for iterations in range(0, 40, 3):
+        leaks = leak_check(ignore_threads=["aioconnect-"])
+        async with leaks, anyio.create_task_group() as group:
+            group.start_soon(start)
+            for _ in range(iterations):
+                await anyio.sleep(0)
+            group.cancel_scope.cancel()
+
+
+async def test_a_handshake_that_is_cancelled() -> None:
+    async def start() -> None:
+        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        stream = plain
+        try:
+            stream = await plain.start_tls(server.client_context, "localhost")
+            await anyio.sleep(PATIENCE)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+
+    with tls_echoing(silent=True) as server:
+        await cancelled_anywhere(start)
+    with tls_echoing() as server:
+        await cancelled_anywhere(start)
+
+
+@asynccontextmanager
+async def client(
+    connector: Connector = Connector(timeout=PATIENCE),  # noqa: B008  # a value
+    **options: Any,
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """Give a client of httpx that connects as *connector* says."""
+    async with httpx.AsyncClient(
+        transport=ConnectorTransport(connector, **options),
+        timeout=httpx.Timeout(PATIENCE, connect=None),
+    ) as client:
+        yield client
+
+
+async def test_a_connection_is_kept() -> None:
+    with unused_port() as held:
+        url = f"http://{held.host}:{held.port}/"
+        async with serving(host=held.host, port=held.port) as server, client() as http:
+            answers = [await http.get(url) for _ in range(5)]
+            assert [answer.text for answer in answers] == ["1"] * 5
+            assert {answer.http_version for answer in answers} == {"HTTP/1.1"}
+            assert len(server.writers) == 1
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "web")
+    async with serving(path=path), client(uds=path) as http:
+        assert (await http.get("http://web/")).text == "1"
+
+
+async def test_https() -> None:
+    """The body of a request is sent, too, to a server with a certificate."""
+    with tls_echoing() as server, unused_port() as held:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.ca.issue_cert("localhost").configure_cert(context)
+        async with (
+            serving(host=held.host, port=held.port, ssl=context),
+            client(verify=server.client_context) as http,
+        ):
+            for _ in range(2):
+                answer = await http.get(f"https://localhost:{held.port}/")
+                assert answer.text == "1"
+        async with client() as http:
+            with pytest.raises(httpx.ConnectError, match="certificate"):
+                await http.get(f"https://localhost:{server.port}/")
+
+
+async def test_many_requests() -> None:
+    """A pool connects no more often than it may, and answers all."""
+    with unused_port() as held:
+        url = f"http://{held.host}:{held.port}/"
+        limits = httpx.Limits(max_connections=10)
+        async with (
+            serving(host=held.host, port=held.port) as server,
+            client(limits=limits) as http,
+        ):
+            answers = await asyncio.gather(*(http.get(url) for _ in range(100)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert len(server.writers) <= 10
+
+
+async def test_a_server_that_is_late_and_comes_back() -> None:
+    """Started after the first request, killed, and started after the next."""
+    recorder = Recorder()
+    begun = asyncio.Event()
+
+    def observer(event: Event) -> None:
+        recorder(event)
+        if isinstance(event, RetryScheduled):
+            begun.set()
+
+    async def asked() -> str:
+        asking = asyncio.create_task(http.get(url))
+        await begun.wait()
+        begun.clear()
+        await server.listen(host=held.host, port=held.port)
+        return (await asking).text
+
+    waiting = Connector(timeout=PATIENCE, retry=Backoff(maximum=0.1), observer=observer)
+    with unused_port() as held:
+        url = f"http://{held.host}:{held.port}/"
+        async with serving() as server, client(waiting) as http:
+            assert await asked() == "1"
+            await server.kill()
+            assert await asked() == "2"
+    recorder.assert_in_order(RetryScheduled, Connected, RetryScheduled, Connected)
+
+
+async def test_requests_that_are_cancelled() -> None:
+    """While they connect, wait and read: the pool and the loop are as before."""
+
+    async def ask() -> None:
+        async with client() as http:
+            await http.get(url)
+
+    with unused_port() as held:
+        url = f"http://{held.host}:{held.port}/never"
+        async with serving(host=held.host, port=held.port) as server:
+            await cancelled_anywhere(ask)
+            await server.kill()
+
+
+async def test_errors_are_those_of_httpx() -> None:
+    """In a connect, in an answer, and in its body."""
+    with unused_port() as held:
+        url = f"http://{held.host}:{held.port}"
+        async with client() as http:
+            with pytest.raises(httpx.ConnectError, match="refused") as caught:
+                await http.get(url)
+            assert caught.value.request.url == url
+            with pytest.raises(httpx.ConnectError, match="host"):
+                await http.get("http://a..b/")
+            with pytest.raises(httpx.UnsupportedProtocol):
+                await http.get("ftp://localhost/")
+            async with serving(host=held.host, port=held.port):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await http.get(f"{url}/cut")
+                with pytest.raises(httpx.ReadTimeout):
+                    await http.get(f"{url}/never", timeout=0.05)
+
+
+async def test_a_transport_needs_a_connector() -> None:
+    with pytest.raises(TypeError, match="connector must be a Connector"):
+        ConnectorTransport({"timeout": 1})  # type: ignore[arg-type]  # on purpose
+    async with ConnectorTransport():
+        pass
