@@ -8,6 +8,8 @@ import os
 import pickle
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -504,3 +506,14 @@ def test_a_descriptor_that_the_loop_has_closed() -> None:
         _anyio_streams._let_go(one, inode)
         assert one.fileno() == -1
         os.close(number)  # it is still open
+
+
+@pytest.mark.parametrize("name", ["anyio", "httpcore", "httpx"])
+def test_without_the_package_it_says_what_to_install(name: str) -> None:
+    program = (
+        f"import sys; sys.modules[{name!r}] = None; import aioconnect.contrib.{name}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert f"needs {name}: pip install 'aioconnect-net[{name}]'" in done.stderr

@@ -450,5 +450,4 @@ async def test_errors_are_those_of_httpx() -> None:
 async def test_a_transport_needs_a_connector() -> None:
     with pytest.raises(TypeError, match="connector must be a Connector"):
         ConnectorTransport({"timeout": 1})  # type: ignore[arg-type]  # on purpose
-    async with ConnectorTransport():
-        pass
+    await ConnectorTransport().aclose()

@@ -247,4 +247,5 @@ def test_importing_is_cheap() -> None:
     )
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
-    assert not loaded & {"uvloop", "anyio", "python_socks", "pytest", "argparse"}
+    partners = {"anyio", "httpcore", "httpx", "python_socks", "uvloop"}
+    assert not loaded & {*partners, "pytest", "argparse"}

@@ -77,10 +77,12 @@ class Connectable(ByteStreamConnectable):
         if target.address is not None and target.address.type != socket.SOCK_STREAM:
             raise ValueError(f"remote: {target} is no socket of streams")
         object.__setattr__(self, "remote", target)
-        if self.ssl_context is not None:
-            _check_is("ssl_context", self.ssl_context, ssl.SSLContext)
-        for name in ("ssl_context", "tls_hostname"):
-            if getattr(self, name) is not None and not self.tls:
+        for name, kind in (("ssl_context", ssl.SSLContext), ("tls_hostname", str)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            _check_is(name, value, kind)
+            if not self.tls:
                 raise ValueError(f"{name} is only meaningful with tls=True")
         if self.tls:
             self._check_name()

@@ -17,12 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpcore
+from anyio.abc import ByteStream
 from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, Reconnecting, Resolver
 from aioconnect._loops import change
 from aioconnect.contrib import proxy
+from aioconnect.contrib.anyio import Connectable
+from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -46,23 +51,29 @@ class EntryPoint:
     """A call that *start* makes to what *serve* gives.
 
     One that *ends* does so by itself, and well; *release* lets one that waits for
-    its peer succeed.
+    its peer succeed.  The loop *holds* what is made, or else nobody but the call:
+    collected together, each warns of the other.
     """
 
     serve: Callable[[], AbstractContextManager[Any]]
     start: Callable[[Any], Coroutine[Any, Any, Any]]
     ends: bool = True
     release: Callable[[Any], Server | None] | None = None
+    holds: bool = True
 
 
 async def discard(made: Any) -> None:
-    """Close what a call returned: a socket, streams, or a transport."""
+    """Close what a call returned: a socket, streams, a transport, a stream."""
     if isinstance(made, tuple):
         transport: Any = getattr(made[1], "transport", made[0])
         transport.abort()
         await asyncio.sleep(0)
     elif isinstance(made, socket.socket):
         made.close()
+    elif isinstance(made, ByteStream):
+        await anyio.aclose_forcefully(made)
+    elif isinstance(made, httpcore.AsyncNetworkStream):
+        await made.aclose()
 
 
 @contextmanager
@@ -138,6 +149,28 @@ async def second_turn(connections: Reconnecting) -> Any:
     """Return the second connection; the first one ends at once."""
     await anext(connections)
     return await anext(connections)
+
+
+def for_anyio(at: Any, **options: Any) -> Coroutine[Any, Any, ByteStream]:
+    """Connect for anyio."""
+    return Connectable(at.address, **options).connect()
+
+
+def tls_for_anyio(at: TLSEchoServer) -> Coroutine[Any, Any, ByteStream]:
+    """Connect for anyio, with TLS."""
+    named = {"tls_hostname": "localhost", "ssl_context": at.client_context}
+    return for_anyio(at, tls=True, **named)
+
+
+def for_httpcore(at: Any) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
+    """Connect for httpcore."""
+    return ConnectorBackend().connect_tcp(at.host, at.port, timeout=60)
+
+
+async def tls_for_httpcore(at: TLSEchoServer) -> httpcore.AsyncNetworkStream:
+    """Connect for httpcore, which shakes hands then."""
+    stream = await for_httpcore(at)
+    return await stream.start_tls(at.client_context, "localhost", timeout=60)
 
 
 _any = aioconnect.connect_any
@@ -424,6 +457,25 @@ ENTRY_POINTS |= {
         connector=Connector(resolver=_SILENT),
         ends=False,
     ),
+}
+
+ENTRY_POINTS |= {
+    # For others' libraries.
+    "anyio": EntryPoint(echoing, for_anyio),
+    "anyio: no answer": EntryPoint(black_hole, for_anyio, ends=False),
+    "anyio: Unix": EntryPoint(unix_listening, for_anyio),
+    # anyio does not read while it writes, and the loop forgets the transport.
+    "anyio: TLS": _tls(tls_for_anyio, holds=False),
+    "anyio: no handshake": _no_handshake(tls_for_anyio),
+    "anyio: never ready": EntryPoint(
+        echoing,
+        lambda at: for_anyio(at, connector=aioconnect.Connector(ready=never)),
+        ends=False,
+    ),
+    "httpcore": EntryPoint(echoing, for_httpcore),
+    "httpcore: no answer": EntryPoint(black_hole, for_httpcore, ends=False),
+    "httpcore: TLS": _tls(tls_for_httpcore, holds=False),
+    "httpcore: no handshake": _no_handshake(tls_for_httpcore),
 }
 
 

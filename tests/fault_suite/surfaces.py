@@ -55,6 +55,7 @@ from aioconnect._address import check_host, check_port, numeric, unix_address
 from aioconnect._adopt import TLSOptions
 from aioconnect._loops import change
 from aioconnect._target import Place, check_targets
+from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
@@ -208,6 +209,16 @@ def a_handshake(made: TLSOptions, given: Drawn) -> None:
     if name is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+
+
+def a_connectable(made: Connectable, given: Drawn) -> None:
+    """Check that its handshake could begin: else a connected socket is lost."""
+    a_value(made, given)
+    if made.ssl_context is not None:  # else the system's certificates are read
+        handshake = made._handshake()
+        assert handshake is not None
+        ends = ssl.MemoryBIO(), ssl.MemoryBIO()
+        handshake.context.wrap_bio(*ends, server_hostname=handshake.hostname)
 
 
 def settable(made: sockopts.SocketOptions, given: Drawn) -> None:
@@ -438,6 +449,21 @@ SURFACES: dict[str, Surface] = {
         "address",
         sock=choice(CLOSED, None),
         address=one_of(sockaddr, pair),
+    ),
+    "connectable": Surface(
+        Connectable,
+        lambda rng: (
+            each(remote=one_of(target, pair, anything))(rng)
+            | some(
+                4,
+                tls=choice(True, False),
+                ssl_context=TLS["ssl"],
+                tls_hostname=one_of(host, choice(None)),
+                tls_standard_compatible=choice(True, False),
+            )(rng)
+        ),
+        ("target", "tls_hostname", *WRONG_TARGET),
+        a_connectable,
     ),
     "flaky": Surface(check_script, each(script=several(WORDS))),
     "zone": Surface(

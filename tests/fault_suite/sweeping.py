@@ -92,11 +92,15 @@ async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[
     return came
 
 
+# The entry points that give what is over a transport.
+_TRANSPORTS = ("open_", "create_", "reconnecting", "anyio", "httpcore")
+
+
 def is_uvloops(name: str) -> bool:
     """Tell whether it is uvloop that makes the transport of entry point *name*."""
     loop = asyncio.get_running_loop()
     is_uvloop = type(loop).__module__.startswith("uvloop")
-    return is_uvloop and name.startswith(("open_", "create_", "reconnecting"))
+    return is_uvloop and name.startswith(_TRANSPORTS)
 
 
 # Logged by uvloop, which shakes hands over a transport that it has closed, if it is

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import assert_type
+
+import anyio
+import httpcore
+import httpx
+from anyio.abc import AnyByteStreamConnectable, ByteStream
 
 import aioconnect
 from aioconnect import Address, Backoff, Connector, outcome, sockopts
 from aioconnect.contrib import proxy
+from aioconnect.contrib.anyio import Connectable
+from aioconnect.contrib.httpcore import ConnectorBackend
+from aioconnect.contrib.httpx import ConnectorTransport
 
 
 class Protocol(asyncio.Protocol):
@@ -99,6 +108,26 @@ async def through_proxies(through: proxy.ProxyConnector) -> None:
         tuple[asyncio.Transport, Protocol],
     )
     assert_type(await through.connect("x", "http"), socket.socket)
+
+
+async def asked(stream: ByteStream) -> bool:
+    """Ask a stream of anyio's whether it is ready."""
+    return await stream.receive() == b"ready"
+
+
+async def adapters(connector: Connector, context: ssl.SSLContext) -> None:
+    """Connect for anyio, httpcore and httpx."""
+    target = aioconnect.parse_target("x:80")
+    for remote in ("x:80", ("x", 80), target, Address(socket.AF_UNIX, "/x")):
+        connectable = Connectable(remote, connector, tls=True, ssl_context=context)
+        any_connectable: AnyByteStreamConnectable = anyio.as_connectable(connectable)
+        assert_type(await connectable.connect(), ByteStream)
+        await any_connectable.connect()
+    Connectable("x:80", Connector(ready=asked))
+    httpcore.AsyncConnectionPool(network_backend=ConnectorBackend(connector))
+    transport = ConnectorTransport(connector, verify=context, http2=True)
+    async with httpx.AsyncClient(transport=transport) as client:
+        assert_type(await client.get("http://x/"), httpx.Response)
 
 
 def errors(error: aioconnect.ConnectError) -> None:
