@@ -6,6 +6,7 @@ Only this module knows who owns the socket meanwhile: see `to_stream`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import math
 import socket
@@ -157,22 +158,16 @@ def reason_of(exc: Exception) -> OSError:
     return os_error(errno.ECONNRESET, "the peer has closed the connection")
 
 
-def abort(stream: AnyByteStream) -> None:
-    """Close *stream* at once, and what it is over, without waiting for anything.
+def abort(stream: ByteStream) -> None:
+    """Close *stream* at once: one of a socket, or of TLS without a closing handshake.
 
-    The socket's own ``aclose()`` is driven by hand: a coroutine that is closed
-    half-way must not wait.  It does no more than to let the loop run in between.
+    Its ``aclose()`` is driven by hand, as a coroutine that is closed half-way must not
+    wait: it does no more than to let the loop run in between.
     """
-    while isinstance(stream, TLSStream):
-        stream = stream.transport_stream
     closing = stream.aclose()
-    try:
+    with contextlib.closing(closing), contextlib.suppress(StopIteration):
         for _ in range(_CLOSING_STEPS):
             closing.send(None)
-    except StopIteration:
-        pass
-    finally:
-        closing.close()
 
 
 # anyio 4.10 closes in one iteration of the loop and aborts in the next; later ones

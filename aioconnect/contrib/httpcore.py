@@ -217,5 +217,7 @@ def _raising(late: type[Exception], failed: type[Exception]) -> Generator[None]:
         raise late(str(exc)) from exc
     except OSError as exc:
         raise failed(str(exc)) from exc
-    except (BrokenResourceError, ClosedResourceError, EndOfStream) as exc:
+    except (BrokenResourceError, EndOfStream) as exc:
         raise failed(str(reason_of(exc))) from exc
+    except ClosedResourceError as exc:
+        raise failed("the stream is closed") from exc
