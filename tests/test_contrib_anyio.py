@@ -130,6 +130,14 @@ async def test_tls_of_anyios_own() -> None:
 
 async def test_tls_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The system's certificates are trusted, and a stream that is cut off is one."""
+    create = ssl.create_default_context
+
+    def as_before_3_11_4() -> ssl.SSLContext:
+        context = create()
+        context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_before_3_11_4)
     with tls_echoing() as server:
         connectable = Connectable(("localhost", server.port), tls=True)
         with pytest.raises(ConnectCertificateError):

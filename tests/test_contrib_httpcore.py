@@ -105,7 +105,6 @@ async def serving(**where: Any) -> AsyncGenerator[HTTPServer]:
 async def streamed(stream: httpcore.AsyncNetworkStream) -> bytes:
     """Return what an echo server makes of a word, and close the stream."""
     try:
-        await stream.write(b"")
         await stream.write(b"word", timeout=PATIENCE)
         return await stream.read(100, timeout=PATIENCE)
     finally:
@@ -251,6 +250,7 @@ async def test_errors_of_a_stream(listener: Server) -> None:
         await stream.read(1)
     with pytest.raises(httpcore.WriteError, match="the stream is closed"):
         await stream.write(b"x")
+    await stream.write(b"")
 
 
 async def test_tls() -> None:
@@ -375,6 +375,21 @@ async def test_https() -> None:
                 await http.get(f"https://localhost:{server.port}/")
 
 
+async def test_tls_without_a_goodbye() -> None:
+    """It is an end, as it is for httpcore itself: many servers take their leave so."""
+    with tls_echoing() as certified, unused_port() as held:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certified.ca.issue_cert("localhost").configure_cert(context)
+        async with serving(host=held.host, port=held.port, ssl=context) as server:
+            plain = await ConnectorBackend().connect_tcp(held.host, held.port)
+            stream = await plain.start_tls(certified.client_context, "localhost")
+            await stream.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert (await stream.read(100)).endswith(b"\r\n\r\n1")
+            await server.kill()
+            assert await stream.read(1) == b""
+            await stream.aclose()
+
+
 async def test_many_requests() -> None:
     """A pool connects no more often than it may, and answers all."""
     with unused_port() as held:
@@ -400,9 +415,9 @@ async def test_a_server_that_is_late_and_comes_back() -> None:
             begun.set()
 
     async def asked() -> str:
+        begun.clear()
         asking = asyncio.create_task(http.get(url))
         await begun.wait()
-        begun.clear()
         await server.listen(host=held.host, port=held.port)
         return (await asking).text
 

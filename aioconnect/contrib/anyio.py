@@ -165,7 +165,7 @@ def _check_host(name: object) -> None:
 
 def _default_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
-    # As anyio's own: else a stream that was cut off seems to have ended.
+    # As anyio's own: before Python 3.11.4 a stream that was cut off had ended.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 

@@ -151,7 +151,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
-            return
+            return  # TLS knows no such record, and h11 ends each message so
         with _raising(httpcore.WriteTimeout, httpcore.WriteError), fail_after(timeout):
             await self._stream.send(buffer)
 
