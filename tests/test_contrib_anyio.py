@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import pickle
@@ -372,6 +373,24 @@ async def test_ready_has_closed_it(listener: Server) -> None:
     connector = Connector(ready=closing)
     with pytest.raises(ConnectError, match="closed the connection"):
         await Connectable(listener.address, connector).connect()
+
+
+async def test_ready_with_scopes_of_its_own(listener: Server) -> None:
+    """What ends in it ends there; what ends around it is not its own to pass over."""
+
+    async def patient(stream: ByteStream) -> None:
+        with anyio.move_on_after(0.01):
+            await stream.receive()
+
+    async def stubborn(stream: ByteStream) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await stream.receive()
+
+    connector = Connector(ready=patient, timeout=60)
+    await (await Connectable(listener.address, connector).connect()).aclose()
+    with anyio.move_on_after(0.01) as scope:
+        await Connectable(listener.address, Connector(ready=stubborn)).connect()
+    assert scope.cancelled_caught
 
 
 async def test_ready_is_no_coroutine_function(listener: Server) -> None:

@@ -26,7 +26,7 @@ from .._target import AnyTarget, Target, check_targets
 try:
     from anyio import ConnectionFailed, get_cancelled_exc_class
     from anyio.abc import ByteStream, ByteStreamConnectable
-    from anyio.lowlevel import checkpoint
+    from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
     from ._anyio_streams import Handshake, StreamTransport, to_stream
 except ModuleNotFoundError as exc:
@@ -111,6 +111,11 @@ class Connectable(ByteStreamConnectable):
             _, stream = await call.run(finish)
         except ConnectError as exc:
             failure = _failed(exc)
+        except asyncio.CancelledError:
+            # A cancel scope knows its own cancellation by the message, which is lost
+            # when something in between has passed it over, or been cancelled too.
+            await checkpoint_if_cancelled()
+            raise
         else:
             return stream
         try:
