@@ -202,7 +202,7 @@ def _restored(
     kind: type[ConnectError], args: tuple[Any, ...], fields: dict[str, Any]
 ) -> ConnectError:
     if kind not in _kinds:
-        _kinds[kind] = _anyios(kind)
+        _kinds.setdefault(kind, _anyios(kind))
     restored = _kinds[kind](*args)
     vars(restored).update(fields)
     return restored
