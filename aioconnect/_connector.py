@@ -27,12 +27,12 @@ from ._adopt import (
 )
 from ._call import Call, at_once
 from ._dropins import StrOrBytesPath, anywhere, at_path
-from ._options import Options
+from ._options import Options, place_of
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import AnyTarget, Place, Target, check_targets, place_at
+from ._target import AnyTarget, check_targets, place_at
 from ._waiting import until_down, until_up
 
 __all__ = ["Connector", "StrOrBytesPath"]
@@ -172,7 +172,7 @@ class Connector(Options):
             raise TypeError(f"race must be True or False, not {shown(race)}")
         checked = check_targets(targets)
         check_services(self, checked)
-        places = tuple(map(self.place, checked))
+        places = [place_of(self, target) for target in checked]
         begun = None
         if all(place.address is not None for place in places):
             begun = at_once(self, places[0].address)
@@ -244,14 +244,6 @@ class Connector(Options):
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
-
-    def place(self, target: Target) -> Place:
-        """Return the place that *target* is."""
-        if target.address is not None:
-            return place_at(target.address)
-        if target.host is not None and target.port is not None:
-            return self.where(target.host, target.port)
-        return Place(None, None, service=target.service)
 
 
 def _streams(limit: int, tls: TLSOptions) -> Finish[Streams]:

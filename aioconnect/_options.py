@@ -21,7 +21,7 @@ from ._ready import Ready
 from ._resolver import Resolver, system_resolver
 from ._shown import shown
 from ._sockets import Prepare
-from ._target import Place
+from ._target import Place, Target, place_at
 from .outcome import Outcome
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Options",
     "WaitOptions",
     "check_local_addr",
+    "place_of",
 ]
 
 LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
@@ -124,6 +125,15 @@ class Options:
         if self.family not in (socket.AF_UNSPEC, place.address.family):
             return Place(host, number)  # the resolver's to say why not
         return place
+
+
+def place_of(options: Options, target: Target) -> Place:
+    """Return the place that *target* is to who connects with *options*."""
+    if target.address is not None:
+        return place_at(target.address)
+    if target.host is not None and target.port is not None:
+        return options.where(target.host, target.port)
+    return Place(None, None, service=target.service)
 
 
 # For the same reason as `numeric`: a client connects to few, many times.

@@ -58,14 +58,22 @@ def test_waiting_and_coming_back() -> None:
 
 
 def test_under_code_that_exists() -> None:
-    """The example of a loop whose connections are ours."""
+    """The examples of a loop whose connections are ours, and of the adapters."""
     text = README.read_text().partition("## Under code ")[2].partition("\n## ")[0]
-    (example,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    program = f"import asyncio, aioconnect\n{example}"
+    loops, adapters = re.findall(
+        r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    )
+    program = (
+        f"import asyncio, httpx, aioconnect\n{loops}"
+        f"async def adapt():\n{textwrap.indent(adapters, '    ')}"
+        "    await stream.aclose()\n    await client.aclose()\n"
+        "    print(stream)\nasyncio.run(adapt())\n"
+    )
     with echoing() as server:
         program = program.replace("9000", str(server.port))
         said = run_script(sys.executable, "-X", "dev", "-c", program)
     assert "StreamReader" in said
+    assert "SocketStream" in said
 
 
 async def test_through_a_proxy() -> None:

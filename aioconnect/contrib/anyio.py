@@ -18,6 +18,7 @@ from .._address import check_host
 from .._call import Call
 from .._connector import Connector
 from .._errors import ConnectError
+from .._options import place_of
 from .._ready import Ready
 from .._services import check_services
 from .._shown import shown
@@ -105,7 +106,7 @@ class Connectable(ByteStreamConnectable):
         if connector.ready is not None:
             connector = replace(connector, ready=partial(_asked, connector.ready))
         assert isinstance(self.remote, Target)
-        call = Call(connector, (connector.place(self.remote),))
+        call = Call(connector, (place_of(connector, self.remote),))
         finish = partial(to_stream, handshake=self._handshake())
         try:
             _, stream = await call.run(finish)
