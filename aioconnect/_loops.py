@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from ssl import SSLSocket
 from types import EllipsisType
-from typing import Any, TypeAlias, TypeVar, Unpack
+from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
 from ._address import numeric
 from ._adopt import Finish, Once, TLSArguments, tls_options, to_transport
@@ -185,9 +185,12 @@ def _transport(
     return partial(to_transport, factory=factory, tls=tls_options(host, tls))
 
 
-async def _connect(connector: Connector, sock: socket.socket, address: Any) -> None:
-    """Connect the caller's *sock* to *address*, which may have a name in it."""
+async def _connect(connector: Connector, sock: socket.socket, given: Any) -> None:
+    """Connect the caller's *sock* to the address *given*, maybe with a name in it."""
     check_sock(sock)
+    address: Any = given
+    if isinstance(given, list) and sock.family in _INET:
+        address = tuple(cast("list[Any]", given))  # as asyncio does
     if sock.family not in _INET or not _has_name(address, sock.family):
         await connector.connect_sock(sock, address)
         return
@@ -199,8 +202,8 @@ async def _connect(connector: Connector, sock: socket.socket, address: Any) -> N
 def _has_name(address: Any, family: int) -> bool:
     """Tell whether *address* is not all in numbers of *family*."""
     match address:
-        case (_, str(), *_):
-            return True
+        case (_, str() | bytes(), *_) | (bytes(), *_):
+            return True  # or so it is read
         case (str(host), *_):
             known = numeric(host, 0)
             return known is None or known.family != family

@@ -330,13 +330,19 @@ def test_guard_holds(
 def test_sock_connect(
     loop_factory: Factory, listener: Server, unix_listener: UnixServer
 ) -> None:
-    """The caller's socket, to numbers, a name, a service's name and a path."""
+    """The caller's socket, to numbers, a name, a service's name and a path.
+
+    And what asyncio takes for them as well.
+    """
     seen = Recorder()
-    addresses: list[tuple[Any, ...]] = [
+    addresses: list[Any] = [
         ("127.0.0.1", listener.port),
         ("localhost", listener.port),
         ("localhost", str(listener.port)),
         ("127.0.0.1", str(listener.port)),
+        ["127.0.0.1", listener.port],
+        (b"127.0.0.1", listener.port),
+        (b"localhost", str(listener.port).encode()),
     ]
 
     async def main() -> None:
