@@ -26,6 +26,7 @@ from .outcome import Outcome
 __all__ = ["Pending", "settle"]
 
 _INET = (socket.AF_INET, socket.AF_INET6)
+_AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 _MSG_ERRQUEUE: int | None = getattr(socket, "MSG_ERRQUEUE", None)
 
 # The waits, in seconds, where no event can be waited for, or where one has come
@@ -187,7 +188,12 @@ def _verdict(sock: socket.socket, sockaddr: SockAddr, outcome: Outcome) -> int:
     socket has a peer.  One that is denied is looked at with ``SO_ERROR`` once
     more, and is pending if that knows of no error either.
     """
-    code = outcome(sock, sockaddr)
+    code = 0
+    if sock.family == _AF_VSOCK:
+        # A connect that follows one that failed forgets its error, and starts anew
+        # (net/vmw_vsock/af_vsock.c): it would go on for ever.
+        code = _outcome.so_error(sock, sockaddr)
+    code = code or outcome(sock, sockaddr)
     if not isinstance(code, int):
         raise TypeError(f"outcome must return an int, not {shown(code)}")
     if code in (0, errno.EINPROGRESS):

@@ -8,6 +8,7 @@ import errno
 import os
 import resource
 import socket
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,10 @@ OUTCOMES = (
     outcome.zero_length_read,
     outcome.connect_again,
 )
+
+
+# linux/vm_sockets.h: this host, and how long a connect may take.
+LOCAL_CID, CONNECT_TIMEOUT = 1, 6
 
 
 def tcp(port: int) -> Address:
@@ -157,6 +162,30 @@ async def test_vsock() -> None:
     with pytest.raises(aioconnect.ConnectError) as caught:
         await aioconnect.connect_address(address, timeout=2)
     assert "vsock:2147483632:1" in str(caught.value)
+
+
+async def test_vsock_fails() -> None:
+    """Nobody answers at an AF_VSOCK address: the kernel's word for it is the last."""
+
+    def hurry(sock: socket.socket, address: Address) -> None:
+        soon = struct.pack("@ll", 0, 50_000)
+        # Of a socket that it knows to be of this family, Python takes but numbers.
+        with socket.socket(socket.AF_INET, fileno=os.dup(sock.fileno())) as same:
+            same.setsockopt(socket.AF_VSOCK, CONNECT_TIMEOUT, soon)
+
+    try:
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            code = sock.connect_ex((LOCAL_CID, 1))
+    except OSError as exc:
+        pytest.skip(f"no vsock here: {exc}")
+    if code != errno.EINPROGRESS:
+        pytest.skip(f"no vsock to this host: {os.strerror(code)}")
+    address = Address(socket.AF_VSOCK, (LOCAL_CID, 1))
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect_address(address, timeout=10, prepare=[hurry])
+    assert caught.value.errno in (errno.ETIMEDOUT, errno.ECONNRESET)
+    assert caught.value.elapsed < 8  # and not ours
 
 
 @pytest.mark.parametrize("form", ["str", "bytes", "path", "abstract"])
