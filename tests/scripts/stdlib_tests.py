@@ -20,6 +20,7 @@ import ipaddress
 import json
 import socket
 import sys
+import tempfile
 import unittest
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -135,10 +136,12 @@ def run(tests: Sequence[unittest.TestCase]) -> Came:
     faulthandler.dump_traceback_later(HUNG, exit=True)
     result = unittest.TestResult()
     unittest.TestSuite(tests).run(result)
-    failed = {
-        name(getattr(test, "test_case", test)): text  # what has a subtest
-        for test, text in result.failures + result.errors
-    }
+    failed: dict[str, str] = {}
+    for test, text in result.failures + result.errors:
+        case = getattr(test, "test_case", test)  # whose subtest it is
+        if not isinstance(case, unittest.TestCase):
+            raise RuntimeError(f"{case}: {text}")  # a module or a class of tests
+        failed[name(case)] = text
     return failed, {name(test) for test, _ in result.skipped}
 
 
@@ -185,6 +188,10 @@ def main(module: str, loop: str, *unrun: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        tempfile.TemporaryDirectory() as place,
+        contextlib.chdir(place),  # some write files
+    ):
         came = main(*sys.argv[1:])
     print(json.dumps(came))
