@@ -11,8 +11,9 @@ from typing import TypeVar, Unpack
 from . import outcome as _outcome
 from ._address import Address, SockAddr
 from ._adopt import LIMIT, Streams
-from ._call import Call, at_once
+from ._call import Call, at_once, limit_of
 from ._connector import Connector, StrOrBytesPath
+from ._errors import AttemptError
 from ._options import ConnectorOptions, LocalAddr, WaitOptions
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._sockets import Prepare
@@ -77,9 +78,17 @@ async def connect(
     connector = _connector(options)
     place = connector.where(host, port)
     begun = at_once(connector, place.address)
-    if begun is not None and not begun[1]:
-        return begun[0]
-    return await Call(connector, (place,), begun=begun).run(None)
+    if begun is None:
+        return await Call(connector, (place,)).run(None)
+    if isinstance(begun, socket.socket):
+        return begun
+    try:
+        return await begun.settled(
+            asyncio.get_running_loop(), limit_of(connector, begun.started)
+        )
+    except AttemptError as exc:
+        call = Call.after(connector, place, begun, exc)
+    return await call.run(None)
 
 
 async def connect_unix(

@@ -19,7 +19,7 @@ from ._eyeballs import Race
 from ._guard import is_allowed
 from ._names import LookUps, Names
 from ._options import Options, check_local_addr
-from ._pending import settle
+from ._pending import Pending
 from ._racer import Racer, Winner
 from ._ready import pass_ready
 from ._resolver import resolve_local
@@ -32,7 +32,7 @@ from ._waits import done_before
 from ._watchers import check_loop
 from .outcome import has_peer
 
-__all__ = ["Call", "at_once"]
+__all__ = ["Call", "at_once", "limit_of"]
 
 T = TypeVar("T")
 
@@ -41,11 +41,11 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 
 def at_once(
     options: Options, address: Address | None
-) -> tuple[socket.socket, int] | None:
+) -> socket.socket | Pending | None:
     """Begin the first attempt, if nothing has to be done and nobody told before it.
 
-    A connect that the kernel answers at once then costs nothing else: no `Call`
-    is made for it.
+    A connect that the kernel answers at once then costs nothing else, and one that is
+    under way little: a `Call` is made for it when it has failed.
     """
     if address is None or options.observer is not None or options.prepare:
         return None
@@ -53,11 +53,19 @@ def at_once(
         return None
     if options.timeout == 0 or options.ready is not None:
         return None
-    check_loop(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    check_loop(loop)
     try:
-        return begin(address, (), None)
+        sock, code = begin(address, (), None)
     except AttemptError:
         return None  # it is made once more, and then it counts
+    return Pending(sock, address, code, options.outcome, loop.time()) if code else sock
+
+
+def limit_of(options: Options, started: float) -> float | None:
+    """Return when a first attempt has to end that *started* with its call."""
+    seconds = (options.timeout, options.attempt_timeout)
+    return min((started + one for one in seconds if one is not None), default=None)
 
 
 class Call:
@@ -88,8 +96,9 @@ class Call:
         all_errors: bool = False,
         races: bool = False,
         proves_socket: bool = False,
-        begun: tuple[socket.socket, int] | None = None,
+        begun: Pending | None = None,
         before: Callable[[Rounds], Awaitable[bool]] | None = None,
+        started: float | None = None,
     ) -> None:
         """*sock* is the caller's own, to be used instead of new ones, once.
 
@@ -99,7 +108,7 @@ class Call:
         the socket, before anything is.  *begun* is the first attempt, if that is under
         way; nobody has to be asked for an address then.
         *before* each turn something may be found out; if it says no, the turn has
-        failed, and the rounds know why.
+        failed, and the rounds know why.  The call begins now, or has *started*.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
@@ -120,7 +129,20 @@ class Call:
             turns=1 if races else len(places),
             retries=sock is None,
             all_errors=all_errors,
+            started=started,
         )
+
+    @classmethod
+    def after(
+        cls, options: Options, place: Place, begun: Pending, exc: AttemptError
+    ) -> Call:
+        """Return the call to *place* whose first attempt, *begun*, has failed."""
+        call = cls(options, (place,), started=begun.started)
+        rounds, started = call._rounds, begun.started
+        rounds.begin()
+        limit = rounds.limit(started)
+        rounds.failed(begun.address, exc, started, limit, host=place.host)
+        return call
 
     def lost(self, since: float, text: str) -> None:
         """Have what it connected, *since* then, count as an attempt that failed.
@@ -165,8 +187,8 @@ class Call:
                 sock, code = self._begin(address)
                 if code:
                     assert address is not None
-                    outcome = options.outcome
-                    await settle(loop, sock, address, code, limit, outcome, owned)
+                    pending = Pending(sock, address, code, options.outcome, started)
+                    await pending.settled(loop, limit, owned)
                 made = sock
                 if finish is not None or options.ready is not None:
                     made = await self._finish(sock, finish, limit)
@@ -296,7 +318,7 @@ class Call:
         finally:
             racer.close()
             if self._begun is not None:  # the time was up before its turn
-                self._begun[0].close()
+                self._begun.sock.close()
                 self._begun = None
         self.knows_all = names.knows_all
         for host, error, started, ended in names.failures():
@@ -342,7 +364,7 @@ class Call:
         options, begun = self._options, self._begun
         if begun is not None:
             self._begun = None
-            return begun
+            return begun.sock, begun.code
         if address is None:
             assert self._sock is not None
             if code := has_peer(self._sock):

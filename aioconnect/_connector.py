@@ -25,14 +25,15 @@ from ._adopt import (
     to_streams,
     to_transport,
 )
-from ._call import Call, at_once
+from ._call import Call, at_once, limit_of
 from ._dropins import StrOrBytesPath, anywhere, at_path
+from ._errors import AttemptError
 from ._options import Options, place_of
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import AnyTarget, check_targets, place_at
+from ._target import AnyTarget, Place, check_targets, place_at
 from ._waiting import until_down, until_up
 
 __all__ = ["Connector", "StrOrBytesPath"]
@@ -83,11 +84,7 @@ class Connector(Options):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""
-        place = self.where(host, port)
-        begun = at_once(self, place.address)
-        if begun is not None and not begun[1]:
-            return begun[0]
-        return await Call(self, (place,), begun=begun).run(None)
+        return await self._to(self.where(host, port))
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
@@ -99,10 +96,7 @@ class Connector(Options):
         """Do what `aioconnect.connect_address` does, with these options."""
         if not isinstance(address, Address):
             raise TypeError(f"address must be an Address, not {shown(address)}")
-        begun = at_once(self, address)
-        if begun is not None and not begun[1]:
-            return begun[0]
-        return await Call(self, (place_at(address),), begun=begun).run(None)
+        return await self._to(place_at(address))
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
@@ -176,8 +170,8 @@ class Connector(Options):
         begun = None
         if all(place.address is not None for place in places):
             begun = at_once(self, places[0].address)
-            if begun is not None and not begun[1]:
-                return begun[0]
+        if isinstance(begun, socket.socket):
+            return begun
         call = Call(self, places, races=race, begun=begun)
         made: socket.socket = await call.run(None)
         return made
@@ -241,6 +235,19 @@ class Connector(Options):
     ) -> float:
         """Do what `aioconnect.wait_until_down_unix` does, likewise."""
         return await until_down(self._within(timeout), place_at(unix_address(path)))
+
+    async def _to(self, place: Place) -> socket.socket:
+        begun = at_once(self, place.address)
+        if begun is None:
+            return await Call(self, (place,)).run(None)
+        if isinstance(begun, socket.socket):
+            return begun
+        try:
+            loop = asyncio.get_running_loop()
+            return await begun.settled(loop, limit_of(self, begun.started))
+        except AttemptError as exc:
+            call = Call.after(self, place, begun, exc)
+        return await call.run(None)
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)

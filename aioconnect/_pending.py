@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import socket
 from collections.abc import Callable
 from types import MethodType
@@ -20,10 +19,10 @@ from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
 from ._sockets import UNDER_WAY, ask_again, is_pending, refuse_itself
 from ._waits import Waiter, soonest, wake
-from ._watchers import Watcher, unwatch, watch
+from ._watchers import Watcher, forks, unwatch, watch
 from .outcome import Outcome
 
-__all__ = ["Pending", "settle"]
+__all__ = ["Pending"]
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
@@ -45,36 +44,44 @@ _STILL = {
 class Pending:
     """A connect of *sock* to *address* that answered *code* and has not ended.
 
-    Whoever waits for it calls `arm`, then `look` when it was woken or the time
-    has come, and again.  The socket is the caller's to close, after `disarm`.
+    It was *started* then, on the loop's clock.  `settled` waits for it.  Whoever waits
+    for several calls `arm`, then `look` when it was woken or the time has come, and
+    again.  The socket is the caller's to close, after `disarm`.
     """
 
     __slots__ = (
-        "_code",
         "_fd",
+        "_forks",
         "_outcome",
         "_pause",
-        "_process",
         "_rests",
         "_watcher",
         "address",
+        "code",
         "sock",
+        "started",
     )
 
     def __init__(
-        self, sock: socket.socket, address: Address, code: int, outcome: Outcome
+        self,
+        sock: socket.socket,
+        address: Address,
+        code: int,
+        outcome: Outcome,
+        started: float,
     ) -> None:
         self.sock = sock
         self.address = address
-        self._code = code
+        self.code = code
+        self.started = started
         self._outcome = outcome
-        self._fd = sock.fileno()
         # No event announces the end of some waits, and after one without an answer
         # the same may come again at once: then it is a pause, and they grow.
         self._rests = code not in UNDER_WAY
         self._pause = _FIRST_PAUSE
         self._watcher: Watcher | None = None
-        self._process = os.getpid()
+        self._fd = sock.fileno()
+        self._forks = forks()
 
     def arm(
         self,
@@ -87,8 +94,8 @@ class Pending:
         Raises:
             AttemptError: There is nothing to wait for: it has failed.
         """
-        if not is_pending(self._code, self.address):
-            raise _failure(self._code)
+        if not is_pending(self.code, self.address):
+            raise _failure(self.code)
         if self._rests:
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
             return pause
@@ -98,8 +105,8 @@ class Pending:
     def disarm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have the loop forget the callback."""
         watcher, self._watcher = self._watcher, None
-        # A forked child shares the poller: it would take the parent's watcher away.
-        if watcher is not None and self._process == os.getpid():
+        # A forked child would take its parent's watcher away.
+        if watcher is not None and self._forks == forks():
             unwatch(loop, self.sock, self._fd, watcher)
 
     def look(self) -> bool:
@@ -108,13 +115,13 @@ class Pending:
         Raises:
             AttemptError: It has failed.
         """
-        sock, address, code = self.sock, self.address, self._code
+        sock, address, code = self.sock, self.address, self.code
         if code in UNDER_WAY:
             code = _verdict(sock, address.sockaddr, self._outcome)
         else:
             code = ask_again(sock, address.sockaddr)
         if is_pending(code, address):
-            self._code = code
+            self.code = code
             self._rests = not self._rests or code not in UNDER_WAY
             return False
         if code:
@@ -124,57 +131,52 @@ class Pending:
 
     def expired(self) -> Expired:
         """Return the error for one whose time is up."""
-        return Expired("connect", os_error(errno.ETIMEDOUT, _STILL[self._code]))
+        return Expired("connect", os_error(errno.ETIMEDOUT, _STILL[self.code]))
+
+    async def settled(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadline: float | None,
+        owned: bool = True,
+    ) -> socket.socket:
+        """Wait until it has succeeded, and return the socket.
+
+        When this raises, cancellation included, nothing watches the socket, and it
+        is closed, unless it is not *owned* but the caller's.
+
+        Raises:
+            AttemptError: The attempt failed.
+            Expired: It had not ended at *deadline*, a time of the loop's clock.
+        """
+        try:
+            while True:
+                waiter: Waiter = loop.create_future()
+                timer = None
+                try:
+                    pause = self.arm(loop, MethodType(_ready, waiter), owned)
+                    until = deadline
+                    if pause is not None:
+                        until = soonest(loop.time() + pause, deadline)
+                    if until is not None:
+                        timer = loop.call_at(until, wake, waiter, True)
+                    expired = await waiter and until == deadline
+                finally:
+                    if timer is not None:
+                        timer.cancel()
+                    self.disarm(loop)
+                if self.look():
+                    return self.sock
+                if expired:
+                    raise self.expired()
+        except BaseException:
+            if owned:
+                self.sock.close()
+            raise
 
 
 def _failure(code: int) -> AttemptError:
     """Return the error for *code*, the last answer; negative: nothing was sent."""
     return AttemptError("connect", os_error(abs(code)), sent=code > 0)
-
-
-async def settle(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    address: Address,
-    code: int,
-    deadline: float | None,
-    outcome: Outcome,
-    owned: bool = True,
-) -> None:
-    """Wait until the connect that answered *code* has succeeded.
-
-    When this raises, cancellation included, nothing watches the socket, and it
-    is closed, unless it is not *owned* but the caller's.
-
-    Raises:
-        AttemptError: The attempt failed.
-        Expired: It had not ended at *deadline*, a time of the loop's clock.
-    """
-    try:
-        pending = Pending(sock, address, code, outcome)
-        while True:
-            waiter: Waiter = loop.create_future()
-            timer = None
-            try:
-                pause = pending.arm(loop, MethodType(_ready, waiter), owned)
-                until = deadline
-                if pause is not None:
-                    until = soonest(loop.time() + pause, deadline)
-                if until is not None:
-                    timer = loop.call_at(until, wake, waiter, True)
-                expired = await waiter and until == deadline
-            finally:
-                if timer is not None:
-                    timer.cancel()
-                pending.disarm(loop)
-            if pending.look():
-                return
-            if expired:
-                raise pending.expired()
-    except BaseException:
-        if owned:
-            sock.close()
-        raise
 
 
 def _ready(waiter: Waiter) -> None:

@@ -42,11 +42,10 @@ class Winner(NamedTuple):
 class _Attempt:
     """One attempt under way: when it was woken, and when to look at it unasked."""
 
-    __slots__ = ("due", "is_woken", "limit", "pending", "started")
+    __slots__ = ("due", "is_woken", "limit", "pending")
 
-    def __init__(self, pending: Pending, started: float, limit: float | None) -> None:
+    def __init__(self, pending: Pending, limit: float | None) -> None:
         self.pending = pending
-        self.started = started
         self.limit = limit
         self.due = limit
         self.is_woken = False
@@ -185,12 +184,12 @@ class Racer:
 
     def _ask(self, attempt: _Attempt, now: float) -> Winner | None:
         """Ask what became of *attempt*; if nothing yet, wait for it again."""
-        pending, started, limit = attempt.pending, attempt.started, attempt.limit
+        pending, limit = attempt.pending, attempt.limit
         pending.disarm(self._loop)
         try:
             if pending.look():
                 self._live.remove(attempt)
-                return Winner(pending.sock, pending.address, started, limit)
+                return Winner(pending.sock, pending.address, pending.started, limit)
             if limit is not None and limit <= now:
                 raise pending.expired()
             self._arm(attempt, now)
@@ -208,7 +207,7 @@ class Racer:
         pending = attempt.pending
         self._live.remove(attempt)
         pending.sock.close()
-        self._failed(pending.address, exc, attempt.started, attempt.limit)
+        self._failed(pending.address, exc, pending.started, attempt.limit)
 
     def _start(self) -> Winner | None:
         """Start what is due; one that the kernel connects at once has won."""
@@ -224,8 +223,8 @@ class Racer:
                 continue
             if not code:
                 return Winner(sock, address, now, limit)
-            pending = Pending(sock, address, code, self._outcome)
-            attempt = _Attempt(pending, now, limit)
+            pending = Pending(sock, address, code, self._outcome, now)
+            attempt = _Attempt(pending, limit)
             self._live.append(attempt)  # from here on it is closed with the others
             try:
                 self._arm(attempt, now)

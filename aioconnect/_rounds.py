@@ -43,7 +43,7 @@ class Rounds:
 
     In each round every place has its *turn*, unless they are raced: then there is one
     turn.  Without *retries* there is but one round.  With *all_errors* a failure is
-    raised as a group of the attempts' errors.
+    raised as a group of the attempts' errors.  They begin now, or have *started*.
 
     A turn has to end at *until*: at the *deadline* of the call, or, if others wait for
     theirs, after its share of what is left.
@@ -80,13 +80,14 @@ class Rounds:
         turns: int = 1,
         retries: bool = True,
         all_errors: bool = False,
+        started: float | None = None,
     ) -> None:
         self._loop = loop
         self._options = options
         self._places = places
         self._retries = retries
         self._all_errors = all_errors
-        self._started = loop.time()
+        self._started = loop.time() if started is None else started
         timeout = options.timeout
         self.deadline = None if timeout is None else self._started + timeout
         self.until = self.deadline

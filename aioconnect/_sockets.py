@@ -60,7 +60,7 @@ def begin(
 ) -> tuple[socket.socket, int]:
     """Start to connect a new socket to *address*; return it and what it answered.
 
-    0 is connected; any other answer is for `settle`.  The caller owns the
+    0 is connected; any other answer is for `Pending`.  The caller owns the
     socket; when this raises, it is closed.
 
     Raises:

@@ -6,6 +6,7 @@ Only this module calls ``add_writer`` and ``remove_writer``.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import weakref
 from collections.abc import Callable
@@ -14,10 +15,28 @@ from typing import TypeAlias
 
 from ._errors import AttemptError
 
-__all__ = ["Watcher", "check_loop", "unwatch", "watch"]
+__all__ = ["Watcher", "check_loop", "forks", "unwatch", "watch"]
 
 # Gives None when a loop has forgotten the callback that it registered for us.
 Watcher: TypeAlias = Callable[[], object]
+
+# How many forks this process is away from the first: one that was forked shares the
+# poller with its parent.
+_forks = 0
+
+
+def forks() -> int:
+    """Return by what to tell the watchers of this process from its parent's."""
+    return _forks
+
+
+def _note_fork() -> None:
+    global _forks  # noqa: PLW0603  # a process has but one
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def check_loop(
