@@ -70,7 +70,6 @@ def watch(
     """
     # What watches this descriptor watches one that was closed: it would never be
     # polled again (K12).  On a caller's socket, loop.sock_connect replaces it too.
-    # By its number: asyncio makes the repr of an object that it does not know.
     fd = sock.fileno()
     loop.remove_writer(fd)
     # Nobody but us closes a socket of ours: its watcher is there until we say so.
@@ -84,14 +83,24 @@ def watch(
         end.atexit = False
         watcher = end.peek
     try:
-        # The socket, and not its number: uvloop then defers a close that comes too
-        # early instead of aborting (K11).
-        loop.add_writer(sock, callback)
+        loop.add_writer(_handle(loop, sock, fd), callback)
     except NotImplementedError:
         raise _cannot_watch(type(loop)) from None
     except OSError as exc:
         raise AttemptError("connect", exc) from None
     return watcher
+
+
+def _handle(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int
+) -> socket.socket | int:
+    """Return what to give *loop* for *sock*.
+
+    Its number where that will do: asyncio makes the repr of an object that it does
+    not know, with two system calls.  But uvloop defers a close that comes too early
+    if it has the socket, instead of aborting (K11).
+    """
+    return fd if isinstance(loop, asyncio.BaseEventLoop) else sock
 
 
 def _present() -> bool:
@@ -126,7 +135,7 @@ def unwatch(
 
 def _remove(loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int) -> None:
     if sock.fileno() == fd:
-        loop.remove_writer(sock)
+        loop.remove_writer(_handle(loop, sock, fd))
         return
     try:
         loop.remove_writer(fd)
