@@ -85,7 +85,8 @@ class TLSOptions:
         if self.server_hostname is not None and not self.ssl:
             raise ValueError("server_hostname is only meaningful with ssl")
         if self.server_hostname:
-            _check_name(self.server_hostname)
+            name = _check_name(self.server_hostname)
+            object.__setattr__(self, "server_hostname", name)
         for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout"):
             seconds = getattr(self, name)
             if seconds is None:
@@ -108,11 +109,17 @@ class TLSOptions:
                 raise ValueError(
                     "You must set server_hostname when using ssl without a host"
                 )
-            name = host
+            name = check_host(host)
         # Made here and not by the loop: it can fail, and nothing is open yet.
         context = self.ssl if self.ssl is not True else _ssl.create_default_context()
         if self.ssl is True and not name:
             context.check_hostname = False
+        # So do the loops, with the transport made: an error of it would leave that.
+        try:
+            context.wrap_bio(_ssl.MemoryBIO(), _ssl.MemoryBIO(), False, name or None)
+        except ValueError as exc:
+            text = f"ssl: {shown(name)} is no name to verify: {exc}"
+            raise ValueError(text) from None
         return replace(self, ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
@@ -130,9 +137,9 @@ class TLSOptions:
         }
 
 
-def _check_name(name: object) -> None:
+def _check_name(name: object) -> str:
     try:
-        check_host(name)
+        return check_host(name)
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"server_hostname: {exc}") from None
 
@@ -142,12 +149,12 @@ _PLAIN = TLSOptions()
 
 def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
     """Return the *arguments*, checked, with *host* as the name to verify."""
-    if not any(value is not None for value in arguments.values()):
-        return _PLAIN
     unknown = arguments.keys() - TLSArguments.__annotations__.keys()
     if unknown:
         names = ", ".join(sorted(map(repr, unknown)))
         raise TypeError(f"no such argument: {names}; options are the Connector's")
+    if not any(value is not None for value in arguments.values()):
+        return _PLAIN
     return TLSOptions(**arguments).for_host(host)
 
 
@@ -180,8 +187,14 @@ class Once(Generic[P]):
     def __call__(self) -> P:
         self.is_running = True
         protocol = self.factory()
+        _check_protocol(protocol)
         self.called, self.is_running = True, False
         return protocol
+
+
+def _check_protocol(protocol: object) -> None:
+    if protocol is None:  # the loop would find out with the transport made
+        raise TypeError("protocol_factory must return a protocol, not None")
 
 
 def check_limit(limit: object) -> None:

@@ -87,7 +87,8 @@ async def connect(
             asyncio.get_running_loop(), limit_of(connector, begun.started)
         )
     except AttemptError as exc:
-        call = Call.after(connector, place, begun, exc)
+        call = Call(connector, (place,), started=begun.started)
+        call.failed(place, exc)
     return await call.run(None)
 
 

@@ -132,17 +132,12 @@ class Call:
             started=started,
         )
 
-    @classmethod
-    def after(
-        cls, options: Options, place: Place, begun: Pending, exc: AttemptError
-    ) -> Call:
-        """Return the call to *place* whose first attempt, *begun*, has failed."""
-        call = cls(options, (place,), started=begun.started)
-        rounds, started = call._rounds, begun.started
+    def failed(self, place: Place, exc: AttemptError) -> None:
+        """Count a first attempt, which was begun with the call, as one that failed."""
+        rounds = self._rounds
         rounds.begin()
-        limit = rounds.limit(started)
-        rounds.failed(begun.address, exc, started, limit, host=place.host)
-        return call
+        limit = rounds.limit(rounds.started)
+        rounds.failed(place.address, exc, rounds.started, limit, host=place.host)
 
     def lost(self, since: float, text: str) -> None:
         """Have what it connected, *since* then, count as an attempt that failed.
@@ -368,7 +363,9 @@ class Call:
         if address is None:
             assert self._sock is not None
             if code := has_peer(self._sock):
-                raise AttemptError("adopt", os_error(code))
+                text = "sock is not connected: connect it first"
+                raise AttemptError("adopt", os_error(code, text))
+            self._sock.setblocking(False)  # as asyncio does, and before *ready* has it
             return self._sock, 0
         if options.allow is not None and not is_allowed(options.allow, address):
             error = os_error(errno.EACCES, "not allowed")

@@ -246,7 +246,8 @@ class Connector(Options):
             loop = asyncio.get_running_loop()
             return await begun.settled(loop, limit_of(self, begun.started))
         except AttemptError as exc:
-            call = Call.after(self, place, begun, exc)
+            call = Call(self, (place,), started=begun.started)
+            call.failed(place, exc)
         return await call.run(None)
 
     def _within(self, timeout: float | None) -> Connector:

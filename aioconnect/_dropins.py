@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from typing import TypeAlias, TypeVar
 
 from ._address import check_port, unix_address
 from ._adopt import Finish
-from ._call import Call
+from ._call import Call, at_once, limit_of
+from ._errors import AttemptError
 from ._options import Options
+from ._pending import Pending
 from ._shown import shown
 from ._target import Place, place_at
 
@@ -49,14 +52,7 @@ async def anywhere(
         place = Place(None, check_port(port))
     else:
         raise ValueError("host and port was not specified and no sock specified")
-    call = Call(
-        options,
-        (place,),
-        sock=sock,
-        all_errors=all_errors,
-        proves_socket=proves_socket,
-    )
-    return await call.run(finish)
+    return await _reach(options, place, sock, finish, all_errors, proves_socket)
 
 
 async def at_path(
@@ -83,7 +79,40 @@ async def at_path(
             text = f"A UNIX Domain Stream Socket was expected, got {shown(sock)}"
             raise ValueError(text)
         place = _of(sock)
-    call = Call(options, (place,), sock=sock, proves_socket=proves_socket)
+    return await _reach(options, place, sock, finish, False, proves_socket)
+
+
+async def _reach(
+    options: Options,
+    place: Place,
+    sock: socket.socket | None,
+    finish: Finish[T],
+    all_errors: bool,
+    proves_socket: bool,
+) -> T:
+    """Return what *finish* makes, without a call for an attempt that succeeds."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    begun = at_once(options, place.address) if sock is None else None
+    failed: AttemptError | None = None
+    if begun is not None:
+        limit = limit_of(options, started)
+        try:
+            if isinstance(begun, Pending):
+                begun = await begun.settled(loop, limit)
+            return await finish(loop, begun, limit)
+        except AttemptError as exc:
+            failed = exc.with_traceback(None)
+    call = Call(
+        options,
+        (place,),
+        sock=sock,
+        all_errors=all_errors,
+        proves_socket=proves_socket,
+        started=started,
+    )
+    if failed is not None:
+        call.failed(place, failed)
     return await call.run(finish)
 
 

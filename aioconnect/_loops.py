@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from ssl import SSLSocket
 from types import EllipsisType
-from typing import Any, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, TypeAlias, TypeVar, Unpack
 
 from ._address import numeric
 from ._adopt import Finish, Once, TLSArguments, tls_options, to_transport
@@ -45,15 +45,17 @@ def loop_factory(
 
     It is for ``asyncio.Runner(loop_factory=...)`` and, since Python 3.12,
     ``asyncio.run``.  A loop of it is one of *base*, a function or a class: asyncio's
-    selector loop, uvloop, or another that has ``add_writer``.  Three methods are ours:
+    selector loop, uvloop, or another with ``add_writer``.  Three methods are ours:
 
     - ``create_connection`` and ``create_unix_connection`` have the connector's
-      options.  An argument of the call wins; one that is 0 or None, as asyncio's
-      defaults are, says nothing, but that ``happy_eyeballs_delay=None`` is one
+      options, and an argument of the call wins.  *family*, *proto* and *flags* that are
+      0, and None, say nothing, as in asyncio; but ``happy_eyeballs_delay=None`` is one
       address at a time.
       *ready* is given the socket, before there is a transport or TLS.
-    - ``sock_connect`` makes one attempt, at the first address of a name.  Datagram
-      sockets, which connect to nobody, are left to the *base*.
+      A socket that is given is not asked about.
+    - ``sock_connect`` makes one attempt, at the first address of a name; *prepare* and
+      *local_addr* are for sockets that are made here.  Sockets of datagrams, and raw
+      ones, connect to nobody, and are left to the *base*.
 
     Raises:
         TypeError: *connector* is no `Connector`, or *base* is no function.
@@ -71,7 +73,7 @@ def _check(connector: object, base: object) -> None:
     if isinstance(base, type) and issubclass(base, asyncio.AbstractEventLoop):
         check_loop(base)
     elif isinstance(base, type) or not callable(base):
-        text = "a function that makes event loops, or their class"
+        text = "what makes event loops, such as uvloop.new_event_loop, or their class"
         raise TypeError(f"base must be {text}, not {shown(base)}")
 
 
@@ -141,7 +143,7 @@ def _connecting(
             if interleave is not None:
                 said["interleave"] = interleave
             return await anywhere(
-                replace(connector, **said) if said else connector,
+                _with(connector, said, sock),
                 host,
                 port,
                 sock,
@@ -163,12 +165,13 @@ def _connecting(
                 made: Made[P] = await create(protocol_factory, sock=sock, **tls)
                 return made
             finish = _transport(protocol_factory, None, tls)
-            return await at_path(connector, path, sock, finish, proves_socket=True)
+            options = _with(connector, {}, sock)
+            return await at_path(options, path, sock, finish, proves_socket=True)
 
         async def sock_connect(self, sock: socket.socket, address: Any) -> None:
             if isinstance(sock, SSLSocket):
                 raise TypeError("Socket cannot be of type SSLSocket")
-            if getattr(sock, "type", None) == socket.SOCK_DGRAM:
+            if getattr(sock, "type", socket.SOCK_STREAM) not in _CONNECTED:
                 connect: Any = super().sock_connect
                 await connect(sock, address)
             else:
@@ -177,6 +180,18 @@ def _connecting(
     Connecting.__name__ = Connecting.__qualname__ = f"Connecting{base.__name__}"
     Connecting.__module__ = base.__module__  # by which some tell uvloop
     return Connecting
+
+
+def _with(
+    connector: Connector, said: dict[str, Any], sock: socket.socket | None
+) -> Connector:
+    """Return *connector* with what is *said*; nothing is asked of a given *sock*.
+
+    Who gives one has connected it, by the loop perhaps, where *ready* has passed.
+    """
+    if sock is not None and connector.ready is not None:
+        said = {**said, "ready": None}
+    return replace(connector, **said) if said else connector
 
 
 def _transport(
@@ -188,24 +203,33 @@ def _transport(
 async def _connect(connector: Connector, sock: socket.socket, given: Any) -> None:
     """Connect the caller's *sock* to the address *given*, maybe with a name in it."""
     check_sock(sock)
-    address: Any = given
-    if isinstance(given, list) and sock.family in _INET:
-        address = tuple(cast("list[Any]", given))  # as asyncio does
-    if sock.family not in _INET or not _has_name(address, sock.family):
+    if sock.family not in _INET:
+        await connector.connect_sock(sock, given)
+        return
+    address = _in_numbers(given, sock.family)
+    if address is not None:
         await connector.connect_sock(sock, address)
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
-    place = options.where(*address[:2])
+    host, port = given[:2]
+    place = options.where("localhost" if host is None else host, port)
     await Call(options, (place,), sock=sock).run(None)
 
 
-def _has_name(address: Any, family: int) -> bool:
-    """Tell whether *address* is not all in numbers of *family*."""
-    match address:
-        case (_, str() | bytes(), *_) | (bytes(), *_):
-            return True  # or so it is read
-        case (str(host), *_):
-            known = numeric(host, 0)
-            return known is None or known.family != family
+def _in_numbers(given: Any, family: int) -> Any:
+    """Return the address *given*, or None if it is not all in numbers of *family*.
+
+    As asyncio does, it takes a list, and of an IPv4 address what is too much.
+    """
+    match given:
+        case (str(host), int(port), *more):
+            known = numeric(host, port)
+            if known is None or known.family != family:
+                return None
+            if family == socket.AF_INET or "%" in host:
+                return known.sockaddr
+            return (host, port, *more)
+        case (_, _, *_):
+            return None
         case _:
-            return False
+            return given

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypedDict, cast
 from . import outcome as _outcome
 from ._address import check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
-from ._events import Observer
+from ._events import Observer, log_events
 from ._guard import Allow
 from ._ready import Ready
 from ._resolver import Resolver, system_resolver
@@ -95,6 +95,9 @@ class Options:
         for name in ("allow", "ready", "observer"):
             if getattr(self, name) is not None:
                 _check_callable(name, getattr(self, name))
+        observer: object = self.observer
+        if observer is log_events:
+            raise TypeError("observer: log_events needs a logger: log_events(logger)")
         _check_family(self.family)
         _check_count("proto", self.proto)
         _check_count("flags", self.flags)
@@ -157,7 +160,8 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
             " up by one call: give a tuple, or Backoff(...)"
         )
     if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
-        raise TypeError(f"retry must be an iterable of seconds, not {shown(retry)}")
+        such = "an iterable of seconds, such as (0.1, 0.5) or Backoff(attempts=3)"
+        raise TypeError(f"retry must be {such}, not {shown(retry)}")
     if not isinstance(retry, list | tuple):
         return retry
     for delay in retry:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
-from ._waits import Waiter, wake
+from ._watchers import is_readable
 
 __all__ = ["Ready", "pass_ready", "settled"]
 
@@ -85,7 +85,7 @@ async def _settled(seconds: float, ready: Ready | None, sock: socket.socket) -> 
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     # Whoever speaks all the time is looked at no longer for it.
-    while loop.time() < until and await _is_readable(loop, sock, until):
+    while loop.time() < until and await is_readable(loop, sock, until):
         # What the server says is for somebody else; that it ends is for us.
         try:
             if not sock.recv(65536):
@@ -94,17 +94,3 @@ async def _settled(seconds: float, ready: Ready | None, sock: socket.socket) -> 
         except (BlockingIOError, InterruptedError):
             continue
     return True
-
-
-async def _is_readable(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float
-) -> bool:
-    """Wait for something to read, or its end; tell whether it came before *until*."""
-    waiter: Waiter = loop.create_future()
-    loop.add_reader(sock, wake, waiter, False)
-    timer = loop.call_at(until, wake, waiter, True)
-    try:
-        return not await waiter
-    finally:
-        timer.cancel()
-        loop.remove_reader(sock)

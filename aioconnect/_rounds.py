@@ -62,10 +62,10 @@ class Rounds:
         "_options",
         "_places",
         "_retries",
-        "_started",
         "_turns",
         "deadline",
         "number",
+        "started",
         "turn",
         "turns",
         "until",
@@ -87,9 +87,9 @@ class Rounds:
         self._places = places
         self._retries = retries
         self._all_errors = all_errors
-        self._started = loop.time() if started is None else started
+        self.started = loop.time() if started is None else started
         timeout = options.timeout
-        self.deadline = None if timeout is None else self._started + timeout
+        self.deadline = None if timeout is None else self.started + timeout
         self.until = self.deadline
         self.number = 0
         self.turn = 0
@@ -264,7 +264,7 @@ class Rounds:
         self._is_anew = self.number > 0 and self._due is None
 
     def _renew(self) -> None:
-        self._started = now = self._loop.time()
+        self.started = now = self._loop.time()
         timeout = self._options.timeout
         self.until = self.deadline = None if timeout is None else now + timeout
         self._is_expired = False
@@ -274,12 +274,12 @@ class Rounds:
         observe = self._options.observer
         if observe is not None and address is not None:
             now = self._loop.time()
-            observe(Connected(now, address, self.number, now - self._started))
+            observe(Connected(now, address, self.number, now - self.started))
 
     @property
     def _so_far(self) -> History:
         if self._history is None:
-            self._history = History(self._places, self._started)
+            self._history = History(self._places, self.started)
         return self._history
 
     def _give_up(self) -> Exception:

@@ -20,6 +20,7 @@ from ._shown import shown
 __all__ = [
     "UNDER_WAY",
     "Prepare",
+    "SocketStateError",
     "ask_again",
     "begin",
     "check_sock",
@@ -89,12 +90,13 @@ def start(sock: socket.socket, address: Address, owned: bool = True) -> int:
 
     Raises:
         AttemptError: The socket is connected to itself.
-        ValueError: It is not *owned* but the caller's, and under way elsewhere.
+        SocketStateError: It is the caller's, not *owned*, and under way elsewhere.
     """
     sockaddr = address.sockaddr
     code = sock.connect_ex(sockaddr)
     if code == errno.EALREADY and not owned:
-        raise ValueError("sock has a connect under way already")
+        text = "sock has a connect under way already"
+        raise SocketStateError(errno.EALREADY, text)
     if code in _PENDING:
         code = sock.connect_ex(sockaddr)
         if code in _ASK_AGAIN:
@@ -196,17 +198,25 @@ def refuse_itself(sock: socket.socket, address: Address) -> None:
         raise AttemptError("connect", os_error(errno.ECONNREFUSED, text))
 
 
+class SocketStateError(OSError, ValueError):
+    """A socket of the caller's that cannot be connected now.
+
+    It is a `ValueError` here, and an `OSError` to who expects the system's.
+    """
+
+
 def check_sock(sock: socket.socket) -> None:
     """Raise unless *sock*, the caller's, can be connected without blocking.
 
     Raises:
-        ValueError: It is closed, blocking or connected already.
+        ValueError: It is blocking.
+        SocketStateError: It is closed or connected already.
     """
     if not isinstance(sock, socket.socket):
         raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")
     if sock.fileno() == -1:
-        raise ValueError("sock is closed")
+        raise SocketStateError(errno.EBADF, "sock is closed")
     if sock.gettimeout() != 0:
         raise ValueError("sock is blocking: call sock.setblocking(False) first")
     if _outcome.has_peer(sock) == 0:
-        raise ValueError("sock is connected already")
+        raise SocketStateError(errno.EISCONN, "sock is connected already")

@@ -1,6 +1,6 @@
 """Watch a descriptor on a loop, and stop watching it, whoever has it by then.
 
-Only this module calls ``add_writer`` and ``remove_writer``.
+Only this module calls ``add_writer``, ``add_reader`` and what ends them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from functools import partial
 from typing import TypeAlias
 
 from ._errors import AttemptError
+from ._waits import Waiter, wake
 
-__all__ = ["Watcher", "check_loop", "forks", "unwatch", "watch"]
+__all__ = ["Watcher", "check_loop", "forks", "is_readable", "unwatch", "watch"]
 
 # Gives None when a loop has forgotten the callback that it registered for us.
 Watcher: TypeAlias = Callable[[], object]
@@ -56,6 +57,24 @@ def _cannot_watch(loop: type[asyncio.AbstractEventLoop]) -> NotImplementedError:
         f"{loop.__name__} has no add_writer: aioconnect needs asyncio's"
         " SelectorEventLoop, uvloop, or another loop that watches descriptors"
     )
+
+
+async def is_readable(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float | None
+) -> bool:
+    """Wait for something to read, or its end; tell whether it came before *until*."""
+    # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
+    waiter: Waiter = loop.create_future()
+    process = _forks
+    loop.add_reader(sock, wake, waiter, False)
+    timer = None if until is None else loop.call_at(until, wake, waiter, True)
+    try:
+        return not await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if process == _forks and sock.fileno() != -1 and not loop.is_closed():
+            loop.remove_reader(sock)
 
 
 def watch(

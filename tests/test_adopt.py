@@ -190,6 +190,24 @@ async def test_factory_that_raises(port: int, given: bool) -> None:
         assert sock.getpeername()
 
 
+async def test_factory_that_makes_nothing(port: int) -> None:
+    with pytest.raises(TypeError, match="must return a protocol, not None"):
+        await aioconnect.create_connection(lambda: None, "127.0.0.1", port)  # type: ignore[type-var]  # that is the test
+
+
+async def test_given_socket_that_blocks(port: int) -> None:
+    """It is made non-blocking before anything is asked of it."""
+    modes: list[float | None] = []
+
+    async def look(reader: Any, writer: asyncio.StreamWriter) -> None:
+        modes.append(writer.get_extra_info("socket").gettimeout())
+
+    sock = socket.create_connection(("127.0.0.1", port))
+    _, writer = await aioconnect.open_connection(sock=sock, ready=look)
+    assert modes == [0.0]
+    await close(writer)
+
+
 async def test_factory_that_raises_an_os_error(port: int) -> None:
     """It is the factory's own too: it comes through once, as it is."""
     raised: list[OSError] = []
@@ -221,6 +239,24 @@ async def test_context_that_cannot_be_made(
             await aioconnect.open_connection("localhost", port, ssl=True, retry=(0,))
         kept.append(caught.value)
         assert not isinstance(caught.value, aioconnect.ConnectError)
+
+
+async def test_context_of_no_client(port: int) -> None:
+    """What the loop would find out with a transport made is told before."""
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with pytest.raises(ssl.SSLError, match="PROTOCOL_TLS_SERVER"):
+        await aioconnect.open_connection("localhost", port, ssl=server_side)
+
+
+async def test_name_in_bytes(tls_echo_server: TLSEchoServer) -> None:
+    _, writer = await aioconnect.open_connection(
+        "127.0.0.1",
+        tls_echo_server.port,
+        ssl=tls_echo_server.client_context,
+        server_hostname=b"localhost",  # type: ignore[arg-type]  # asyncio takes it
+    )
+    assert writer.get_extra_info("ssl_object").server_hostname == "localhost"
+    await close(writer)
 
 
 async def test_given_socket(port: int) -> None:
@@ -306,6 +342,12 @@ async def test_bad(
         await aioconnect.open_connection(**arguments)
     with pytest.raises(error, match=says):
         await aioconnect.create_connection(asyncio.Protocol, **arguments)
+
+
+async def test_unknown_argument(port: int) -> None:
+    """Also one that is None."""
+    with pytest.raises(TypeError, match="no such argument: 'bogus'"):
+        await Connector().open_connection("127.0.0.1", port, bogus=None)  # type: ignore[call-arg]  # that is the test
 
 
 async def test_bad_sockets(tmp_path: Path) -> None:

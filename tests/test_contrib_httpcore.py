@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import pickle
 import socket
 import ssl
@@ -216,10 +217,20 @@ async def test_errors_of_the_program_are_themselves(port: int) -> None:
 
     with pytest.raises(ZeroDivisionError):
         await ConnectorBackend(Connector(prepare=[hook])).connect_tcp("127.0.0.1", port)
-    with pytest.raises(ValueError, match="timeout"):
-        await ConnectorBackend().connect_tcp("127.0.0.1", port, timeout=-1)
     with pytest.raises(TypeError, match="connector must be a Connector"):
         ConnectorBackend({"timeout": 1})  # type: ignore[arg-type]  # on purpose
+
+
+async def test_timeouts_of_a_client(port: int) -> None:
+    """Any number is one: what is over is over, and for ever is for ever."""
+    backend = ConnectorBackend(Connector(timeout=30))
+    with pytest.raises(httpcore.ConnectTimeout):
+        await backend.connect_tcp("127.0.0.1", port, timeout=-1)
+    for connector in (Connector(), Connector(timeout=30)):
+        stream = await ConnectorBackend(connector).connect_tcp(
+            "127.0.0.1", port, timeout=math.inf
+        )
+        await stream.aclose()
 
 
 def test_a_backend_is_a_value() -> None:

@@ -592,9 +592,9 @@ async def test_no_handshake_of_the_target() -> None:
 @pytest.mark.parametrize(
     ("scheme", "host", "text"),
     [
-        ("socks5h", "127.0.0.1", "127.0.0.1: guard: not allowed"),
-        ("socks5", "db.test", "db.test: guard: not allowed"),
-        ("socks5h", "db.test", "db.test: guard: the proxy looks it up: use socks5"),
+        ("socks5h", "127.0.0.1", "127.0.0.1:80: guard: not allowed"),
+        ("socks5", "db.test", "db.test:80: guard: not allowed"),
+        ("socks5h", "db.test", "db.test:80: guard: the proxy looks it up: use"),
         ("http", "127.1.test", "guard: the proxy looks it up"),
     ],
 )

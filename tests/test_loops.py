@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import inspect
 import pickle
 import selectors
@@ -302,6 +303,24 @@ def test_ready_has_the_socket(loop_factory: Factory, unix_listener: UnixServer) 
     assert [type(one) for one in given] == [socket.socket] * 3
 
 
+def test_ready_is_asked_once(loop_factory: Factory, port: int) -> None:
+    """Of a socket that the loop has connected, and is given then, as aiohttp does."""
+    given: list[socket.socket] = []
+
+    async def prove(sock: socket.socket) -> None:
+        given.append(sock)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sock = unconnected()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
+        assert given == [sock]
+        transport.close()
+
+    run(loop_factory, Connector(ready=prove), main)
+
+
 def test_guard_holds(
     loop_factory: Factory, port: int, unix_listener: UnixServer
 ) -> None:
@@ -340,6 +359,8 @@ def test_sock_connect(
         ("localhost", listener.port),
         ("localhost", str(listener.port)),
         ("127.0.0.1", str(listener.port)),
+        ("127.0.0.1", listener.port, 0, 0),
+        (None, listener.port),
         ["127.0.0.1", listener.port],
         (b"127.0.0.1", listener.port),
         (b"localhost", str(listener.port).encode()),
@@ -366,7 +387,7 @@ def test_sock_connect_with_a_scope(
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for host in ("::1", "::1%lo"):
+        for host in ("::1", "::1%1", "::1%lo"):
             with unconnected(socket.AF_INET6) as sock:
                 await loop.sock_connect(sock, (host, ipv6_listener.port, 0, 0))
                 assert sock.getpeername()[0] == "::1"
@@ -411,6 +432,53 @@ def test_sock_connect_to_no_name(loop_factory: Factory) -> None:
                 await loop.sock_connect(sock, ("hung", 80))
 
     run(loop_factory, Connector(timeout=0.05, resolver=resolver), main)
+
+
+def test_sockets_that_are_in_use(
+    loop_factory: Factory, port: int, black_hole: BlackHole
+) -> None:
+    """What the system would say of them is an `OSError`, for who expects that."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with unconnected() as sock:
+            await loop.sock_connect(sock, ("127.0.0.1", port))
+            with pytest.raises(OSError, match="connected already") as caught:
+                await loop.sock_connect(sock, ("127.0.0.1", port))
+            assert caught.value.errno == errno.EISCONN
+            assert isinstance(caught.value, ValueError)
+        with pytest.raises(OSError, match="closed") as caught:
+            await loop.sock_connect(sock, ("127.0.0.1", port))
+        assert caught.value.errno == errno.EBADF
+        with unconnected() as sock:
+            where = ("127.0.0.1", black_hole.port)
+            pending = asyncio.ensure_future(loop.sock_connect(sock, where))
+            await asyncio.sleep(0)
+            with pytest.raises(OSError, match="under way") as caught:
+                await loop.sock_connect(sock, where)
+            assert caught.value.errno == errno.EALREADY
+            pending.cancel()
+            await asyncio.wait([pending])
+
+    run(loop_factory, Connector(), main)
+
+
+def test_raw_sockets_are_the_bases() -> None:
+    """They connect to nobody either: what asyncio says of one is said."""
+    try:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except PermissionError as exc:
+        pytest.skip(f"no raw sockets: {exc}")
+
+    async def main() -> None:
+        with sock:
+            sock.setblocking(False)
+            loop = asyncio.get_running_loop()
+            with pytest.raises(socket.gaierror):
+                await loop.sock_connect(sock, ("127.0.0.1", 17))
+
+    # uvloop connects it.
+    run(asyncio.new_event_loop, Connector(allow=only_public), main)
 
 
 def test_datagrams_are_the_bases(loop_factory: Factory) -> None:
@@ -495,8 +563,12 @@ class Rigid(asyncio.SelectorEventLoop):
     [
         ((uvloop.new_event_loop, None), TypeError, "given as base="),
         ((None, None), TypeError, "connector must be a Connector, not None"),
-        ((Connector(), Connector()), TypeError, "a function that makes event loops"),
-        ((Connector(), None), TypeError, "base must be a function that makes"),
+        (
+            (Connector(), Connector()),
+            TypeError,
+            "what makes event loops, such as uvloop",
+        ),
+        ((Connector(), None), TypeError, "base must be what makes"),
         ((Connector(), int), TypeError, "or their class"),
         ((Connector(), Blind), NotImplementedError, "Blind has no add_writer"),
     ],

@@ -14,6 +14,11 @@ import aioconnect
 from aioconnect import Backoff, Connector, ConnectorOptions, sockopts
 
 
+def test_log_events_that_was_not_called() -> None:
+    with pytest.raises(TypeError, match="log_events needs a logger"):
+        Connector(observer=aioconnect.log_events)  # type: ignore[arg-type]  # that is the test
+
+
 def test_a_value() -> None:
     """A Connector is a frozen, hashable, picklable value."""
     connector = Connector(

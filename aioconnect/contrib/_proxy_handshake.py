@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from .._errors import AttemptError, Expired, os_error
-from .._waits import done_before, wake
+from .._watchers import is_readable
 from ._proxy_url import Hop
 
 try:
@@ -195,13 +195,6 @@ class Handshake:
             return None
 
     async def _readable(self) -> None:
-        # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
-        event: asyncio.Future[bool] = self._loop.create_future()
-        self._loop.add_reader(self._sock, wake, event, False)
-        try:
-            is_in_time = await done_before(self._loop, event, self._deadline)
-        finally:
-            self._loop.remove_reader(self._sock)
-        if not is_in_time:
+        if not await is_readable(self._loop, self._sock, self._deadline):
             text = f"{self._name}the proxy has not answered yet"
             raise Expired("proxy", os_error(errno.ETIMEDOUT, text))

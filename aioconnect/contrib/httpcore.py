@@ -6,6 +6,7 @@ For httpx see `aioconnect.contrib.httpx`.  The extra is ``httpcore``:
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import ssl
@@ -122,9 +123,10 @@ def _set(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
 
 
 def _lower(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
+    """Return the lower timeout, of which one is a client's, and any number."""
+    times = [max(seconds, 0.0) for seconds in (one, other) if seconds is not None]
+    lower = min(times, default=math.inf)
+    return None if lower == math.inf else lower
 
 
 async def _connected(connectable: Connectable) -> _Stream:

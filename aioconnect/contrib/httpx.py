@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from .._address import unix_address
 from .._connector import Connector
 
 try:
@@ -54,6 +55,8 @@ class ConnectorTransport(httpx.AsyncBaseTransport):
         limits: httpx.Limits = _LIMITS,
         uds: str | None = None,
     ) -> None:
+        if uds is not None:
+            unix_address(uds)  # or it would be an error of each request
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(verify=verify),
             max_connections=limits.max_connections,

@@ -59,7 +59,8 @@ class ProxyConnector:
 
     The first proxy is connected to as the *connector* says; what is said to the proxies
     then is part of the attempt, and has its time.  An error is about the target, and
-    names the proxies; its phase is ``proxy`` when it is what one of them answered.
+    names the proxies; its phase is ``proxy`` when it is what one of them answered.  The
+    connector's *family* is that of the first proxy.
     *allow* is asked about the target and each proxy.  A name that a proxy would look
     up cannot be asked about, and is refused then.
 
@@ -231,7 +232,7 @@ class _Tunnel(Generic[T]):
                     text = "the proxy looks it up: use socks5, or give an address"
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
-                rounds.failed(None, error, now, None, host=host)
+                rounds.failed(None, error, now, None, host=str(place.end))
                 return False
             host = ascii_name(host) if address is None else str(address.sockaddr[0])
             self._requests.append((hop, host, place.port or 0))

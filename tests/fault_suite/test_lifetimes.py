@@ -46,7 +46,7 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("moment", ["pending", "retrying"])
+@pytest.mark.parametrize("moment", ["pending", "settling", "retrying"])
 @pytest.mark.parametrize(
     "child",
     [

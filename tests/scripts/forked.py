@@ -108,6 +108,25 @@ async def while_pending() -> None:
         assert time.monotonic() - started < PATIENCE, "the parent was never told"
 
 
+async def while_settling() -> None:
+    """Fork while it is watched whether what was connected stays open; it does not."""
+    with listening() as server:
+        settling = asyncio.create_task(
+            aioconnect.wait_until_up(
+                server.host, server.port, timeout=DEADLINE, settle=DEADLINE / 2
+            )
+        )
+        peer = await asyncio.to_thread(server.accept)
+        await asyncio.sleep(0)
+        await fork(settling)
+        started = time.monotonic()
+        peer.close()
+        # The next look finds it open, and would find it settled only long after.
+        (await asyncio.to_thread(server.accept)).close()
+        assert time.monotonic() - started < PATIENCE, "the parent was never told"
+        settling.cancel()
+
+
 async def while_retrying() -> None:
     """Fork between two rounds, of which the next one succeeds."""
     forked: list[asyncio.Task[None]] = []
@@ -123,4 +142,10 @@ async def while_retrying() -> None:
         await forked[0]
 
 
-run(while_pending() if sys.argv[2] == "pending" else while_retrying())
+MOMENTS = {
+    "pending": while_pending,
+    "settling": while_settling,
+    "retrying": while_retrying,
+}
+
+run(MOMENTS[sys.argv[2]]())
