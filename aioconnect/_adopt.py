@@ -145,16 +145,17 @@ def _check_name(name: object) -> str:
 
 
 _PLAIN = TLSOptions()
+_UNSAID = dict.fromkeys(TLSArguments.__annotations__)
 
 
 def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
     """Return the *arguments*, checked, with *host* as the name to verify."""
+    if not arguments or arguments == _UNSAID:
+        return _PLAIN
     unknown = arguments.keys() - TLSArguments.__annotations__.keys()
     if unknown:
         names = ", ".join(sorted(map(repr, unknown)))
         raise TypeError(f"no such argument: {names}; options are the Connector's")
-    if not any(value is not None for value in arguments.values()):
-        return _PLAIN
     return TLSOptions(**arguments).for_host(host)
 
 

@@ -145,6 +145,31 @@ async def test_tls_against_a_server_that_speaks_another(
     assert not isinstance(caught.value, PermissionError)
 
 
+async def test_server_that_speaks_no_protocol_of_ours(
+    listener: Server, port: int
+) -> None:
+    """What it says comes through as itself, in the history, and is not tried again."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["postgresql"])
+    connecting = asyncio.ensure_future(
+        aioconnect.open_connection("127.0.0.1", port, ssl=context, retry=(0,) * 3)
+    )
+    await asyncio.sleep(0)
+    with listener.accept() as peer:
+        peer.setblocking(False)
+        hello = await asyncio.get_running_loop().sock_recv(peer, 4096)
+        assert b"postgresql" in hello
+        # RFC 8446, section 6.2: a fatal alert, no_application_protocol.
+        peer.send(b"\x15\x03\x03\0\2\2\x78")
+        with pytest.raises(aioconnect.ConnectTLSError) as caught:
+            await connecting
+    (attempt,) = caught.value.attempts
+    assert attempt.phase == "tls"
+    assert isinstance(attempt.error, ssl.SSLError)
+    assert "no application protocol" in str(attempt.error)
+    assert "no application protocol" in str(caught.value)
+
+
 async def test_handshake_is_in_the_deadline() -> None:
     with tls_echoing(silent=True) as server:
         context = server.client_context
