@@ -1,0 +1,1 @@
+"""What it costs to connect, by what is used for it: ``python -m benchmarks``."""

@@ -1,0 +1,53 @@
+"""The cases, in the order in which they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..results import Measure
+from ..running import Plan
+from . import (
+    connects,
+    counted,
+    growth,
+    herds,
+    imports,
+    names,
+    pending,
+    races,
+    retries,
+)
+
+__all__ = ["CASES", "Case"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What *run* measures, as the plan says."""
+
+    name: str
+    title: str
+    run: Callable[[Plan], Sequence[Measure]]
+
+
+CASES: Sequence[Case] = (
+    Case("connect", "connect a socket over TCP, one address", connects.tcp),
+    Case("ipv6", "connect a socket over TCP, one IPv6 address", connects.ipv6),
+    Case("unix", "connect a Unix socket", connects.unix),
+    Case("streams", "connect streams over TCP, one address", connects.streams),
+    Case("tls", "connect streams over TLS", connects.tls),
+    Case("three", "three addresses, of which the first answers", races.three),
+    Case("silent", "two addresses, of which the first is silent", races.silent),
+    Case("refused", "eight addresses, which all refuse", races.refused),
+    Case("aaaa", "a name whose AAAA is slow", names.slow_aaaa),
+    Case("names", "a name, while 64 others hang", names.hung),
+    Case("concurrency", "connect many at once", growth.concurrency),
+    Case("pending", "connects that get no answer", pending.pending),
+    Case("cancel", "cancel a connect that gets no answer", pending.cancel),
+    Case("retry", "retry until the server is up", retries.retry),
+    Case("import", "import what connects", imports.imports),
+    Case("calls", "system calls of a connect", counted.calls),
+    Case("instructions", "instructions of a connect", counted.instructions),
+    Case("herd", "a herd that waits for one server", herds.herd),
+)

@@ -1,0 +1,24 @@
+"""Connect so many times, for a program that counts: NUMBER PORT COUNT."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+from ..running import Loops, in_batches
+from ..servers import Place
+from .counted import CONTESTANTS
+
+
+def main() -> None:
+    """Connect, one after the other."""
+    number, port, count = map(int, sys.argv[1:])
+    contestant = CONTESTANTS[number]
+    gc.disable()
+    with Loops() as loops:
+        opens = contestant.make(Place(port=port))
+        in_batches(count)(loops, contestant, opens)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Run the cases, print what came of them, and write it down.
+
+    python -m benchmarks [case ...] [--quick] [--loop asyncio|uvloop|both]
+
+Each case has a process of its own, and its server one on another core.  Contestants
+take turns, in rotating order; given are the median and the quartiles over the rounds.
+The results are JSON files and pictures in ``benchmarks/results``, or the directory
+that is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .cases import CASES, Case
+from .machine import machine, versions
+from .results import DIRECTORY, Measure, Outcome, save
+from .running import ASYNCIO, Plan, Skipped, isolated, reason
+from .table import bounds_lines, lines
+
+__all__ = ["main"]
+
+# No case needs more (seconds).
+LIMIT = 300
+
+
+def measure(number: int, plan: Plan) -> Sequence[Measure]:
+    """Run a case, in this process."""
+    return CASES[number].run(plan)
+
+
+def outcome_of(case: Case, plan: Plan) -> Outcome:
+    """Run *case* in a process of its own."""
+    started = time.monotonic()
+    measures: Sequence[Measure] = ()
+    skipped = None
+    try:
+        measures = isolated(measure, CASES.index(case), plan, limit=LIMIT)
+    except Skipped as exc:
+        skipped = str(exc)
+    except Exception as exc:  # the others are run all the same
+        skipped = f"failed: {reason(exc)}"
+    return Outcome(
+        case=case.name,
+        title=case.title,
+        command=f"python -m benchmarks {case.name}{' --quick' * plan.quick}",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 1),
+        quick=plan.quick,
+        machine=machine(),
+        versions=versions(),
+        measures=tuple(measures),
+        skipped=skipped,
+    )
+
+
+def draw(directory: Path, outcomes: dict[str, Outcome]) -> list[Path]:
+    """Draw the pictures of *outcomes*; none if what draws is not installed."""
+    try:
+        from .pictures import pictures
+    except ModuleNotFoundError as exc:
+        print(f"no pictures: {exc.name} is not installed", file=sys.stderr)
+        return []
+    return pictures(directory, outcomes)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for."""
+    given = _parser().parse_args(arguments)
+    chosen = [case for case in CASES if not given.cases or case.name in given.cases]
+    loops = ASYNCIO if given.loop == "both" else (given.loop,)
+    plan = Plan(given.quick, loops)
+    outcomes: dict[str, Outcome] = {}
+    started = time.monotonic()
+    for number, case in enumerate(chosen, 1):
+        where = f"[{number}/{len(chosen)}] {case.name}: {case.title}"
+        print(where, end="", file=sys.stderr, flush=True)
+        outcome = outcomes[case.name] = outcome_of(case, plan)
+        print(f"\x1b[K, {outcome.seconds:.1f} s", file=sys.stderr)
+        print(*lines(outcome), "", sep="\n", flush=True)
+        save(outcome, given.out)
+    print(*bounds_lines(outcomes), sep="\n")
+    drawn = draw(given.out, outcomes)
+    took = time.monotonic() - started
+    print(f"\n{took:.0f} s; {len(outcomes)} results and", end=" ", file=sys.stderr)
+    print(f"{len(drawn)} pictures in {given.out}", file=sys.stderr)
+    return 0
+
+
+def _case(name: str) -> str:
+    if name not in (known := [case.name for case in CASES]):
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+    return name
+
+
+def _parser() -> argparse.ArgumentParser:
+    known = [case.name for case in CASES]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=(__doc__ or "").splitlines()[0],
+        epilog="cases: " + ", ".join(known),
+    )
+    parser.add_argument(
+        "cases", nargs="*", metavar="case", type=_case, help="all, if none is given"
+    )
+    parser.add_argument("--quick", action="store_true", help="a minute, and rough")
+    parser.add_argument("--loop", choices=(*ASYNCIO, "both"), default="both")
+    parser.add_argument("--out", type=Path, default=DIRECTORY, help="a directory")
+    return parser

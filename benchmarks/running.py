@@ -1,0 +1,246 @@
+"""Take turns: every contestant a batch, on its own loop, round after round.
+
+The order rotates, so that nobody is always after the same one.  What a contestant
+raises is its result, and the rest go on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+from .results import Row, rounded
+from .servers import Place
+
+__all__ = [
+    "ASYNCIO",
+    "NONE",
+    "TRIO",
+    "Contestant",
+    "Loops",
+    "Plan",
+    "Skipped",
+    "both",
+    "isolated",
+    "progress",
+    "reason",
+    "take_turns",
+]
+
+NONE, TRIO = "none", "trio"
+ASYNCIO = ("asyncio", "uvloop")
+
+# Returns what it has opened: to the loop "none" at once, to others when awaited.
+Opens = Callable[[], Any]
+
+
+class Skipped(Exception):  # noqa: N818  # nothing is wrong
+    """A case cannot be measured here, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A way to connect: *make* is given the place, and imports what it needs."""
+
+    name: str
+    loop: str
+    make: Callable[[Place], Opens]
+    close: Callable[[Any], object]
+
+
+def both(
+    name: str, make: Callable[[Place], Opens], close: Callable[[Any], object]
+) -> Iterator[Contestant]:
+    """Yield the contestant on asyncio's loop and on uvloop."""
+    for loop in ASYNCIO:
+        yield Contestant(name, loop, make, close)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for: a *quick* run, and which of asyncio's *loops*."""
+
+    quick: bool = False
+    loops: tuple[str, ...] = ASYNCIO
+
+    def of(self, contestants: Sequence[Contestant]) -> list[Contestant]:
+        """Return those that are on these loops, or on none of asyncio's."""
+        without = set(ASYNCIO) - set(self.loops)
+        return [one for one in contestants if one.loop not in without]
+
+
+class Loops(contextlib.ExitStack):
+    """Loops that stay while the contestants take turns on them."""
+
+    def __init__(
+        self,
+        factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] | None = None,
+    ) -> None:
+        super().__init__()
+        self._factories = factories or {}
+        self._runners: dict[str, asyncio.Runner] = {}
+
+    def run(
+        self, loop: str, function: Callable[..., Awaitable[Any]], *args: Any
+    ) -> Any:
+        """Run the coroutine *function* on *loop*."""
+        if loop == TRIO:
+            import trio  # of an extra
+
+            return trio.run(function, *args)
+        if loop not in self._runners:
+            runner = asyncio.Runner(loop_factory=self._factory(loop))
+            self._runners[loop] = self.enter_context(runner)
+        return self._runners[loop].run(_settled(function, *args))
+
+    def _factory(self, loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
+        if loop in self._factories:
+            return self._factories[loop]
+        if loop == "uvloop":
+            import uvloop  # of an extra
+
+            return uvloop.new_event_loop
+        return asyncio.new_event_loop
+
+
+async def _settled(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    value = await function(*args)
+    await asyncio.sleep(0)  # closed transports are forgotten outside the figure
+    return value
+
+
+def batch(contestant: Contestant, opens: Opens, count: int) -> float:
+    """Return the seconds that one call took, of *count*."""
+    started = time.perf_counter()
+    for _ in range(count):
+        contestant.close(opens())
+    return (time.perf_counter() - started) / count
+
+
+async def awaited_batch(contestant: Contestant, opens: Opens, count: int) -> float:
+    """Return the seconds that one call and await took, of *count*."""
+    started = time.perf_counter()
+    for _ in range(count):
+        contestant.close(await opens())
+    return (time.perf_counter() - started) / count
+
+
+Batch = Callable[[Loops, Contestant, Opens], float]
+
+
+def in_batches(count: int) -> Batch:
+    """Return what measures a contestant in batches of *count*."""
+
+    def measure(loops: Loops, contestant: Contestant, opens: Opens) -> float:
+        if contestant.loop == NONE:
+            return batch(contestant, opens, count)
+        seconds: float = loops.run(
+            contestant.loop, awaited_batch, contestant, opens, count
+        )
+        return seconds
+
+    return measure
+
+
+def take_turns(
+    contestants: Sequence[Contestant],
+    place: Place,
+    rounds: int,
+    measure: Batch,
+    *,
+    loops: Loops | None = None,
+    at: float | None = None,
+    warm: bool = True,
+) -> list[Row]:
+    """Return a row for each contestant, of the samples that *measure* took."""
+    samples: dict[Contestant, list[float]] = {one: [] for one in contestants}
+    failed: dict[Contestant, str] = {}
+    opens: dict[Contestant, Opens] = {}
+    with loops or Loops() as running:
+        for turn in range(-1 if warm else 0, rounds):
+            progress(f"{max(turn, 0)}/{rounds}")
+            for contestant in _rotated(contestants, turn):
+                if contestant in failed:
+                    continue
+                gc.collect()
+                try:
+                    if contestant not in opens:
+                        opens[contestant] = contestant.make(place)
+                    spent = measure(running, contestant, opens[contestant])
+                except Exception as exc:  # it is the result
+                    failed[contestant] = reason(exc)
+                else:
+                    if turn >= 0:
+                        samples[contestant].append(spent)
+            gc.freeze()
+    return [
+        Row(one.name, one.loop, rounded(samples[one]), failed.get(one), at)
+        for one in contestants
+    ]
+
+
+def _rotated(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
+    first = turn % len(contestants)
+    return [*contestants[first:], *contestants[:first]]
+
+
+def reason(exc: BaseException) -> str:
+    """Return what *exc* is, in a line."""
+    if isinstance(exc, ModuleNotFoundError):
+        return f"{exc.name} is not installed"
+    text = " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text}"[:120] if text else type(exc).__name__
+
+
+def progress(text: str) -> None:
+    """Show where the case is, if somebody looks."""
+    if sys.stderr.isatty():
+        print(f"\x1b[s {text}\x1b[K\x1b[u", end="", file=sys.stderr, flush=True)
+
+
+def isolated(function: Callable[..., Any], *args: Any, limit: float) -> Any:
+    """Return what *function* does in a process of its own, which ends with it.
+
+    Raises:
+        Exception: What it raised; TimeoutError after *limit* seconds.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_answer, args=(theirs, partial(function, *args)))
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(limit):
+            raise TimeoutError(f"not within {limit:g} s")
+        value = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the process died: {process.exitcode}") from None
+    finally:
+        # Threads of names that hang would keep it.
+        process.kill()
+        process.join()
+        ours.close()
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def _answer(orders: Connection, function: Callable[[], Any]) -> None:
+    try:
+        value = function()
+    except Exception as exc:  # it is sent on
+        value = exc
+    try:
+        orders.send(value)
+    except Exception:  # an exception that does not pickle
+        orders.send(RuntimeError(reason(value)))

@@ -1,0 +1,172 @@
+"""Ways to connect one socket to one address in numbers.
+
+Each function is given the place and returns what connects to it once.  What it needs
+is imported by then, so that no contestant pays for imports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import select
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import aioconnect
+
+from .servers import Place
+
+__all__ = [
+    "aiohappyeyeballs",
+    "async_stagger",
+    "blocking",
+    "checked",
+    "epoll",
+    "ours",
+    "ours_timeout",
+    "reset",
+    "sock_connect",
+    "trio_socket",
+    "unix_ours",
+]
+
+RESET = b"\x01\0\0\0\0\0\0\0"
+
+NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
+# What every way here returns: it connects once, at once or when awaited.
+Opens = Callable[[], Awaitable[Any]]
+
+
+class Closable(Protocol):
+    """A socket, of Python's or trio's."""
+
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
+        """Set an option."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def reset(sock: Closable) -> None:
+    """Close with a reset, so that nothing is left in TIME_WAIT."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    sock.close()
+
+
+def of(place: Place) -> tuple[int, Any]:
+    """Return the family and what connect(2) is given."""
+    if place.path:
+        return socket.AF_UNIX, place.path
+    return place.family, (place.host, place.port)
+
+
+def blocking(place: Place) -> Callable[[], socket.socket]:
+    """Call a blocking socket's connect: what the kernel alone costs."""
+    family, sockaddr = of(place)
+
+    def opens() -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.connect(sockaddr)
+        return sock
+
+    return opens
+
+
+def epoll(place: Place) -> Callable[[], socket.socket]:
+    """Connect a non-blocking socket, and wait for it with an epoll that there is."""
+    family, sockaddr = of(place)
+    poller = select.epoll()
+
+    def opens() -> socket.socket:
+        sock = socket.socket(family, NON_BLOCKING)
+        if sock.connect_ex(sockaddr):
+            poller.register(sock, select.EPOLLOUT)
+            poller.poll()
+            poller.unregister(sock)
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError("not connected")
+        return sock
+
+    return opens
+
+
+def checked(place: Place) -> Callable[[], socket.socket]:
+    """Make the system calls of a connect that is checked, and nothing else."""
+    return functools.partial(checked_socket, *of(place))
+
+
+def checked_socket(family: int, sockaddr: Any) -> socket.socket:
+    """Connect, look again at once, and compare the addresses."""
+    sock = socket.socket(family, NON_BLOCKING)
+    if sock.connect_ex(sockaddr):
+        sock.connect_ex(sockaddr)
+    if family != socket.AF_UNIX:
+        sock.getsockname()
+    return sock
+
+
+def sock_connect(place: Place) -> Opens:
+    """Create a socket as one would for it, and await loop.sock_connect."""
+    family, sockaddr = of(place)
+
+    async def opens() -> socket.socket:
+        sock = socket.socket(family, NON_BLOCKING)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, sockaddr)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    return opens
+
+
+def ours(place: Place) -> Opens:
+    """Await aioconnect.connect."""
+    return functools.partial(aioconnect.connect, place.host, place.port)
+
+
+def ours_timeout(place: Place) -> Opens:
+    """Await aioconnect.connect with a timeout."""
+    return functools.partial(aioconnect.connect, place.host, place.port, timeout=5)
+
+
+def unix_ours(place: Place) -> Opens:
+    """Await aioconnect.connect_unix."""
+    return functools.partial(aioconnect.connect_unix, place.path)
+
+
+def aiohappyeyeballs(place: Place) -> Opens:
+    """Await aiohappyeyeballs.start_connection, which is given one address."""
+    import aiohappyeyeballs
+
+    family, sockaddr = of(place)
+    infos = [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
+    return functools.partial(
+        aiohappyeyeballs.start_connection, infos, happy_eyeballs_delay=0.25
+    )
+
+
+def async_stagger(place: Place) -> Opens:
+    """Await async_stagger.create_connected_sock."""
+    import async_stagger
+
+    return functools.partial(
+        async_stagger.create_connected_sock, place.host, place.port
+    )
+
+
+def trio_socket(place: Place) -> Opens:
+    """Connect a socket of trio's."""
+    import trio
+
+    family, sockaddr = of(place)
+
+    async def opens() -> Any:
+        sock = trio.socket.socket(family, socket.SOCK_STREAM)
+        await sock.connect(sockaddr)
+        return sock
+
+    return opens

@@ -1,0 +1,171 @@
+"""Ways to connect to one of several addresses, none of which has to be looked up.
+
+Who takes no list is given a name, and a loop or a resolver that has the list for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aioconnect
+
+from .servers import Place
+from .ways import checked_socket
+
+__all__ = [
+    "NAME",
+    "aiohappyeyeballs",
+    "anyio_streams",
+    "async_stagger",
+    "asyncio_in_turn",
+    "asyncio_streams",
+    "checked_first",
+    "listing",
+    "ours",
+    "ours_streams",
+    "trio_anyio",
+    "trio_streams",
+]
+
+# Nobody is asked for it.
+NAME = "several.invalid"
+
+Opens = Callable[[], Awaitable[Any]]
+
+
+def listing(place: Place) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return loops whose getaddrinfo knows the place's hosts by `NAME`."""
+    import uvloop
+
+    infos = _infos(place)
+
+    def knowing(base: Any) -> Callable[[], asyncio.AbstractEventLoop]:
+        async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
+            if host == NAME:
+                return infos
+            return await base.getaddrinfo(loop, host, port, **options)
+
+        made: Callable[[], asyncio.AbstractEventLoop] = type(
+            "Knowing", (base,), {"getaddrinfo": getaddrinfo}
+        )
+        return made
+
+    return {
+        "asyncio": knowing(asyncio.SelectorEventLoop),
+        "uvloop": knowing(uvloop.Loop),
+    }
+
+
+def _infos(place: Place) -> list[Any]:
+    kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    return [(*kind, (host, place.port)) for host in place.hosts]
+
+
+def checked_first(place: Place) -> Callable[[], socket.socket]:
+    """Make the checked system calls at the first address: the limit of a race."""
+    return functools.partial(
+        checked_socket, socket.AF_INET, (place.hosts[0], place.port)
+    )
+
+
+def ours(place: Place) -> Opens:
+    """Race the addresses."""
+    addresses = [
+        aioconnect.Address(socket.AF_INET, (host, place.port)) for host in place.hosts
+    ]
+    return functools.partial(aioconnect.connect_any, addresses, race=True)
+
+
+def ours_streams(place: Place) -> Opens:
+    """Have streams, to a name whose addresses a plain function knows."""
+    addresses = [
+        aioconnect.Address(socket.AF_INET, (host, place.port)) for host in place.hosts
+    ]
+
+    def resolver(
+        host: str,  # noqa: ARG001  # a resolver's arguments have their names
+        port: int,  # noqa: ARG001  # the same
+        **asked: int,
+    ) -> list[aioconnect.Address]:
+        return addresses if asked["family"] == socket.AF_INET else []
+
+    return functools.partial(
+        aioconnect.open_connection, NAME, place.port, resolver=resolver
+    )
+
+
+def aiohappyeyeballs(place: Place) -> Opens:
+    """Have aiohappyeyeballs race the same list."""
+    import aiohappyeyeballs
+
+    return functools.partial(
+        aiohappyeyeballs.start_connection, _infos(place), happy_eyeballs_delay=0.25
+    )
+
+
+def asyncio_streams(place: Place) -> Opens:
+    """Await asyncio's own race, of which uvloop has none."""
+    return functools.partial(
+        asyncio.open_connection, NAME, place.port, happy_eyeballs_delay=0.25
+    )
+
+
+def asyncio_in_turn(place: Place) -> Opens:
+    """Await asyncio.open_connection as most do, without a race."""
+    return functools.partial(asyncio.open_connection, NAME, place.port)
+
+
+def anyio_streams(place: Place) -> Opens:
+    """Await anyio.connect_tcp, which races."""
+    import anyio
+
+    return functools.partial(anyio.connect_tcp, NAME, place.port)
+
+
+def async_stagger(place: Place) -> Opens:
+    """Await async_stagger.create_connected_sock, which races."""
+    import async_stagger
+
+    # It asks for the families apart, which would give each address twice.
+    resolver = async_stagger.basic_resolver
+    return functools.partial(
+        async_stagger.create_connected_sock, NAME, place.port, resolver=resolver
+    )
+
+
+def _asking_list(place: Place, connect: Opens) -> Opens:
+    import trio
+
+    infos = _infos(place)
+
+    class Listing(trio.abc.HostnameResolver):
+        async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
+            return infos
+
+        async def getnameinfo(self, *_: Any) -> Any:
+            raise NotImplementedError
+
+    resolver = Listing()
+
+    async def opens() -> Any:
+        trio.socket.set_custom_hostname_resolver(resolver)
+        return await connect()
+
+    return opens
+
+
+def trio_streams(place: Place) -> Opens:
+    """Await trio.open_tcp_stream, which races."""
+    import trio
+
+    connect = functools.partial(trio.open_tcp_stream, NAME, place.port)
+    return _asking_list(place, connect)
+
+
+def trio_anyio(place: Place) -> Opens:
+    """Await anyio.connect_tcp on trio."""
+    return _asking_list(place, anyio_streams(place))

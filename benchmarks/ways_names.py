@@ -1,0 +1,110 @@
+"""Ways to connect to a name, which the system looks up."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from . import ways, ways_streams
+from .running import TRIO, Contestant, both
+from .servers import Place
+
+__all__ = ["ALIVE", "CONTESTANTS", "DEAD", "SLOW", "once"]
+
+ALIVE, SLOW = "alive.test", "slow-aaaa.test"
+
+DEAD = [f"dead{number}.test" for number in range(64)]
+
+Opens = Callable[[], Awaitable[Any]]
+
+
+def aiohappyeyeballs(place: Place) -> Opens:
+    """Ask loop.getaddrinfo, and have aiohappyeyeballs race what it found."""
+    import aiohappyeyeballs
+
+    async def opens() -> Any:
+        loop = asyncio.get_running_loop()
+        infos = await loop.getaddrinfo(
+            place.host, place.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+        return await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=0.25)
+
+    return opens
+
+
+def racing(place: Place) -> Opens:
+    """Await asyncio's own race, of which uvloop has none."""
+    return functools.partial(
+        asyncio.open_connection, place.host, place.port, happy_eyeballs_delay=0.25
+    )
+
+
+CONTESTANTS: Sequence[Contestant] = (
+    *both("aioconnect.connect", ways.ours, ways.reset),
+    *both("aioconnect.open_connection", ways_streams.ours_streams, ways_streams.abort),
+    *both("asyncio.open_connection", ways_streams.asyncio_streams, ways_streams.abort),
+    *both("asyncio.open_connection, racing", racing, ways_streams.abort),
+    *both("getaddrinfo, aiohappyeyeballs", aiohappyeyeballs, ways.reset),
+    *both("async_stagger", ways.async_stagger, ways.reset),
+    *both("anyio.connect_tcp", ways_streams.anyio_streams, ways_streams.abort_anyio),
+    Contestant(
+        "anyio.connect_tcp", TRIO, ways_streams.anyio_streams, ways_streams.abort_anyio
+    ),
+    Contestant(
+        "trio.open_tcp_stream", TRIO, ways_streams.trio_streams, ways_streams.abort_trio
+    ),
+)
+
+# How long the look-ups of the dead names have to begin (seconds).
+HEAD_START = 0.3
+
+
+def once(loop: str) -> Callable[..., Awaitable[float]]:
+    """Return what connects once, while others hang, and tells the seconds."""
+    return _trio_once if loop == TRIO else _once
+
+
+async def _once(
+    contestant: Contestant, place: Place, dead: Sequence[Place], limit: float
+) -> float:
+    opens = contestant.make(place)
+    hung = [asyncio.ensure_future(contestant.make(one)()) for one in dead]
+    if hung:
+        await asyncio.sleep(HEAD_START)
+    started = time.perf_counter()
+    connecting = asyncio.ensure_future(opens())
+    # Not wait_for, which waits for what it cancels.
+    done, _ = await asyncio.wait([connecting], timeout=limit)
+    spent = time.perf_counter() - started
+    for task in hung:
+        task.cancel()
+    if not done:
+        raise TimeoutError(f"not within {limit:g} s")
+    contestant.close(connecting.result())
+    return spent
+
+
+async def _trio_once(
+    contestant: Contestant, place: Place, dead: Sequence[Place], limit: float
+) -> float:
+    import trio
+
+    opens = contestant.make(place)
+    spent = None
+    async with trio.open_nursery() as nursery:
+        for one in dead:
+            nursery.start_soon(contestant.make(one))
+        if dead:
+            await trio.sleep(HEAD_START)
+        started = time.perf_counter()
+        with trio.move_on_after(limit):
+            contestant.close(await opens())
+            spent = time.perf_counter() - started
+        nursery.cancel_scope.cancel()
+    if spent is None:
+        raise TimeoutError(f"not within {limit:g} s")
+    return spent
