@@ -45,7 +45,7 @@ def listing(place: Place) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
 
     def knowing(base: Any) -> Callable[[], asyncio.AbstractEventLoop]:
         async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
-            if host == NAME:
+            if host in (NAME, NAME.encode()):  # anyio gives bytes
                 return infos
             return await base.getaddrinfo(loop, host, port, **options)
 

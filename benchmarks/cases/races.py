@@ -123,6 +123,8 @@ def _failing(contestant: Contestant) -> Contestant:
         async def fails() -> None:
             try:
                 made = await opens()
+            except socket.gaierror:
+                raise
             except (OSError, ExceptionGroup):
                 return
             contestant.close(made)

@@ -85,7 +85,9 @@ def retry(plan: Plan) -> Sequence[Measure]:
     pin(CLIENT)
     with refusing() as port:
         place = Place(port=port.port)
-        rows = take_turns(plan.of(REFUSED), place, 1 if plan.quick else 9, _cpu)
+        rows = take_turns(
+            plan.of(REFUSED), place, 1 if plan.quick else 9, _cpu, warm=not plan.quick
+        )
     clients, seconds = (50, 0.7) if plan.quick else (200, 5.0)
     return [
         Measure("CPU of a refused attempt", "s", tuple(rows)),
