@@ -39,24 +39,26 @@ Opens = Callable[[], Awaitable[Any]]
 
 def listing(place: Place) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Return loops whose getaddrinfo knows the place's hosts by `NAME`."""
-    import uvloop
-
     infos = _infos(place)
 
-    def knowing(base: Any) -> Callable[[], asyncio.AbstractEventLoop]:
+    def made(base: Any) -> asyncio.AbstractEventLoop:
         async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
             if host in (NAME, NAME.encode()):  # anyio gives bytes
                 return infos
             return await base.getaddrinfo(loop, host, port, **options)
 
-        made: Callable[[], asyncio.AbstractEventLoop] = type(
-            "Knowing", (base,), {"getaddrinfo": getaddrinfo}
-        )
-        return made
+        knowing = type("Knowing", (base,), {"getaddrinfo": getaddrinfo})
+        loop: asyncio.AbstractEventLoop = knowing()
+        return loop
+
+    def uvloop_made() -> asyncio.AbstractEventLoop:
+        import uvloop
+
+        return made(uvloop.Loop)
 
     return {
-        "asyncio": knowing(asyncio.SelectorEventLoop),
-        "uvloop": knowing(uvloop.Loop),
+        "asyncio": functools.partial(made, asyncio.SelectorEventLoop),
+        "uvloop": uvloop_made,
     }
 
 

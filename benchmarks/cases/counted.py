@@ -5,7 +5,6 @@ Each program is run without a connect and with some; the difference is the conne
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from ..machine import CLIENT, pin
 from ..results import Measure
 from ..running import Contestant, Loops, Plan, Skipped, take_turns
 from ..servers import Place, serving
+from ..tracing import calls_of, is_traceable
 from .connects import SOCKETS, STREAMS
 
 __all__ = ["calls", "instructions"]
@@ -28,8 +28,8 @@ Count = Callable[[], float]
 
 def calls(plan: Plan) -> Sequence[Measure]:
     """Count by ``strace -c``."""
-    if shutil.which("strace") is None:
-        raise Skipped("strace is not installed")
+    if not is_traceable():
+        raise Skipped("strace is not installed, or may not trace")
     return _counted("system calls of a connect", "calls", _straced, 50, 1, plan)
 
 
@@ -80,13 +80,7 @@ def _run(*command: str) -> None:
 
 
 def _straced(*program: str) -> float:
-    with tempfile.TemporaryDirectory() as directory:
-        table = Path(directory, "calls")
-        _run("strace", "-f", "-c", "-o", str(table), *program)
-        text = table.read_text()
-    # % time, seconds, usecs/call, calls, errors (or none), name
-    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) .*$", text, re.MULTILINE)
-    return sum(map(int, rows[:-1]))  # the last is the total
+    return calls_of(*program).total()
 
 
 def _perf(*program: str) -> float:
