@@ -160,7 +160,7 @@ def judge(outcomes: Mapping[str, Outcome]) -> Iterator[Verdict]:
         measure = outcome.measure(bound.measure)
         for loop, limit in bound.limits.items():
             if measure is None:
-                why = outcome.skipped or "it was not measured"
+                why = outcome.skipped or outcome.failed or "it was not measured"
                 yield Verdict(bound, loop, limit, None, None, why)
             elif _has(measure, loop):
                 yield _verdict(bound, measure, loop, limit)

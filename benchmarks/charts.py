@@ -126,6 +126,7 @@ def bars(title: str, below: str, panels: Sequence[Panel]) -> Canvas:
     canvas = Canvas(title, below, height)
     used = {row.loop for panel in panels for row in panel.rows}
     canvas.legend(loop for loop in LOOPS if loop in used)
+    canvas.text("line: first to third quartile", WIDTH - 12, 36, "small", "end")
     for panel in panels:
         _bars(canvas, panel)
     return canvas
@@ -163,9 +164,9 @@ def _bars(canvas: Canvas, panel: Panel) -> None:
 def _bar(canvas: Canvas, row: Row, unit: str, scale: float) -> None:
     y = canvas.y
     if not row.samples:
-        failed = (row.failed or "").removeprefix("TimeoutError: ")
-        short = failed.partition(":")[0] if len(failed) > 60 else failed
-        canvas.text(f"{row.loop}: {short}", LEFT, y + 9, "small failed")
+        failed = f"{row.loop}: {row.failed}".replace("TimeoutError: ", "")
+        short = f"{failed[:75]}..." if len(failed) > 78 else failed
+        canvas.text(short, LEFT, y + 9, "small failed")
         return
     low, high = row.spread
     value = text_of(row.median, unit)

@@ -38,13 +38,13 @@ def outcome_of(case: Case, plan: Plan) -> Outcome:
     """Run *case* in a process of its own."""
     started = time.monotonic()
     measures: Sequence[Measure] = ()
-    skipped = None
+    skipped = failed = None
     try:
         measures = isolated(measure, CASES.index(case), plan, limit=LIMIT)
     except Skipped as exc:
         skipped = str(exc)
     except Exception as exc:  # the others are run all the same
-        skipped = f"failed: {reason(exc)}"
+        failed = reason(exc)
     return Outcome(
         case=case.name,
         title=case.title,
@@ -56,6 +56,7 @@ def outcome_of(case: Case, plan: Plan) -> Outcome:
         versions=versions(),
         measures=tuple(measures),
         skipped=skipped,
+        failed=failed,
     )
 
 
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     took = time.monotonic() - started
     print(f"\n{took:.0f} s; {len(outcomes)} results and", end=" ", file=sys.stderr)
     print(f"{len(drawn)} pictures in {given.out}", file=sys.stderr)
-    return 0
+    return 1 if any(one.failed for one in outcomes.values()) else 0
 
 
 def _case(name: str) -> str:

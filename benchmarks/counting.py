@@ -1,6 +1,7 @@
 """Count what a connect asks of the loop, and what it holds: ``gate`` judges it.
 
-The counts are the same on every run.  Needs nothing but the standard library and `aioconnect`.
+The counts are the same on every run.  Needs nothing but the standard library and
+`aioconnect`.
 """
 
 from __future__ import annotations

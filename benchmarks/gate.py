@@ -91,7 +91,7 @@ def main() -> int:
     """Count, show, and fail if a count has grown."""
     counts = counted()
     for _ in range(2):
-        # A machine that is busy may have a connect wait; code that has grown always has.
+        # On a busy machine a connect may have to wait; what has grown always has.
         if _grown(counts):
             counts = {name: min(n, counts[name]) for name, n in counted().items()}
     if not is_traceable():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .charts import WIDTH, Canvas, Panel, bars
 from .results import Measure, Outcome, Row
+from .running import NONE
 from .table import text_of
 
 __all__ = ["pictures"]
@@ -62,7 +62,7 @@ def _below(outcomes: Outcomes, cases: Sequence[str]) -> str:
     quick = " --quick" if one.quick else ""
     command = f"python -m benchmarks {' '.join(each.case for each in shown)}{quick}"
     made = f"Python {one.versions['python']}, {one.machine['cores']} cores"
-    return f"{command}   ({made}, {one.date[:10]}; lines: the quartiles)"
+    return f"{command}   ({made}, {one.date[:10]})"
 
 
 def _panels(title: str, outcomes: Outcomes, **headings: str) -> Canvas | None:
@@ -74,7 +74,7 @@ def _panels(title: str, outcomes: Outcomes, **headings: str) -> Canvas | None:
     return bars(title, _below(outcomes, list(headings)), panels) if panels else None
 
 
-LEFT, TOP, HEIGHT, LABELS = 62.0, 60.0, 250.0, 190.0
+LEFT, TOP, HEIGHT, LABELS = 62.0, 44.0, 270.0, 250.0
 
 
 def _growth(outcomes: Outcomes) -> Canvas | None:
@@ -106,12 +106,13 @@ def _growth(outcomes: Outcomes) -> Canvas | None:
             y = TOP + HEIGHT - math.log10(value / low) * up
             canvas.line(LEFT, y, WIDTH - LABELS, y, "grid")
             canvas.text(text_of(value, "s"), LEFT - 6, y + 4, "small", "end")
-    _curves(canvas, [replace(row) for row in rows], spot)
+    _curves(canvas, rows, spot)
     return canvas
 
 
-def _curves(canvas: Canvas, rows: Sequence[Row], spot: object) -> None:
-    assert callable(spot)
+def _curves(
+    canvas: Canvas, rows: Sequence[Row], spot: Callable[[Row], tuple[float, float]]
+) -> None:
     lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
         lines.setdefault((row.contestant, row.loop), []).append(spot(row))
@@ -123,7 +124,8 @@ def _curves(canvas: Canvas, rows: Sequence[Row], spot: object) -> None:
         # Each label is below the one above it.
         below = max(y + 4, below + 13)
         kind = "small ours" if is_ours else "small"
-        canvas.text(f"{name}, {loop}", x + 8, below, kind)
+        text = name if loop == NONE else f"{name}, {loop}"
+        canvas.text(text, x + 8, below, kind)
 
 
 COLUMNS, TALL = 60, 70.0

@@ -54,7 +54,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that came of a case; *skipped* says why there is nothing."""
+    """All that came of a case; *skipped* or *failed* say why there is nothing."""
 
     case: str
     title: str
@@ -66,6 +66,7 @@ class Outcome:
     versions: dict[str, str] = field(default_factory=dict)
     measures: tuple[Measure, ...] = ()
     skipped: str | None = None
+    failed: str | None = None
 
     def measure(self, name: str) -> Measure | None:
         """Return the measure of that *name*."""

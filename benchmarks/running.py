@@ -229,6 +229,7 @@ def isolated(function: Callable[..., Any], *args: Any, limit: float) -> Any:
         # Threads of names that hang would keep it.
         process.kill()
         process.join()
+        process.close()
         ours.close()
     if isinstance(value, Exception):
         raise value

@@ -72,6 +72,7 @@ def _process(serve: object, *arguments: object) -> Iterator[Connection]:
     finally:
         process.terminate()
         process.join()
+        process.close()
         ours.close()
 
 

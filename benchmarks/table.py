@@ -32,6 +32,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.case}: {outcome.title}"
     if outcome.skipped:
         yield f"  skipped: {outcome.skipped}"
+    if outcome.failed:
+        yield f"  failed: {outcome.failed}"
     for measure in outcome.measures:
         unit = "" if measure.unit == "s" else f", {measure.unit}"
         yield f"  {measure.name}{unit}: median (quartiles)"
