@@ -39,9 +39,12 @@ def concurrency(plan: Plan) -> Sequence[Measure]:
         for size in sizes:
             if size > most:
                 break
-            turns = 1 if plan.quick else 5
+            is_large = size > 1000  # a round of it takes half a minute
+            turns = 1 if plan.quick else 3 if is_large else 5
             at_once = _at_once(size, max(1, (100 if plan.quick else 1000) // size))
-            rows += take_turns(plan.of(CONTESTANTS), place, turns, at_once, at=size)
+            rows += take_turns(
+                plan.of(CONTESTANTS), place, turns, at_once, at=size, warm=not is_large
+            )
     return [Measure("time of a connect", "s", tuple(rows))]
 
 

@@ -16,7 +16,7 @@ __all__ = ["hung", "slow_aaaa"]
 
 
 def slow_aaaa(plan: Plan) -> Sequence[Measure]:
-    """Connect to a name whose AAAA takes 2 s, and whose A is there."""
+    """Connect to a name whose AAAA takes 1 s, and whose A is there."""
     return [Measure("time to connect", "s", _in_namespace("aaaa", plan))]
 
 

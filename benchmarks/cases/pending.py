@@ -77,7 +77,7 @@ def pending(plan: Plan) -> Sequence[Measure]:
     names = ("memory of a pending connect", "CPU of a pending connect")
     samples: dict[Contestant, list[tuple[float, float]]] = {}
     failed: dict[Contestant, str] = {}
-    for turn in range(1 if plan.quick else 3):
+    for turn in range(1 if plan.quick else 2):
         for contestant in plan.of(CONTESTANTS):
             progress(f"{turn}: {contestant.name} on {contestant.loop}")
             if contestant in failed:
