@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from benchmarks import bounds, table
+from benchmarks.report import markdown
 from benchmarks.results import Measure, Outcome, Row, load, save
 from benchmarks.running import NONE, Contestant, Loops, Plan, isolated, take_turns
 from benchmarks.servers import Place
@@ -282,3 +283,17 @@ def test_a_server_is_a_process_of_its_own() -> None:
         socket.create_connection((place.host, place.port)) as sock,
     ):
         assert sock.recv(1) == b""
+
+
+def test_the_report() -> None:
+    """It is the README's table: bold is within its bound, the floor in brackets."""
+    said = list(markdown({"connect": OUTCOME}))
+    assert said[2] == (
+        "| connect / loop.sock_connect | 0.50 of 0.40 (0.25)"
+        " | none: aioconnect.connect: OSError: none |"
+    )
+    (row, *_) = OUTCOME.measures[0].rows
+    fast = replace(row, samples=(1e-5,) * 3)
+    measure = replace(OUTCOME.measures[0], rows=(fast, *OUTCOME.measures[0].rows[1:]))
+    said = list(markdown({"connect": replace(OUTCOME, measures=(measure,))}))
+    assert said[2].startswith("| connect / loop.sock_connect | **0.25** of 0.40 (0.25)")

@@ -1,0 +1,56 @@
+"""Show again what was measured: ``python -m benchmarks.report [directory]``.
+
+Prints the table of the bounds as Markdown, as the README has it, and draws the pictures
+of all results in ``benchmarks/results``, or the directory that is named.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from .bounds import Verdict, judge
+from .results import DIRECTORY, Outcome, load
+from .running import ASYNCIO, NONE
+
+__all__ = ["main", "markdown"]
+
+
+def markdown(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+    """Yield the lines of the table; what is within its bound is bold."""
+    yield "| ratio, median of one run: ours, of at most (floor) | asyncio | uvloop |"
+    yield "|---|---|---|"
+    rows: dict[str, dict[str, str]] = {}
+    for verdict in judge(outcomes):
+        rows.setdefault(verdict.bound.what, {})[verdict.loop] = _cell(verdict)
+    for what, cells in rows.items():
+        # What has no loop is the same with either.
+        both = (cells.get(loop, cells.get(NONE, "")) for loop in ASYNCIO)
+        yield f"| {what} | {' | '.join(both)} |"
+
+
+def _cell(verdict: Verdict) -> str:
+    if verdict.ratio is None:
+        return f"none: {verdict.why}"
+    ratio = f"{verdict.ratio:.2f}"
+    floor = "" if verdict.floor is None else f" ({verdict.floor:.2f})"
+    return (
+        f"{f'**{ratio}**' if verdict.is_met else ratio} of {verdict.limit:.2f}{floor}"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table and draw the pictures."""
+    directory = Path(arguments[0]) if arguments else DIRECTORY
+    outcomes = {path.stem: load(path) for path in sorted(directory.glob("*.json"))}
+    print(*markdown(outcomes), sep="\n")
+    from .pictures import pictures  # needs an extra, and the table does not
+
+    for path in pictures(directory, outcomes):
+        print(f"drawn: {path}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
