@@ -88,7 +88,7 @@ def retry(plan: Plan) -> Sequence[Measure]:
         rows = take_turns(
             plan.of(REFUSED), place, 1 if plan.quick else 9, _cpu, warm=not plan.quick
         )
-    clients, seconds = (50, 0.7) if plan.quick else (200, 5.0)
+    clients, seconds = (50, 0.3) if plan.quick else (200, 5.0)
     return [
         Measure("CPU of a refused attempt", "s", tuple(rows)),
         Measure("connected after listen()", "s", tuple(_late(plan, clients, seconds))),
