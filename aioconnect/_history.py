@@ -6,6 +6,7 @@ Pure.  Which error it is, is said here and nowhere else.
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 import ssl
 from collections.abc import Sequence
@@ -94,12 +95,13 @@ class History:
         return (*self._first, *self._last[-_LAST_KEPT:])
 
     def of_round(self, number: int) -> list[Attempt]:
-        """Return the attempts of round *number*.
+        """Return the attempts of round *number*, the last one.
 
         A handshake that came to nothing has ended the round, and stands for it.
         """
-        kept = (*self._first, *self._last)
-        attempts = [attempt for attempt in kept if attempt.round == number]
+        latest = itertools.chain(reversed(self._last), reversed(self._first))
+        attempts = [*itertools.takewhile(lambda one: one.round == number, latest)]
+        attempts.reverse()
         if attempts and attempts[-1].phase in ("proxy", "tls", "adopt"):
             return attempts[-1:]
         return attempts
