@@ -64,8 +64,12 @@ def at_once(
 
 def limit_of(options: Options, started: float) -> float | None:
     """Return when a first attempt has to end that *started* with its call."""
-    seconds = (options.timeout, options.attempt_timeout)
-    return min((started + one for one in seconds if one is not None), default=None)
+    timeout, attempt_timeout = options.timeout, options.attempt_timeout
+    if timeout is None:
+        return None if attempt_timeout is None else started + attempt_timeout
+    if attempt_timeout is None:
+        return started + timeout
+    return started + min(timeout, attempt_timeout)
 
 
 class Call:

@@ -62,7 +62,8 @@ def _process(serve: object, *arguments: object) -> Iterator[Connection]:
     ours, theirs = context.Pipe()
     process = context.Process(
         target=serve,  # type: ignore[arg-type]  # any function with these arguments
-        args=(theirs, *arguments),
+        # Which core is the other one, who is started on one does not know.
+        args=(theirs, SERVER, *arguments),
         daemon=True,
     )
     process.start()
@@ -87,8 +88,8 @@ def _listener(place: Place) -> socket.socket:
     )
 
 
-def _serve(orders: Connection, place: Place, kind: str) -> None:
-    pin(SERVER)
+def _serve(orders: Connection, core: int, place: Place, kind: str) -> None:
+    pin(core)
     with _listener(place) as listener:
         context = None
         name = listener.getsockname()
@@ -125,8 +126,8 @@ def _certified() -> tuple[ssl.SSLContext, str]:
     return context, authority.cert_pem.bytes().decode()
 
 
-def _serve_late(orders: Connection) -> None:
-    pin(SERVER)
+def _serve_late(orders: Connection, core: int) -> None:
+    pin(core)
     with socket.socket() as listener, contextlib.suppress(EOFError):
         listener.bind(("127.0.0.1", 0))
         orders.send(listener.getsockname()[1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import socket
 import subprocess
 import sys
@@ -17,10 +19,11 @@ from typing import Any
 import pytest
 
 from benchmarks import bounds, table
+from benchmarks.machine import CLIENT, SERVER, pin
 from benchmarks.report import markdown
 from benchmarks.results import Measure, Outcome, Row, load, save
 from benchmarks.running import NONE, Contestant, Loops, Plan, isolated, take_turns
-from benchmarks.servers import Place
+from benchmarks.servers import Place, serving
 
 ROOT = Path(__file__).parent.parent
 
@@ -297,3 +300,16 @@ def test_the_report() -> None:
     measure = replace(OUTCOME.measures[0], rows=(fast, *OUTCOME.measures[0].rows[1:]))
     said = list(markdown({"connect": replace(OUTCOME, measures=(measure,))}))
     assert said[2].startswith("| connect / loop.sock_connect | **0.25** of 0.40 (0.25)")
+
+
+def test_server_is_on_the_other_core() -> None:
+    """Also where the client, who starts it, has been put on one."""
+    cores = os.sched_getaffinity(0)
+    pin(CLIENT)
+    try:
+        with serving(Place()):
+            (server,) = multiprocessing.active_children()
+            assert server.pid is not None
+            assert os.sched_getaffinity(server.pid) == {SERVER}
+    finally:
+        os.sched_setaffinity(0, cores)

@@ -40,7 +40,7 @@ def concurrency(plan: Plan) -> Sequence[Measure]:
             if size > most:
                 break
             is_large = size > 1000  # a round of it takes half a minute
-            turns = 1 if plan.quick else 3 if is_large else 5
+            turns = 1 if plan.quick else 2 if is_large else 5
             at_once = _at_once(size, max(1, (100 if plan.quick else 1000) // size))
             rows += take_turns(
                 plan.of(CONTESTANTS), place, turns, at_once, at=size, warm=not is_large
