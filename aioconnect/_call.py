@@ -369,7 +369,6 @@ class Call:
             if code := has_peer(self._sock):
                 text = "sock is not connected: connect it first"
                 raise AttemptError("adopt", os_error(code, text))
-            self._sock.setblocking(False)  # as asyncio does, and before *ready* has it
             return self._sock, 0
         if options.allow is not None and not is_allowed(options.allow, address):
             error = os_error(errno.EACCES, "not allowed")
