@@ -11,10 +11,11 @@ from typing import TypeVar, Unpack
 from . import outcome as _outcome
 from ._address import Address, SockAddr
 from ._adopt import LIMIT, Streams
-from ._call import Call, at_once, limit_of
+from ._call import Call
 from ._connector import Connector, StrOrBytesPath
 from ._errors import AttemptError
 from ._options import ConnectorOptions, LocalAddr, WaitOptions
+from ._reach import at_once, limit_of
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._sockets import Prepare
 from ._target import AnyTarget
@@ -74,7 +75,7 @@ async def connect(
             the builtin exceptions of the same names too.
         ValueError, TypeError: An argument cannot work; the text names it.
     """
-    # What Connector.connect does, without its frame: ten thousand may be pending.
+    # What `reach` does, without its frame: ten thousand may be pending.
     connector = _connector(options)
     place = connector.where(host, port)
     begun = at_once(connector, place.address)

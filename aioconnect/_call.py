@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ._address import Address
 from ._adopt import Finish, discard
@@ -32,44 +32,15 @@ from ._waits import done_before
 from ._watchers import check_loop
 from .outcome import has_peer
 
-__all__ = ["Call", "at_once", "limit_of"]
+__all__ = ["Before", "Call"]
 
 T = TypeVar("T")
 
+# Gives where to go in the turn of a place, or None: the turn has failed, and the
+# rounds know why.
+Before: TypeAlias = Callable[[Place, Rounds], Awaitable[Place | None]]
+
 _INET = (socket.AF_INET, socket.AF_INET6)
-
-
-def at_once(
-    options: Options, address: Address | None
-) -> socket.socket | Pending | None:
-    """Begin the first attempt, if nothing has to be done and nobody told before it.
-
-    A connect that the kernel answers at once then costs nothing else, and one that is
-    under way little: a `Call` is made for it when it has failed.
-    """
-    if address is None or options.observer is not None or options.prepare:
-        return None
-    if options.local_addr is not None or options.allow is not None:
-        return None
-    if options.timeout == 0 or options.ready is not None:
-        return None
-    loop = asyncio.get_running_loop()
-    check_loop(loop)
-    try:
-        sock, code = begin(address, (), None)
-    except AttemptError:
-        return None  # it is made once more, and then it counts
-    return Pending(sock, address, code, options.outcome, loop.time()) if code else sock
-
-
-def limit_of(options: Options, started: float) -> float | None:
-    """Return when a first attempt has to end that *started* with its call."""
-    timeout, attempt_timeout = options.timeout, options.attempt_timeout
-    if timeout is None:
-        return None if attempt_timeout is None else started + attempt_timeout
-    if attempt_timeout is None:
-        return started + timeout
-    return started + min(timeout, attempt_timeout)
 
 
 class Call:
@@ -101,7 +72,7 @@ class Call:
         races: bool = False,
         proves_socket: bool = False,
         begun: Pending | None = None,
-        before: Callable[[Rounds], Awaitable[bool]] | None = None,
+        before: Before | None = None,
         started: float | None = None,
     ) -> None:
         """*sock* is the caller's own, to be used instead of new ones, once.
@@ -111,8 +82,8 @@ class Call:
         The option *ready* is given what is made of a socket, or, with *proves_socket*,
         the socket, before anything is.  *begun* is the first attempt, if that is under
         way; nobody has to be asked for an address then.
-        *before* each turn something may be found out; if it says no, the turn has
-        failed, and the rounds know why.  The call begins now, or has *started*.
+        *before* each turn it is asked where to go, if that has to be found out.  The
+        call begins now, or has *started*.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
@@ -201,64 +172,41 @@ class Call:
     async def _next(self) -> Place:
         """Wait for the next turn, and return whose it is.
 
-        The hosts and ports of a service, looked up in each round, have one each; a
-        caller's socket has its one attempt at the first address of a name.
+        The hosts and ports of a service, looked up in each round, have one each.
         """
-        rounds, owned = self._rounds, self._sock is None
+        rounds = self._rounds
         while True:
             await rounds.next()
-            if self._before is not None and not await self._before(rounds):
-                continue
             if rounds.turn == 0:
                 self._turns = self._places
             place = self._turns[rounds.turn]
-            asked = place.service if owned else place.host
-            if asked is None or place.address is not None or self._races:
-                return place
-            started = self._loop.time()
-            try:
-                if owned:
-                    await self._expand(asked)
-                else:
-                    return place._replace(address=await self._first_of(place))
-            except AttemptError as exc:
-                rounds.failed(None, exc, started, rounds.until, host=asked)
-            else:
-                return self._turns[rounds.turn]
+            found: Place | None = place
+            if place.service is not None and not self._races:
+                found = await self._expanded(place.service)
+            elif self._before is not None:
+                found = await self._before(place, rounds)
+            if found is not None:
+                return found
 
-    async def _expand(self, service: str) -> None:
-        """Put the hosts and ports of *service* in its place.
+    async def _expanded(self, service: str) -> Place | None:
+        """Put the hosts and ports of *service* in its place, and return the first.
 
-        Raises:
-            AttemptError: It has none.
-            Expired: The resolver had not answered when the turn's time was up.
+        None is returned when the turn has failed.
         """
         rounds, turn = self._rounds, self._rounds.turn
-        asked = ServiceLookUp(self._loop, self._options, service)
-        if not await done_before(self._loop, asked.future, rounds.until):
-            raise no_answer("resolve")
-        places = asked.places()
+        started = self._loop.time()
+        try:
+            asked = ServiceLookUp(self._loop, self._options, service)
+            if not await done_before(self._loop, asked.future, rounds.until):
+                raise no_answer("resolve")
+            places = asked.places()
+        except AttemptError as exc:
+            rounds.failed(None, exc, started, rounds.until, host=service)
+            return None
         self._turns = (*self._turns[:turn], *places, *self._turns[turn + 1 :])
         rounds.turns = len(self._turns)
         rounds.share()
-
-    async def _first_of(self, place: Place) -> Address:
-        """Return the first address of the host of *place*.
-
-        Raises:
-            AttemptError: It has none.
-            Expired: The resolver had not answered when the time was up.
-        """
-        names = Names(self._loop, self._options, place.host, place.port or 0)
-        found = names.known()
-        if found is None:
-            (question,) = names.unasked()
-            lookup = names.ask(question)
-            if await done_before(self._loop, lookup, self._rounds.until):
-                found = names.answer(question, lookup)
-        if not found:
-            raise names.failures()[0].error
-        return found[0]
+        return self._turns[turn]
 
     async def _finish(
         self, sock: socket.socket, finish: Finish[Any] | None, limit: float | None
@@ -320,8 +268,7 @@ class Call:
                 self._begun.sock.close()
                 self._begun = None
         self.knows_all = names.knows_all
-        for host, error, started, ended in names.failures():
-            rounds.failed(None, error, started, rounds.until, ended=ended, host=host)
+        rounds.not_found(names.failures())
         return None
 
     def _names(self, place: Place) -> LookUps:

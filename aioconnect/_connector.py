@@ -25,15 +25,14 @@ from ._adopt import (
     to_streams,
     to_transport,
 )
-from ._call import Call, at_once, limit_of
-from ._dropins import StrOrBytesPath, anywhere, at_path
-from ._errors import AttemptError
+from ._call import Call
 from ._options import Options, place_of
+from ._reach import StrOrBytesPath, anywhere, at_once, at_path, reach
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import AnyTarget, Place, check_targets, place_at
+from ._target import AnyTarget, check_targets, place_at
 from ._waiting import until_down, until_up
 
 __all__ = ["Connector", "StrOrBytesPath"]
@@ -84,7 +83,8 @@ class Connector(Options):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""
-        return await self._to(self.where(host, port))
+        sock: socket.socket = await reach(self, self.where(host, port))
+        return sock
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
@@ -96,7 +96,8 @@ class Connector(Options):
         """Do what `aioconnect.connect_address` does, with these options."""
         if not isinstance(address, Address):
             raise TypeError(f"address must be an Address, not {shown(address)}")
-        return await self._to(place_at(address))
+        sock: socket.socket = await reach(self, place_at(address))
+        return sock
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
@@ -235,20 +236,6 @@ class Connector(Options):
     ) -> float:
         """Do what `aioconnect.wait_until_down_unix` does, likewise."""
         return await until_down(self._within(timeout), place_at(unix_address(path)))
-
-    async def _to(self, place: Place) -> socket.socket:
-        begun = at_once(self, place.address)
-        if begun is None:
-            return await Call(self, (place,)).run(None)
-        if isinstance(begun, socket.socket):
-            return begun
-        try:
-            loop = asyncio.get_running_loop()
-            return await begun.settled(loop, limit_of(self, begun.started))
-        except AttemptError as exc:
-            call = Call(self, (place,), started=begun.started)
-            call.failed(place, exc)
-        return await call.run(None)
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)

@@ -19,10 +19,12 @@ from ._address import numeric
 from ._adopt import Finish, Once, TLSArguments, tls_options, to_transport
 from ._call import Call
 from ._connector import Connector
-from ._dropins import StrOrBytesPath, anywhere, at_path
 from ._options import LocalAddr
+from ._reach import StrOrBytesPath, addresses_of, anywhere, at_path
+from ._rounds import Rounds
 from ._shown import shown
 from ._sockets import check_sock
+from ._target import Place
 from ._watchers import check_loop
 
 __all__ = ["change", "loop_factory"]
@@ -213,7 +215,14 @@ async def _connect(connector: Connector, sock: socket.socket, given: Any) -> Non
     options = replace(connector, family=sock.family, proto=sock.proto)
     host, port = given[:2]
     place = options.where("localhost" if host is None else host, port)
-    await Call(options, (place,), sock=sock).run(None)
+
+    async def found(place: Place, rounds: Rounds) -> Place | None:
+        if place.address is not None:
+            return place
+        addresses = await addresses_of(options, place, rounds)
+        return place._replace(address=addresses[0]) if addresses else None
+
+    await Call(options, (place,), sock=sock, before=found).run(None)
 
 
 def _in_numbers(given: Any, family: int) -> Any:

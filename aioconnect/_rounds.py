@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ._address import Address
 from ._backoff import check_duration
@@ -24,6 +24,7 @@ from ._errors import (
 from ._events import AttemptFailed, Connected, GaveUp, RetryScheduled
 from ._eyeballs import MOST_LIVE
 from ._history import History, error_group
+from ._names import Failure
 from ._options import Options
 from ._target import Place
 from ._waits import sleep_until, soonest
@@ -247,6 +248,11 @@ class Rounds:
         self._so_far.add(attempt)
         if self._options.observer is not None:
             self._options.observer(AttemptFailed(now, attempt))
+
+    def not_found(self, failures: Iterable[Failure]) -> None:
+        """Keep look-ups that gave no address."""
+        for host, error, started, ended in failures:
+            self.failed(None, error, started, self.until, ended=ended, host=host)
 
     def lost(self, address: Address | None, since: float, text: str) -> None:
         """Count what was connected, *since* then, as an attempt that has failed.

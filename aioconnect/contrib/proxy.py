@@ -30,12 +30,11 @@ from .._call import Call
 from .._connector import Connector
 from .._errors import AttemptError, os_error
 from .._guard import is_allowed
-from .._names import Names
 from .._options import ConnectorOptions
+from .._reach import addresses_of
 from .._rounds import Rounds
 from .._shown import shown
 from .._target import Place
-from .._waits import done_before
 from ._proxy_handshake import Handshake
 from ._proxy_url import Hop, ascii_name, hops_of
 
@@ -217,15 +216,15 @@ class _Tunnel(Generic[T]):
             target = place._replace(beyond=target)
         self.place = self.place._replace(beyond=target)
 
-    async def find(self, rounds: Rounds) -> bool:
-        """Find out what each proxy is to be asked for, and tell if it may be."""
+    async def find(self, first: Place, rounds: Rounds) -> Place | None:
+        """Return *first*, the first proxy, once it is known what each is asked for."""
         self._requests = []
         for hop, place in self._links:
             address, host = place.address, str(place.host)
             if address is None and not hop.resolves:
                 address = await self._look_up(hop, place, rounds)
                 if address is None:
-                    return False
+                    return None
             if not self._is_allowed(address):
                 text = "not allowed"
                 if address is None:
@@ -233,31 +232,20 @@ class _Tunnel(Generic[T]):
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
                 rounds.failed(None, error, now, None, host=str(place.end))
-                return False
+                return None
             host = ascii_name(host) if address is None else str(address.sockaddr[0])
             self._requests.append((hop, host, place.port or 0))
-        return True
+        return first
 
     async def _look_up(self, hop: Hop, place: Place, rounds: Rounds) -> Address | None:
         """Return an address of *place*, or None: the *rounds* know why."""
-        loop = asyncio.get_running_loop()
+        # How far a proxy gets by IPv6 is not known: that is asked for last.
         options = replace(self._connector, family=hop.family)
-        names = Names(loop, options, place.host, place.port or 0)
-        found = names.known() or ()
-        # IPv4 first: how far a proxy gets by IPv6 is not known.
-        for question in reversed(names.unasked()):
-            lookup = names.ask(question)
-            if not await done_before(loop, lookup, rounds.until):
-                break
-            if found := names.answer(question, lookup):
-                break
+        found = await addresses_of(options, place, rounds)
         for address in found:
             if address.family not in (socket.AF_INET, socket.AF_INET6):
                 text = f"resolver must give IPv4 or IPv6 to a proxy, not {address}"
                 raise TypeError(text)
-        for host, error, started, ended in names.failures():
-            limit = rounds.until
-            rounds.failed(None, error, started, limit, ended=ended, host=host)
         return min(found, key=lambda address: address.family, default=None)
 
     def _is_allowed(self, address: Address | None) -> bool:

@@ -1,0 +1,219 @@
+"""Go to one place: a host and a port, a path, or a socket, as asyncio takes them.
+
+A `Call` is made only if the first attempt has failed.  Most connects succeed at once,
+and ten thousand may be pending: what keeps rounds and a history is not made for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from ._address import Address, check_port, unix_address
+from ._adopt import Finish
+from ._call import Call
+from ._errors import AttemptError
+from ._names import Names
+from ._options import Options
+from ._pending import Pending
+from ._rounds import Rounds
+from ._shown import shown
+from ._sockets import begin
+from ._target import Place, place_at
+from ._waits import done_before
+from ._watchers import check_loop
+
+__all__ = [
+    "StrOrBytesPath",
+    "addresses_of",
+    "anywhere",
+    "at_once",
+    "at_path",
+    "limit_of",
+    "reach",
+]
+
+T = TypeVar("T")
+
+StrOrBytesPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+async def anywhere(
+    options: Options,
+    host: str | None,
+    port: int | str | None,
+    sock: socket.socket | None,
+    finish: Finish[T],
+    *,
+    all_errors: bool = False,
+    proves_socket: bool = False,
+) -> T:
+    """Return what *finish* makes of *sock*, or of a socket to *host* and *port*.
+
+    None as *host* is this machine, as in asyncio.  What else is asked for is `Call`'s.
+
+    Raises:
+        ValueError: There is neither, or both (asyncio's own words).
+    """
+    if sock is not None:
+        if host is not None or port is not None:
+            text = "host/port and sock can not be specified at the same time"
+            raise ValueError(text)
+        _check_is_socket(sock)
+        place = _of(sock)
+    elif host is not None:
+        place = options.where(host, 0 if port is None else port)
+    elif port is not None:
+        place = Place(None, check_port(port))
+    else:
+        raise ValueError("host and port was not specified and no sock specified")
+    return await reach(
+        options,
+        place,
+        finish,
+        sock=sock,
+        all_errors=all_errors,
+        proves_socket=proves_socket,
+    )
+
+
+async def at_path(
+    options: Options,
+    path: StrOrBytesPath | None,
+    sock: socket.socket | None,
+    finish: Finish[T],
+    *,
+    proves_socket: bool = False,
+) -> T:
+    """Return what *finish* makes of *sock*, or of a Unix socket to *path*.
+
+    Raises what `anywhere` does.
+    """
+    if sock is None:
+        if path is None:
+            raise ValueError("no path and sock were specified")
+        place = place_at(unix_address(path))
+    else:
+        if path is not None:
+            raise ValueError("path and sock can not be specified at the same time")
+        _check_is_socket(sock)
+        if sock.family != socket.AF_UNIX:
+            text = f"A UNIX Domain Stream Socket was expected, got {shown(sock)}"
+            raise ValueError(text)
+        place = _of(sock)
+    return await reach(options, place, finish, sock=sock, proves_socket=proves_socket)
+
+
+async def reach(
+    options: Options,
+    place: Place,
+    finish: Finish[T] | None = None,
+    *,
+    sock: socket.socket | None = None,
+    all_errors: bool = False,
+    proves_socket: bool = False,
+) -> T:
+    """Do what `Call.run` does, of a call with these arguments.
+
+    Raises what it does.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    begun = at_once(options, place.address) if sock is None else None
+    failed: AttemptError | None = None
+    if begun is not None:
+        limit = limit_of(options, started)
+        try:
+            made: Any = begun
+            if isinstance(begun, Pending):
+                made = await begun.settled(loop, limit)
+            if finish is not None:
+                made = await finish(loop, made, limit)
+            return made  # type: ignore[no-any-return]  # T, or the socket
+        except AttemptError as exc:
+            failed = exc.with_traceback(None)
+    call = Call(
+        options,
+        (place,),
+        sock=sock,
+        all_errors=all_errors,
+        proves_socket=proves_socket,
+        started=started,
+    )
+    if failed is not None:
+        call.failed(place, failed)
+    return await call.run(finish)
+
+
+def at_once(
+    options: Options, address: Address | None
+) -> socket.socket | Pending | None:
+    """Begin the first attempt, if nothing has to be done and nobody told before it.
+
+    A connect that the kernel answers at once then costs nothing else, and one that is
+    under way little: a `Call` is made for it when it has failed.
+    """
+    if address is None or options.observer is not None or options.prepare:
+        return None
+    if options.local_addr is not None or options.allow is not None:
+        return None
+    if options.timeout == 0 or options.ready is not None:
+        return None
+    loop = asyncio.get_running_loop()
+    check_loop(loop)
+    try:
+        sock, code = begin(address, (), None)
+    except AttemptError:
+        return None  # it is made once more, and then it counts
+    return Pending(sock, address, code, options.outcome, loop.time()) if code else sock
+
+
+def limit_of(options: Options, started: float) -> float | None:
+    """Return when a first attempt has to end that *started* with its call."""
+    timeout, attempt_timeout = options.timeout, options.attempt_timeout
+    if timeout is None:
+        return None if attempt_timeout is None else started + attempt_timeout
+    if attempt_timeout is None:
+        return started + timeout
+    return started + min(timeout, attempt_timeout)
+
+
+async def addresses_of(
+    options: Options, place: Place, rounds: Rounds
+) -> Sequence[Address]:
+    """Return the addresses of *place*, of one family; if none, the *rounds* know why.
+
+    For who can use but one: both families are for those who race.  IPv4 is asked for
+    first.
+    """
+    loop = asyncio.get_running_loop()
+    names = Names(loop, options, place.host, place.port or 0)
+    started = loop.time()
+    try:
+        found = names.known() or ()
+    except AttemptError as exc:
+        rounds.failed(None, exc, started, rounds.until, host=place.host)
+        return ()
+    for question in reversed(names.unasked()):
+        lookup = names.ask(question)
+        if not await done_before(loop, lookup, rounds.until):
+            break
+        if found := names.answer(question, lookup):
+            break
+    rounds.not_found(names.failures())
+    return found
+
+
+def _of(sock: socket.socket) -> Place:
+    """Return the place of *sock*, which is connected."""
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"A Stream Socket was expected, got {shown(sock)}")
+    return Place(None, None)
+
+
+def _check_is_socket(sock: object) -> None:
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")
