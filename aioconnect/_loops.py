@@ -217,8 +217,6 @@ async def _connect(connector: Connector, sock: socket.socket, given: Any) -> Non
     place = options.where("localhost" if host is None else host, port)
 
     async def found(place: Place, rounds: Rounds) -> Place | None:
-        if place.address is not None:
-            return place
         addresses = await addresses_of(options, place, rounds)
         return place._replace(address=addresses[0]) if addresses else None
 

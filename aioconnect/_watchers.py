@@ -73,7 +73,7 @@ async def is_readable(
     finally:
         if timer is not None:
             timer.cancel()
-        if process == _forks and sock.fileno() != -1 and not loop.is_closed():
+        if process == _forks:  # a forked child would take its parent's reader away
             loop.remove_reader(sock)
 
 

@@ -239,6 +239,22 @@ async def test_no_sleep_that_would_overrun(refused_port: int) -> None:
     assert "connection refused; the next try was due in 3600.000 s" in str(caught.value)
 
 
+@pytest.mark.parametrize("times", [(0.05, 60), (60, 0.05)])
+async def test_the_shorter_time_ends_a_first_attempt(
+    black_hole: BlackHole, times: tuple[float, float]
+) -> None:
+    timeout, attempt_timeout = times
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1",
+            black_hole.port,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+        )
+    (attempt,) = caught.value.attempts
+    assert attempt.elapsed < 30
+
+
 async def test_timeout_of_zero(port: int) -> None:
     with pytest.raises(aioconnect.ConnectTimeoutError, match="nothing was tried"):
         await aioconnect.connect("127.0.0.1", port, timeout=0)

@@ -18,7 +18,7 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, outcome
-from aioconnect._watchers import check_loop
+from aioconnect._watchers import check_loop, is_readable
 from aioconnect.testing import BlackHole, FullBacklog, Server, unix_listening
 
 OUTCOMES = (
@@ -602,3 +602,18 @@ def test_outside_a_loop() -> None:
     coroutine = aioconnect.connect("127.0.0.1", 1)
     with pytest.raises(RuntimeError, match="no running event loop"):
         coroutine.send(None)
+
+
+def test_wait_to_read_that_outlives_its_loop(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Thrown away when the loop is closed, it asks nothing of that."""
+    loop = loop_factory()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        waiting = is_readable(loop, ours, None)
+        waiting.send(None)
+        loop.remove_reader(ours)  # uvloop does not let it be closed else
+        loop.close()
+        waiting.close()
