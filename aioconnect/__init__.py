@@ -4,10 +4,11 @@ Where to connect is an argument, how is an option; `Connector` says the options
 once.  See README.md for examples.
 """
 
+import importlib as _importlib
+import typing as _typing
 from types import FunctionType as _FunctionType
 
 from . import outcome as outcome
-from . import sockopts as sockopts
 from ._address import Address as Address
 from ._address import SockAddr as SockAddr
 from ._api import connect as connect
@@ -47,16 +48,7 @@ from ._errors import ConnectResetError as ConnectResetError
 from ._errors import ConnectTimeoutError as ConnectTimeoutError
 from ._errors import ConnectTLSError as ConnectTLSError
 from ._errors import ResolveError as ResolveError
-from ._events import AttemptFailed as AttemptFailed
-from ._events import AttemptStarted as AttemptStarted
-from ._events import Connected as Connected
-from ._events import Event as Event
-from ._events import GaveUp as GaveUp
-from ._events import Resolved as Resolved
-from ._events import ResolveFailed as ResolveFailed
-from ._events import ResolveStarted as ResolveStarted
-from ._events import RetryScheduled as RetryScheduled
-from ._events import log_events as log_events
+from ._events import CallObserver as CallObserver
 from ._guard import Allow as Allow
 from ._guard import only_public as only_public
 from ._loops import loop_factory as loop_factory
@@ -69,6 +61,20 @@ from ._resolver import system_resolver as system_resolver
 from ._target import Target as Target
 from ._target import parse_target as parse_target
 
+if _typing.TYPE_CHECKING:
+    from . import sockopts as sockopts
+    from ._event_types import AttemptFailed as AttemptFailed
+    from ._event_types import AttemptStarted as AttemptStarted
+    from ._event_types import Connected as Connected
+    from ._event_types import Event as Event
+    from ._event_types import GaveUp as GaveUp
+    from ._event_types import PhaseStarted as PhaseStarted
+    from ._event_types import Resolved as Resolved
+    from ._event_types import ResolveFailed as ResolveFailed
+    from ._event_types import ResolveStarted as ResolveStarted
+    from ._event_types import RetryScheduled as RetryScheduled
+    from ._event_types import log_events as log_events
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -79,6 +85,7 @@ __all__ = [
     "AttemptFailed",
     "AttemptStarted",
     "Backoff",
+    "CallObserver",
     "ConnectAbortedError",
     "ConnectBlockingError",
     "ConnectBrokenPipeError",
@@ -98,6 +105,7 @@ __all__ = [
     "ConnectorOptions",
     "Event",
     "GaveUp",
+    "PhaseStarted",
     "Predicate",
     "Ready",
     "Reconnecting",
@@ -137,10 +145,46 @@ __all__ = [
 ]
 
 
+# What a connect does not need is imported when it is first asked for.
+_LATER = {
+    "sockopts": "sockopts",
+    **dict.fromkeys(
+        (
+            "AttemptFailed",
+            "AttemptStarted",
+            "Connected",
+            "Event",
+            "GaveUp",
+            "PhaseStarted",
+            "ResolveFailed",
+            "ResolveStarted",
+            "Resolved",
+            "RetryScheduled",
+            "log_events",
+        ),
+        "_event_types",
+    ),
+}
+
+
+if not _typing.TYPE_CHECKING:  # to who checks types, what is not there is not there
+
+    def __getattr__(name: str) -> _typing.Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _importlib.import_module(f".{_LATER[name]}", __name__)
+        value = globals()[name] = getattr(module, name, module)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _LATER.keys())
+
+
 def _say_where_they_are() -> None:
     # A traceback, a repr and a pickle name what users import, not where it stands.
     for name in __all__:
-        value = globals()[name]
+        value = globals().get(name)
         module = getattr(value, "__module__", "")
         if isinstance(value, type | _FunctionType) and module.startswith(
             f"{__name__}."

@@ -13,8 +13,7 @@ import os
 import socket
 import ssl as _ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypedDict, TypeVar
 
 from ._address import check_host
 from ._backoff import check_duration
@@ -29,6 +28,7 @@ __all__ = [
     "Streams",
     "TLSArguments",
     "TLSOptions",
+    "Tell",
     "check_limit",
     "discard",
     "inode_of",
@@ -42,6 +42,9 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Factory: TypeAlias = Callable[[], P]
+
+# Tells of a phase of the attempt that begins.
+Tell: TypeAlias = Callable[[str], None]
 
 # The default of asyncio's streams, in bytes.
 LIMIT = 2**16
@@ -63,30 +66,25 @@ class TLSArguments(TypedDict, total=False):
     ssl_shutdown_timeout: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TLSOptions:
-    """The TLS arguments of asyncio's ``create_connection``, checked together.
-
-    Raises:
-        ValueError: One of the others is given without *ssl*, or *ssl* without a
-            name to verify (asyncio's own words).
-    """
+class TLSOptions(NamedTuple):
+    """The TLS arguments of asyncio's ``create_connection``: see `tls_options`."""
 
     ssl: bool | _ssl.SSLContext | None = None
     server_hostname: str | None = None
     ssl_handshake_timeout: float | None = None
     ssl_shutdown_timeout: float | None = None
 
-    def __post_init__(self) -> None:
+    def checked(self) -> TLSOptions:
+        """Return these, checked together.
+
+        Raises:
+            ValueError: One of the others is given without *ssl*, or *ssl* without a
+                name to verify (asyncio's own words).
+        """
         if self.ssl is not None and not isinstance(self.ssl, bool | _ssl.SSLContext):
             raise TypeError(
                 f"ssl must be an SSLContext, a bool or None: {shown(self.ssl)}"
             )
-        if self.server_hostname is not None and not self.ssl:
-            raise ValueError("server_hostname is only meaningful with ssl")
-        if self.server_hostname:
-            name = _check_name(self.server_hostname)
-            object.__setattr__(self, "server_hostname", name)
         for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout"):
             seconds = getattr(self, name)
             if seconds is None:
@@ -94,6 +92,11 @@ class TLSOptions:
             if not self.ssl:
                 raise ValueError(f"{name} is only meaningful with ssl")
             check_duration(name, seconds, positive=True)
+        if self.server_hostname is not None and not self.ssl:
+            raise ValueError("server_hostname is only meaningful with ssl")
+        if not self.server_hostname:
+            return self
+        return self._replace(server_hostname=_check_name(self.server_hostname))
 
     def for_host(self, host: str | None) -> TLSOptions:
         """Return these with a context, and a name to verify: *host*, or another.
@@ -120,7 +123,7 @@ class TLSOptions:
         except ValueError as exc:
             text = f"ssl: {shown(name)} is no name to verify: {exc}"
             raise ValueError(text) from None
-        return replace(self, ssl=context, server_hostname=name)
+        return self._replace(ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
         """Return what the loop is called with, *remaining* seconds before the end."""
@@ -156,7 +159,7 @@ def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
     if unknown:
         names = ", ".join(sorted(map(repr, unknown)))
         raise TypeError(f"no such argument: {names}; options are the Connector's")
-    return TLSOptions(**arguments).for_host(host)
+    return TLSOptions(**arguments).checked().for_host(host)
 
 
 class Finish(Protocol[T_co]):
@@ -170,6 +173,7 @@ class Finish(Protocol[T_co]):
         /,
         *,
         owned: bool = True,
+        tell: Tell | None = None,
     ) -> Awaitable[T_co]: ...
 
 
@@ -214,6 +218,7 @@ async def to_transport(
     factory: Factory[P],
     tls: TLSOptions,
     owned: bool = True,
+    tell: Tell | None = None,
 ) -> tuple[asyncio.Transport, P]:
     """Return a transport over the connected *sock*, and the *factory*'s protocol.
 
@@ -229,6 +234,8 @@ async def to_transport(
     # asyncio's own loops close the socket; others, the descriptor.
     inode = None if isinstance(loop, asyncio.BaseEventLoop) else inode_of(sock)
     try:
+        if tls.ssl and tell is not None:
+            tell("tls")
         arguments = tls.arguments(remaining)
         if sock.family == socket.AF_UNIX:
             return await loop.create_unix_connection(once, sock=sock, **arguments)
@@ -287,6 +294,7 @@ async def to_streams(
     limit: int,
     tls: TLSOptions,
     owned: bool = True,
+    tell: Tell | None = None,
 ) -> Streams:
     """Return asyncio's streams over the connected *sock*, which is given away.
 
@@ -296,7 +304,7 @@ async def to_streams(
     reader = asyncio.StreamReader(limit=limit, loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     transport, _ = await to_transport(
-        loop, sock, deadline, factory=lambda: protocol, tls=tls, owned=owned
+        loop, sock, deadline, factory=lambda: protocol, tls=tls, owned=owned, tell=tell
     )
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 

@@ -9,12 +9,14 @@ import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from ._address import Address
-from ._adopt import Finish, discard
+from ._adopt import Finish, Tell, discard
 from ._errors import AttemptError, no_answer, os_error
-from ._events import AttemptStarted
+from ._events import CallObserver, Observer, events, observing
 from ._eyeballs import Race
 from ._guard import is_allowed
 from ._names import LookUps, Names
@@ -51,6 +53,7 @@ class Call:
         "_begun",
         "_local",
         "_loop",
+        "_lost",
         "_options",
         "_places",
         "_proves_socket",
@@ -96,6 +99,7 @@ class Call:
         self._proves_socket = proves_socket
         self.address: Address | None = None  # what was connected
         self.knows_all = True  # no address may be missing among those that were tried
+        self._lost: tuple[Address | None, float, str] | None = None
         self._local: tuple[Address, ...] | None = None
         self._rounds = Rounds(
             loop,
@@ -117,9 +121,9 @@ class Call:
     def lost(self, since: float, text: str) -> None:
         """Have what it connected, *since* then, count as an attempt that failed.
 
-        It can be `run` again then.
+        It can be `run` again then, and begins by telling so.
         """
-        self._rounds.lost(self.address, since, text)
+        self._lost = (self.address, since, text)
 
     def resume(self) -> None:
         """Have it `run` again after it was cancelled, from where it was."""
@@ -134,8 +138,32 @@ class Call:
         Raises:
             ConnectError: None could be connected, or the time is up.
         """
+        observer = self._options.observer
+        if not isinstance(observer, CallObserver):
+            return await self._run(finish)
+        made: Any = None
+        try:
+            with observing(self._loop, observer, *self._rounds.end) as observe:
+                self._observe(observe)
+                made = await self._run(finish)
+        except BaseException:
+            if made is not None and self._sock is None:
+                discard(made)
+            raise
+        finally:
+            self._observe(observer)
+        return made  # type: ignore[no-any-return]  # T, or the socket
+
+    def _observe(self, observer: Observer) -> None:
+        self._options = replace(self._options, observer=observer)
+        self._rounds.options = self._options
+
+    async def _run(self, finish: Finish[T] | None) -> T:
         loop, options, rounds = self._loop, self._options, self._rounds
         owned = self._sock is None
+        if self._lost is not None:
+            rounds.lost(*self._lost)
+            self._lost = None
         made: Any = None
         while made is None:
             if self._begun is None:
@@ -161,7 +189,7 @@ class Call:
                     await pending.settled(loop, limit, owned)
                 made = sock
                 if finish is not None or options.ready is not None:
-                    made = await self._finish(sock, finish, limit)
+                    made = await self._finish(sock, address, finish, limit)
             except AttemptError as exc:
                 made = None
                 rounds.failed(address, exc, started, limit, host=place.host)
@@ -209,25 +237,38 @@ class Call:
         return self._turns[turn]
 
     async def _finish(
-        self, sock: socket.socket, finish: Finish[Any] | None, limit: float | None
+        self,
+        sock: socket.socket,
+        address: Address | None,
+        finish: Finish[Any] | None,
+        limit: float | None,
     ) -> Any:
         """Return what *finish* makes of *sock*, once it has proved to be ready.
 
         Raises:
             AttemptError: It is not, or nothing could be made of it.
         """
+        tell = partial(self._tell_phase, address)
         is_asked = self._options.ready is not None
         if is_asked and self._proves_socket:
-            await self._prove(sock, sock, limit)
+            await self._prove(sock, sock, limit, tell)
         made: Any = sock
         if finish is not None:
             owned = self._sock is None
-            made = await finish(self._loop, sock, limit, owned=owned)
+            made = await finish(self._loop, sock, limit, owned=owned, tell=tell)
         if is_asked and not self._proves_socket:
-            await self._prove(sock, made, limit)
+            await self._prove(sock, made, limit, tell)
         return made
 
-    async def _prove(self, sock: socket.socket, made: Any, limit: float | None) -> None:
+    def _tell_phase(self, address: Address | None, phase: str) -> None:
+        observe = self._options.observer
+        if observe is not None and address is not None:
+            now = self._loop.time()
+            observe(events.PhaseStarted(now, address, self._rounds.number, phase))
+
+    async def _prove(
+        self, sock: socket.socket, made: Any, limit: float | None, tell: Tell
+    ) -> None:
         """Wait until what was *made* of *sock* is ready.
 
         Raises:
@@ -235,6 +276,7 @@ class Call:
         """
         assert self._options.ready is not None
         try:
+            tell("ready")
             await pass_ready(self._options.ready, made, limit)
         except BaseException:
             if self._sock is None or made is not sock:
@@ -290,7 +332,7 @@ class Call:
             racer.close()
         sock, limit = winner.sock, winner.limit
         try:
-            made = await self._finish(sock, finish, limit)
+            made = await self._finish(sock, winner.address, finish, limit)
         except AttemptError as exc:
             racer.failed(winner, exc)
             if exc.phase != "ready":
@@ -322,7 +364,7 @@ class Call:
             raise AttemptError("guard", error, sent=False)
         if options.observer is not None:
             now = self._loop.time()
-            options.observer(AttemptStarted(now, address, self._rounds.number))
+            options.observer(events.AttemptStarted(now, address, self._rounds.number))
         if self._sock is None:
             return begin(address, options.prepare, self._local)
         return self._sock, start(self._sock, address, owned=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, Unpack
 
@@ -41,7 +41,6 @@ T = TypeVar("T")
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Connector(Options):
     """How to connect: a value, whose methods say where.
 
@@ -80,6 +79,9 @@ class Connector(Options):
     Raises:
         ValueError, TypeError: A value that cannot work; the text names it.
     """
+
+    # A dataclass as `Options` is, whose fields these are: it has none of its own.
+    __slots__ = ()
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""

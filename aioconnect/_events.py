@@ -1,159 +1,85 @@
-"""Describe what a connect is doing while it does it: the observer's events.
+"""Who observes, of one call or of all; and the events, once somebody does.
 
-Values only.  They are built by whoever drives the connect, and only when there
-is an observer; every ``at`` is on the loop's clock (`asyncio.loop.time`).
+`_event_types` is imported when an event is first asked for here, and at the latest
+with the first option ``observer``: what connecting needs is there then (K14).
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from ._address import Address
-from ._errors import Attempt, ConnectError
+if TYPE_CHECKING:
+    from . import _event_types as events  # pyright: ignore[reportPrivateUsage] # ours
+    from ._event_types import Event
+else:
+    Event = Any  # to who asks at run time what an observer takes
 
-__all__ = [
-    "AttemptFailed",
-    "AttemptStarted",
-    "Connected",
-    "Event",
-    "GaveUp",
-    "Observer",
-    "ResolveFailed",
-    "ResolveStarted",
-    "Resolved",
-    "RetryScheduled",
-    "log_events",
-]
+    class _Events:
+        """The module of the events, which is imported when one is asked for."""
 
+        def __getattr__(self, name: str) -> Any:
+            from . import _event_types  # noqa: PLC0415  # see above
 
-@dataclass(frozen=True, slots=True)
-class ResolveStarted:
-    """A name is being looked up, for *family* (``AF_UNSPEC``: for any)."""
+            return getattr(_event_types, name)
 
-    at: float
-    host: str
-    port: int
-    family: int
+    events = _Events()
 
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """The look-up gave *addresses*, after *elapsed* seconds; of a service, none."""
-
-    at: float
-    host: str
-    port: int
-    family: int
-    addresses: tuple[Address, ...]
-    elapsed: float
-
-
-@dataclass(frozen=True, slots=True)
-class ResolveFailed:
-    """The look-up failed with *error*, after *elapsed* seconds."""
-
-    at: float
-    host: str
-    port: int
-    family: int
-    error: Exception
-    elapsed: float
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
-    """One attempt at one *address* begins, in *round* (from 1)."""
-
-    at: float
-    address: Address
-    round: int
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptFailed:
-    """An attempt failed; the `Attempt` is the one that the error will list."""
-
-    at: float
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The connect that is returned was made, *elapsed* seconds after its start."""
-
-    at: float
-    address: Address
-    round: int
-    elapsed: float
-
-
-@dataclass(frozen=True, slots=True)
-class RetryScheduled:
-    """Every attempt of *round* failed; the next one begins after *delay* seconds."""
-
-    at: float
-    round: int
-    delay: float
-
-
-@dataclass(frozen=True, slots=True)
-class GaveUp:
-    """The whole call failed: *error* is what it raises."""
-
-    at: float
-    error: ConnectError
-
-
-Event: TypeAlias = (
-    ResolveStarted
-    | Resolved
-    | ResolveFailed
-    | AttemptStarted
-    | AttemptFailed
-    | Connected
-    | RetryScheduled
-    | GaveUp
-)
+__all__ = ["CallObserver", "Observer", "events", "observing"]
 
 Observer: TypeAlias = Callable[[Event], None]
 
 
-def log_events(logger: logging.Logger, level: int = logging.DEBUG) -> Observer:
-    """Return an observer that writes a line to *logger* for each event."""
-    return _Log(logger, level)
+class CallObserver(ABC):
+    """An observer that wants to know which events are of one call.
+
+    Given as the option ``observer``, it is asked for another one when a call begins.
+    """
+
+    @abstractmethod
+    def call(
+        self, host: str | None, port: int | None
+    ) -> contextlib.AbstractContextManager[Observer]:
+        """Return what gives the observer of a call, and is left when the call ends.
+
+        *host* and *port* are those of `ConnectError`.  It is left with what the call
+        raises, a `asyncio.CancelledError` too, which it cannot suppress.
+        """
+
+    def __call__(self, event: Event) -> NoReturn:  # noqa: ARG002  # as observers do
+        """Be no observer of events: each call has one of its own.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            f"{type(self).__name__} observes calls: give it as observer= itself"
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class _Log:
-    """A value, as the options are: it is compared, and sent to another process."""
-
-    logger: logging.Logger
-    level: int
-
-    def __call__(self, event: Event) -> None:
-        if self.logger.isEnabledFor(self.level):
-            self.logger.log(self.level, "%s", _line(event))
-
-
-def _line(event: Event) -> str:
-    match event:
-        case ResolveStarted():
-            return f"looking up {event.host}"
-        case Resolved():
-            found = ", ".join(map(str, event.addresses)) or "a service"
-            return f"{event.host} is {found} ({event.elapsed:.3f} s)"
-        case ResolveFailed():
-            return f"no address for {event.host}: {event.error} ({event.elapsed:.3f} s)"
-        case AttemptStarted():
-            return f"connecting to {event.address} (round {event.round})"
-        case AttemptFailed():
-            return str(event.attempt)
-        case Connected():
-            return f"connected to {event.address} ({event.elapsed:.3f} s)"
-        case RetryScheduled():
-            return f"round {event.round} failed, next one in {event.delay:.3f} s"
-        case GaveUp():
-            return f"gave up: {event.error}"
+@contextlib.contextmanager
+def observing(
+    loop: asyncio.AbstractEventLoop,
+    observer: CallObserver,
+    host: str | None,
+    port: int | None,
+) -> Generator[Observer]:
+    """Have *observer* observe a call to *host* and *port*; give the call's observer."""
+    manager = observer.call(host, port)
+    observe = manager.__enter__()
+    try:
+        yield observe
+    except BaseException as exc:
+        try:
+            manager.__exit__(type(exc), exc, exc.__traceback__)
+        except Exception as bug:
+            if isinstance(exc, Exception):
+                raise
+            # A cancellation is never swallowed.
+            text = "an observer failed when its call was cancelled"
+            loop.call_exception_handler({"message": text, "exception": bug})
+        raise
+    manager.__exit__(None, None, None)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
 from ._errors import AttemptError, no_answer, os_error
-from ._events import Resolved, ResolveFailed, ResolveStarted
+from ._events import events
 from ._eyeballs import Question
 from ._lookups import ask
 from ._options import Options
@@ -177,7 +177,7 @@ class Names:
         self._started[family] = now = self._loop.time()
         observe = self._options.observer
         if observe is not None:
-            observe(ResolveStarted(now, self._said, self._port, family))
+            observe(events.ResolveStarted(now, self._said, self._port, family))
 
     @property
     def _said(self) -> str:
@@ -218,9 +218,9 @@ class Names:
         what = (now, self._said, self._port, family)
         elapsed = now - self._started[family]
         if found:
-            observe(Resolved(*what, tuple(found), elapsed))
+            observe(events.Resolved(*what, tuple(found), elapsed))
         else:
-            observe(ResolveFailed(*what, self._failure(family), elapsed))
+            observe(events.ResolveFailed(*what, self._failure(family), elapsed))
 
     def _failure(self, family: int) -> OSError:
         """Return why the look-up of *family*, which has ended, gave no address."""

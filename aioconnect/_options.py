@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypedDict, cast
 from . import outcome as _outcome
 from ._address import check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
-from ._events import Observer, log_events
+from ._events import Observer, events
 from ._guard import Allow
 from ._ready import Ready
 from ._resolver import Resolver, system_resolver
@@ -96,7 +96,8 @@ class Options:
             if getattr(self, name) is not None:
                 _check_callable(name, getattr(self, name))
         observer: object = self.observer
-        if observer is log_events:
+        # And the events are imported by that, if there is an observer.
+        if observer is not None and observer is events.log_events:
             raise TypeError("observer: log_events needs a logger: log_events(logger)")
         _check_family(self.family)
         _check_count("proto", self.proto)

@@ -9,7 +9,6 @@ import functools
 import itertools
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ._address import Address, host_and_port
@@ -24,8 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The address that the kernel would connect from, and what is known of it.
 
     *host* is in numbers, without a scope id.  *deprecated*: new connections

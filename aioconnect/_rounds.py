@@ -21,7 +21,7 @@ from ._errors import (
     ResolveError,
     os_error,
 )
-from ._events import AttemptFailed, Connected, GaveUp, RetryScheduled
+from ._events import events
 from ._eyeballs import MOST_LIVE
 from ._history import History, error_group
 from ._names import Failure
@@ -60,12 +60,12 @@ class Rounds:
         "_is_anew",
         "_is_expired",
         "_loop",
-        "_options",
         "_places",
         "_retries",
         "_turns",
         "deadline",
         "number",
+        "options",
         "started",
         "turn",
         "turns",
@@ -84,7 +84,7 @@ class Rounds:
         started: float | None = None,
     ) -> None:
         self._loop = loop
-        self._options = options
+        self.options = options
         self._places = places
         self._retries = retries
         self._all_errors = all_errors
@@ -166,8 +166,8 @@ class Rounds:
         now = self._loop.time()
         if self._is_late(now + delay):
             raise self._time_is_up(delay)
-        if self._options.observer is not None:
-            self._options.observer(RetryScheduled(now, self.number, delay))
+        if self.options.observer is not None:
+            self.options.observer(events.RetryScheduled(now, self.number, delay))
         return delay
 
     def _is_late(self, now: float) -> bool:
@@ -176,7 +176,7 @@ class Rounds:
     def _may_retry(self) -> bool:
         if not self._retries:
             return False
-        accepts = self._options.retry_on
+        accepts = self.options.retry_on
         return any(
             accepts(attempt.error)
             for attempt in self._so_far.of_round(self.number)
@@ -193,7 +193,7 @@ class Rounds:
         """Return the next delay, which is still to come."""
         if self._drawn is None:
             if self._delays is None:
-                self._delays = iter(self._options.retry)
+                self._delays = iter(self.options.retry)
             self._drawn = next(self._delays, None)
             if self._drawn is not None:
                 check_duration("retry", self._drawn)
@@ -205,7 +205,7 @@ class Rounds:
         If so many other addresses are *waiting* that they have to wait for it to end,
         and no option bounds it, it is after its share of the time.
         """
-        options, until = self._options, self.until
+        options, until = self.options, self.until
         seconds = options.attempt_timeout
         slots = 1 if options.happy_eyeballs_delay is None else MOST_LIVE
         if seconds is None and waiting >= slots and until is not None:
@@ -215,7 +215,7 @@ class Rounds:
 
     def patience(self, now: float, limit: float | None, others: int) -> float | None:
         """Return until when one may prove itself that others wait for."""
-        if not others or limit is None or self._options.attempt_timeout is not None:
+        if not others or limit is None or self.options.attempt_timeout is not None:
             return limit
         return min(limit, now + max((limit - now) / (others + 1), _LEAST_SHARE))
 
@@ -246,8 +246,8 @@ class Rounds:
         what = (address, exc.phase, exc.error, started, elapsed)
         attempt = Attempt(*what, self.number, exc.sent, looked_up)
         self._so_far.add(attempt)
-        if self._options.observer is not None:
-            self._options.observer(AttemptFailed(now, attempt))
+        if self.options.observer is not None:
+            self.options.observer(events.AttemptFailed(now, attempt))
 
     def not_found(self, failures: Iterable[Failure]) -> None:
         """Keep look-ups that gave no address."""
@@ -271,16 +271,23 @@ class Rounds:
 
     def _renew(self) -> None:
         self.started = now = self._loop.time()
-        timeout = self._options.timeout
+        timeout = self.options.timeout
         self.until = self.deadline = None if timeout is None else now + timeout
         self._is_expired = False
 
     def tell_connected(self, address: Address | None) -> None:
         """Tell the observer, if there is one and this was a connect."""
-        observe = self._options.observer
+        observe = self.options.observer
         if observe is not None and address is not None:
             now = self._loop.time()
-            observe(Connected(now, address, self.number, now - self.started))
+            observe(events.Connected(now, address, self.number, now - self.started))
+
+    @property
+    def end(self) -> tuple[str | None, int | None]:
+        """Where the call goes: the host and the port, as of its error."""
+        places = self._places
+        host, port, *_ = places[0].end if len(places) == 1 else (None, None)
+        return host, port
 
     @property
     def _so_far(self) -> History:
@@ -299,10 +306,10 @@ class Rounds:
     def _time_is_up(self, delay: float | None = None) -> ConnectError:
         """Return the error for a call whose time is up, or would be after *delay*."""
         now = self._loop.time()
-        seconds = self._options.timeout or 0.0
+        seconds = self.options.timeout or 0.0
         return self._told(self._so_far.timeout(now, self.number, seconds, delay))
 
     def _told(self, error: ConnectError) -> ConnectError:
-        if self._options.observer is not None:
-            self._options.observer(GaveUp(self._loop.time(), error))
+        if self.options.observer is not None:
+            self.options.observer(events.GaveUp(self._loop.time(), error))
         return error

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from ._backoff import uniform
 from ._errors import AttemptError, os_error
-from ._events import Resolved, ResolveFailed, ResolveStarted
+from ._events import events
 from ._names import LookUp, begun
 from ._options import Options
 from ._order import SRVRecord, in_turn
@@ -52,7 +52,7 @@ class ServiceLookUp:
         self.service = service
         self.started = loop.time()
         if options.observer is not None:
-            event = ResolveStarted(self.started, service, 0, socket.AF_UNSPEC)
+            event = events.ResolveStarted(self.started, service, 0, socket.AF_UNSPEC)
             options.observer(event)
         self.future: LookUp = begun(loop, _look_up(options), service)
 
@@ -88,9 +88,9 @@ class ServiceLookUp:
         what = (now, self.service, 0, socket.AF_UNSPEC)
         elapsed = now - self.started
         if error is None:
-            observe(Resolved(*what, (), elapsed))
+            observe(events.Resolved(*what, (), elapsed))
         else:
-            observe(ResolveFailed(*what, error, elapsed))
+            observe(events.ResolveFailed(*what, error, elapsed))
 
 
 def _places_of(options: Options, records: object) -> tuple[Place, ...]:

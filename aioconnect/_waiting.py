@@ -13,7 +13,7 @@ from ._address import numeric
 from ._backoff import Backoff, check_duration
 from ._call import Call
 from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
-from ._events import Event, GaveUp, Observer, RetryScheduled
+from ._events import CallObserver, Observer, events, observing
 from ._history import History
 from ._options import Options
 from ._ready import settled
@@ -122,7 +122,7 @@ class _Descent:
         self._deadline = math.inf
         if options.timeout is not None:
             self._deadline = self._started + options.timeout
-        self._observe = options.observer
+        self._observer = self._observe = options.observer
         options = _patient(loop, replace(options, ready=None))
         self._delays = iter(options.retry)
         self._options = replace(options, retry=(), observer=_hushed(options.observer))
@@ -131,6 +131,16 @@ class _Descent:
 
     async def run(self) -> float:
         """Look until it is down; return how long it took."""
+        observer = self._observer
+        if not isinstance(observer, CallObserver):
+            return await self._run()
+        host, port, *_ = self._place.end
+        with observing(self._loop, observer, host, port) as observe:
+            self._observe = observe
+            self._options = replace(self._options, observer=_hushed(observe))
+            return await self._run()
+
+    async def _run(self) -> float:
         while True:
             error, is_sure = await self._look()
             now = self._loop.time()
@@ -144,7 +154,7 @@ class _Descent:
             if delay is None or now + delay >= self._deadline:
                 raise self._told(self._not_down(error))
             if self._observe is not None:
-                self._observe(RetryScheduled(now, self._looks, delay))
+                self._observe(events.RetryScheduled(now, self._looks, delay))
             await sleep_until(self._loop, now + delay)
 
     async def _look(self) -> tuple[ConnectError | None, bool]:
@@ -185,7 +195,7 @@ class _Descent:
 
     def _told(self, error: ConnectError) -> ConnectError:
         if self._observe is not None:
-            self._observe(GaveUp(self._loop.time(), error))
+            self._observe(events.GaveUp(self._loop.time(), error))
         return error
 
 
@@ -194,8 +204,8 @@ def _hushed(observe: Observer | None) -> Observer | None:
     if observe is None:
         return None
 
-    def observe_look(event: Event) -> None:
-        if not isinstance(event, GaveUp):
+    def observe_look(event: events.Event) -> None:
+        if not isinstance(event, events.GaveUp):
             observe(event)
 
     return observe_look

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
 import pkgutil
+import typing
 from typing import Any
 
 import pytest
@@ -88,6 +90,24 @@ def test_public_objects(name: str) -> None:
         assert value.__doc__
     if inspect.isclass(value) and issubclass(value, Exception):
         assert issubclass(value, aioconnect.ConnectError)
+
+
+def test_what_is_imported_later() -> None:
+    """It is there as the rest is; what is not is said as Python does."""
+    assert set(aioconnect.__all__) <= set(dir(aioconnect))
+    assert pickle.loads(pickle.dumps(aioconnect.Connected)) is aioconnect.Connected
+    with pytest.raises(AttributeError, match="'aioconnect' has no attribute 'conect'"):
+        _ = aioconnect.conect  # type: ignore[attr-defined]  # that is the test
+
+
+def test_type_hints() -> None:
+    """Who asks at run time for the types is told them."""
+    fields = typing.get_type_hints(aioconnect.Connector)
+    assert fields.keys() == typing.get_type_hints(aioconnect.ConnectorOptions).keys()
+    for name in aioconnect.__all__:
+        value = getattr(aioconnect, name)
+        if inspect.isfunction(value):
+            typing.get_type_hints(value)
 
 
 @pytest.mark.parametrize(

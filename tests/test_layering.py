@@ -24,7 +24,8 @@ GRAPH: dict[str, set[str]] = {
     "_guard": {"_address", "_shown"},
     "_order": {"_address"},
     "_eyeballs": {"_address"},
-    "_events": {"_address", "_errors"},
+    "_event_types": {"_address", "_errors"},
+    "_events": {"_event_types"},
     "_waits": set(),
     "outcome": {"_address"},
     "sockopts": {"_address", "_backoff", "_shown"},
@@ -203,7 +204,7 @@ PURE = (
     "_address",
     "_backoff",
     "_errors",
-    "_events",
+    "_event_types",
     "_eyeballs",
     "_guard",
     "_history",
@@ -261,3 +262,13 @@ def test_importing_is_cheap() -> None:
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
     partners = {"anyio", "httpcore", "httpx", "python_socks", "uvloop"}
     assert not loaded & {*partners, "pytest", "argparse"}
+    assert not loaded & {"aioconnect._event_types", "aioconnect.sockopts"}
+
+
+def test_events_are_there_before_they_are_needed() -> None:
+    """An observer imports them, while there is nothing that could fail (K14)."""
+    code = (
+        "import aioconnect, sys; aioconnect.Connector(observer=print);"
+        "assert 'aioconnect._event_types' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import pytest
 
 from aioconnect._address import Address
 from aioconnect._errors import Attempt
-from aioconnect._events import AttemptFailed, AttemptStarted, Connected
+from aioconnect._event_types import AttemptFailed, AttemptStarted, Connected
 from aioconnect.testing import Recorder
 
 ADDRESS = Address(socket.AF_INET, ("127.0.0.1", 80))

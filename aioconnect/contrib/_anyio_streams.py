@@ -22,7 +22,7 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._adopt import inode_of
+from .._adopt import Tell, inode_of
 from .._errors import AttemptError, Expired, os_error
 
 __all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
@@ -74,6 +74,7 @@ async def to_stream(
     *,
     handshake: Handshake | None,
     owned: bool = True,  # noqa: ARG001  # it always is
+    tell: Tell | None = None,
 ) -> tuple[StreamTransport, ByteStream]:
     """Return anyio's stream over the connected *sock*, and what closes it at once.
 
@@ -88,6 +89,8 @@ async def to_stream(
     if handshake is None:
         return transport, stream
     try:
+        if tell is not None:
+            tell("tls")
         return transport, await _shaken(handshake, stream, deadline)
     except BaseException:
         transport.abort()

@@ -20,6 +20,7 @@ from .._adopt import (
     LIMIT,
     Finish,
     Streams,
+    Tell,
     TLSArguments,
     check_limit,
     tls_options,
@@ -259,12 +260,15 @@ class _Tunnel(Generic[T]):
         deadline: float | None,
         *,
         owned: bool = True,
+        tell: Tell | None = None,
     ) -> T:
         """Make of *sock*, to the first proxy, what *finish* makes of one to the target.
 
         Raises what *finish* and `Handshake.ask_for` do.
         """
         try:
+            if tell is not None:
+                tell("proxy")
             for hop, host, port in self._requests:
                 name = f"{hop.place}: " if len(self._requests) > 1 else ""
                 handshake = Handshake(loop, sock, deadline, hop, name)
@@ -274,4 +278,4 @@ class _Tunnel(Generic[T]):
             raise
         if self._finish is None:
             return cast("T", sock)
-        return await self._finish(loop, sock, deadline, owned=owned)
+        return await self._finish(loop, sock, deadline, owned=owned, tell=tell)

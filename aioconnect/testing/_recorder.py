@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, TypeVar, get_args
 
-from .._events import Event
+from .._event_types import Event
 
 __all__ = ["Kind", "Recorder"]
 

@@ -202,9 +202,12 @@ def a_backoff(made: Backoff, given: Drawn) -> None:
     assert all(0 <= delay <= made.maximum for delay in islice(made, 80))
 
 
+def handshake(**arguments: Any) -> TLSOptions:
+    return TLSOptions(**arguments).checked()
+
+
 def a_handshake(made: TLSOptions, given: Drawn) -> None:
     """Check that the ssl module takes the name: else a connected socket is lost."""
-    a_value(made, given)
     name = made.server_hostname or None  # as the loops have it
     if name is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -355,7 +358,7 @@ SURFACES: dict[str, Surface] = {
     "unix": Surface(unix_address, each(path=path), check=an_address),
     "option": Surface(Connector, some(1, **OPTIONS), check=a_value),
     "options": Surface(Connector, some(6, **OPTIONS), check=a_value),
-    "tls": Surface(TLSOptions, some(4, **TLS), ("ssl",), a_handshake),
+    "tls": Surface(handshake, some(4, **TLS), ("ssl",), a_handshake),
     "backoff": Surface(
         Backoff,
         some(
