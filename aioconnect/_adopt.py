@@ -238,8 +238,11 @@ async def to_transport(
             tell("tls")
         arguments = tls.arguments(remaining)
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_connection(once, sock=sock, **arguments)
-        return await loop.create_connection(once, sock=sock, **arguments)
+            made = await loop.create_unix_connection(once, sock=sock, **arguments)
+        else:
+            made = await loop.create_connection(once, sock=sock, **arguments)
+        inode = None  # the transport has the socket, and tells it
+        return made
     except OSError as exc:
         if once.is_running:
             raise  # the caller's own

@@ -15,6 +15,7 @@ from ._call import Call
 from ._connector import Connector, StrOrBytesPath
 from ._errors import AttemptError
 from ._options import ConnectorOptions, LocalAddr, WaitOptions
+from ._pending import Pending
 from ._reach import at_once, limit_of
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._sockets import Prepare
@@ -79,18 +80,17 @@ async def connect(
     connector = _connector(options)
     place = connector.where(host, port)
     begun = at_once(connector, place.address)
-    if begun is None:
-        return await Call(connector, (place,)).run(None)
+    started: float | None = None
     if isinstance(begun, socket.socket):
         return begun
-    try:
-        return await begun.settled(
-            asyncio.get_running_loop(), limit_of(connector, begun.started)
-        )
-    except AttemptError as exc:
-        call = Call(connector, (place,), started=begun.started)
-        call.failed(place, exc)
-    return await call.run(None)
+    if isinstance(begun, Pending):
+        started = begun.started
+        limit = limit_of(connector, started)
+        try:
+            return await begun.settled(asyncio.get_running_loop(), limit)
+        except AttemptError as exc:
+            begun = exc.with_traceback(None)
+    return await Call(connector, (place,), begun=begun, started=started).run(None)
 
 
 async def connect_unix(

@@ -74,7 +74,7 @@ class Call:
         all_errors: bool = False,
         races: bool = False,
         proves_socket: bool = False,
-        begun: Pending | None = None,
+        begun: Pending | AttemptError | None = None,
         before: Before | None = None,
         started: float | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class Call:
         With *all_errors* a failure is raised as a group of the attempts' errors.
         The option *ready* is given what is made of a socket, or, with *proves_socket*,
         the socket, before anything is.  *begun* is the first attempt, if that is under
-        way; nobody has to be asked for an address then.
+        way, or why that failed; nobody has to be asked for an address then.
         *before* each turn it is asked where to go, if that has to be found out.  The
         call begins now, or has *started*.
         """
@@ -110,13 +110,6 @@ class Call:
             all_errors=all_errors,
             started=started,
         )
-
-    def failed(self, place: Place, exc: AttemptError) -> None:
-        """Count a first attempt, which was begun with the call, as one that failed."""
-        rounds = self._rounds
-        rounds.begin()
-        limit = rounds.limit(rounds.started)
-        rounds.failed(place.address, exc, rounds.started, limit, host=place.host)
 
     def lost(self, since: float, text: str) -> None:
         """Have what it connected, *since* then, count as an attempt that failed.
@@ -168,11 +161,11 @@ class Call:
         while made is None:
             if self._begun is None:
                 place = await self._next()
+                started = loop.time()
             else:
-                place = self._places[0]
+                place, started = self._places[0], rounds.started
                 rounds.begin()
             address = None if self._races else place.address
-            started = loop.time()
             limit = rounds.until  # a look-up's; an attempt has its own
             try:
                 if self._local_is_due(address):
@@ -306,9 +299,9 @@ class Call:
                 rounds.expire()
         finally:
             racer.close()
-            if self._begun is not None:  # the time was up before its turn
+            if isinstance(self._begun, Pending):  # the time was up before its turn
                 self._begun.sock.close()
-                self._begun = None
+            self._begun = None
         self.knows_all = names.knows_all
         rounds.not_found(names.failures())
         return None
@@ -352,6 +345,8 @@ class Call:
         options, begun = self._options, self._begun
         if begun is not None:
             self._begun = None
+            if isinstance(begun, AttemptError):
+                raise begun
             return begun.sock, begun.code
         if address is None:
             assert self._sock is not None

@@ -6,9 +6,9 @@ Pure.  Which error it is, is said here and nowhere else.
 from __future__ import annotations
 
 import errno
-import itertools
 import socket
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -69,40 +69,42 @@ _TLS_DETAILS = ("library", "reason", "verify_code", "verify_message")
 class History:
     """The attempts of one call so far: what its error will be made of."""
 
-    __slots__ = ("_first", "_last", "_places", "count", "started")
+    __slots__ = ("_first", "_last", "_of_round", "_places", "count", "started")
 
     def __init__(self, places: Sequence[Place], started: float) -> None:
         self._places = places
         self.started = started
         self.count = 0
         self._first: list[Attempt] = []
-        self._last: list[Attempt] = []
+        self._last: deque[Attempt] = deque(maxlen=_LAST_KEPT)
+        # What a round came to is judged by all of its attempts, however many.
+        self._of_round: list[Attempt] = []
 
     def add(self, attempt: Attempt) -> None:
         """Keep *attempt*, or the memory of it."""
         self.count += 1
-        if len(self._first) < _FIRST_KEPT:
+        if self.count <= _FIRST_KEPT:
             self._first.append(attempt)
-            return
-        # What a round came to is judged by all of its attempts, however many.
-        if self._last and self._last[-1].round != attempt.round:
-            del self._last[:-_LAST_KEPT]
-        self._last.append(attempt)
+        else:
+            self._last.append(attempt)
+        if self._of_round and self._of_round[0].round != attempt.round:
+            self._of_round = []
+        self._of_round.append(attempt)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The attempts that an error lists, oldest first."""
-        return (*self._first, *self._last[-_LAST_KEPT:])
+        return (*self._first, *self._last)
 
     def of_round(self, number: int) -> list[Attempt]:
         """Return the attempts of round *number*, the last one.
 
         A handshake that came to nothing has ended the round, and stands for it.
         """
-        latest = itertools.chain(reversed(self._last), reversed(self._first))
-        attempts = [*itertools.takewhile(lambda one: one.round == number, latest)]
-        attempts.reverse()
-        if attempts and attempts[-1].phase in ("proxy", "tls", "adopt"):
+        attempts = self._of_round
+        if not attempts or attempts[0].round != number:
+            return []
+        if attempts[-1].phase in ("proxy", "tls", "adopt"):
             return attempts[-1:]
         return attempts
 

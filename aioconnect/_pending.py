@@ -15,9 +15,9 @@ from types import MethodType
 
 from . import outcome as _outcome
 from ._address import Address, SockAddr
-from ._errors import AttemptError, Expired, os_error
+from ._errors import Expired, os_error
 from ._shown import shown
-from ._sockets import UNDER_WAY, ask_again, is_pending, refuse_itself
+from ._sockets import UNDER_WAY, ask_again, failure, is_pending, refuse_itself
 from ._waits import Waiter, soonest, wake
 from ._watchers import Watcher, forks, unwatch, watch
 from .outcome import Outcome
@@ -92,10 +92,8 @@ class Pending:
         """Have *loop* call *callback*, or return the seconds after which to look.
 
         Raises:
-            AttemptError: There is nothing to wait for: it has failed.
+            AttemptError: The socket cannot be waited for.
         """
-        if not is_pending(self.code, self.address):
-            raise _failure(self.code)
         if self._rests:
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
             return pause
@@ -125,7 +123,7 @@ class Pending:
             self._rests = not self._rests or code not in UNDER_WAY
             return False
         if code:
-            raise _failure(code)
+            raise failure(code)
         refuse_itself(sock, address)
         return True
 
@@ -172,11 +170,6 @@ class Pending:
             if owned:
                 self.sock.close()
             raise
-
-
-def _failure(code: int) -> AttemptError:
-    """Return the error for *code*, the last answer; negative: nothing was sent."""
-    return AttemptError("connect", os_error(abs(code)), sent=code > 0)
 
 
 def _ready(waiter: Waiter) -> None:

@@ -123,8 +123,7 @@ async def reach(
     loop = asyncio.get_running_loop()
     started = loop.time()
     begun = at_once(options, place.address) if sock is None else None
-    failed: AttemptError | None = None
-    if begun is not None:
+    if begun is not None and not isinstance(begun, AttemptError):
         limit = limit_of(options, started)
         try:
             made: Any = begun
@@ -134,27 +133,27 @@ async def reach(
                 made = await finish(loop, made, limit)
             return made  # type: ignore[no-any-return]  # T, or the socket
         except AttemptError as exc:
-            failed = exc.with_traceback(None)
+            begun = exc.with_traceback(None)
     call = Call(
         options,
         (place,),
         sock=sock,
         all_errors=all_errors,
         proves_socket=proves_socket,
+        begun=begun,
         started=started,
     )
-    if failed is not None:
-        call.failed(place, failed)
     return await call.run(finish)
 
 
 def at_once(
     options: Options, address: Address | None
-) -> socket.socket | Pending | None:
+) -> socket.socket | Pending | AttemptError | None:
     """Begin the first attempt, if nothing has to be done and nobody told before it.
 
     A connect that the kernel answers at once then costs nothing else, and one that is
-    under way little: a `Call` is made for it when it has failed.
+    under way little: a `Call` is made for it when it has failed.  If it has by now, it
+    is returned why.
     """
     if address is None or options.observer is not None or options.prepare:
         return None
@@ -166,8 +165,8 @@ def at_once(
     check_loop(loop)
     try:
         sock, code = begin(address, (), None)
-    except AttemptError:
-        return None  # it is made once more, and then it counts
+    except AttemptError as exc:
+        return exc.with_traceback(None)
     return Pending(sock, address, code, options.outcome, loop.time()) if code else sock
 
 

@@ -124,7 +124,7 @@ class Rounds:
                 self.number += 1
             self._is_anew = False
             self.turn, self.turns = 0, self._turns
-        if self._is_late(self._loop.time()):
+        if self.deadline is not None and self._is_late(self._loop.time()):
             raise self._time_is_up()
         if self.turns > 1:
             self.share()
@@ -145,15 +145,15 @@ class Rounds:
     async def _pause(self) -> None:
         if self._is_expired:
             raise self._time_is_up()
-        if self._due is None:
-            self._due = self._loop.time() + self._schedule()
         now = self._loop.time()
+        if self._due is None:
+            self._due = now + self._schedule(now)
         if self._is_late(self._due):
             raise self._time_is_up(self._due - now)
         await sleep_until(self._loop, self._due)
         self._due = None
 
-    def _schedule(self) -> float:
+    def _schedule(self, now: float) -> float:
         """Return after how many seconds the next round may begin, and tell of it.
 
         Raises:
@@ -163,7 +163,6 @@ class Rounds:
         self._goes_on = False
         if delay is None:
             raise self._give_up()
-        now = self._loop.time()
         if self._is_late(now + delay):
             raise self._time_is_up(delay)
         if self.options.observer is not None:

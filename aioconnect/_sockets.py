@@ -65,31 +65,35 @@ def begin(
     socket; when this raises, it is closed.
 
     Raises:
-        AttemptError: There is no such socket, or it is not what was asked for.
+        AttemptError: There is no such socket, or its connect has failed.
     """
     sock = _open(address, prepare, local)
     try:
-        code = start(sock, address)
-        if code == -errno.EADDRNOTAVAIL and local is None:
-            # Spurious when the kernel chose the port itself; once (K9).
-            sock.close()
-            sock = _open(address, prepare, local)
-            code = start(sock, address)
+        return sock, start(sock, address)
+    except AttemptError as exc:
+        sock.close()
+        if exc.sent or exc.error.errno != errno.EADDRNOTAVAIL or local is not None:
+            raise
     except BaseException:
         sock.close()
         raise
-    return sock, code
+    # Spurious when the kernel chose the port itself; once (K9).
+    sock = _open(address, prepare, local)
+    try:
+        return sock, start(sock, address)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def start(sock: socket.socket, address: Address, owned: bool = True) -> int:
-    """Start the handshake and look at once again; return 0 or what it answered.
+    """Start the handshake and look at once again; return 0, or what is pending.
 
     One with this host has completed in the kernel by then: asking once more is
-    cheaper than registering with the poller to be told so.  An error of the
-    first call, before which nothing can have been sent, is returned negative.
+    cheaper than registering with the poller to be told so.
 
     Raises:
-        AttemptError: The socket is connected to itself.
+        AttemptError: It has failed, or the socket is connected to itself.
         SocketStateError: It is the caller's, not *owned*, and under way elsewhere.
     """
     sockaddr = address.sockaddr
@@ -101,11 +105,14 @@ def start(sock: socket.socket, address: Address, owned: bool = True) -> int:
         code = sock.connect_ex(sockaddr)
         if code in _ASK_AGAIN:
             code = ask_again(sock, sockaddr)
-    elif code and not is_pending(code, address):
+        was_sent = True
+    else:
         # An answer for now: SO_ERROR would be 0 and the socket poll writable.
-        return code if code == errno.ECONNREFUSED else -code
+        was_sent = code == errno.ECONNREFUSED
     if not code:
         refuse_itself(sock, address)
+    elif not is_pending(code, address):
+        raise failure(code, sent=was_sent)
     return code
 
 
@@ -168,6 +175,11 @@ def ask_again(sock: socket.socket, sockaddr: SockAddr) -> int:
     if code == errno.EISCONN:
         return errno.EINPROGRESS if _outcome.has_peer(sock) else 0
     return code
+
+
+def failure(code: int, *, sent: bool = True) -> AttemptError:
+    """Return the error for *code*, the last answer of ``connect``."""
+    return AttemptError("connect", os_error(code), sent=sent)
 
 
 def is_pending(code: int, address: Address) -> bool:

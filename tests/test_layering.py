@@ -180,6 +180,7 @@ GRAPH: dict[str, set[str]] = {
         "_connector",
         "_errors",
         "_options",
+        "_pending",
         "_reach",
         "_reconnecting",
         "_sockets",
