@@ -1,10 +1,26 @@
-"""Run programs, which must succeed."""
+"""Run programs: scripts, which must succeed, and the command line."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-__all__ = ["run_script"]
+import pytest
+
+__all__ = ["AIOCONNECT", "Screen", "environment", "program", "run_script", "screen"]
+
+# The real program, as the tests' Python has it.
+AIOCONNECT = (sys.executable, "-m", "aioconnect")
+
+# What says how to write to a terminal: it is the test's to say.
+_TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
 
 
 def run_script(*command: str, timeout: float = 100.0) -> str:
@@ -14,3 +30,71 @@ def run_script(*command: str, timeout: float = 100.0) -> str:
     )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def environment(**said: str) -> Mapping[str, str]:
+    """Return this process's environment, and of terminals only what is *said*."""
+    kept = {name: one for name, one in os.environ.items() if name not in _TERMINAL}
+    return {**kept, **said}
+
+
+def program(
+    *arguments: str, stdin: str = "", timeout: float = 60.0, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``aioconnect *arguments*`` with pipes, and return what became of it."""
+    return subprocess.run(
+        [*AIOCONNECT, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        env=environment(**env),
+    )
+
+
+class Screen:
+    """A terminal, in a tmux of its own, that runs one command."""
+
+    def __init__(self, tmux: tuple[str, ...]) -> None:
+        self._tmux = tmux
+
+    def run(self, *arguments: str) -> str:
+        """Run a tmux command, and return what it printed."""
+        return run_script(*self._tmux, *arguments)
+
+    def lines(self) -> list[str]:
+        """Return what it shows, without the blanks at the ends."""
+        shown = self.run("capture-pane", "-p", "-t", "0").splitlines()
+        while shown and not shown[-1].strip():
+            shown.pop()
+        return [line.rstrip() for line in shown]
+
+    def wait(self, is_so: Callable[[list[str]], object], timeout: float = 20) -> None:
+        """Wait until *is_so* of its lines."""
+        until = time.monotonic() + timeout
+        while not is_so(lines := self.lines()):
+            assert time.monotonic() < until, "\n".join(lines)
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def screen(
+    *command: str, columns: int = 80, rows: int = 24, **env: str
+) -> Iterator[Screen]:
+    """Give a terminal that runs *command*; what is left of it when it ends stays."""
+    with tempfile.TemporaryDirectory() as directory:
+        # Short, as a Unix path has to be; nobody's configuration but ours.
+        tmux = ("tmux", "-f", "/dev/null", "-S", str(Path(directory) / "tmux"))
+        said = shlex.join(["env", *(f"{k}={v}" for k, v in env.items()), *command])
+        size = ("-x", str(columns), "-y", str(rows))
+        unset = [word for name in _TERMINAL if name != "TERM" for word in ("-u", name)]
+        start = ("new-session", "-d", *size, f"{said}; exec sleep 600")
+        try:
+            run_script("env", *unset, *tmux, *start)
+        except FileNotFoundError:
+            pytest.skip("needs tmux")
+        try:
+            yield Screen(tmux)
+        finally:
+            run_script(*tmux, "kill-server")

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
+from programs import program
 
 import aioconnect
 from aioconnect import testing
 from aioconnect._cli import _demo, main
-
-
-def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aioconnect", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=100
-    )
 
 
 def test_demo() -> None:
@@ -45,10 +37,14 @@ def test_version() -> None:
 
 
 def test_usage() -> None:
+    """What cannot be read is said in one line; nothing at all gets the help."""
     done = program()
     assert done.returncode == 2
     assert "usage: aioconnect" in done.stderr
-    assert program("nosuch").returncode == 2
+    done = program("nosuch")
+    assert done.returncode == 2
+    assert done.stderr.startswith("aioconnect: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_demo_that_is_not_so(

@@ -6,6 +6,7 @@ exit status is 0 only if all of it was so.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 
 import aioconnect
 
-__all__ = ["demo"]
+__all__ = ["run"]
 
 _DELAY = 1.0  # seconds until the server listens
 _RETRY = aioconnect.Backoff(initial=0.05, maximum=0.4, jitter=0.2)
@@ -26,7 +27,7 @@ class _UntrueError(Exception):
     """Something that the demo claims was not so."""
 
 
-def demo() -> int:
+def run(_: argparse.Namespace) -> int:
     """Run the demo on each loop there is; return the exit status."""
     try:
         for name, factory in _loops():

@@ -1,0 +1,79 @@
+"""Add a command to the parser, and lay out its help."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import NoReturn, TypeAlias
+
+from ._errors import CommandError
+
+__all__ = ["Commands", "Container", "Help", "Parser", "add_command"]
+
+# An example in an epilog begins with this, and is broken where a shell lets it.
+_EXAMPLE = "  $ "
+
+
+class Help(argparse.HelpFormatter):
+    """Wraps paragraphs as argparse does, and leaves examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks = textwrap.dedent(text).strip("\n").split("\n\n")
+        return "\n\n".join(self._block(block, width, indent) for block in blocks)
+
+    def _block(self, block: str, width: int, indent: str) -> str:
+        if not block.startswith(_EXAMPLE):
+            return super()._fill_text(block, width, indent)
+        return "\n".join(_folded(line, width) for line in block.splitlines())
+
+
+def _folded(example: str, width: int) -> str:
+    lines = textwrap.wrap(
+        example.strip(),
+        width - 2,  # for the backslash
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return " \\\n".join(lines)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, which main() writes."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what ends the program."""
+        raise CommandError(f"{message} (see '{self.prog} --help')")
+
+
+# What argparse gives, and has no public names for.
+# pyright: reportPrivateUsage=false
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
+Container: TypeAlias = "argparse._ActionsContainer"  # noqa: SLF001
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    *,
+    summary: str,
+    description: str,
+    epilog: str = "",
+    module: str = "",
+) -> Parser:
+    """Add the command *name*, which is ``run(arguments)`` of *module* (``_<name>``).
+
+    *summary* is its line in the list of commands; *epilog* has its examples: a block
+    of lines that each begin with "  $ ".
+    """
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=Help,
+        allow_abbrev=False,
+    )
+    command.set_defaults(module=module or f"_{name}")
+    return command

@@ -1,0 +1,206 @@
+"""The flags that are options of a `Connector`."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from .._backoff import Backoff, check_duration
+from .._connector import Connector
+from .._guard import only_public
+from .._resolver import Resolver, system_resolver
+from .._target import Target
+from ._commands import Container
+from ._errors import CommandError
+
+__all__ = [
+    "add_connector",
+    "add_delays",
+    "add_resolver",
+    "connector_of",
+    "count",
+    "duration",
+]
+
+# A flag that is not given leaves no attribute: the library's own default holds.
+_UNSAID = argparse.SUPPRESS
+
+# These are options as they are.
+_PLAIN = (
+    "timeout",
+    "attempt_timeout",
+    "retry",
+    "happy_eyeballs_delay",
+    "resolution_delay",
+    "interleave",
+    "local_addr",
+)
+
+_FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
+
+
+def duration(text: str) -> float:
+    """Return the seconds that *text* says: a ``type`` for argparse."""
+    return _number(text, "seconds")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        number = float(text)
+        check_duration("it", number)
+    except ValueError:
+        said = f"{text!r} is not a number of {what}, such as 0.5 or 30"
+        raise argparse.ArgumentTypeError(said) from None
+    return number
+
+
+def count(text: str, least: int = 1) -> int:
+    """Return the whole number that *text* says: a ``type`` for argparse."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    if not is_number or int(text) < least:
+        said = f"{text!r} is not a whole number from {least} on"
+        raise argparse.ArgumentTypeError(said)
+    return int(text)
+
+
+def _duration_or_none(text: str) -> float | None:
+    return None if text == "none" else duration(text)
+
+
+def _interval(text: str) -> Backoff:
+    seconds = duration(text)
+    return Backoff(seconds, 1.0, seconds, 0.0)
+
+
+def _backoff(text: str) -> Backoff:
+    numbers = [_number(one, "seconds, or a factor") for one in text.split(",")]
+    if not 2 <= len(numbers) <= 4:
+        said = f"{text!r} is not INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as 0.1,5"
+        raise argparse.ArgumentTypeError(said)
+    initial, maximum, *rest = numbers
+    factor, jitter = (*rest, *(2.0, 1.0)[len(rest) :])
+    try:
+        return Backoff(initial, factor, maximum, jitter)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r}: {exc}") from None
+
+
+def _local_addr(text: str) -> tuple[str, int]:
+    host, port = text, "0"
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":") or "0"
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not host or not (
+        port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 2**16
+    ):
+        said = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
+        raise argparse.ArgumentTypeError(said)
+    return host, int(port)
+
+
+def add_delays(options: Container) -> None:
+    """Add the flags that say how long to wait between two rounds."""
+    either = options.add_mutually_exclusive_group()
+    either.add_argument(
+        "--interval",
+        dest="retry",
+        metavar="S",
+        type=_interval,
+        default=_UNSAID,
+        help="wait S seconds between two tries",
+    )
+    either.add_argument(
+        "--backoff",
+        dest="retry",
+        metavar="DELAYS",
+        type=_backoff,
+        default=_UNSAID,
+        help="INITIAL,MAXIMUM[,FACTOR[,JITTER]]: wait INITIAL seconds between two"
+        " tries, each time FACTOR (2) times longer, up to MAXIMUM; JITTER (1) is the"
+        " random share of it, from 0 to 1",
+    )
+
+
+def add_connector(options: Container) -> None:
+    """Add all flags that `connector_of` reads."""
+
+    def add(flag: str, metavar: str, take: Callable[[str], Any], said: str) -> None:
+        options.add_argument(
+            flag, metavar=metavar, type=take, default=_UNSAID, help=said
+        )
+
+    add("--timeout", "S", duration, "seconds for the whole call")
+    add("--attempt-timeout", "S", duration, "seconds for an attempt at an address")
+    add_delays(options)
+    add("--attempts", "N", count, "try N times, with the delays between")
+    delay = "seconds until the next address joins the race (0.25); 'none': one by one"
+    add("--happy-eyeballs-delay", "S", _duration_or_none, delay)
+    add("--resolution-delay", "S", duration, "seconds that IPv4 waits for IPv6 (0.05)")
+    interleave = "First Address Family Count (1); 0 keeps the order"
+    add("--interleave", "N", partial(count, least=0), interleave)
+    options.add_argument(
+        "--family", choices=_FAMILIES, default=_UNSAID, help="IPv4 or IPv6 only"
+    )
+    add("--local-addr", "ADDR", _local_addr, "HOST[:PORT] to connect from")
+    options.add_argument(
+        "--only-public", action="store_true", help="refuse private addresses"
+    )
+    add_resolver(options)
+
+
+def add_resolver(options: Container) -> None:
+    """Add the flag that says who looks up names."""
+    options.add_argument(
+        "--resolver",
+        choices=("system", "aiodns"),
+        default=_UNSAID,
+        help="who looks up names (system; aiodns if there is a srv: target)",
+    )
+
+
+def connector_of(
+    arguments: argparse.Namespace, targets: Iterable[Target] = ()
+) -> Connector:
+    """Return the connector that *arguments* say, of whichever flags there were.
+
+    Raises:
+        CommandError: It cannot be.
+    """
+    said = vars(arguments)
+    options = {name: said[name] for name in _PLAIN if name in said}
+    if "attempts" in said:
+        options["retry"] = _limited(options.get("retry", Backoff()), said["attempts"])
+    if "family" in said:
+        options["family"] = _FAMILIES[said["family"]]
+    if said.get("only_public"):
+        options["allow"] = only_public
+    needs_services = any(target.service is not None for target in targets)
+    default = "aiodns" if needs_services else "system"
+    name = said.get("resolver", default)
+    if needs_services and name == "system":
+        raise CommandError("a srv: target needs --resolver aiodns")
+    options["resolver"] = _resolver(name)
+    try:
+        return Connector(**options)
+    except ValueError as exc:
+        raise CommandError(exc) from None
+
+
+def _limited(delays: Backoff, attempts: int) -> Backoff:
+    return replace(delays, attempts=attempts - 1)
+
+
+def _resolver(name: str) -> Resolver:
+    if name == "system":
+        return system_resolver
+    try:
+        from ..contrib.aiodns import AiodnsResolver  # noqa: PLC0415  # it is an extra
+    except ModuleNotFoundError as exc:
+        raise CommandError(exc) from None
+    return AiodnsResolver()

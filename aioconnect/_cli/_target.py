@@ -1,0 +1,20 @@
+"""Take a target from the command line."""
+
+from __future__ import annotations
+
+from .._target import Target, parse_target
+from ._errors import CommandError
+
+__all__ = ["target_of"]
+
+
+def target_of(text: str) -> Target:
+    """Return the target that *text* says: a ``type`` for argparse.
+
+    Raises:
+        CommandError: It says none; the text says what is wrong, and where.
+    """
+    try:
+        return parse_target(text)
+    except ValueError as exc:
+        raise CommandError(exc) from None

@@ -1,0 +1,54 @@
+"""Know what can be written to a stream: how wide it is, and what it understands."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TextIO
+
+__all__ = ["Terminal"]
+
+# Where nobody says.
+_COLUMNS, _ROWS = 80, 24
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What *stream* is; a pipe or a file is none that *moves* or has *colors*.
+
+    It *moves* if the cursor can be sent back up to write over what is there, and has
+    *colors* unless NO_COLOR says that they are not wanted (https://no-color.org).
+    """
+
+    stream: TextIO
+    moves: bool
+    colors: bool
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Terminal:
+        """Return what *stream* is now."""
+        moves = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        return cls(stream, moves, moves and not os.environ.get("NO_COLOR"))
+
+    @property
+    def size(self) -> os.terminal_size:
+        """Columns and lines, as they are now; COLUMNS and LINES say otherwise."""
+        try:
+            given = os.get_terminal_size(self.stream.fileno())
+        except (OSError, ValueError):
+            given = os.terminal_size((0, 0))
+        columns = _said("COLUMNS") or given.columns or _COLUMNS
+        return os.terminal_size((columns, _said("LINES") or given.lines or _ROWS))
+
+    def can_show(self, text: str) -> bool:
+        """Tell whether the stream's encoding has the characters of *text*."""
+        try:
+            text.encode(self.stream.encoding or "ascii")
+        except UnicodeEncodeError:
+            return False
+        return True
+
+
+def _said(name: str) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() else 0
