@@ -6,7 +6,7 @@ import asyncio
 import errno
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ._address import numeric
@@ -20,7 +20,7 @@ from ._ready import settled
 from ._target import Place
 from ._waits import sleep_until
 
-__all__ = ["until_down", "until_up"]
+__all__ = ["Looks", "until_down", "until_up"]
 
 # Who waits for a server wants to know soon, and asks but a few times a second.
 _DELAYS = Backoff(maximum=1.0)
@@ -44,19 +44,25 @@ _NO_NAME = tuple(
 _NOT_HERE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-class _Looks:
-    """The delays of a wait that has *timeout* seconds from now on.
+class Looks:
+    """The *delays* of a wait that has *timeout* seconds from now on.
 
     What a timeout is given for is to be used: a delay that would pass its end is cut
     short for a last look.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float | None,
+        delays: Iterable[float] = _DELAYS,
+    ) -> None:
         self._loop = loop
+        self._delays = delays
         self._last = math.inf if timeout is None else loop.time() + timeout - _LAST_LOOK
 
     def __iter__(self) -> Iterator[float]:
-        for delay in _DELAYS:
+        for delay in self._delays:
             left = self._last - self._loop.time()
             yield min(delay, left) if left > 0 else delay + _LAST_LOOK
 
@@ -95,7 +101,7 @@ def _patient(
         options = replace(options, attempt_timeout=_LOOK + settle)
     if options.retry:
         return options
-    return replace(options, retry=_Looks(loop, options.timeout))
+    return replace(options, retry=Looks(loop, options.timeout))
 
 
 async def until_down(options: Options, place: Place) -> float:

@@ -11,27 +11,34 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ._errors import NOT_UP, USAGE, CommandError
+from ._errors import USAGE, CommandError
 from ._parser import make_parser, parse
-from ._signals import end_by
+from ._signals import end_by, handle_as_first_process
+from ._terminal import write
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (`sys.argv` if None); return its exit status."""
+    handle_as_first_process()
     try:
-        return _flushed(_run(sys.argv[1:] if argv is None else argv))
+        status = _run(sys.argv[1:] if argv is None else argv)
+        if sys.stdout is not None:  # it can be closed
+            sys.stdout.flush()
     except CommandError as exc:
-        if sys.stderr is not None:  # it can be closed
-            print(f"aioconnect: {exc}", file=sys.stderr)
+        write(sys.stderr, f"aioconnect: {exc}\n")
         return exc.status
     except KeyboardInterrupt:
         return end_by(signal.SIGINT)
-    except BrokenPipeError:
-        # Who read has gone, as "head" does.
-        _discard_output()
-        return end_by(signal.SIGPIPE)
+    except OSError as exc:  # of the output: a command keeps the others to itself
+        # Python would fail again at exit, to write what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(exc, BrokenPipeError):  # who read has gone, as "head" does
+            return end_by(signal.SIGPIPE)
+        write(sys.stderr, f"aioconnect: standard output: {exc.strerror}\n")
+        return 1
+    return status
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -41,25 +48,8 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     module: str | None = getattr(arguments, "module", None)
     if module is None:
-        make_parser().print_help(sys.stderr)
+        write(sys.stderr, make_parser().format_help())
         return USAGE
     command = importlib.import_module(f".{module}", __package__)
     status: int = command.run(arguments)
     return status
-
-
-def _flushed(status: int) -> int:
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        _discard_output()
-        raise CommandError(f"standard output: {exc.strerror}", NOT_UP) from None
-    return status
-
-
-def _discard_output() -> None:
-    # Python would fail again at exit, to write what is left.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

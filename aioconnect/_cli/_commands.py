@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from ._errors import CommandError
 
@@ -15,7 +15,14 @@ _EXAMPLE = "  $ "
 
 
 class Help(argparse.HelpFormatter):
-    """Wraps paragraphs as argparse does, and leaves examples as they are."""
+    """Wraps paragraphs, and breaks examples and the usage where that can be done."""
+
+    def _format_usage(self, *args: Any, **kwargs: Any) -> str:
+        usage = super()._format_usage(*args, **kwargs)
+        if max(map(len, usage.splitlines())) <= self._width:
+            return usage
+        # argparse keeps flags together that exclude each other, however many.
+        return textwrap.fill(usage, self._width, subsequent_indent="  ") + "\n\n"
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         blocks = textwrap.dedent(text).strip("\n").split("\n\n")

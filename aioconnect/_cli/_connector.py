@@ -9,9 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .._address import check_port
 from .._backoff import Backoff, check_duration
 from .._connector import Connector
 from .._guard import only_public
+from .._options import check_local_addr
 from .._resolver import Resolver, system_resolver
 from .._target import Target
 from ._commands import Container
@@ -73,7 +75,14 @@ def _duration_or_none(text: str) -> float | None:
 
 def _interval(text: str) -> Backoff:
     seconds = duration(text)
-    return Backoff(seconds, 1.0, seconds, 0.0)
+    return _restful(Backoff(seconds, 1.0, seconds, 0.0), text)
+
+
+def _restful(delays: Backoff, text: str) -> Backoff:
+    if not min(delays.initial, delays.maximum):
+        said = f"{text!r} is no rest between two tries: more than 0 is"
+        raise argparse.ArgumentTypeError(said)
+    return delays
 
 
 def _backoff(text: str) -> Backoff:
@@ -84,7 +93,7 @@ def _backoff(text: str) -> Backoff:
     initial, maximum, *rest = numbers
     factor, jitter = (*rest, *(2.0, 1.0)[len(rest) :])
     try:
-        return Backoff(initial, factor, maximum, jitter)
+        return _restful(Backoff(initial, factor, maximum, jitter), text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"{text!r}: {exc}") from None
 
@@ -96,12 +105,12 @@ def _local_addr(text: str) -> tuple[str, int]:
         port = port.removeprefix(":") or "0"
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
-    if not host or not (
-        port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 2**16
-    ):
+    try:
+        check_local_addr((host, port))
+        return host, check_port(port)
+    except ValueError:
         said = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
-        raise argparse.ArgumentTypeError(said)
-    return host, int(port)
+        raise argparse.ArgumentTypeError(said) from None
 
 
 def add_delays(options: Container) -> None:
@@ -121,9 +130,8 @@ def add_delays(options: Container) -> None:
         metavar="DELAYS",
         type=_backoff,
         default=_UNSAID,
-        help="INITIAL,MAXIMUM[,FACTOR[,JITTER]]: wait INITIAL seconds between two"
-        " tries, each time FACTOR (2) times longer, up to MAXIMUM; JITTER (1) is the"
-        " random share of it, from 0 to 1",
+        help="or INITIAL,MAXIMUM seconds, which grow by a FACTOR (2), with a JITTER"
+        " (1), the random share, from 0 to 1: such as 0.1,5 or 0.1,5,1.5,0.2",
     )
 
 

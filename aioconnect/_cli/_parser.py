@@ -12,13 +12,14 @@ import shlex
 from collections.abc import Sequence
 
 from .. import __version__
-from . import _demo_arguments
+from . import _demo_arguments, _wait_arguments
 from ._commands import Commands, Help, Parser
 from ._errors import CommandError
+from ._target import target_of
 
 __all__ = ["make_parser", "parse"]
 
-_COMMANDS = (_demo_arguments,)
+_COMMANDS = (_wait_arguments, _demo_arguments)
 
 
 def make_parser() -> Parser:
@@ -46,9 +47,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         CommandError: They cannot be.
     """
+    argv, command = _parted(argv)
     arguments, unknown = make_parser().parse_known_args(argv)
-    if unknown:
-        command = getattr(arguments, "module", "").replace("_", " ")
-        see = f"(see 'aioconnect{command} --help')"
+    # argparse takes the positional ones in one run; those behind a flag are left.
+    late = [one for one in unknown if not one.startswith("-")]
+    if late and "targets" in arguments and len(late) == len(unknown):
+        arguments.targets += map(target_of, late)
+    elif unknown:
+        name = getattr(arguments, "module", "").replace("_", " ")
+        see = f"(see 'aioconnect{name} --help')"
         raise CommandError(f"unrecognized arguments: {shlex.join(unknown)} {see}")
+    if command is not None:
+        arguments.command = command
     return arguments
+
+
+def _parted(argv: Sequence[str]) -> tuple[Sequence[str], list[str] | None]:
+    """Return what of *argv* is ours, and the command behind ``--``, if there is one."""
+    if argv[:1] != ["wait"] or "--" not in argv:
+        return argv, None
+    at = argv.index("--")
+    if at + 1 == len(argv):
+        raise CommandError("there is no command behind --")
+    return argv[:at], [*argv[at + 1 :]]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "write"]
 
 # Where nobody says.
 _COLUMNS, _ROWS = 80, 24
@@ -52,3 +53,11 @@ class Terminal:
 def _said(name: str) -> int:
     text = os.environ.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def write(stream: TextIO | None, text: str) -> None:
+    """Write *text*, if that is possible: that a disk is full ends no wait."""
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            stream.write(text)
+            stream.flush()

@@ -1,0 +1,57 @@
+"""Know how a wait for a target goes, by the events of its call, and how all go.
+
+Nothing is shown here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .._errors import ConnectError, reason
+from .._events import AttemptFailed, Connected, Event, GaveUp, RetryScheduled
+from ._errors import one_line
+
+__all__ = ["State"]
+
+
+@dataclass(slots=True)
+class State:
+    """How the wait for the target *name* goes; it is an observer of that.
+
+    *reason* is why it is not there yet, by the last round, and *tries* counts the
+    rounds.  In the end it is *done*, with a text that says how that came, or there is
+    an *error*.  *changed* is called with it when there is news.
+    """
+
+    name: str
+    changed: Callable[[State], None]
+    reason: str = ""
+    tries: int = 0
+    done: str = ""
+    error: ConnectError | None = None
+    _met: set[str] = field(default_factory=set[str])
+
+    def __call__(self, event: Event) -> None:
+        """Take an event of the call."""
+        match event:
+            case AttemptFailed():
+                self._met.add(one_line(reason(event.attempt)))
+            case Connected():
+                self._met.add("it is up")
+            case RetryScheduled() | GaveUp():
+                self.tries += 1
+                # Addresses that race fail in any order: that is no change.
+                self.reason = "; ".join(sorted(self._met)) or self.reason
+                self._met.clear()
+                self.changed(self)
+            case _:
+                pass
+
+    def end(self, how: str | ConnectError) -> None:
+        """Be *done*, or have failed with an *error*."""
+        if isinstance(how, str):
+            self.done = how
+        else:
+            self.error = how
+        self.changed(self)

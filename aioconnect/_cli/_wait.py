@@ -1,0 +1,159 @@
+"""``aioconnect wait``: wait until servers are up, and then become a command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .._backoff import is_transient
+from .._connector import Connector
+from .._errors import ConnectError, ConnectTimeoutError
+from .._options import place_of
+from .._target import Target
+from .._waiting import Looks, until_down, until_up
+from ._changes import Changes, Shown
+from ._connector import connector_of
+from ._errors import NOT_UP, OUT_OF_TIME, CommandError
+from ._execute import execute, find
+from ._screen import Screen
+from ._signals import end_at_once
+from ._states import State
+from ._terminal import Terminal
+
+__all__ = ["run"]
+
+# So many targets are named in an error.
+_NAMED = 16
+
+# What a server that starts may have yet to put right: the permissions of its socket;
+# and what other waits hold, if there are many.
+_MAY_PASS = (errno.EACCES, errno.EMFILE, errno.ENFILE)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Wait as *arguments* say; return 0, or become the command.
+
+    Raises:
+        CommandError: It was in vain, or the command cannot be run.
+    """
+    _check(arguments)
+    connector = connector_of(arguments, arguments.targets)
+    end_at_once()
+    asyncio.run(_wait(arguments, connector))
+    if arguments.command:
+        execute(arguments.command)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    timeout: float | None = arguments.timeout
+    if timeout == 0:
+        raise CommandError("--timeout must be more than 0; without it there is none")
+    if arguments.settle and arguments.down:
+        raise CommandError("--settle is for what comes up: it does not fit --down")
+    if timeout is not None and arguments.settle >= timeout:
+        times = f"--settle {arguments.settle:g} does not fit into"
+        raise CommandError(f"{times} --timeout {timeout:g}")
+    if arguments.command:
+        find(arguments.command[0])
+
+
+def _may_pass(error: OSError) -> bool:
+    """Tell whether *error* is one that who waits for a server waits out.
+
+    Where names come and go with what they name, one that does not exist is.
+    """
+    is_lookup = isinstance(error, socket.gaierror)
+    return is_lookup or is_transient(error) or error.errno in _MAY_PASS
+
+
+async def _wait(arguments: argparse.Namespace, connector: Connector) -> None:
+    await _Wait(arguments, connector).run()
+
+
+class _Wait:
+    """The waits for all targets, at once."""
+
+    def __init__(self, arguments: argparse.Namespace, connector: Connector) -> None:
+        self._arguments = arguments
+        self._goal = "down" if arguments.down else "up"
+        self._loop = loop = asyncio.get_running_loop()
+        if connector.retry:
+            delays = Looks(loop, connector.timeout, connector.retry)
+            connector = replace(connector, retry=delays)
+        self._connector = replace(connector, retry_on=_may_pass)
+        self._over = asyncio.Event()
+        self._states: list[State] = []
+        self._missing = 1 if arguments.any else len(arguments.targets)
+        self._failed: list[State] = []
+
+    async def run(self) -> None:
+        """Wait until they are what they are to be.
+
+        Raises:
+            CommandError: They are not.
+        """
+        targets: list[Target] = self._arguments.targets
+        shown = self._shown()
+        self._states += [State(str(target), shown.changed) for target in targets]
+        pairs = zip(targets, self._states, strict=True)
+        try:
+            async with asyncio.TaskGroup() as group:
+                waits = [group.create_task(self._follow(*pair)) for pair in pairs]
+                await self._over.wait()
+                for wait in waits:
+                    wait.cancel()
+        finally:
+            shown.close()
+        if self._missing:
+            raise self._failure()
+
+    def _shown(self) -> Shown:
+        if self._arguments.quiet:
+            return Changes(None)
+        if sys.stderr is not None and (terminal := Terminal.of(sys.stderr)).moves:
+            return Screen(terminal, self._states, self._goal, self._connector.timeout)
+        return Changes(sys.stderr)
+
+    async def _follow(self, target: Target, state: State) -> None:
+        options = replace(self._connector, observer=state)
+        place = place_of(options, target)
+        try:
+            if self._arguments.down:
+                elapsed = await until_down(options, place)
+            else:
+                elapsed = await until_up(options, place, self._arguments.settle)
+        except ConnectError as exc:
+            self._failed.append(state)
+            state.end(exc)
+        else:
+            self._missing -= self._missing > 0
+            state.end(f"{self._goal} after {elapsed:.3f} s")
+        if self._arguments.any:
+            is_lost = len(self._failed) == len(self._states)
+        else:
+            is_lost = bool(self._failed)
+        if is_lost or not self._missing:
+            self._over.set()
+
+    def _failure(self) -> CommandError:
+        """Return the error of what failed last, which has put an end to it."""
+        if not isinstance(self._failed[-1].error, ConnectTimeoutError):
+            why = _named(self._failed)
+            return CommandError(f"gave up: {why}", NOT_UP)
+        missing = [state for state in self._states if not state.done]
+        within = f"not {self._goal} within {self._connector.timeout:g} s"
+        return CommandError(f"{within}: {_named(missing)}", OUT_OF_TIME)
+
+
+def _named(states: Sequence[State]) -> str:
+    named = ", ".join(
+        f"{state.name} ({state.reason or 'no answer yet'})" for state in states[:_NAMED]
+    )
+    more = len(states) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
