@@ -11,7 +11,9 @@ __all__ = ["Changes", "Shown"]
 
 
 class Shown(Protocol):
-    """What shows states."""
+    """What shows states, and perhaps, in the end, the reasons of all."""
+
+    shows_reasons: bool
 
     def changed(self, state: State, /) -> None:
         """Show that *state* has changed."""
@@ -22,6 +24,8 @@ class Shown(Protocol):
 
 class Changes:
     """Writes a line to *stream* for each change, as a log has them."""
+
+    shows_reasons = False
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

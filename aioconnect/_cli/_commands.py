@@ -10,6 +10,9 @@ from ._errors import CommandError
 
 __all__ = ["Commands", "Container", "Help", "Parser", "add_command"]
 
+# What argparse takes a terminal for that says it is narrower.
+_NARROWEST = 11
+
 # An example in an epilog begins with this, and is broken where a shell lets it.
 _EXAMPLE = "  $ "
 
@@ -19,10 +22,11 @@ class Help(argparse.HelpFormatter):
 
     def _format_usage(self, *args: Any, **kwargs: Any) -> str:
         usage = super()._format_usage(*args, **kwargs)
-        if max(map(len, usage.splitlines())) <= self._width:
+        width = max(self._width, _NARROWEST)
+        if max(map(len, usage.splitlines())) <= width:
             return usage
         # argparse keeps flags together that exclude each other, however many.
-        return textwrap.fill(usage, self._width, subsequent_indent="  ") + "\n\n"
+        return textwrap.fill(usage, width, subsequent_indent="  ") + "\n\n"
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         blocks = textwrap.dedent(text).strip("\n").split("\n\n")

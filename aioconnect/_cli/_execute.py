@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from pathlib import Path
 from typing import NoReturn
 
 from ._errors import CommandError
@@ -73,7 +72,8 @@ def _environment() -> dict[str, str]:
     # In the C locale, a container's, Python sets LC_CTYPE (PEP 538).  This file has
     # what the process was started with.
     try:
-        given = Path("/proc/self/environ").read_bytes()
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read()
     except OSError:
         return environment
     if not any(one.startswith(b"LC_CTYPE=") for one in given.split(b"\0")):

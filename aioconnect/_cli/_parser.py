@@ -34,7 +34,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands: Commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", parser_class=Parser
+        title="commands", metavar="COMMAND", parser_class=Parser, prog=parser.prog
     )
     for command in _COMMANDS:
         command.add(commands)

@@ -35,6 +35,8 @@ class Screen:
     last stays there.
     """
 
+    shows_reasons = True
+
     def __init__(
         self,
         terminal: Terminal,
@@ -120,7 +122,7 @@ class Screen:
 
 
 def _text(state: State) -> str:
-    if state.error is not None:
+    if state.gave_up:
         return f"gave up: {state.reason}"
     if state.done or not state.reason:
         return state.done or "connecting"
@@ -128,6 +130,6 @@ def _text(state: State) -> str:
 
 
 def _color(state: State) -> str:
-    if state.error is not None:
+    if state.gave_up:
         return _RED
     return _GREEN if state.done else _YELLOW

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .._errors import ConnectError, reason
+from .._errors import reason
 from .._events import AttemptFailed, Connected, Event, GaveUp, RetryScheduled
 from ._errors import one_line
 
@@ -20,8 +20,8 @@ class State:
     """How the wait for the target *name* goes; it is an observer of that.
 
     *reason* is why it is not there yet, by the last round, and *tries* counts the
-    rounds.  In the end it is *done*, with a text that says how that came, or there is
-    an *error*.  *changed* is called with it when there is news.
+    rounds.  In the end it is *done*, with a text that says how that came, or it *gave
+    up*, unless its time ran out.  *changed* is called with it when there is news.
     """
 
     name: str
@@ -29,7 +29,7 @@ class State:
     reason: str = ""
     tries: int = 0
     done: str = ""
-    error: ConnectError | None = None
+    gave_up: bool = False
     _met: set[str] = field(default_factory=set[str])
 
     def __call__(self, event: Event) -> None:
@@ -48,10 +48,7 @@ class State:
             case _:
                 pass
 
-    def end(self, how: str | ConnectError) -> None:
-        """Be *done*, or have failed with an *error*."""
-        if isinstance(how, str):
-            self.done = how
-        else:
-            self.error = how
+    def end(self, done: str = "", *, gave_up: bool = False) -> None:
+        """Take how it ended."""
+        self.done, self.gave_up = done, gave_up
         self.changed(self)

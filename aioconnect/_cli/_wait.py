@@ -7,7 +7,6 @@ import asyncio
 import errno
 import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 
 from .._backoff import is_transient
@@ -111,7 +110,7 @@ class _Wait:
         finally:
             shown.close()
         if self._missing:
-            raise self._failure()
+            raise self._failure(with_reasons=not shown.shows_reasons)
 
     def _shown(self) -> Shown:
         if self._arguments.quiet:
@@ -128,9 +127,11 @@ class _Wait:
                 elapsed = await until_down(options, place)
             else:
                 elapsed = await until_up(options, place, self._arguments.settle)
-        except ConnectError as exc:
+        except ConnectTimeoutError:
             self._failed.append(state)
-            state.end(exc)
+        except ConnectError:
+            self._failed.append(state)
+            state.end(gave_up=True)
         else:
             self._missing -= self._missing > 0
             state.end(f"{self._goal} after {elapsed:.3f} s")
@@ -141,19 +142,21 @@ class _Wait:
         if is_lost or not self._missing:
             self._over.set()
 
-    def _failure(self) -> CommandError:
+    def _failure(self, *, with_reasons: bool) -> CommandError:
         """Return the error of what failed last, which has put an end to it."""
-        if not isinstance(self._failed[-1].error, ConnectTimeoutError):
-            why = _named(self._failed)
-            return CommandError(f"gave up: {why}", NOT_UP)
-        missing = [state for state in self._states if not state.done]
-        within = f"not {self._goal} within {self._connector.timeout:g} s"
-        return CommandError(f"{within}: {_named(missing)}", OUT_OF_TIME)
-
-
-def _named(states: Sequence[State]) -> str:
-    named = ", ".join(
-        f"{state.name} ({state.reason or 'no answer yet'})" for state in states[:_NAMED]
-    )
-    more = len(states) - _NAMED
-    return f"{named} and {more} more" if more > 0 else named
+        status = NOT_UP
+        text = "gave up"
+        states = self._failed
+        if not states[-1].gave_up:
+            status = OUT_OF_TIME
+            text = f"not {self._goal} within {self._connector.timeout:g} s"
+            states = [state for state in self._states if not state.done]
+        named = [
+            f"{state.name} ({state.reason or 'no answer yet'})"
+            if with_reasons
+            else state.name
+            for state in states[:_NAMED]
+        ]
+        if more := len(states) - len(named):
+            named.append(f"and {more} more")
+        return CommandError(f"{text}: {', '.join(named)}", status)
