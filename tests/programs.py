@@ -82,14 +82,14 @@ class Screen:
 def screen(
     *command: str, columns: int = 80, rows: int = 24, **env: str
 ) -> Iterator[Screen]:
-    """Give a terminal that runs *command*; what is left of it when it ends stays."""
+    """Give a terminal that runs *command*; below what it left is its exit status."""
     with tempfile.TemporaryDirectory() as directory:
         # Short, as a Unix path has to be; nobody's configuration but ours.
-        tmux = ("tmux", "-f", "/dev/null", "-S", str(Path(directory) / "tmux"))
+        tmux = ("tmux", "-u", "-f", "/dev/null", "-S", str(Path(directory) / "tmux"))
         said = shlex.join(["env", *(f"{k}={v}" for k, v in env.items()), *command])
         size = ("-x", str(columns), "-y", str(rows))
         unset = [word for name in _TERMINAL if name != "TERM" for word in ("-u", name)]
-        start = ("new-session", "-d", *size, f"{said}; exec sleep 600")
+        start = ("new-session", "-d", *size, f"{said}; echo status $?; exec sleep 600")
         try:
             run_script("env", *unset, *tmux, *start)
         except FileNotFoundError:

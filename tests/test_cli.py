@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 
 import pytest
-from programs import program
+from programs import AIOCONNECT, program
 
 import aioconnect
 from aioconnect import testing
 from aioconnect._cli import _demo, main
+
+COMMANDS = ("completion", "demo", "wait")
 
 
 def test_demo() -> None:
@@ -45,6 +50,52 @@ def test_usage() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("aioconnect: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(
+    command: str,
+    columns: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It fits the terminal, and an example can be copied from it."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main([*command.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= columns
+    for example in re.findall(r"\$ ((?:.*\\\n)*.*)", shown):
+        assert re.sub(r" \\\n +", " ", example).isprintable()
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "11", "x", "99999999999"])
+def test_odd_terminals(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No width is too odd for a help, or an error."""
+    monkeypatch.setenv("COLUMNS", columns)
+    for command in ("", *COMMANDS):
+        assert main([*command.split(), "--help"]) == 0
+    assert main(["wait"]) == 2
+
+
+def test_streams_that_cannot_be_written_to() -> None:
+    """A pipe that is closed, a full disk, and no stream at all."""
+    for redirected, status, says in (
+        ("-h | true; echo ${PIPESTATUS[0]} >&2", 0, r"0|141"),
+        ("completion bash | true; exit ${PIPESTATUS[0]}", 141, ""),
+        ("completion bash > /dev/full", 1, "aioconnect: standard output: No space.*"),
+        ("completion bash >&-", 0, ""),
+        ("nosuch 2> /dev/full", 2, ""),
+        ("nosuch 2>&-", 2, ""),
+        ("2>&-", 2, ""),
+    ):
+        command = f"{shlex.join(AIOCONNECT)} {redirected}"
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status, (redirected, done)
+        assert re.fullmatch(says, done.stderr.strip()), (redirected, done)
+        assert done.stdout == ""
 
 
 def test_demo_that_is_not_so(

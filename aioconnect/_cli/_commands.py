@@ -33,9 +33,15 @@ class Help(argparse.HelpFormatter):
         return "\n\n".join(self._block(block, width, indent) for block in blocks)
 
     def _block(self, block: str, width: int, indent: str) -> str:
-        if not block.startswith(_EXAMPLE):
-            return super()._fill_text(block, width, indent)
-        return "\n".join(_folded(line, width) for line in block.splitlines())
+        if block.startswith(_EXAMPLE):
+            return "\n".join(_folded(line, width) for line in block.splitlines())
+        return textwrap.fill(
+            " ".join(block.split()),
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_on_hyphens=False,  # such as of what is to be typed
+        )
 
 
 def _folded(example: str, width: int) -> str:
@@ -51,7 +57,12 @@ def _folded(example: str, width: int) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, which main() writes."""
+    """A parser whose errors are one line, which main() writes.
+
+    *summary* is its line in the list of commands.
+    """
+
+    summary = ""
 
     def error(self, message: str) -> NoReturn:
         """Raise what ends the program."""
@@ -75,8 +86,7 @@ def add_command(
 ) -> Parser:
     """Add the command *name*, which is ``run(arguments)`` of *module* (``_<name>``).
 
-    *summary* is its line in the list of commands; *epilog* has its examples: a block
-    of lines that each begin with "  $ ".
+    *epilog* has its examples: a block of lines that each begin with "  $ ".
     """
     command = commands.add_parser(
         name,
@@ -86,5 +96,6 @@ def add_command(
         formatter_class=Help,
         allow_abbrev=False,
     )
+    command.summary = summary
     command.set_defaults(module=module or f"_{name}")
     return command

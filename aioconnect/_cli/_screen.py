@@ -122,10 +122,14 @@ class Screen:
 
 
 def _text(state: State) -> str:
+    if state.done:
+        return state.done
     if state.gave_up:
         return f"gave up: {state.reason}"
-    if state.done or not state.reason:
-        return state.done or "connecting"
+    if state.is_settling:
+        return "connected, and watched"
+    if not state.reason:
+        return "connecting"
     return f"{state.reason} ({state.tries} {'try' if state.tries == 1 else 'tries'})"
 
 

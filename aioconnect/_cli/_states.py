@@ -1,7 +1,4 @@
-"""Know how a wait for a target goes, by the events of its call, and how all go.
-
-Nothing is shown here.
-"""
+"""Know how the wait for a target goes, by the events of its call."""
 
 from __future__ import annotations
 
@@ -9,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .._errors import reason
-from .._events import AttemptFailed, Connected, Event, GaveUp, RetryScheduled
+from .._event_types import (
+    AttemptFailed,
+    Connected,
+    Event,
+    GaveUp,
+    PhaseStarted,
+    RetryScheduled,
+)
 from ._errors import one_line
 
 __all__ = ["State"]
@@ -20,14 +24,16 @@ class State:
     """How the wait for the target *name* goes; it is an observer of that.
 
     *reason* is why it is not there yet, by the last round, and *tries* counts the
-    rounds.  In the end it is *done*, with a text that says how that came, or it *gave
-    up*, unless its time ran out.  *changed* is called with it when there is news.
+    rounds; *is_settling* tells that it is there now, if it stays so.  In the end it is
+    *done*, with a text that says how that came, or it *gave up*, unless its time ran
+    out.  *changed* is called with it when there is news.
     """
 
     name: str
     changed: Callable[[State], None]
     reason: str = ""
     tries: int = 0
+    is_settling: bool = False
     done: str = ""
     gave_up: bool = False
     _met: set[str] = field(default_factory=set[str])
@@ -36,9 +42,13 @@ class State:
         """Take an event of the call."""
         match event:
             case AttemptFailed():
+                self.is_settling = False
                 self._met.add(one_line(reason(event.attempt)))
             case Connected():
                 self._met.add("it is up")
+            case PhaseStarted():
+                self.is_settling = True
+                self.changed(self)
             case RetryScheduled() | GaveUp():
                 self.tries += 1
                 # Addresses that race fail in any order: that is no change.

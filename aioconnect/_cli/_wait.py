@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     connector = connector_of(arguments, arguments.targets)
     end_at_once()
-    asyncio.run(_wait(arguments, connector))
+    asyncio.run(_Wait(arguments, connector).run())
     if arguments.command:
         execute(arguments.command)
     return 0
@@ -71,20 +71,12 @@ def _may_pass(error: OSError) -> bool:
     return is_lookup or is_transient(error) or error.errno in _MAY_PASS
 
 
-async def _wait(arguments: argparse.Namespace, connector: Connector) -> None:
-    await _Wait(arguments, connector).run()
-
-
 class _Wait:
     """The waits for all targets, at once."""
 
     def __init__(self, arguments: argparse.Namespace, connector: Connector) -> None:
         self._arguments = arguments
         self._goal = "down" if arguments.down else "up"
-        self._loop = loop = asyncio.get_running_loop()
-        if connector.retry:
-            delays = Looks(loop, connector.timeout, connector.retry)
-            connector = replace(connector, retry=delays)
         self._connector = replace(connector, retry_on=_may_pass)
         self._over = asyncio.Event()
         self._states: list[State] = []
@@ -97,8 +89,12 @@ class _Wait:
         Raises:
             CommandError: They are not.
         """
-        targets: list[Target] = self._arguments.targets
+        if self._connector.retry:
+            loop, options = asyncio.get_running_loop(), self._connector
+            delays = Looks(loop, options.timeout, options.retry)
+            self._connector = replace(options, retry=delays)
         shown = self._shown()
+        targets: list[Target] = self._arguments.targets
         self._states += [State(str(target), shown.changed) for target in targets]
         pairs = zip(targets, self._states, strict=True)
         try:

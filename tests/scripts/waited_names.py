@@ -1,0 +1,48 @@
+"""What ``aioconnect wait`` makes of names that come late, and of services."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from _own_dns import own_dns
+
+from aioconnect import testing
+from aioconnect.testing import Zone
+
+WAIT = (sys.executable, "-m", "aioconnect", "wait", "--timeout", "30")
+
+
+def check_late(port: int) -> None:
+    """Wait for a name that is not known yet."""
+    target = f"late.test:{port}"
+    with subprocess.Popen(
+        [*WAIT, target], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"{target}: name or service not known\n"
+        with Path("/etc/hosts").open("a") as file:
+            file.write("127.0.0.1 late.test\n")
+        assert f"{target}: up after" in process.stderr.read()
+    assert process.returncode == 0
+
+
+def check_service() -> None:
+    """Wait for a service, whose resolver need not be named."""
+    done = subprocess.run(
+        [*WAIT, "srv:_db._tcp.x.test"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done
+    assert done.stderr.startswith("srv:_db._tcp.x.test: up after"), done
+
+
+with testing.listening() as server:
+    zone: Zone = {
+        ("_db._tcp.x.test", "SRV"): [(0, 0, server.port, "db.test")],
+        ("db.test", "A"): ["127.0.0.1"],
+    }
+    with own_dns(zone, patience=1):
+        check_service()
+        # The namespace has a loopback interface of its own.
+        check_late(server.port)

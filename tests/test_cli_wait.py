@@ -1,0 +1,420 @@
+"""``aioconnect wait``, as the real program, against real servers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from programs import AIOCONNECT, environment, program, screen
+
+from aioconnect import testing
+from aioconnect._cli import main
+
+WAIT = (*AIOCONNECT, "wait")
+
+
+@contextlib.contextmanager
+def started(*command: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """Give a process that runs *command*, with pipes."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**env),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Return the next line that *process* writes to standard error."""
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\d+\.\d{3} s", "? s", text)
+
+
+def test_until_all_are_up(tmp_path: Path) -> None:
+    """A line for each change; the output, the pid and the status are the command's."""
+    path = tmp_path / "socket"
+    with testing.unused_port() as late:
+        tcp, unix = f"127.0.0.1:{late.port}", f"unix:{path}"
+        command = ("sh", "-c", "echo $$ $0 $1; exit 7", "a", "b")
+        with started(*WAIT, tcp, unix, "--timeout", "60", "--", *command) as process:
+            lines = [line_of(process), line_of(process)]
+            assert sorted(lines) == [
+                f"{tcp}: connection refused\n",
+                f"{unix}: no such file or directory\n",
+            ]
+            late.listen()
+            assert without_times(line_of(process)) == f"{tcp}: up after ? s\n"
+            with testing.unix_listening(path):
+                out, err = process.communicate(timeout=20)
+        assert without_times(err) == f"{unix}: up after ? s\n"
+        assert out == f"{process.pid} a b\n"
+        assert process.returncode == 7
+
+
+def test_until_one_is_up_of_any() -> None:
+    with testing.refusing() as refusing, testing.listening() as up:
+        targets = [f"127.0.0.1:{one.port}" for one in (refusing, up)]
+        done = program("wait", *targets, "--any", "--interval", "5")
+    assert done.returncode == 0
+    assert f"{targets[1]}: up after " in done.stderr
+    assert f"{targets[0]}: up" not in done.stderr
+
+
+def test_until_down() -> None:
+    """A server that dies, after the wait has seen it."""
+    with testing.unused_port() as held:
+        held.listen()
+        target = f"127.0.0.1:{held.port}"
+        with started(*WAIT, target, "--down") as process:
+            assert line_of(process) == f"{target}: it is up\n"
+            held.refuse()
+            _, err = process.communicate(timeout=20)
+    assert without_times(err) == f"{target}: down after ? s\n"
+    assert process.returncode == 0
+
+
+def test_until_the_time_is_up() -> None:
+    """Silent, refusing, and closing at once: each with its reason, in time."""
+    with (
+        testing.refusing() as refusing,
+        testing.black_hole() as silent,
+        testing.flaky(["accept_close"]) as closing,
+    ):
+        targets = [f"127.0.0.1:{one.port}" for one in (refusing, silent, closing)]
+        settle = ("--settle", "0.2", "--backoff", "0.1,0.1,1,0")
+        done = program("wait", *targets, *settle, "--timeout", "0.7", "--quiet")
+    closed = "ready: closed again, and not open for 0.2 s"
+    reasons = ("connection refused", "no answer yet", closed)
+    named = ", ".join(map("{} ({})".format, targets, reasons))
+    assert done.stderr == f"aioconnect: not up within 0.7 s: {named}\n"
+    assert done.returncode == 124
+
+
+def test_the_time_is_used_up() -> None:
+    """Also where the next try would be due after it: what came before is seen."""
+    with testing.unused_port() as late:
+        target = f"127.0.0.1:{late.port}"
+        waits = ("--interval", "20", "--timeout", "0.8")
+        with started(*WAIT, target, *waits) as process:
+            assert line_of(process) == f"{target}: connection refused\n"
+            late.listen()
+            _, err = process.communicate(timeout=20)
+    assert without_times(err) == f"{target}: up after ? s\n"
+    assert process.returncode == 0
+
+
+def test_what_no_wait_mends() -> None:
+    """It is given up at once, and another target does not matter."""
+    with testing.refusing() as refusing:
+        wrong = "unix:/dev/null/socket"
+        done = program("wait", wrong, f"127.0.0.1:{refusing.port}")
+        assert done.returncode == 1
+        error = f"aioconnect: gave up: {wrong} (not a directory)\n"
+        assert done.stderr.endswith(error)
+        # Of any, the last one has to have failed.
+        done = program("wait", wrong, "unix:/dev/null", "--any", "--timeout", "0.3")
+        assert done.returncode == 124
+        assert f"{wrong} (not a directory), unix:/dev/null (conn" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals(number: signal.Signals) -> None:
+    """They end it as they end any program, and the shell is told that they did."""
+    with testing.black_hole() as silent, testing.refusing() as refusing:
+        targets = [f"127.0.0.1:{one.port}" for one in (refusing, silent)]
+        with started(*WAIT, *targets, "--", "echo", "up") as process:
+            line_of(process)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=20)
+    assert process.returncode == -number
+    assert out == err == ""
+
+
+def test_whoever_reads_has_gone() -> None:
+    """The signal that Python ignores ends it, too."""
+    with testing.unused_port() as held:
+        held.listen()
+        with started(*WAIT, f"127.0.0.1:{held.port}", "--down") as process:
+            line_of(process)
+            assert process.stderr is not None
+            process.stderr.close()
+            held.refuse()
+            assert process.wait(20) == -signal.SIGPIPE
+
+
+INHERITED = "grep ^Sig /proc/self/status; ls /proc/self/fd; env | sort"
+LOCALE = ("LANG", "LC_ALL", "LC_CTYPE")
+
+
+def test_the_command_gets_what_it_would_have_got(port: int) -> None:
+    """Signals, descriptors and environment, with or without what comes before."""
+    env = {name: one for name, one in environment().items() if name not in LOCALE}
+    reading, writing = os.pipe()
+    shell = ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh")
+    command = ("sh", "-c", INHERITED)
+
+    def run(*before: str) -> str:
+        return subprocess.check_output(
+            (*shell, *before, *command), env=env, pass_fds=[reading], text=True
+        )
+
+    try:
+        before = (*WAIT, f"127.0.0.1:{port}", "--quiet", "--")
+        assert run(*before) == run()
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(one) for one in listed.split()]
+
+
+@pytest.fixture
+def first_process() -> tuple[str, ...]:
+    """Give what runs a program as process 1 of a container."""
+    unshare = ("unshare", "--pid", "--fork", "--mount-proc")
+    try:
+        probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs unshare")
+    if probe.returncode:
+        pytest.skip(f"PID namespaces are not allowed here: {probe.stderr!r}")
+    return unshare
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_to_process_1(
+    first_process: tuple[str, ...], number: signal.Signals
+) -> None:
+    """The kernel would pass them over; the status is a shell's."""
+    with testing.refusing() as refusing:
+        target = f"127.0.0.1:{refusing.port}"
+        with started(*first_process, *WAIT, target) as process:
+            line_of(process)
+            (child,) = children(process)
+            os.kill(child, number)
+            _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert err == ""
+
+
+def test_the_command_is_process_1(first_process: tuple[str, ...], port: int) -> None:
+    command = ("sh", "-c", "echo $$; exit 3")
+    wait = (*WAIT, f"127.0.0.1:{port}", "--", *command)
+    with started(*first_process, *wait) as process:
+        out, _ = process.communicate(timeout=20)
+    assert out == "1\n"
+    assert process.returncode == 3
+
+
+def script(path: Path, text: str, mode: int = 0o755) -> str:
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_commands(tmp_path: Path, port: int) -> None:
+    """A script without a first line is the shell's, as it is to env(1)."""
+    plain = script(tmp_path / "plain", "echo $1; exit 5\n")
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    up = f"127.0.0.1:{port}"
+    done = program("wait", up, "--quiet", "--", "plain", "said", PATH=path)
+    assert (done.stdout, done.stderr, done.returncode) == ("said\n", "", 5)
+    broken = script(tmp_path / "broken", "#!/no/such/interpreter\n")
+    done = program("wait", up, "--quiet", "--", broken)
+    said = "the interpreter that it names is not there"
+    assert done.stderr == f"aioconnect: {broken}: {said}\n"
+    assert done.returncode == 127
+    assert plain
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [
+        ("no-such-command", 127, "command not found: no-such-command"),
+        ("/no/such/command", 127, "command not found: /no/such/command"),
+        ("/dev", 126, "/dev is a directory"),
+        ("{}/script", 126, "{}/script is not executable"),
+    ],
+)
+def test_command_that_cannot_be_run(
+    command: str,
+    status: int,
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is said before the wait, which would never end."""
+    script(tmp_path / "script", "", 0o644)
+    arguments = ["unix:/no/such/socket", "--", command.format(tmp_path)]
+    assert main(["wait", *arguments]) == status
+    assert capsys.readouterr().err == f"aioconnect: {says.format(tmp_path)}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("", "the following arguments are required: TARGET"),
+        ("db", "target 'db', character 3: a port is missing"),
+        ("db:1 cache", "target 'cache', character 6: a port is missing"),
+        ("db:1 --any cache", "target 'cache', character 6: a port is missing"),
+        ("db:99999", "port must be between 0 and 65535, not '99999'"),
+        ("http://db:80", "'http' is no kind of target"),
+        ("srv:db", "a service is _service._proto.name, not 'db'"),
+        ("srv:_x._tcp.db --resolver system", "a srv: target needs --resolver aiodns"),
+        ("db:1 --", "there is no command behind --"),
+        ("db:1 --tries 3", "unrecognized arguments: --tries 3 (see 'aioconnect wait"),
+        ("db:1 --timeout", "argument --timeout: expected one argument"),
+        ("db:1 --timeout 10s", "--timeout: '10s' is not a number of seconds, such as"),
+        ("db:1 --timeout -1", "--timeout: '-1' is not a number of seconds"),
+        ("db:1 --timeout nan", "--timeout: 'nan' is not a number of seconds"),
+        ("db:1 --timeout 0", "--timeout must be more than 0"),
+        ("db:1 --timeout 2 --settle 2", "--settle 2 does not fit into --timeout 2"),
+        ("db:1 --settle 1 --down", "it does not fit --down"),
+        ("db:1 --interval 0", "--interval: '0' is no rest between two tries"),
+        ("db:1 --backoff 1", "'1' is not INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as"),
+        ("db:1 --backoff 1,a", "--backoff: 'a' is not a number of seconds"),
+        ("db:1 --backoff 0,5", "'0,5' is no rest between two tries"),
+        ("db:1 --backoff 1,5,0.5", "'1,5,0.5': factor must be 1 or more, not 0.5"),
+        ("db:1 --backoff 1,5,2,1.5", "jitter must be between 0 and 1, not 1.5"),
+        ("db:1 --interval 1 --backoff 1,5", "not allowed with argument --interval"),
+        ("db:1 --resolver mine", "invalid choice: 'mine'"),
+    ],
+)
+def test_bad_input(
+    arguments: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says what is wrong, and the status of wrong usage."""
+    assert main(["wait", *arguments.split()]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("aioconnect: ")
+    assert says in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_control_characters_are_shown_as_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is said of an argument does not move the cursor."""
+    assert main(["wait", "db:1", "--an\x1b[2Jy\n\udcff"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert r"\x1b[2Jy" in said
+    assert r"\udcff" in said
+
+
+@pytest.mark.parametrize(
+    ("env", "moves", "colors"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, False, False),
+        ({}, False, False),
+    ],
+)
+def test_terminals(env: dict[str, str], moves: bool, colors: bool) -> None:
+    """It is drawn over only where the cursor moves; ^C ends it."""
+    with testing.refusing() as refusing:
+        arguments = [*WAIT[1:], f"127.0.0.1:{refusing.port}"]
+        wait = pexpect.spawn(
+            WAIT[0], arguments, env={**environment(**env)}, timeout=20, encoding="utf-8"
+        )
+        try:
+            wait.expect("connection refused")
+            shown = str(wait.before)
+            assert ("\x1b[" in shown) == moves
+            assert ("\x1b[33m" in shown) == colors
+            wait.sendintr()
+            rest = wait.read()
+            wait.close()
+        finally:
+            wait.close(force=True)
+    assert wait.signalstatus == signal.SIGINT
+    assert "Traceback" not in rest
+
+
+def without_counts(lines: list[str]) -> list[str]:
+    hidden = (re.sub(r"\d+ (tries|try)", "? tries", line) for line in lines)
+    return [re.sub(r"\d+ s|after \d.\d+", "? s", line) for line in hidden]
+
+
+def test_screen() -> None:
+    """What is drawn, at 80 and then at 40 columns, and what is left of it."""
+    with testing.unused_port() as late, testing.black_hole() as silent:
+        tcp, hidden = f"127.0.0.1:{late.port}", f"127.0.0.1:{silent.port}"
+        unix = "unix:/no/such/directory/of/socket"
+        command = (*WAIT, tcp, hidden, unix, "--any", "--", "echo", "the", "command")
+        with screen(*command) as terminal:
+            terminal.wait(lambda lines: "tries)" in "".join(lines))
+            width = len(unix)
+            assert without_counts(terminal.lines()) == [
+                f"{tcp:{width}}  connection refused (? tries)",
+                f"{hidden:{width}}  connecting",
+                f"{unix}  no such file or directory (? tries)",
+                "0 of 3 up, ? s",
+            ]
+            terminal.run("resize-window", "-x", "40")
+            terminal.wait(lambda lines: lines[0].endswith("connection refuse…"))
+            assert without_counts(terminal.lines()) == [
+                f"{tcp:20}  connection refuse…",
+                f"{hidden:20}  connecting",
+                "unix:/no/…/of/socket  no such file or d…",
+                "0 of 3 up, ? s",
+            ]
+            late.listen()
+            terminal.wait(lambda lines: "status 0" in lines)
+            lines = terminal.lines()
+            assert re.fullmatch(rf"{tcp:20}  up after \d.\d\d\d s", lines[0])
+            assert lines[3] == "1 of 3 up, 0 s" or lines[3].startswith("1 of 3 up, ")
+            assert lines[4:] == ["the command", "status 0"]
+
+
+def test_more_targets_than_lines(tmp_path: Path) -> None:
+    """Those that are waited for are shown, as many as there is room for."""
+    with testing.unix_listening(tmp_path / "up"):
+        paths = [tmp_path / "up", *(Path(f"/no/such/{n}") for n in range(20))]
+        targets = [f"unix:{path}" for path in paths]
+        with screen(*WAIT, *targets, columns=40, rows=8) as terminal:
+            terminal.wait(lambda lines: lines[-1:] and "1 of 21 up" in lines[-1])
+            lines = terminal.lines()
+            assert [line.split()[0] for line in lines[:-1]] == targets[1:7]
+            assert re.fullmatch(r"1 of 21 up, \d+ s, 15 not shown", lines[-1])
+            assert max(map(len, lines)) <= 40
+
+
+def test_it_is_standard_library_only(port: int) -> None:
+    """It imports neither an optional partner nor another command."""
+    code = (
+        "import sys; from aioconnect._cli import main;"
+        f"main(['wait', '127.0.0.1:{port}']); print(*sys.modules)"
+    )
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    top = {name.partition(".")[0] for name in loaded}
+    assert not top & {"aiodns", "anyio", "rich", "shtab", "uvloop"}
+    assert "aioconnect._cli._wait" in loaded
+    assert not {"aioconnect._cli._demo", "aioconnect._cli._probe"} & {*loaded}
+
+
+def test_names(in_namespace: Callable[..., str]) -> None:
+    """One that comes later is waited for; a service's records say where it is."""
+    in_namespace("waited_names.py")
