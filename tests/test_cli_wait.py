@@ -402,6 +402,22 @@ def test_more_targets_than_lines(tmp_path: Path) -> None:
             assert max(map(len, lines)) <= 40
 
 
+def test_screen_of_what_is_given_up(tmp_path: Path) -> None:
+    """The error does not say the reasons again; ASCII is all that some can show."""
+    wrong = "unix:/dev/null/a-long-name-in-no-directory"
+    with testing.unix_listening(tmp_path / "up"):
+        targets = (f"unix:{tmp_path / 'up'}", wrong)
+        command = (*WAIT, *targets, "--settle", "60")
+        env = {"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
+        with screen(*command, columns=60, rows=10, **env) as terminal:
+            terminal.wait(lambda lines: "status 1" in lines)
+            up, given_up, *rest = terminal.lines()
+    assert up.endswith(f"{targets[0][-15:]}  connected, and watched")
+    assert given_up == "unix:/dev/nu...in-no-directory  gave up: not a directory"
+    assert rest[0] == "0 of 2 up, 0 s"
+    assert "".join(rest[1:]) == f"aioconnect: gave up: {wrong}status 1"
+
+
 def test_it_is_standard_library_only(port: int) -> None:
     """It imports neither an optional partner nor another command."""
     code = (

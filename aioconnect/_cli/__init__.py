@@ -5,6 +5,7 @@ Only `main` is here; it imports what the command needs that is run, and no other
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -31,12 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exc.status
     except KeyboardInterrupt:
         return end_by(signal.SIGINT)
-    except OSError as exc:  # of the output: a command keeps the others to itself
-        # Python would fail again at exit, to write what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as exc:  # mostly of the output
+        with contextlib.suppress(OSError):
+            # Python would fail again at exit, to write what is left.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if isinstance(exc, BrokenPipeError):  # who read has gone, as "head" does
             return end_by(signal.SIGPIPE)
-        write(sys.stderr, f"aioconnect: standard output: {exc.strerror}\n")
+        write(sys.stderr, f"aioconnect: {exc.strerror or exc}\n")
         return 1
     return status
 

@@ -37,10 +37,10 @@ def _prepare(parser: Parser) -> None:
     parser.description = parser.summary or parser.description
     actions: list[Any] = parser._actions  # noqa: SLF001  # argparse gives them to nobody
     for action in actions:
-        if action.metavar == "FILE":
-            action.complete = shtab.FILE
-        elif not action.option_strings and action.choices is None:
-            action.complete = _NOTHING
         if action.nargs == argparse.PARSER:
             for command in action.choices.values():
                 _prepare(command)
+        elif action.metavar == "FILE":
+            action.complete = shtab.FILE
+        elif not action.option_strings and action.choices is None:
+            action.complete = _NOTHING

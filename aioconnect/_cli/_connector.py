@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .._address import check_port
 from .._backoff import Backoff, check_duration
 from .._connector import Connector
 from .._guard import only_public
-from .._options import check_local_addr
 from .._resolver import Resolver, system_resolver
-from .._target import Target
+from .._target import Target, parse_target
 from ._commands import Container
 from ._errors import CommandError
 
@@ -99,18 +98,14 @@ def _backoff(text: str) -> Backoff:
 
 
 def _local_addr(text: str) -> tuple[str, int]:
-    host, port = text, "0"
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":") or "0"
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    try:
-        check_local_addr((host, port))
-        return host, check_port(port)
-    except ValueError:
-        said = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
-        raise argparse.ArgumentTypeError(said) from None
+    # Without a port it is any; without brackets an IPv6 address has none.
+    for said in (text, f"{text}:0", f"[{text}]:0"):
+        with contextlib.suppress(ValueError):
+            target = parse_target(said)
+            if target.host is not None and target.port is not None:
+                return target.host, target.port
+    said = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
+    raise argparse.ArgumentTypeError(said)
 
 
 def add_delays(options: Container) -> None:

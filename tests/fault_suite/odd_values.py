@@ -366,9 +366,17 @@ def local_addr(rng: Random) -> Any:
 
 def argv(rng: Random) -> list[str]:
     """Draw what is typed after a program's name."""
+    commands = ("wait", "demo", "completion")
     typed = (
-        *("demo", "--version", "--help", "-h", "--vers", "--", "-", "="),
+        *("--version", "--help", "-h", "--vers", "--", "-", "=", "db:1", "bash", "-1"),
+        *("--timeout", "--settle", "--any", "--down", "--interval", "--backoff"),
+        *("--quiet", "--resolver", "system", "0.5", "1,5", "1,5,2,0", "unix:/x"),
+        mutated(rng, rng.choice(TARGETS)),
+        rng.choice(("nan", "inf", "-0", "1e999", "1e-9", "9" * 5000, "٣", "1_0")),
         text(rng),
     )
+    words = [rng.choice(typed) for _ in range(rng.randrange(6))]
+    if rng.random() < 0.9:
+        words.insert(0, rng.choice(commands))
     # execve(2) ends each at its first NUL.
-    return [rng.choice(typed).partition("\0")[0] for _ in range(rng.randrange(4))]
+    return [word.partition("\0")[0] for word in words]

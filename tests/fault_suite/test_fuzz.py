@@ -23,19 +23,11 @@ import pytest
 from fault_suite.surfaces import SURFACES, Drawn, Surface
 from thrown import Thrown
 
-from aioconnect import _cli
-
 COUNT = int(os.environ.get("AIOCONNECT_FUZZ", "50000"))
 SEED = int(os.environ.get("AIOCONNECT_FUZZ_SEED", SystemRandom().getrandbits(32)))
 
 # What is said of an option is said at the beginning.
 _BEGINNING = 200
-
-
-@pytest.fixture(autouse=True)
-def no_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave undone what the command line asks for."""
-    monkeypatch.setattr(_cli, "demo", lambda: 0)
 
 
 def is_taken(surface: Surface, given: Drawn) -> bool:
