@@ -21,6 +21,14 @@ from aioconnect._cli import main
 WAIT = (*AIOCONNECT, "wait")
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Start programs with SIGINT as a terminal has it: a script's "&" ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextlib.contextmanager
 def started(*command: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """Give a process that runs *command*, with pipes."""
@@ -390,9 +398,12 @@ def test_screen() -> None:
 
 
 def test_more_targets_than_lines(tmp_path: Path) -> None:
-    """Those that are waited for are shown, as many as there is room for."""
+    """Those that are waited for are shown, as many as there is room for.
+
+    The terminal cuts what is wider than Python knows.
+    """
     with testing.unix_listening(tmp_path / "up"):
-        paths = [tmp_path / "up", *(Path(f"/no/such/{n}") for n in range(20))]
+        paths = [tmp_path / "up", *(Path(f"/no/{n}/{'日本' * 3}") for n in range(20))]
         targets = [f"unix:{path}" for path in paths]
         with screen(*WAIT, *targets, columns=40, rows=8) as terminal:
             terminal.wait(lambda lines: lines[-1:] and "1 of 21 up" in lines[-1])
