@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from programs import AIOCONNECT, program
+from programs import AIOCONNECT, environment, program
 
 import aioconnect
 from aioconnect import testing
@@ -90,8 +90,14 @@ def test_streams_that_cannot_be_written_to() -> None:
         ("2>&-", 2, ""),
     ):
         command = f"{shlex.join(AIOCONNECT)} {redirected}"
+        # What Python has in its buffer it writes at the end, in vain.
+        env = environment(PYTHONUNBUFFERED="")
         done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, check=False
+            ["bash", "-c", command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=env,
         )
         assert done.returncode == status, (redirected, done)
         assert re.fullmatch(says, done.stderr.strip()), (redirected, done)

@@ -142,13 +142,20 @@ def test_what_no_wait_mends() -> None:
         assert f"{wrong} (not a directory), unix:/dev/null (conn" in done.stderr
 
 
+def is_caught(pid: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = re.findall(r"SigCgt:\s(\w+)", status)
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals(number: signal.Signals) -> None:
-    """They end it as they end any program, and the shell is told that they did."""
+    """The kernel ends it, whatever it does, and the shell is told by what."""
     with testing.black_hole() as silent, testing.refusing() as refusing:
         targets = [f"127.0.0.1:{one.port}" for one in (refusing, silent)]
         with started(*WAIT, *targets, "--", "echo", "up") as process:
             line_of(process)
+            assert not is_caught(process.pid, number)
             process.send_signal(number)
             out, err = process.communicate(timeout=20)
     assert process.returncode == -number
