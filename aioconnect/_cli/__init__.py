@@ -5,9 +5,7 @@ Only `main` is here; it imports what the command needs that is run, and no other
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from collections.abc import Sequence
 from ._errors import USAGE, CommandError
 from ._parser import make_parser, parse
 from ._signals import end_by, handle_as_first_process
-from ._terminal import write
+from ._terminal import discard, write
 
 __all__ = ["main"]
 
@@ -23,8 +21,15 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (`sys.argv` if None); return its exit status."""
     handle_as_first_process()
+    status = _status_of(sys.argv[1:] if argv is None else argv)
+    if not write(sys.stderr, ""):
+        discard(2)
+    return status
+
+
+def _status_of(argv: Sequence[str]) -> int:
     try:
-        status = _run(sys.argv[1:] if argv is None else argv)
+        status = _run(argv)
         if sys.stdout is not None:  # it can be closed
             sys.stdout.flush()
     except CommandError as exc:
@@ -33,9 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return end_by(signal.SIGINT)
     except OSError as exc:  # mostly of the output
-        with contextlib.suppress(OSError):
-            # Python would fail again at exit, to write what is left.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard(1)
         if isinstance(exc, BrokenPipeError):  # who read has gone, as "head" does
             return end_by(signal.SIGPIPE)
         write(sys.stderr, f"aioconnect: {exc.strerror or exc}\n")

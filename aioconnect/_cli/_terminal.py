@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Terminal", "write"]
+__all__ = ["Terminal", "discard", "write"]
 
 # Where nobody says.
 _COLUMNS, _ROWS = 80, 24
@@ -55,9 +55,24 @@ def _said(name: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def write(stream: TextIO | None, text: str) -> None:
-    """Write *text*, if that is possible: that a disk is full ends no wait."""
-    if stream is not None:
-        with contextlib.suppress(OSError):
+def write(stream: TextIO | None, text: str) -> bool:
+    """Write *text*, and return whether that could be done.
+
+    That a disk is full ends no wait; a stream that is closed needs nothing.
+    """
+    try:
+        if stream is not None:
             stream.write(text)
             stream.flush()
+    except OSError:
+        return False
+    return True
+
+
+def discard(descriptor: int) -> None:
+    """Let go what is left to be written to *descriptor*, and could not be.
+
+    Python would try it again at exit, and have 120 as its status for it.
+    """
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
