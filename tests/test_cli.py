@@ -65,6 +65,7 @@ def test_help(
     assert main([*command.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= columns
+    assert not any(line.endswith("-") for line in shown.splitlines())
     for example in re.findall(r"\$ ((?:.*\\\n)*.*)", shown):
         assert re.sub(r" \\\n +", " ", example).isprintable()
 
@@ -83,7 +84,7 @@ def test_streams_that_cannot_be_written_to() -> None:
     for redirected, status, says in (
         ("-h | true; echo ${PIPESTATUS[0]} >&2", 0, r"0|141"),
         ("completion bash | true; exit ${PIPESTATUS[0]}", 141, ""),
-        ("completion bash > /dev/full", 1, "aioconnect: No space left on device"),
+        ("--version > /dev/full", 1, "aioconnect: No space left on device"),
         ("completion bash >&-", 0, ""),
         ("nosuch 2> /dev/full", 2, ""),
         ("nosuch 2>&-", 2, ""),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import re
 import signal
@@ -15,8 +17,10 @@ import pexpect
 import pytest
 from programs import AIOCONNECT, environment, program, screen
 
-from aioconnect import testing
+from aioconnect import Attempt, AttemptFailed, RetryScheduled, testing
 from aioconnect._cli import main
+from aioconnect._cli._changes import Changes
+from aioconnect._cli._states import State
 
 WAIT = (*AIOCONNECT, "wait")
 
@@ -83,6 +87,14 @@ def test_until_one_is_up_of_any() -> None:
     assert done.returncode == 0
     assert f"{targets[1]}: up after " in done.stderr
     assert f"{targets[0]}: up" not in done.stderr
+
+
+def test_until_several_are_up_of_any(tmp_path: Path) -> None:
+    """Those that are up at once are no more than enough."""
+    paths = [tmp_path / "1", tmp_path / "2"]
+    with testing.unix_listening(paths[0]), testing.unix_listening(paths[1]):
+        done = program("wait", *(f"unix:{path}" for path in paths), "--any")
+    assert done.returncode == 0
 
 
 def test_until_down() -> None:
@@ -374,23 +386,30 @@ def without_counts(lines: list[str]) -> list[str]:
 
 
 def test_screen() -> None:
-    """What is drawn, at 80 and then at 40 columns, and what is left of it."""
+    """What is drawn, at 80 and then at 40 columns, and what is left of it.
+
+    What came before stays, also where the terminal wraps what it has become too
+    narrow for.
+    """
     with testing.unused_port() as late, testing.black_hole() as silent:
         tcp, hidden = f"127.0.0.1:{late.port}", f"127.0.0.1:{silent.port}"
         unix = "unix:/no/such/directory/of/socket"
+        before = ("sh", "-c", 'seq 30; exec "$@"', "sh")
         command = (*WAIT, tcp, hidden, unix, "--any", "--", "echo", "the", "command")
-        with screen(*command) as terminal:
+        with screen(*before, *command, rows=12) as terminal:
             terminal.wait(lambda lines: "tries)" in "".join(lines))
             width = len(unix)
-            assert without_counts(terminal.lines()) == [
+            assert without_counts(terminal.lines()[-5:]) == [
+                "30",
                 f"{tcp:{width}}  connection refused (? tries)",
                 f"{hidden:{width}}  connecting",
                 f"{unix}  no such file or directory (? tries)",
                 "0 of 3 up, ? s",
             ]
             terminal.run("resize-window", "-x", "40")
-            terminal.wait(lambda lines: lines[0].endswith("connection refuse…"))
-            assert without_counts(terminal.lines()) == [
+            terminal.wait(lambda lines: lines[-4].endswith("connection refuse…"))
+            assert without_counts(terminal.lines()[-5:]) == [
+                "30",
                 f"{tcp:20}  connection refuse…",
                 f"{hidden:20}  connecting",
                 "unix:/no/…/of/socket  no such file or d…",
@@ -398,10 +417,11 @@ def test_screen() -> None:
             ]
             late.listen()
             terminal.wait(lambda lines: "status 0" in lines)
-            lines = terminal.lines()
-            assert re.fullmatch(rf"{tcp:20}  up after \d.\d\d\d s", lines[0])
-            assert lines[3] == "1 of 3 up, 0 s" or lines[3].startswith("1 of 3 up, ")
-            assert lines[4:] == ["the command", "status 0"]
+            lines = terminal.lines()[-7:]
+            assert lines[0] == "30"
+            assert re.fullmatch(rf"{tcp:20}  up after \d.\d\d\d s", lines[1])
+            assert lines[4].startswith("1 of 3 up, ")
+            assert lines[5:] == ["the command", "status 0"]
 
 
 def test_more_targets_than_lines(tmp_path: Path) -> None:
@@ -421,19 +441,38 @@ def test_more_targets_than_lines(tmp_path: Path) -> None:
 
 
 def test_screen_of_what_is_given_up(tmp_path: Path) -> None:
-    """The error does not say the reasons again; ASCII is all that some can show."""
+    """The error does not say the reasons again; ASCII is all that some can show.
+
+    COLUMNS says how wide it is to be.
+    """
     wrong = "unix:/dev/null/a-long-name-in-no-directory"
     with testing.unix_listening(tmp_path / "up"):
         targets = (f"unix:{tmp_path / 'up'}", wrong)
         command = (*WAIT, *targets, "--settle", "60")
-        env = {"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
-        with screen(*command, columns=60, rows=10, **env) as terminal:
+        env = {"PYTHONIOENCODING": "ascii", "COLUMNS": "60"}
+        with screen(*command, columns=80, rows=10, **env) as terminal:
             terminal.wait(lambda lines: "status 1" in lines)
             up, given_up, *rest = terminal.lines()
     assert up.endswith(f"{targets[0][-15:]}  connected, and watched")
     assert given_up == "unix:/dev/nu...in-no-directory  gave up: not a directory"
-    assert rest[0] == "0 of 2 up, 0 s"
-    assert "".join(rest[1:]) == f"aioconnect: gave up: {wrong}status 1"
+    assert rest == ["0 of 2 up, 0 s", f"aioconnect: gave up: {wrong}", "status 1"]
+
+
+def failed(text: str) -> AttemptFailed:
+    error = OSError(errno.ECONNREFUSED, text)
+    return AttemptFailed(0, Attempt(None, "connect", error, 0, 0, 1))
+
+
+def test_reasons() -> None:
+    """A line for each change of the reasons, which have no order, of a round."""
+    stream = io.StringIO()
+    state = State("db:1", Changes(stream).changed)
+    for said in (("a", "b"), ("b", "a"), ("b",), ("b", "b")):
+        for text in said:
+            state(failed(text))
+        state(RetryScheduled(0, 1, 0))
+    assert state.tries == 4
+    assert stream.getvalue() == "db:1: a; b\ndb:1: b\n"
 
 
 def test_it_is_standard_library_only(port: int) -> None:

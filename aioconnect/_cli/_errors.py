@@ -23,12 +23,11 @@ class CommandError(Exception):
 
 
 def one_line(text: str) -> str:
-    """Return *text* as it can be shown: in one line, and without control characters.
+    """Return *text* as it can be shown: in one line, without control characters.
 
-    What a server or a name server said could else move the cursor.
+    What a name server said, or stands in an argument, could else move the cursor.
     """
-    spaced = " ".join(text.split())
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode("ascii")
-        for one in spaced
+        for one in text
     )

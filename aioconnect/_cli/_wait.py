@@ -80,7 +80,7 @@ class _Wait:
         self._connector = replace(connector, retry_on=_may_pass)
         self._over = asyncio.Event()
         self._states: list[State] = []
-        self._missing = 1 if arguments.any else len(arguments.targets)
+        self._done = 0
         self._failed: list[State] = []
 
     async def run(self) -> None:
@@ -105,7 +105,7 @@ class _Wait:
                     wait.cancel()
         finally:
             shown.close()
-        if self._missing:
+        if not self._is_done:
             raise self._failure(with_reasons=not shown.shows_reasons)
 
     def _shown(self) -> Shown:
@@ -129,14 +129,18 @@ class _Wait:
             self._failed.append(state)
             state.end(gave_up=True)
         else:
-            self._missing -= self._missing > 0
+            self._done += 1
             state.end(f"{self._goal} after {elapsed:.3f} s")
-        if self._arguments.any:
-            is_lost = len(self._failed) == len(self._states)
-        else:
-            is_lost = bool(self._failed)
-        if is_lost or not self._missing:
+        if self._is_done or self._is_lost:
             self._over.set()
+
+    @property
+    def _is_done(self) -> bool:
+        return self._done >= (1 if self._arguments.any else len(self._states))
+
+    @property
+    def _is_lost(self) -> bool:
+        return len(self._failed) >= (len(self._states) if self._arguments.any else 1)
 
     def _failure(self, *, with_reasons: bool) -> CommandError:
         """Return the error of what failed last, which has put an end to it."""
