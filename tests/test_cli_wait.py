@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import io
@@ -21,6 +22,7 @@ from aioconnect import Attempt, AttemptFailed, RetryScheduled, testing
 from aioconnect._cli import main
 from aioconnect._cli._changes import Changes
 from aioconnect._cli._states import State
+from aioconnect._waiting import Looks
 
 WAIT = (*AIOCONNECT, "wait")
 
@@ -138,6 +140,11 @@ def test_the_time_is_used_up() -> None:
             _, err = process.communicate(timeout=20)
     assert without_times(err) == f"{target}: up after ? s\n"
     assert process.returncode == 0
+
+
+async def test_the_delays_are_those_that_are_said() -> None:
+    looks = Looks(asyncio.get_running_loop(), 60, (7.0, 9.0))
+    assert [*looks] == [7, 9]
 
 
 def test_what_no_wait_mends() -> None:
