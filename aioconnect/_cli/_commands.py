@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from typing import Any, NoReturn, TypeAlias
 
 from ._errors import CommandError
+from ._terminal import size_of
 
 __all__ = ["Commands", "Container", "Help", "Parser", "add_command"]
 
@@ -19,6 +21,10 @@ _EXAMPLE = "  $ "
 
 class Help(argparse.HelpFormatter):
     """Wraps paragraphs, and breaks examples and the usage where that can be done."""
+
+    def __init__(self, prog: str) -> None:
+        # argparse would import shutil for it, each time an argument is added.
+        super().__init__(prog, width=size_of(sys.stdout).columns - 2)
 
     def _format_usage(self, *args: Any, **kwargs: Any) -> str:
         usage = super()._format_usage(*args, **kwargs)

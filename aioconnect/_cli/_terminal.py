@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Terminal", "discard", "write"]
+__all__ = ["Terminal", "discard", "size_of", "write"]
 
 # Where nobody says.
 _COLUMNS, _ROWS = 80, 24
@@ -33,13 +33,8 @@ class Terminal:
 
     @property
     def size(self) -> os.terminal_size:
-        """Columns and lines, as they are now; COLUMNS and LINES say otherwise."""
-        try:
-            given = os.get_terminal_size(self.stream.fileno())
-        except (OSError, ValueError):
-            given = os.terminal_size((0, 0))
-        columns = _said("COLUMNS") or given.columns or _COLUMNS
-        return os.terminal_size((columns, _said("LINES") or given.lines or _ROWS))
+        """Columns and lines, as they are now."""
+        return size_of(self.stream)
 
     def can_show(self, text: str) -> bool:
         """Tell whether the stream's encoding has the characters of *text*."""
@@ -50,9 +45,20 @@ class Terminal:
         return True
 
 
+def size_of(stream: TextIO | None) -> os.terminal_size:
+    """Return the columns and lines of *stream*; COLUMNS and LINES say otherwise."""
+    given = os.terminal_size((0, 0))
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            given = os.get_terminal_size(stream.fileno())
+    columns = _said("COLUMNS") or given.columns or _COLUMNS
+    return os.terminal_size((columns, _said("LINES") or given.lines or _ROWS))
+
+
 def _said(name: str) -> int:
     text = os.environ.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    is_number = text.isascii() and text.isdecimal() and len(text) < 6
+    return int(text) if is_number else 0
 
 
 def write(stream: TextIO | None, text: str) -> bool:
