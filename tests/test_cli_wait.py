@@ -225,7 +225,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
 @pytest.fixture
 def first_process() -> tuple[str, ...]:
     """Give what runs a program as process 1 of a container."""
-    unshare = ("unshare", "--pid", "--fork", "--mount-proc")
+    unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     try:
         probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)
     except FileNotFoundError:
