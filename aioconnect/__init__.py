@@ -74,6 +74,7 @@ if _typing.TYPE_CHECKING:
     from ._event_types import ResolveStarted as ResolveStarted
     from ._event_types import RetryScheduled as RetryScheduled
     from ._event_types import log_events as log_events
+    from ._timeline import Timeline as Timeline
 
 __version__ = "0.1.0"
 
@@ -118,6 +119,7 @@ __all__ = [
     "SRVRecord",
     "SockAddr",
     "Target",
+    "Timeline",
     "connect",
     "connect_address",
     "connect_any",
@@ -147,6 +149,7 @@ __all__ = [
 
 # What a connect does not need is imported when it is first asked for.
 _LATER = {
+    "Timeline": "_timeline",
     "sockopts": "sockopts",
     **dict.fromkeys(
         (

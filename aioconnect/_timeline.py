@@ -1,0 +1,121 @@
+"""Look at what one call did: as text, as a dict, as a picture.
+
+Pure: what time it is, the events say, or who looks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._event_types import Event
+from ._narrator import Narrator
+from ._picture import picture
+from ._steps import Step
+from ._story import headline
+from ._waterfall import waterfall
+
+__all__ = ["Timeline"]
+
+
+class Timeline:
+    """An observer of one call, ``observer=timeline``, that can show what it did.
+
+    It may be looked at while the call is under way: what is not over is *pending* then,
+    and drawn up to *end*, a time of the loop's clock, or to the last event.  *target*
+    is what to call it, if not what the first event names.  Of a call that takes very
+    many steps the first 64 and the last 448 are kept.
+
+    Each call has a timeline of its own: events do not say whose they are.
+    """
+
+    __module__ = "aioconnect"  # where users import it from
+
+    def __init__(self, target: object = None) -> None:
+        self._narrator = Narrator(target)
+
+    def __call__(self, event: Event) -> None:
+        """Take *event*."""
+        self._narrator.take(event)
+
+    def ended(self, at: float, error: BaseException | None = None) -> None:
+        """Note that the call ended *at* that time, where no event says so.
+
+        It was cancelled, or ended by an *error* that is not its own: a hook's.  That is
+        no news of a call that has connected or given up.
+        """
+        self._narrator.ended(at, error)
+
+    def to_dict(self, *, end: float | None = None) -> dict[str, Any]:
+        """Return the record of the call, in JSON's types, with all of these keys.
+
+        ``schema`` (1); ``target``; ``outcome``: ``connected``, ``failed``,
+        ``cancelled`` or ``pending``; ``elapsed``; ``address``: what was connected, or
+        None; ``error``: None, or its ``type``, ``errno`` (a name, ``ECONNREFUSED`` or
+        ``EAI_NONAME`` say, or None) and ``message``; ``rounds``; ``steps``; and
+        ``steps_left_out``: how many there were after the first 64, before the others.
+
+        A step has ``kind``: ``lookup``, ``attempt``, ``proxy``, ``tls``, ``ready`` or
+        ``wait``; ``what``: ``AAAA db.internal``, an address, ``for round 2``;
+        ``round`` (from 1); ``start``, and ``end``: None while it is not over;
+        ``outcome``: ``ok``, ``failed``, ``dropped`` (another was faster, or the round
+        was over) or ``pending``; ``reason`` and ``errno`` of one that failed, else
+        None; ``addresses``: what a look-up found, 16 at most.  An attempt that goes on
+        to something, TLS say, is ``ok``, and that is a step of its own.
+
+        Times are seconds since the call began.  Keys may be added to schema 1; none
+        goes, or changes its meaning.
+        """
+        story = self._narrator.story(end)
+        return {
+            "schema": 1,
+            "target": story.target,
+            "outcome": story.outcome,
+            "elapsed": _seconds(story.elapsed),
+            "address": story.address,
+            "error": None if story.error is None else dict(story.error),
+            "rounds": story.rounds,
+            "steps": [_record(step, story.started) for step in story.steps],
+            "steps_left_out": story.left_out,
+        }
+
+    def to_text(
+        self, width: int = 80, *, color: bool = False, end: float | None = None
+    ) -> str:
+        """Return a waterfall: a line for each step, none wider than *width* (from 20).
+
+        Where they do not fit beside each other there are two; many rounds are folded.
+        With *color* outcomes have the colours of a terminal, besides their marks.
+        """
+        return waterfall(self._narrator.story(end), width, color=color)
+
+    def to_svg(self, *, end: float | None = None) -> str:
+        """Return the same as a picture, which is readable in light and in dark."""
+        return picture(self._narrator.story(end))
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"<Timeline {headline(self._narrator.story(None))}>"
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
+
+def _record(step: Step, started: float) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "what": step.what,
+        "round": step.round,
+        "start": _seconds(step.start - started),
+        "end": None if step.end is None else _seconds(step.end - started),
+        "outcome": step.outcome,
+        "reason": step.reason,
+        "errno": step.errno,
+        "addresses": list(step.addresses),
+    }
+
+
+def _seconds(value: float) -> float:
+    """Return *value* to the microsecond: what is finer is noise."""
+    return round(value, 6)
