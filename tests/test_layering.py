@@ -30,7 +30,8 @@ GRAPH: dict[str, set[str]] = {
     "_steps": set(),
     "_story": {"_cells", "_steps"},
     "_waterfall": {"_cells", "_story"},
-    "_picture": {"_cells", "_story"},
+    "_svg": {"_cells"},
+    "_picture": {"_cells", "_story", "_svg"},
     "_narrator": {"_errors", "_event_types", "_steps", "_story"},
     "_timeline": {
         "_event_types",
@@ -230,6 +231,7 @@ PURE = (
     "_shown",
     "_steps",
     "_story",
+    "_svg",
     "_target",
     "_timeline",
     "_waterfall",

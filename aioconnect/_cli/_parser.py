@@ -12,14 +12,24 @@ import shlex
 from collections.abc import Sequence
 
 from .. import __version__
-from . import _completion_arguments, _demo_arguments, _wait_arguments
+from . import (
+    _completion_arguments,
+    _demo_arguments,
+    _probe_arguments,
+    _wait_arguments,
+)
 from ._commands import Commands, Help, Parser
 from ._errors import CommandError
 from ._target import target_of
 
 __all__ = ["make_parser", "parse"]
 
-_COMMANDS = (_wait_arguments, _demo_arguments, _completion_arguments)
+_COMMANDS = (
+    _wait_arguments,
+    _probe_arguments,
+    _demo_arguments,
+    _completion_arguments,
+)
 
 
 def make_parser() -> Parser:

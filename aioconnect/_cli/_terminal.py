@@ -9,6 +9,9 @@ from typing import TextIO
 
 __all__ = ["Terminal", "discard", "size_of", "write"]
 
+# What pictures are drawn with, and what in a stream that has no such characters.
+_DRAWN = str.maketrans("─━═·█✓✗…\N{MULTIPLICATION SIGN}", "-=#.#+x.x")
+
 # Where nobody says.
 _COLUMNS, _ROWS = 80, 24
 
@@ -43,6 +46,13 @@ class Terminal:
         except UnicodeEncodeError:
             return False
         return True
+
+    def shown(self, text: str) -> str:
+        """Return *text* in characters that the stream's encoding has, as wide."""
+        if self.can_show(text):
+            return text
+        encoding = self.stream.encoding or "ascii"
+        return text.translate(_DRAWN).encode(encoding, "replace").decode(encoding)
 
 
 def size_of(stream: TextIO | None) -> os.terminal_size:

@@ -1,0 +1,151 @@
+"""How long many connects took, and why some failed: numbers, and a histogram of them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .._cells import cells, cut, filled, wrapped
+from .._story import duration
+from .._svg import WIDTH, box, document, text
+
+__all__ = ["Distribution"]
+
+# So many bars there are, about, if the longest took less than ten times the shortest;
+# else each is of another order of magnitude.
+_BARS = 10
+_DECADE = 10
+
+# A clock that has not moved in between.
+_SHORTEST = 1e-6
+
+_GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    label: str
+    count: int
+    outcome: str
+
+
+class Distribution:
+    """Of the connects to *target*: those that were made, and those that failed."""
+
+    def __init__(self, target: object) -> None:
+        self._target = str(target)
+        self._took: list[float] = []
+        self._failures: Counter[str] = Counter()
+
+    def add(self, elapsed: float) -> None:
+        """Count a connect that took so many seconds."""
+        self._took.append(max(elapsed, _SHORTEST))
+
+    def fail(self, why: str) -> None:
+        """Count one that failed."""
+        self._failures[why] += 1
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return len(self._took) + self._failures.total()
+
+    def to_text(self, width: int, *, color: bool) -> str:
+        """Return it as lines that are at most *width* wide."""
+        bars = self._bars()
+        label = max((cells(bar.label) for bar in bars), default=0)
+        label = min(label, width // 2)
+        counts = max((len(f"{bar.count:,}") for bar in bars), default=0)
+        room = width - label - counts - 2
+        most = max((bar.count for bar in bars), default=1)
+        lines = [line for said in self._said() for line in wrapped(said, width, 3)]
+        for bar in bars:
+            drawn = ("█" * math.ceil(bar.count / most * room)).ljust(room)
+            if color:
+                drawn = (_RED if bar.outcome == "failed" else _GREEN) + drawn + _PLAIN
+            name = filled(cut(bar.label, label), label)
+            lines.append(f"{name} {drawn} {bar.count:>{counts},}")
+        return "\n".join(lines)
+
+    def to_svg(self) -> str:
+        """Return it as a picture."""
+        title, *numbers = self._said()
+        bars = self._bars()
+        most = max((bar.count for bar in bars), default=1)
+        left, right, top = 200, WIDTH - 80, 56
+        body = [text(", ".join(numbers), 12, 40, "small")]
+        for number, bar in enumerate(bars):
+            y, wide = top + 18 * number, (right - left) * bar.count / most
+            body.append(text(cut(bar.label, 28), left - 10, y + 12, "", "end"))
+            body.append(box(left, y + 3, wide, bar.outcome))
+            body.append(text(f"{bar.count:,}", left + wide + 6, y + 12, "small"))
+        return document(title, top + 18 * len(bars) + 8, body)
+
+    def _said(self) -> list[str]:
+        said = [f"{self._target}: {len(self._took):,} of {self.count:,} connected"]
+        if self._took:
+            ranked = sorted(self._took)
+            numbers = {
+                "min": ranked[0],
+                "median": _ranked(ranked, 0.5),
+                "p95": _ranked(ranked, 0.95),
+                "max": ranked[-1],
+            }
+            named = (f"{name} {duration(took)}" for name, took in numbers.items())
+            said.append(", ".join(named))
+        return said
+
+    def _bars(self) -> list[_Bar]:
+        failed = self._failures.most_common()
+        return [*_histogram(self._took), *(_Bar(why, n, "failed") for why, n in failed)]
+
+
+def _ranked(ranked: Sequence[float], part: float) -> float:
+    """Return the least of *ranked* that so large a part of them does not exceed."""
+    return ranked[math.ceil(part * len(ranked)) - 1]
+
+
+def _histogram(took: Sequence[float]) -> list[_Bar]:
+    if not took:
+        return []
+    edges = _edges(min(took), max(took))
+    counts = Counter(bisect_right(edges, one) for one in took)
+    return [
+        _Bar(_range(low, high), counts[number], "ok")
+        for number, (low, high) in enumerate(itertools.pairwise(edges), 1)
+    ]
+
+
+def _range(low: float, high: float) -> str:
+    unit, size = ("s", 1) if high >= 1 else ("ms", 1000)
+    return f"{low * size:.6g} to {high * size:.6g} {unit}"
+
+
+def _edges(low: float, high: float) -> list[float]:
+    """Return round numbers, of which the first is at most *low*, the last over *high*.
+
+    They are as far from each other, or, if *high* is far from *low*, 1, 2, 5, 10, 20.
+    """
+    if high < low * _DECADE:
+        step = _round_up((high - low) / _BARS or high / _BARS)
+        first, last = math.floor(low / step), math.floor(high / step) + 1
+        return [number * step for number in range(first, last + 1)]
+    edges = [_round_up(low) / 2]
+    while edges[-1] <= high:
+        edges.append(_round_up(edges[-1] * 1.5))
+    while edges[1] <= low:
+        del edges[0]
+    return edges
+
+
+def _round_up(value: float) -> float:
+    """Return 1, 2, or 5 times a power of ten: the least that is not less."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= value * 0.999999)
