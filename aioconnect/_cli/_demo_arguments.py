@@ -12,9 +12,9 @@ def add(commands: Commands) -> None:
     add_command(
         commands,
         "demo",
-        summary="connect to a server that starts late, on each loop, and show how",
-        description="Start a server, in a process of its own, that listens only after"
-        " a second; connect to it with a retry policy on asyncio and on uvloop;"
-        " exchange bytes; and show what happens, next to what"
-        " asyncio.open_connection makes of the same server.",
+        summary="show on real servers how connecting goes, and how asyncio's does",
+        description="Connect to a server that starts late, on asyncio and on uvloop; to"
+        " a name whose IPv6 address is silent; and to one whose DNS answer is slow."
+        " Shown is what happens, next to what asyncio.open_connection makes of the"
+        " same. All of it is on loopback, and takes about seven seconds.",
     )
