@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._cells import cells, cut, filled, wrapped
+from .._steps import plain
 from .._story import duration
 from .._svg import WIDTH, box, document, text
 
@@ -40,7 +41,7 @@ class Distribution:
     """Of the connects to *target*: those that were made, and those that failed."""
 
     def __init__(self, target: object) -> None:
-        self._target = str(target)
+        self._target = plain(target)
         self._took: list[float] = []
         self._failures: Counter[str] = Counter()
 
@@ -50,7 +51,7 @@ class Distribution:
 
     def fail(self, why: str) -> None:
         """Count one that failed."""
-        self._failures[why] += 1
+        self._failures[plain(why)] += 1
 
     @property
     def count(self) -> int:
@@ -134,18 +135,21 @@ def _edges(low: float, high: float) -> list[float]:
     They are as far from each other, or, if *high* is far from *low*, 1, 2, 5, 10, 20.
     """
     if high < low * _DECADE:
-        step = _round_up((high - low) / _BARS or high / _BARS)
+        step = _round((high - low) / _BARS or high / _BARS)
         first, last = math.floor(low / step), math.floor(high / step) + 1
         return [number * step for number in range(first, last + 1)]
-    edges = [_round_up(low) / 2]
+    power = math.floor(math.log10(low))
+    tens = (10.0**exponent for exponent in itertools.count(power))
+    numbers = (digit * ten for ten in tens for digit in (1, 2, 5))
+    edges = [next(numbers)]
     while edges[-1] <= high:
-        edges.append(_round_up(edges[-1] * 1.5))
-    while edges[1] <= low:
-        del edges[0]
-    return edges
+        edges.append(next(numbers))
+    return [
+        edge for edge, above in itertools.pairwise([*edges, math.inf]) if above > low
+    ]
 
 
-def _round_up(value: float) -> float:
-    """Return 1, 2, or 5 times a power of ten: the least that is not less."""
+def _round(value: float) -> float:
+    """Return *value*, or what is next above it of 1, 2 and 5 and their tens."""
     power = 10.0 ** math.floor(math.log10(value))
-    return next(n * power for n in (1, 2, 5, 10) if n * power >= value * 0.999999)
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 from ._commands import Container
 from ._errors import CommandError
@@ -44,7 +45,7 @@ def loop_factory_of(name: str) -> LoopFactory:
 
 
 def run_until_signal(
-    work: Coroutine[object, object, None], factory: LoopFactory
+    work: Coroutine[Any, Any, None], factory: LoopFactory
 ) -> int | None:
     """Run *work*, which is cancelled by SIGINT and SIGTERM; return which one came.
 
@@ -54,9 +55,9 @@ def run_until_signal(
         return runner.run(_until_signal(work))
 
 
-async def _until_signal(work: Coroutine[object, object, None]) -> int | None:
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
+async def _until_signal(work: Coroutine[Any, Any, None]) -> int | None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
     came: list[int] = []
 
     def end(number: int) -> None:
@@ -67,7 +68,7 @@ async def _until_signal(work: Coroutine[object, object, None]) -> int | None:
     for number in heard:
         loop.add_signal_handler(number, end, number)
     try:
-        await task
+        await work
     except asyncio.CancelledError:
         if not came:
             raise

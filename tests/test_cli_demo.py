@@ -1,0 +1,207 @@
+"""``aioconnect demo``, as the real program, and scene by scene."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NoReturn
+
+import pytest
+from programs import program
+
+import aioconnect
+from aioconnect import testing
+from aioconnect._cli import _demo_late, _demo_names, main
+from aioconnect._cli._demo_stage import PATIENCE, Stage, Theirs, UntrueError
+from aioconnect.testing import Lookup, ScriptedResolver
+
+SCENES = [
+    "== A late server, on asyncio",
+    "== A late server, on uvloop",
+    "== A silent IPv6 address, on asyncio",
+    "== A slow DNS answer, on asyncio",
+]
+
+
+def test_demo() -> None:
+    """It shows each scene: what asyncio did with it, and our waterfall."""
+    done = program("demo")
+    assert done.returncode == 0, done
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("==")] == SCENES
+    text = " ".join(done.stdout.split())
+    for said in (
+        "asyncio.open_connection: ConnectionRefusedError after",
+        "connection refused",
+        "wait for round 2",
+        "bytes there and back",
+        "asyncio.open_connection: not connected when 2 s were over",
+        "The same with happy_eyeballs_delay=0.25: connected after",
+        "- attempt [::1]:",
+        "asyncio.open_connection: connected after 1.5",
+        "- lookup AAAA slow.example",
+        "no answer, dropped",
+    ):
+        assert said in text
+    assert lines[-1] == "All of it was so."
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in done.stdout
+
+
+def play(scene: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=_demo_names.NamedLoop) as runner:
+        runner.run(scene)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@contextlib.contextmanager
+def late() -> Iterator[int]:
+    with testing.late(0.1) as server:
+        yield server.port
+
+
+@contextlib.contextmanager
+def not_late() -> Iterator[int]:
+    with testing.echoing() as server:
+        yield server.port
+
+
+def test_late_server(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    with late() as port:
+        play(_demo_late.late_server(stage, port))
+    shown = capsys.readouterr().out
+    assert "ConnectionRefusedError after" in shown
+    assert "✓ attempt" in shown
+    assert "A raw socket: 38 bytes there and back." in shown
+
+
+def test_that_is_not_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that does not start late makes the demo's first claim untrue."""
+    monkeypatch.setattr(_demo_late, "starting", not_late)
+    assert main(["demo"]) == 1
+    assert "NOT SO: asyncio.open_connection was to be" in capsys.readouterr().out
+
+
+def test_what_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no uvloop and no IPv6, it says so; the rest is so."""
+
+    @contextlib.contextmanager
+    def no_ipv6() -> Iterator[NoReturn]:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        yield  # type: ignore[unreachable]  # it is a generator
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    monkeypatch.setattr(_demo_late, "starting", late)
+    monkeypatch.setattr(_demo_names, "half_silent", no_ipv6)
+    monkeypatch.setattr(_demo_names, "_DELAY", 0.2)
+    slow = Lookup([], delay=0.25)
+    answers: dict[tuple[str, int] | str, Lookup] = {
+        ("slow.example", socket.AF_INET6): slow,
+        ("slow.example", socket.AF_INET): Lookup(["127.0.0.1"]),
+    }
+    monkeypatch.setattr(_demo_names, "_RESOLVER", ScriptedResolver(answers))
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("==")] == [
+        scene for scene in SCENES if "uvloop" not in scene
+    ]
+    assert "(uvloop is not installed: its turn is left out.)" in shown
+    assert "(There is no IPv6 on loopback: Cannot assign requested address.)" in shown
+    assert shown.endswith("All of it was so.\n")
+
+
+def test_an_address_that_is_not_silent(stage: Stage) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(testing.listening())
+        with pytest.raises(UntrueError, match="::1 was to be silent"):
+            play(_demo_names.silent_ipv6(stage, server.port))
+
+
+@pytest.mark.parametrize(
+    ("delay", "text"),
+    [(0.0, "was to wait, and: connected after"), (9.0, "not connected when 0.1 s")],
+)
+def test_an_answer_that_is_not_slow(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, delay: float, text: str
+) -> None:
+    """Nor one that does not come at all."""
+    monkeypatch.setattr("aioconnect._cli._demo_stage.PATIENCE", 0.1)
+    lookup = Lookup(["127.0.0.1"], delay=delay)
+    names = ScriptedResolver({"slow.example": lookup})
+    monkeypatch.setattr(_demo_names, "_RESOLVER", names)
+    with testing.listening() as server, pytest.raises(UntrueError, match=text):
+        play(_demo_names.slow_answer(stage, server.port))
+
+
+def test_nothing_was_slower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours has to have had something to leave behind."""
+    names = ScriptedResolver({"a.example": Lookup(["127.0.0.1"])})
+    monkeypatch.setattr(_demo_names, "_RESOLVER", names)
+    with testing.listening() as server, pytest.raises(UntrueError, match="be slower"):
+        play(_demo_names._ours(stage, "a.example", server.port))
+
+
+def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """What of ours was to be connected and was not is shown, and not so."""
+    timeline = aioconnect.Timeline()
+    with testing.refusing() as server:
+        connecting = aioconnect.connect(server.host, server.port, observer=timeline)
+        with pytest.raises(UntrueError, match="refused"):
+            asyncio.run(stage.ours(connecting, timeline))
+    assert "not connected, ECONNREFUSED" in capsys.readouterr().out
+
+
+def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where 127.0.0.1 has no such port any more, another one is found."""
+    taken = [OSError(errno.EADDRINUSE, "taken")]
+    listening: Callable[..., Any] = testing.listening
+
+    def once_taken(*args: Any, **kwargs: Any) -> Any:
+        if taken:
+            raise taken.pop()
+        return listening(*args, **kwargs)
+
+    monkeypatch.setattr(_demo_names, "listening", once_taken)
+    try:
+        with _demo_names.half_silent() as port:
+            assert not taken
+            with socket.create_connection(("127.0.0.1", port), 5):
+                pass
+    except OSError as exc:
+        pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+    taken.append(OSError(errno.EACCES, "forbidden"))
+    with pytest.raises(PermissionError), _demo_names.half_silent():
+        pass
+
+
+def test_theirs() -> None:
+    assert str(Theirs(None, 0.25)) == "connected after 250 ms"
+    assert str(Theirs(ConnectionResetError(), 1.0)) == (
+        "ConnectionResetError after 1.000 s"
+    )
+    late = f"not connected when {PATIENCE:g} s were over"
+    assert str(Theirs(TimeoutError(), PATIENCE)) == late
+    assert str(Theirs(TimeoutError(), 1.0)) == "TimeoutError after 1.000 s"
+
+
+def test_few_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In 40 columns no line is longer, and the picture is drawn for them."""
+    monkeypatch.setenv("COLUMNS", "40")
+    with late() as port:
+        play(_demo_late.late_server(Stage(), port))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
