@@ -30,8 +30,8 @@ __all__ = ["run"]
 # is not disturbed by drawing.
 _BETWEEN_FRAMES = 0.1
 
-# A waterfall needs so many columns.
-_NARROWEST = 20
+# A waterfall needs so many columns, and gains nothing from more, whatever COLUMNS says.
+_NARROWEST, _WIDEST = 20, 400
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -174,7 +174,7 @@ class _Probe:
         which: str,
         end: float | None = None,
     ) -> str:
-        width = max(terminal.size.columns, _NARROWEST)
+        width = min(max(terminal.size.columns, _NARROWEST), _WIDEST)
         text = timeline.to_text(width, color=terminal.colors, end=end)
         if self._count == 1:
             return text
