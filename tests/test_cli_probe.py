@@ -416,13 +416,14 @@ def test_live(black_hole: BlackHole) -> None:
         first, _, *rest = shape("\n".join(terminal.lines()))
         if "connecting" in first:  # and has not ended meanwhile
             assert rest == [f"… attempt {where} ━ T no answer yet"]
-        terminal.wait(lambda lines: "not connected within" in "".join(lines))
+        terminal.wait(lambda lines: "status" in "".join(lines))
         assert shape("\n".join(terminal.lines())) == [
             f"{where}: not connected, ETIMEDOUT, after T",
             "0 T",
             f"✗ attempt {where} ━ T no answer yet",
             f"not connected within T to {where}: {where}: no answer yet (1",
             "attempt, T)",
+            "status 1",
         ]
 
 
@@ -437,7 +438,7 @@ def test_on_small_screens(refused_port: int, columns: int) -> None:
         terminal.wait(lambda lines: "connecting for" in "".join(lines))
         while "connecting for" in "".join(lines := terminal.lines()):
             assert len(lines) <= 6
-        terminal.wait(lambda lines: "9 rounds, T)" in " ".join(shape("\n".join(lines))))
+        terminal.wait(lambda lines: "status 1" in lines)
         scrolled = terminal.run("capture-pane", "-p", "-S", "-", "-t", "0")
         shown = scrolled.strip().splitlines()
     assert shown[0].startswith(f"{where}: not connected,")
@@ -569,3 +570,21 @@ def test_a_server_that_dies() -> None:
         assert process.returncode == 1
     outcomes = {json.loads(line)["outcome"] for line in lines}
     assert outcomes == {"connected", "failed"}
+
+
+def test_picture_of_the_readme(tmp_path: Path) -> None:
+    """It is what its command makes, where that starts as fast."""
+    from benchmarks.probed import PICTURE, probe
+
+    path = tmp_path / "probe.svg"
+    try:
+        command = probe(path)
+    except OSError as exc:
+        pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+    assert re.fullmatch(r"aioconnect probe localhost:\d+ .* --svg probe.svg", command)
+    hints = [
+        re.findall("<title>(.*?)</title>", re.sub(r":\d+", ":N", drawn.read_text()))
+        for drawn in (path, PICTURE)
+    ]
+    assert set(hints[0][1:]) <= set(hints[1][1:])
+    assert "tls 127.0.0.1:N: done" in hints[0]

@@ -37,6 +37,7 @@ CONTRACT = [
     "ResolveStarted",
     "Resolved",
     "RetryScheduled",
+    "Timeline",
     "connect",
     "connect_address",
     "connect_any",

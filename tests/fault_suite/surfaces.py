@@ -52,6 +52,7 @@ from aioconnect import (
 )
 from aioconnect._address import check_host, check_port, numeric, unix_address
 from aioconnect._adopt import TLSOptions
+from aioconnect._cli._connecting import connect_of
 from aioconnect._cli._connector import connector_of
 from aioconnect._cli._errors import CommandError
 from aioconnect._cli._parser import parse
@@ -250,6 +251,8 @@ def command_line(argv: list[str]) -> object:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             arguments = parse(argv)
+        if "tls" in arguments:
+            return connect_of(arguments)
         return connector_of(arguments, getattr(arguments, "targets", ()))
     except SystemExit as exc:
         assert exc.code == 0  # the help, or the version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import assert_type
+from typing import Any, assert_type
 
 import anyio
 import httpcore
@@ -143,3 +143,10 @@ def observe(event: aioconnect.Event) -> None:
 
 
 Connector(observer=observe, retry_on=aioconnect.is_refused)
+
+timeline = aioconnect.Timeline("db:5432")
+Connector(observer=timeline)
+assert_type(timeline.to_text(80, color=True, end=1.0), str)
+assert_type(timeline.to_dict()["outcome"], Any)
+assert_type(timeline.to_svg(), str)
+timeline.ended(1.0, OSError())
