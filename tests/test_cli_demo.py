@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn
 
@@ -162,6 +163,40 @@ def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None
         with pytest.raises(UntrueError, match="refused"):
             asyncio.run(stage.ours(connecting, timeline))
     assert "not connected, ECONNREFUSED" in capsys.readouterr().out
+
+
+async def test_other_bytes() -> None:
+    """Who does not echo makes untrue what is said of the bytes."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall((38).to_bytes(4, "big") + b"x" * 38)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        with pytest.raises(UntrueError, match="streams gave back other bytes"):
+            await _demo_late._over_streams(reader, writer)
+        await writer.wait_closed()
+    with testing.listening() as server:
+
+        def answer() -> None:
+            with server.accept() as conn:
+                conn.sendall(b"x" * 38)
+                conn.recv(38, socket.MSG_WAITALL)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(UntrueError, match="socket gave back other bytes"):
+            await _demo_late._over_socket(server.port)
+        answering.join()
+
+
+def test_in_one_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor was a server late that only asyncio was refused by."""
+
+    async def refused(*_: object) -> Theirs:
+        return Theirs(ConnectionRefusedError(), 0.0)
+
+    monkeypatch.setattr(stage, "theirs", refused)
+    with not_late() as port, pytest.raises(UntrueError, match="to refuse at first"):
+        play(_demo_late.late_server(stage, port))
 
 
 def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from xml.parsers import expat
@@ -21,7 +22,7 @@ from programs import AIOCONNECT, environment, program, screen
 
 from aioconnect import testing
 from aioconnect._cells import cells
-from aioconnect._cli import main
+from aioconnect._cli import _probe, main
 from aioconnect._cli._distribution import Distribution
 from aioconnect._cli._running import run_until_signal
 from aioconnect.testing import BlackHole, Server
@@ -311,6 +312,28 @@ def test_an_ignored_signal(
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_in_this_process(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was seen so far is shown first, and then it ends by the signal."""
+    monkeypatch.setattr(_probe, "end_by", lambda number: 128 + number)
+    for options in ((), ("--count", "2"), ("--json",)):
+        with testing.tls_echoing(silent=True) as server:
+
+            def send() -> None:
+                server.wait_for_connections(1)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            sending = threading.Thread(target=send)
+            sending.start()
+            where = f"127.0.0.1:{server.port}"
+            assert main(["probe", where, "--tls", "--insecure", *options]) == 143
+            sending.join()
+        shown = capsys.readouterr().out
+        assert "cancelled" in shown
+        assert ("the last one:" in shown) == ("--count" in options)
 
 
 # -- the distribution

@@ -49,9 +49,9 @@ async def late_server(stage: Stage, port: int) -> None:
         "127.0.0.1", port, timeout=10, retry=_RETRY, observer=timeline
     )
     reader, writer = await stage.ours(connecting, timeline)
+    await _over_streams(reader, writer)
     if timeline.to_dict()["rounds"] == 1:
         raise UntrueError("the server was to refuse at first, and did not")
-    await _over_streams(reader, writer)
     stage.say(f"Streams: {len(_MESSAGE)} bytes there and back.")
     await _over_socket(port)
     stage.say(f"A raw socket: {len(_MESSAGE)} bytes there and back.")
@@ -60,11 +60,11 @@ async def late_server(stage: Stage, port: int) -> None:
 async def _over_streams(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    writer.write(len(_MESSAGE).to_bytes(4, "big") + _MESSAGE)
-    size = int.from_bytes(await reader.readexactly(4), "big")
-    if await reader.readexactly(size) != _MESSAGE:
-        raise UntrueError("the streams gave back other bytes than were sent")
-    writer.close()
+    with contextlib.closing(writer):
+        writer.write(len(_MESSAGE).to_bytes(4, "big") + _MESSAGE)
+        size = int.from_bytes(await reader.readexactly(4), "big")
+        if await reader.readexactly(size) != _MESSAGE:
+            raise UntrueError("the streams gave back other bytes than were sent")
     await writer.wait_closed()
 
 
