@@ -36,14 +36,17 @@ def test_demo() -> None:
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("==")] == SCENES
     text = " ".join(done.stdout.split())
+    silent = (
+        "asyncio.open_connection: not connected when 2 s were over",
+        "The same with happy_eyeballs_delay=0.25: connected after",
+        "- attempt [::1]:",
+    )
     for said in (
         "asyncio.open_connection: ConnectionRefusedError after",
         "connection refused",
         "wait for round 2",
         "bytes there and back",
-        "asyncio.open_connection: not connected when 2 s were over",
-        "The same with happy_eyeballs_delay=0.25: connected after",
-        "- attempt [::1]:",
+        *(() if "(There is no IPv6 on loopback" in text else silent),
         "asyncio.open_connection: connected after 1.5",
         "- lookup AAAA slow.example",
         "no answer, dropped",
