@@ -109,8 +109,7 @@ class Narrator:
         self._last = max(self._last, at)
 
     def _begin(self, kind: Kind, what: object, of: object, at: float) -> Step:
-        if kind != "wait":
-            self._rounds = self._round
+        self._rounds = self._round
         step = Step(kind, plain(what), of, self._round, at)
         self._steps.add(step)
         self._open.append(step)

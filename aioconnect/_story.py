@@ -143,9 +143,8 @@ def _fold(story: Story, steps: Sequence[Step]) -> Row:
 
 
 def _span(story: Story, step: Step) -> tuple[float, float]:
-    start = max(step.start - story.started, 0.0)
     end = story.elapsed if step.end is None else step.end - story.started
-    return start, max(start, end)
+    return step.start - story.started, end
 
 
 def duration(seconds: float) -> str:

@@ -202,7 +202,9 @@ def test_in_one_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         play(_demo_late.late_server(stage, port))
 
 
-def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken(
+    ipv6_listener: testing.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where 127.0.0.1 has no such port any more, another one is found."""
     taken = [OSError(errno.EADDRINUSE, "taken")]
     listening: Callable[..., Any] = testing.listening
@@ -213,13 +215,10 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         return listening(*args, **kwargs)
 
     monkeypatch.setattr(_demo_names, "listening", once_taken)
-    try:
-        with _demo_names.half_silent() as port:
-            assert not taken
-            with socket.create_connection(("127.0.0.1", port), 5):
-                pass
-    except OSError as exc:
-        pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+    with _demo_names.half_silent() as port:
+        assert not taken
+        with socket.create_connection(("127.0.0.1", port), 5):
+            pass
     taken.append(OSError(errno.EACCES, "forbidden"))
     with pytest.raises(PermissionError), _demo_names.half_silent():
         pass

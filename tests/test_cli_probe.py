@@ -559,6 +559,26 @@ def test_pipes(port: int) -> None:
     assert f"attempt 127.0.0.1:{port}" in done.stdout
 
 
+def test_each_record_at_once() -> None:
+    """A record can be read while the next connect is under way."""
+    with testing.listening(backlog=0) as server:
+        with probing(address(server), "--count", "2", "--json") as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["outcome"] == "connected"
+            process.terminate()  # the queue is full
+            assert json.loads(process.stdout.read())["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize("columns", ["1", "19", "999999999999"])
+def test_odd_terminals(
+    port: int, columns: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No width is too odd to draw in."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["probe", f"127.0.0.1:{port}", "--count", "2"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 400
+
+
 def test_other_characters(port: int) -> None:
     """Where there are but few characters, it is drawn with those."""
     done = program("probe", f"127.0.0.1:{port}", PYTHONIOENCODING="ascii")

@@ -204,6 +204,18 @@ async def test_names_that_fail() -> None:
     assert record["steps"][1]["end"] - record["steps"][1]["start"] >= 0.045
 
 
+async def test_names_that_hang() -> None:
+    """Both look-ups have failed then, for the same reason."""
+    timeline = Timeline()
+    names = ScriptedResolver({"db.test": Lookup(never=True)})
+    with pytest.raises(aioconnect.ConnectTimeoutError):
+        await aioconnect.connect(
+            "db.test", 80, resolver=names, timeout=0.05, observer=timeline
+        )
+    hung = ("lookup", "failed", "the resolver has not answered yet")
+    assert steps(timeline) == [hung, hung]
+
+
 async def test_a_number_of_another_family() -> None:
     """What fails without having begun is a step too."""
     timeline = Timeline()
@@ -558,6 +570,41 @@ def test_very_many_addresses() -> None:
         *["88", "steps", "not", "kept"],
     ]
     assert "attempt 192.0.2.1:153 " in rows[65]
+
+
+def test_long_rounds() -> None:
+    """What is not kept is told with the rounds that are folded, wherever it was."""
+    timeline = many_rounds(20)
+    for number in range(600):
+        timeline(aioconnect.AttemptStarted(20.0, tcp("192.0.2.2", number + 1), 21))
+    rows = timeline.to_text(120).splitlines()[2:]
+    assert [row.split()[:4] for row in rows if "rounds" in row] == [
+        ["rounds", "4", "to", "21"]
+    ]
+    assert sum("128 steps not kept" in row for row in rows) == 1
+
+
+def test_memory_of_look_ups() -> None:
+    """What is known of those of former rounds is forgotten, and of one is bounded."""
+    timeline = Timeline()
+    what = ("db.test", 5432, socket.AF_INET)
+    for number in range(1, 100):
+        timeline(aioconnect.ResolveStarted(1.0, *what))
+        timeline(aioconnect.Resolved(1.0, *what, (ONE,) * 20, 0.0))
+        timeline(aioconnect.RetryScheduled(1.0, number, 0.0))
+    assert len(timeline.to_dict()["steps"][0]["addresses"]) == 16
+    assert timeline._narrator._asked == []
+
+
+def test_cells() -> None:
+    """A character of the East takes two columns, a mark over another none."""
+    assert [cells(text) for text in ("abc", "例え", "e\u0301", "é", "✓━…")] == [
+        3,
+        4,
+        1,
+        1,
+        3,
+    ]
 
 
 def test_nothing() -> None:
