@@ -562,11 +562,13 @@ def test_pipes(port: int) -> None:
 def test_each_record_at_once() -> None:
     """A record can be read while the next connect is under way."""
     with testing.listening(backlog=0) as server:
-        with probing(address(server), "--count", "2", "--json") as process:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["outcome"] == "connected"
-            process.terminate()  # the queue is full
-            assert json.loads(process.stdout.read())["outcome"] == "cancelled"
+        command = (address(server), "--count", "2", "--json")
+        process = probing(*command, PYTHONUNBUFFERED="")
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["outcome"] == "connected"
+        process.terminate()  # the queue is full
+        out, _ = process.communicate(timeout=20)
+    assert json.loads(out)["outcome"] == "cancelled"
 
 
 @pytest.mark.parametrize("columns", ["1", "19", "999999999999"])

@@ -34,7 +34,7 @@ class Page:
             file=terminal.stream,
             force_terminal=True,
             force_interactive=True,
-            color_system="standard" if terminal.colors else None,
+            color_system="standard",
         )
         self._live: Live | None = None
 
