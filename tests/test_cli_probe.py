@@ -252,13 +252,15 @@ def test_tls(capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_tls_on_a_path(capsys: Output) -> None:
-    with testing.tls_echoing(path="\0aioconnect-probe") as server:
-        assert server.path
-        target = "unix:@aioconnect-probe"
+    name = f"aioconnect-probe-{os.getpid()}"
+    with testing.tls_echoing(path=f"\0{name}"):
+        target = f"unix:@{name}"
         assert main(["probe", target, "--tls", "--insecure"]) == 0
-        command = ["probe", target, "--tls", "--server-name", "localhost"]
+        assert "done" in capsys.readouterr().out
+        command = ["probe", target, "--tls", "--server-name", "localhost", "--json"]
         assert main(command) == 1
-    assert "✓ tls unix:@aioconnect-probe" in capsys.readouterr().out
+    record = json.loads(capsys.readouterr().out)
+    assert [step["kind"] for step in record["steps"]] == ["attempt", "tls"]
 
 
 def test_tls_without_an_answer(capsys: Output) -> None:
