@@ -284,8 +284,8 @@ def test_importing_is_cheap() -> None:
     )
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
-    partners = {"anyio", "httpcore", "httpx", "python_socks", "uvloop"}
-    assert not loaded & {*partners, "pytest", "argparse"}
+    partners = {"anyio", "httpcore", "httpx", "opentelemetry", "python_socks", "rich"}
+    assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
     assert not loaded & {"aioconnect._event_types", "aioconnect.sockopts"}
 
 
