@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-__all__ = ["THREAD_NAMES", "AddrInfo", "Lookups", "Question", "ask"]
+__all__ = ["MOST_THREADS", "THREAD_NAMES", "AddrInfo", "Lookups", "Question", "ask"]
 
 # What getaddrinfo imports when it is first asked for a str: with no descriptor
 # left that would fail (K14).
@@ -31,7 +31,7 @@ THREAD_NAMES = "aioconnect-resolver-"
 # the resolver has patience (seconds, resolv.conf(5)).  64 such names, which no
 # other may wait for, are 128 threads; the rest is room.  A thread that hangs in
 # recvmsg(2) costs some ten kilobytes.
-_LIMIT = 256
+MOST_THREADS = 256
 
 # Long enough for the next round of a retry, short enough for a program that
 # connects once to be rid of them.
@@ -84,7 +84,7 @@ class Lookups:
         self,
         look_up: Callable[[Question], tuple[AddrInfo, ...]],
         *,
-        limit: int = _LIMIT,
+        limit: int = MOST_THREADS,
         idle: float = _IDLE,
     ) -> None:
         self._look_up = look_up

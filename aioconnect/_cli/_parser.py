@@ -16,6 +16,7 @@ from . import (
     _completion_arguments,
     _demo_arguments,
     _probe_arguments,
+    _sweep_arguments,
     _wait_arguments,
 )
 from ._commands import Commands, Help, Parser
@@ -27,6 +28,7 @@ __all__ = ["make_parser", "parse"]
 _COMMANDS = (
     _wait_arguments,
     _probe_arguments,
+    _sweep_arguments,
     _demo_arguments,
     _completion_arguments,
 )

@@ -5,10 +5,8 @@ Pure.  https://opentelemetry.io/docs/specs/semconv/registry/attributes/
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
-import ssl
 from typing import TypeAlias
 
 from .._address import Address
@@ -25,6 +23,7 @@ from .._event_types import (
     ResolveStarted,
     RetryScheduled,
 )
+from .._steps import errno_name
 
 __all__ = [
     "Attributes",
@@ -46,10 +45,6 @@ _TRANSPORTS: dict[int, str] = {
 }
 if hasattr(socket, "AF_VSOCK"):
     _TRANSPORTS[socket.AF_VSOCK] = "vsock"  # the conventions have no name for it
-
-_EAI: dict[int, str] = {
-    getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")
-}
 
 
 def network(address: Address) -> Attributes:
@@ -73,13 +68,11 @@ def peer(address: Address) -> Attributes:
 
 def error_type(error: BaseException) -> str:
     """Return which kind of error it is: by its code if it has one, else its class."""
+    # What is blocked was no system's to refuse.
+    code = None if isinstance(error, AddressBlockedError) else errno_name(error)
+    if code is not None:
+        return code
     kind = type(error)
-    # What ssl calls errno is OpenSSL's, and what is blocked was no system's to refuse.
-    has_code = not isinstance(error, ssl.SSLError | AddressBlockedError)
-    if has_code and isinstance(error, OSError) and error.errno is not None:
-        codes = _EAI if isinstance(error, socket.gaierror) else errno.errorcode
-        if error.errno in codes:
-            return codes[error.errno]
     is_builtin = kind.__module__ == "builtins"
     return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
 

@@ -1,0 +1,117 @@
+"""Read the lines of a file, a pipe or a terminal, a few at a time.
+
+A loop does not wait for them, and none is made non-blocking for it: whoever else has
+the terminal would be surprised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import select
+import threading
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+from ._errors import CommandError
+
+__all__ = ["LONGEST", "Line", "lines"]
+
+# In bytes: no target is as long, and a file without line ends is not kept.
+LONGEST = 4096
+
+_AT_ONCE = 65536
+
+# A comment is a line of its own, or follows a blank: a path may have a # in it.
+_COMMENT = re.compile(r"(^|\s)#.*")
+
+
+class Line(NamedTuple):
+    """A line that says something; *number* counts from 1.
+
+    Its *text* is None if it is longer than `LONGEST`; *size* is that of all that was
+    read for it, in bytes.
+    """
+
+    number: int
+    text: str | None
+    size: int
+
+
+async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
+    """Yield the lines of *fd*, called *name*, that are no comments, without blanks.
+
+    It reads on when they are used up.  Cancelled, it leaves a thread that waits for
+    more, and does not keep the program from ending.
+
+    Raises:
+        CommandError: It cannot be read, or is not UTF-8.
+    """
+    rest, data = b"", b"\n"
+    number = size = 0
+    while data:
+        try:
+            data = await _read(fd)
+        except OSError as exc:
+            raise CommandError(f"{name}: {exc.strerror}") from None
+        *whole, rest = (rest + data).split(b"\n") if data else (rest, b"")
+        for raw in whole:
+            number += 1
+            size += len(raw) + 1
+            text = _text(raw, name, number)
+            if text != "":
+                yield Line(number, text, size)
+                size = 0
+        size += max(len(rest) - LONGEST - 1, 0)
+        rest = rest[: LONGEST + 1]
+
+
+def _text(raw: bytes, name: str, number: int) -> str | None:
+    if number == 1:
+        raw = raw.removeprefix(b"\xef\xbb\xbf")  # as some editors mark UTF-8
+    if raw.lstrip().startswith(b"#"):
+        return ""
+    if len(raw) > LONGEST:
+        return None
+    try:
+        return _COMMENT.sub("", raw.decode()).strip()
+    except UnicodeDecodeError as exc:
+        text = f"not UTF-8: byte {exc.start + 1} is {raw[exc.start]:#x}"
+        raise CommandError(f"{name}:{number}: {text}") from None
+
+
+async def _read(fd: int) -> bytes:
+    """Return the next bytes of *fd*, none at its end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bytes] = loop.create_future()
+    # One of the loop's own threads would have to end before the program can.
+    threading.Thread(target=_work, args=(fd, loop, future), daemon=True).start()
+    return await future
+
+
+def _work(
+    fd: int, loop: asyncio.AbstractEventLoop, future: asyncio.Future[bytes]
+) -> None:
+    data: bytes = b""
+    error: OSError | None = None
+    try:
+        # Whoever shares it may have made it non-blocking.
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll()
+        data = os.read(fd, _AT_ONCE)
+    except OSError as exc:
+        error = exc
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(_settle, future, data, error)
+
+
+def _settle(future: asyncio.Future[bytes], data: bytes, error: OSError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(data)
+    else:
+        future.set_exception(error)

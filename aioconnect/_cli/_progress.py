@@ -1,0 +1,96 @@
+"""Show how far it is, on a terminal that can: a bar below what is said meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
+
+from ._terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+__all__ = ["Display", "Silent", "display"]
+
+
+class Display(Protocol):
+    """What shows how far it is, while it is entered."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        ...
+
+    def show(self, done: int, text: str) -> None:
+        """Show that so much of it is *done*, and *text*."""
+        ...
+
+
+def display(stream: TextIO | None, total: int | None) -> Display:
+    """Return what shows on *stream* how much of *total* is done, if anybody sees it."""
+    if stream is None or not Terminal.of(stream).moves:
+        return Silent(stream)
+    try:
+        return _Bar(stream, total)
+    except ModuleNotFoundError:
+        quiet = Silent(stream)
+        quiet.say("no progress bar: it needs rich (pip install 'aioconnect-net[cli]')")
+        return quiet
+
+
+class Silent:
+    """Shows nothing but what is said."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        if self._stream is not None:
+            print(f"aioconnect: {text}", file=self._stream, flush=True)
+
+    def show(self, done: int, text: str) -> None:
+        pass
+
+
+class _Bar:
+    """A bar of rich's, that goes away at the end."""
+
+    def __init__(self, stream: TextIO, total: int | None) -> None:
+        from rich.console import Console  # noqa: PLC0415  # it is an extra, and large
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+        text = TextColumn("{task.description}", markup=False)
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            text,
+            console=Console(file=stream),
+            auto_refresh=False,  # by us: it would do it in a thread
+            transient=True,
+            expand=True,
+        )
+        self._task: TaskID = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        console = self._progress.console
+        line = f"aioconnect: {text}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, done: int, text: str) -> None:
+        self._progress.update(
+            self._task, completed=done, description=text, refresh=True
+        )

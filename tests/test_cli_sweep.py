@@ -1,0 +1,475 @@
+"""``aioconnect sweep``, the real program, against real servers and silent ones."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from programs import AIOCONNECT, environment, program, screen
+
+from aioconnect import (
+    AddressBlockedError,
+    ConnectError,
+    ConnectRefusedError,
+    ConnectTimeoutError,
+    ResolveError,
+)
+from aioconnect._cli import main
+from aioconnect._cli._tally import CONNECTED, Tally, outcome_of
+from aioconnect.testing import BlackHole, Server
+
+SWEEP = (*AIOCONNECT, "sweep")
+
+
+@pytest.fixture
+def up(listener: Server) -> str:
+    """Give a target that is up."""
+    return f"127.0.0.1:{listener.port}"
+
+
+@pytest.fixture
+def refused(refused_port: int) -> str:
+    """Give a target that refuses."""
+    return f"127.0.0.1:{refused_port}"
+
+
+@pytest.fixture
+def silent(black_hole: BlackHole) -> str:
+    """Give a target that does not answer."""
+    return f"127.0.0.1:{black_hole.port}"
+
+
+@contextlib.contextmanager
+def running(
+    *arguments: str, start: Callable[[], object] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a sweep, with pipes, that has ended when this does."""
+    with subprocess.Popen(
+        [*SWEEP, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env=environment(),
+        preexec_fn=start,  # noqa: PLW1509  # no thread of ours has a lock that it takes
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def write(process: subprocess.Popen[str], *lines: str) -> None:
+    """Write *lines* to its standard input, and leave that open."""
+    assert process.stdin is not None
+    process.stdin.write("".join(f"{line}\n" for line in lines))
+    process.stdin.flush()
+
+
+def read(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return the next record."""
+    assert process.stdout is not None
+    record: dict[str, Any] = json.loads(process.stdout.readline())
+    return record
+
+
+def rows(stdout: str) -> list[str]:
+    """Return the lines below the first one, without columns and times."""
+    lines = [" ".join(line.split()) for line in stdout.splitlines()[1:]]
+    return [line.partition(" p50 ")[0] for line in lines]
+
+
+def test_summary(up: str, refused: str, silent: str, tmp_path: Path) -> None:
+    """What ended how, how often and how fast, with examples of what is not up."""
+    fleet = tmp_path / "fleet.txt"
+    missing = f"unix:{tmp_path}/none"
+    lines = ["# a fleet", "", *[up] * 6, f"  {refused}\t # down", silent, missing]
+    fleet.write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
+    done = program("sweep", str(fleet), "--timeout", "0.2", COLUMNS="200")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("9 targets in ")
+    assert rows(done.stdout) == [
+        "connected 6 66.7%",
+        *("no such file or directory 1 11.1%", missing),
+        *("refused 1 11.1%", refused),
+        *("timed out 1 11.1%", silent),
+    ]
+    assert "\x1b" not in done.stdout
+
+
+def test_all_are_up(up: str) -> None:
+    done = program("sweep", "-", stdin=f"{up}\n{up}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(done.stdout) == ["connected 2 100.0%"]
+
+
+def test_lines_that_are_no_targets(up: str) -> None:
+    """Each is reported with its number and why, and the others are checked."""
+    long = f"{'x' * 100_000}:80"
+    lines = [up, "db:", "# comment", "srv:_db._tcp.test", long, "#" * 9000, up, "\x1b"]
+    done = program("sweep", "-", "--resolver", "system", stdin="\n".join(lines))
+    assert done.returncode == 2
+    assert done.stderr.replace("\\x1b", "x").splitlines() == [
+        "aioconnect: <stdin>:2: target 'db:', character 4: the port is missing",
+        "aioconnect: <stdin>:4: a srv: target needs --resolver aiodns",
+        "aioconnect: <stdin>:5: longer than 4096 bytes",
+        "aioconnect: <stdin>:8: target 'x', character 1: 'x' cannot be in a target's text",
+    ]
+    assert done.stdout.splitlines()[0].startswith("2 targets in ")
+    assert done.stdout.splitlines()[-1] == "4 lines are no targets"
+
+
+def test_records(up: str, refused: str) -> None:
+    """As a probe's, but for the steps; the summary does not come between."""
+    done = program("sweep", "--json", "-", stdin=f"{up}\n{refused}\nlocalhost:1\n")
+    assert done.returncode == 1
+    lines = map(json.loads, done.stdout.splitlines())
+    found = {record.pop("target"): record for record in lines}
+    assert set(found) == {up, refused, "localhost:1"}
+    assert 0 <= found[up].pop("elapsed") < 10
+    assert found[up] == {
+        "schema": 1,
+        "outcome": "connected",
+        "address": up,
+        "error": None,
+        "rounds": 1,
+    }
+    assert found[refused]["outcome"] == "failed"
+    assert found[refused]["error"]["type"] == "ConnectRefusedError"
+    assert found[refused]["error"]["errno"] == "ECONNREFUSED"
+    assert refused in found[refused]["error"]["message"]
+    assert done.stderr.startswith("3 targets in ")
+
+
+def test_options(up: str) -> None:
+    """Those of a connector hold for each."""
+    done = program("sweep", "-", "--only-public", stdin=up)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert rows(done.stdout) == ["not allowed 1 100.0%", up]
+
+
+UNREADABLE = {
+    "missing": "No such file or directory",
+    "directory": "Is a directory",
+    "empty": "there is no target in it",
+    "nul\0": "embedded null byte",
+}
+
+
+@pytest.mark.parametrize("name", [*UNREADABLE, "latin", "forbidden"])
+def test_files_that_are_no_list(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and status 2; what is read before it is checked."""
+    file = tmp_path / name
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "empty").write_text("# nothing\n\n")
+    (tmp_path / "latin").write_bytes(b"unix:/none\n\nunix:/caf\xe9\nunix:/other\n")
+    (tmp_path / "forbidden").touch(mode=0)
+    says = {
+        **UNREADABLE,
+        "latin": "not UTF-8: byte 10 is 0xe9",
+        "forbidden": "Permission denied",
+    }
+    if name == "forbidden" and os.access(file, os.R_OK):
+        pytest.skip("root may read everything")
+    assert main(["sweep", str(file)]) == 2
+    said = capfd.readouterr()
+    where = ":3" if name == "latin" else ""
+    shown = str(file).replace("\0", "\\x00")
+    assert said.err == f"aioconnect: {shown}{where}: {says[name]}\n"
+    assert said.out.startswith("1 target in" if name == "latin" else "")
+
+
+@pytest.mark.parametrize("arguments", [["--limit", "0", "-"], ["--limit", "x"], []])
+def test_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", *arguments]) == 2
+    said = capfd.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "see 'aioconnect sweep --help'" in said.err
+
+
+def test_targets_come_when_they_come(up: str, refused: str) -> None:
+    """One is checked before the next is there to be read, and again if it is again."""
+    with running("--json", "-") as process:
+        for target in (up, refused, up):
+            write(process, "", target)
+            assert read(process)["target"] == target
+        _, said = process.communicate()
+    assert said.startswith("3 targets in ")
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals(number: signal.Signals, silent: str, refused: str) -> None:
+    """They end it at once, with the summary so far; a shell says 130 or 143 of it."""
+    with running("--json", "-", "--timeout", "60") as process:
+        write(process, silent, silent, refused)
+        assert read(process)["target"] == refused
+        process.send_signal(number)
+        assert process.stderr is not None
+        said = process.stderr.read()  # its standard input is open still
+        assert process.wait() == -number
+    assert said.startswith("1 target in ")
+    assert f"; 2 were under way at {number.name}\n" in said
+    assert "Traceback" not in said
+
+
+def test_signal_that_is_ignored(refused: str) -> None:
+    """What a shell has in the background goes on."""
+    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with running("--json", "-", start=ignore) as process:
+        write(process, refused)
+        read(process)
+        process.send_signal(signal.SIGINT)
+        write(process, refused)
+        read(process)
+        process.communicate()
+    assert process.returncode == 1
+
+
+def test_reader_that_has_stopped(refused: str) -> None:
+    """A full pipe keeps the records back, and not the loop."""
+    with running("--json", "-") as process:
+        write(process, *[refused] * 400)
+        assert process.stdout is not None
+        seen: list[int] = []
+        while not seen or seen[-1] < 50_000 or len(set(seen[-20:])) > 1:
+            size = fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4))
+            seen += struct.unpack("i", size)
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == -signal.SIGTERM
+        whole = process.stdout.read().splitlines()
+    assert 0 < len(whole) < 400
+    assert {json.loads(line)["target"] for line in whole} == {refused}
+
+
+def test_reader_that_has_gone(refused: str) -> None:
+    """It ends as by SIGPIPE, and says nothing."""
+    with running("--json", "-") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        write(process, refused)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait() == -signal.SIGPIPE
+
+
+def test_disk_that_is_full(refused: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*SWEEP, "--json", "-"],
+            input=refused,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == "aioconnect: standard output: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("limits", "many", "says"),
+    [
+        (
+            (256, 256),
+            1,
+            "aioconnect: 16 at once instead of 500: there are no more than",
+        ),
+        ((64, 4096), 6, "2,000 targets in "),
+    ],
+)
+def test_there_are_always_descriptors(
+    limits: tuple[int, int], many: int, says: str, silent: str, refused: str
+) -> None:
+    """The soft limit is raised; where the hard one is low, fewer are made at once."""
+    start = partial(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+    arguments = ("--json", "-", "--limit", "500", "--timeout", str(0.05 * many))
+    with running(*arguments, start=start) as process:
+        targets = [silent] * 300 + [refused] * 1700
+        out, said = process.communicate("\n".join(targets))
+    ended = [json.loads(line)["error"]["errno"] for line in out.splitlines()]
+    assert {code: ended.count(code) for code in set(ended)} == {
+        "ETIMEDOUT": 300,
+        "ECONNREFUSED": 1700,
+    }
+    assert said.startswith(says)
+
+
+def test_too_few_descriptors(refused: str) -> None:
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (24, 24))
+    with running("-", start=few) as process:
+        _, said = process.communicate(refused)
+    assert said == "aioconnect: 24 descriptors are too few (see ulimit -n)\n"
+    assert process.returncode == 2
+
+
+BAR = "\N{BOX DRAWINGS HEAVY HORIZONTAL}"
+
+
+@pytest.mark.parametrize(
+    ("env", "bar", "colors"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, False, False),
+    ],
+)
+def test_bar(
+    env: dict[str, str],
+    bar: bool,
+    colors: bool,
+    silent: str,
+    refused: str,
+    tmp_path: Path,
+) -> None:
+    """There is one where the cursor moves; ^C ends it, and the summary is there."""
+    fleet = tmp_path / "fleet"
+    fleet.write_text(f"{silent}\n" + f"{refused}\n" * 20 + "wrong\n")
+    sweep = pexpect.spawn(
+        SWEEP[0],
+        [*SWEEP[1:], str(fleet)],
+        env={**environment(**env), "PYTHONIOENCODING": "utf-8"},
+        timeout=20,
+        encoding="utf-8",
+    )
+    try:
+        sweep.expect("fleet:22: target 'wrong', character 6: a port is missing")
+        if bar:
+            sweep.expect("20 checked, 20 not connected")
+        sweep.sendintr()
+        rest = sweep.read()
+        sweep.close()
+    finally:
+        sweep.close(force=True)
+    assert sweep.signalstatus == signal.SIGINT
+    assert "1 were under way at SIGINT" in rest
+    assert (BAR in rest) == bar or not bar
+    assert ("\x1b[31m" in rest) == colors
+    assert ("\x1b" in rest) == bar
+
+
+def test_bar_at_40_columns(silent: str, refused: str, tmp_path: Path) -> None:
+    """It is a line, whatever else is said; and nothing is left of it."""
+    fleet = tmp_path / "fleet"
+    fleet.write_text(f"{silent}\n" * 2 + f"{refused}\n" * 20)
+    options = ("--timeout", "1.5", "--limit", "1000000")
+    with screen(*SWEEP, str(fleet), *options, columns=40) as terminal:
+        terminal.wait(lambda lines: "20 checked" in "".join(lines))
+        *_, bar = terminal.lines()
+        assert bar.endswith(" 20 checked, 20 not connected")
+        assert BAR in bar
+        terminal.wait(lambda lines: "p50" in "".join(lines) and BAR not in str(lines))
+        lines = terminal.lines()
+    assert max(map(len, lines)) <= 40
+    assert refused in "".join(lines)
+
+
+def test_typed(refused: str) -> None:
+    """Whoever types the targets sees no bar between them."""
+    sweep = pexpect.spawn(
+        SWEEP[0],
+        [*SWEEP[1:], "-"],
+        env={**environment(TERM="xterm")},
+        timeout=20,
+        encoding="utf-8",
+    )
+    try:
+        sweep.sendline(f"{refused}\nwrong")
+        sweep.expect("<stdin>:2: ")
+        sweep.sendeof()
+        rest = sweep.read()
+        sweep.close()
+    finally:
+        sweep.close(force=True)
+    assert BAR not in rest
+    assert "1 line is no target" in rest
+    assert sweep.exitstatus == 2
+
+
+def test_without_rich(refused: str, tmp_path: Path) -> None:
+    """There is no bar, it says why, and all else is there."""
+    (tmp_path / "rich.py").touch()
+    (tmp_path / "fleet").write_text(refused)
+    env = {**environment(TERM="xterm"), "PYTHONPATH": str(tmp_path)}
+    command = [*SWEEP[1:], str(tmp_path / "fleet")]
+    sweep = pexpect.spawn(SWEEP[0], command, env=env, timeout=20, encoding="utf-8")
+    try:
+        said = sweep.read()
+        sweep.close()
+    finally:
+        sweep.close(force=True)
+    assert "no progress bar: it needs rich (pip install 'aioconnect-net[cli]')" in said
+    assert "1 target in " in said
+    assert sweep.exitstatus == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectRefusedError(errno.ECONNREFUSED, ""), "refused"),
+        (ConnectTimeoutError(errno.ETIMEDOUT, ""), "timed out"),
+        (ResolveError(socket.EAI_NONAME, ""), "no such name"),
+        (ResolveError(socket.EAI_AGAIN, ""), "look-up failed"),
+        (AddressBlockedError(errno.EACCES, ""), "not allowed"),
+        (ConnectError(errno.EHOSTUNREACH, ""), "no route to host"),
+        (ConnectError("many"), "several reasons"),
+    ],
+)
+def test_outcomes(error: ConnectError, said: str) -> None:
+    assert outcome_of(error) == said
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_report(width: int) -> None:
+    """What is most comes first, after what is well; no line is too wide."""
+    tally = Tally()
+    tally.add("up", CONNECTED, 0.25)
+    for number in range(200):
+        tally.add(f"[2001:db8::{number // 2:x}]:65535", "refused", 0.0)
+    tally.add("last", "timed out", 10.0)
+    assert (tally.count, tally.failed) == (202, 201)
+    lines = tally.report(width)
+    assert max(map(len, lines)) <= width
+    if width >= 40:
+        assert " ".join(" ".join(lines).split()) == (
+            "connected 1 0.5% p50 250 ms, p95 250 ms, max 250 ms"
+            " refused 200 99.0% p50 0, p95 0, max 0 [2001:db8::0]:65535,"
+            " [2001:db8::1]:65535, [2001:db8::2]:65535 and 197 more"
+            " timed out 1 0.5% p50 10.000 s, p95 10.000 s, max 10.000 s last"
+        )
+    (first, *_) = tally.report(80, color=True)
+    assert first.startswith("  \x1b[32mconnected\x1b[0m ")
+
+
+def test_percentiles() -> None:
+    """They are known to within one in a hundred, of however many."""
+    tally = Tally()
+    for number in range(1, 10_001):
+        tally.add("up", CONNECTED, number)
+    seconds = re.findall(r"([\d,]+) s", tally.report(200)[0])
+    median, late, longest = (int(one.replace(",", "")) for one in seconds)
+    assert median == pytest.approx(5000, rel=0.01)
+    assert late == pytest.approx(9500, rel=0.01)
+    assert longest == 10_000
