@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -9,12 +10,14 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
 import subprocess
 import termios
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -32,6 +35,8 @@ from aioconnect import (
     ResolveError,
 )
 from aioconnect._cli import main
+from aioconnect._cli._lines import Line, lines
+from aioconnect._cli._output import Output
 from aioconnect._cli._tally import CONNECTED, Tally, outcome_of
 from aioconnect.testing import BlackHole, Server
 
@@ -127,11 +132,12 @@ def test_lines_that_are_no_targets(up: str) -> None:
     lines = [up, "db:", "# comment", "srv:_db._tcp.test", long, "#" * 9000, up, "\x1b"]
     done = program("sweep", "-", "--resolver", "system", stdin="\n".join(lines))
     assert done.returncode == 2
-    assert done.stderr.replace("\\x1b", "x").splitlines() == [
+    escape = r"target '\x1b', character 1: '\x1b' cannot be in a target's text"
+    assert done.stderr.splitlines() == [
         "aioconnect: <stdin>:2: target 'db:', character 4: the port is missing",
         "aioconnect: <stdin>:4: a srv: target needs --resolver aiodns",
         "aioconnect: <stdin>:5: longer than 4096 bytes",
-        "aioconnect: <stdin>:8: target 'x', character 1: 'x' cannot be in a target's text",
+        f"aioconnect: <stdin>:8: {escape}",
     ]
     assert done.stdout.splitlines()[0].startswith("2 targets in ")
     assert done.stdout.splitlines()[-1] == "4 lines are no targets"
@@ -176,13 +182,15 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("name", [*UNREADABLE, "latin", "forbidden"])
 def test_files_that_are_no_list(
-    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str, silent: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One line, and status 2; what is read before it is checked."""
+    """One line, and status 2; what is there before it is checked to the end."""
     file = tmp_path / name
     (tmp_path / "directory").mkdir()
     (tmp_path / "empty").write_text("# nothing\n\n")
-    (tmp_path / "latin").write_bytes(b"unix:/none\n\nunix:/caf\xe9\nunix:/other\n")
+    (tmp_path / "latin").write_bytes(
+        silent.encode() + b"\n\nunix:/caf\xe9\nunix:/other\n"
+    )
     (tmp_path / "forbidden").touch(mode=0)
     says = {
         **UNREADABLE,
@@ -191,12 +199,12 @@ def test_files_that_are_no_list(
     }
     if name == "forbidden" and os.access(file, os.R_OK):
         pytest.skip("root may read everything")
-    assert main(["sweep", str(file)]) == 2
+    assert main(["sweep", str(file), "--timeout", "0.1"]) == 2
     said = capfd.readouterr()
     where = ":3" if name == "latin" else ""
     shown = str(file).replace("\0", "\\x00")
     assert said.err == f"aioconnect: {shown}{where}: {says[name]}\n"
-    assert said.out.startswith("1 target in" if name == "latin" else "")
+    assert rows(said.out) == (["timed out 1 100.0%", silent] if name == "latin" else [])
 
 
 @pytest.mark.parametrize("arguments", [["--limit", "0", "-"], ["--limit", "x"], []])
@@ -207,9 +215,19 @@ def test_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert "see 'aioconnect sweep --help'" in said.err
 
 
+def test_terminal_of_few_characters(tmp_path: Path) -> None:
+    """What it cannot show is written as an escape."""
+    (tmp_path / "fleet").write_text("unix:/caf\u00e9", encoding="utf-8")
+    done = program("sweep", str(tmp_path / "fleet"), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert rows(done.stdout)[1] == r"unix:/caf\xe9"
+
+
 def test_targets_come_when_they_come(up: str, refused: str) -> None:
     """One is checked before the next is there to be read, and again if it is again."""
-    with running("--json", "-") as process:
+    # As a shell's pipe is that another program has made non-blocking.
+    start = partial(os.set_blocking, 0, False)
+    with running("--json", "-", start=start) as process:
         for target in (up, refused, up):
             write(process, "", target)
             assert read(process)["target"] == target
@@ -272,6 +290,14 @@ def test_reader_that_has_gone(refused: str) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert process.wait() == -signal.SIGPIPE
+
+
+def test_output_that_is_closed(refused: str) -> None:
+    """Its descriptor is somebody else's by the time that it is written to."""
+    with running("--json", "-", start=partial(os.close, 1)) as process:
+        _, said = process.communicate(refused)
+    assert said == "aioconnect: standard output is closed\n"
+    assert process.returncode == 1
 
 
 def test_disk_that_is_full(refused: str) -> None:
@@ -423,6 +449,62 @@ def test_without_rich(refused: str, tmp_path: Path) -> None:
     assert "no progress bar: it needs rich (pip install 'aioconnect-net[cli]')" in said
     assert "1 target in " in said
     assert sweep.exitstatus == 1
+
+
+async def test_output_in_pieces() -> None:
+    """All of it comes, in order, however much there is, and fast as it is read."""
+    reading, writing = os.pipe()
+    output = Output(writing)
+    texts = [f"{letter * 100_000}\n" for letter in "abc"]
+    writes = asyncio.gather(*map(output.write, texts))
+    found = b""
+    while not writes.done():
+        await asyncio.sleep(0)
+        if select.select([reading], [], [], 0)[0]:
+            found += os.read(reading, 1 << 16)
+    os.close(writing)
+    while data := os.read(reading, 1 << 16):
+        found += data
+    os.close(reading)
+    assert found.decode() == "".join(texts)
+
+
+class Optimist:
+    """A poll to which everything is writable."""
+
+    def poll(self, timeout: float) -> bool:
+        return True
+
+
+async def test_output_that_somebody_else_fills() -> None:
+    """A pipe that is shared, and non-blocking, can fill after the poll."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    output: Any = Output(writing)
+    output._poll = Optimist()
+    write = asyncio.ensure_future(output.write("mine"))
+    await asyncio.sleep(0)
+    assert not write.done()
+    os.read(reading, 1 << 20)
+    await write
+    assert os.read(reading, 1 << 20) == b"mine"
+    os.close(writing)
+    os.close(reading)
+
+
+async def test_file_without_lines(tmp_path: Path) -> None:
+    """What is no line of anybody's is not kept in memory."""
+    (tmp_path / "zero").write_bytes(b"x" * 4_000_000 + b"\nlast")
+    tracemalloc.start()
+    with open(tmp_path / "zero", "rb", buffering=0) as file:
+        found = [line async for line in lines(file.fileno(), "zero")]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [Line(1, None, 4_000_001), Line(2, "last", 5)]
+    assert most < 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ._errors import CommandError
 
-__all__ = ["LONGEST", "Line", "lines"]
+__all__ = ["LONGEST", "Line", "lines", "text_of"]
 
 # In bytes: no target is as long, and a file without line ends is not kept.
 LONGEST = 4096
@@ -60,7 +60,7 @@ async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
         for raw in whole:
             number += 1
             size += len(raw) + 1
-            text = _text(raw, name, number)
+            text = text_of(raw, name, number)
             if text != "":
                 yield Line(number, text, size)
                 size = 0
@@ -68,7 +68,12 @@ async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
         rest = rest[: LONGEST + 1]
 
 
-def _text(raw: bytes, name: str, number: int) -> str | None:
+def text_of(raw: bytes, name: str, number: int) -> str | None:
+    """Return what line *number* of *name* says: perhaps nothing, or None: too much.
+
+    Raises:
+        CommandError: It is not UTF-8.
+    """
     if number == 1:
         raw = raw.removeprefix(b"\xef\xbb\xbf")  # as some editors mark UTF-8
     if raw.lstrip().startswith(b"#"):

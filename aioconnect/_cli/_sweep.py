@@ -78,6 +78,12 @@ def _opened(file: str) -> Generator[tuple[int, str]]:
         yield opened.fileno(), file
 
 
+def _output() -> Output:
+    if sys.stdout is None:
+        raise CommandError("standard output is closed", NOT_UP)
+    return Output(sys.stdout.fileno())
+
+
 def _size(fd: int) -> int | None:
     status = os.fstat(fd)
     return status.st_size if stat.S_ISREG(status.st_mode) else None
@@ -92,7 +98,7 @@ class _Sweep:
         self._arguments = arguments
         self._name = name
         self._shown = shown
-        self._output = Output(1) if arguments.json else None
+        self._output = _output() if arguments.json else None
         self._connectors: dict[bool, Connector] = {}
         self._tally = Tally()
         self._bad = self._under_way = 0
@@ -203,7 +209,8 @@ class _Sweep:
         if self._bad:
             lines_ = "line is no target" if self._bad == 1 else "lines are no targets"
             said.append(f"{self._bad:,} {lines_}")
-        print(*said, sep="\n", file=stream, flush=True)
+        text = "\n".join(said).encode(stream.encoding or "ascii", "backslashreplace")
+        print(text.decode(stream.encoding or "ascii"), file=stream, flush=True)
 
     def _headline(self) -> str:
         count = self._tally.count

@@ -20,6 +20,7 @@ from typing import Any
 import anyio
 import httpcore
 from anyio.abc import ByteStream
+from opentelemetry.sdk.trace import TracerProvider
 from proxies import proxying
 
 import aioconnect
@@ -28,6 +29,7 @@ from aioconnect._loops import change
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
+from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -212,6 +214,7 @@ _unix_tls = partial(EntryPoint, tls_on_unix)
 _no_unix_handshake = partial(EntryPoint, partial(tls_on_unix, silent=True), ends=False)
 
 _PACKETS = socket.SOCK_SEQPACKET
+_TELEMETRY = OpenTelemetryObserver(TracerProvider(shutdown_on_exit=False))
 _AT_ONCE = (0,) * 500
 
 ENTRY_POINTS: dict[str, EntryPoint] = {
@@ -222,6 +225,9 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         echoing, lambda at: _connect(at.host, at.port, local_addr=("localhost", 0))
     ),
     "connect: no answer": _silent(lambda at: _connect(at.host, at.port, timeout=60)),
+    "connect: told to OpenTelemetry": EntryPoint(
+        echoing, lambda at: _connect(at.host, at.port, observer=_TELEMETRY)
+    ),
     "connect: each attempt too long": EntryPoint(
         black_hole,
         lambda at: _connect(at.host, at.port, attempt_timeout=1e-4, retry=_AT_ONCE),

@@ -55,6 +55,7 @@ from aioconnect._adopt import TLSOptions
 from aioconnect._cli._connecting import connect_of
 from aioconnect._cli._connector import connector_of
 from aioconnect._cli._errors import CommandError
+from aioconnect._cli._lines import text_of
 from aioconnect._cli._parser import parse
 from aioconnect._loops import change
 from aioconnect._target import Place, check_targets
@@ -263,6 +264,28 @@ def command_line(argv: list[str]) -> object:
     return None
 
 
+def line_of_a_list(raw: bytes) -> Target | None:
+    """Read a line as ``aioconnect sweep`` does."""
+    try:
+        text = text_of(raw, "list", 7)
+    except CommandError as exc:
+        raise ValueError(str(exc)) from None
+    return parse_target(text) if text else None
+
+
+def raw_line(rng: Random) -> bytes:
+    """Draw a target, with what is around it on a line, and perhaps no text at all."""
+    said = rng.choice(("{}", " {}\r", "{} # {}", "#{}", "\t{}#", "{} {}"))
+    raw = said.replace("{}", text(rng)).encode("utf-8", "surrogatepass")
+    return raw + rng.choice((b"", b"", b"\xff", b"\0"))
+
+
+def a_target_at_most(made: Target | None, given: Drawn) -> None:
+    """Check that it is one, if it is any."""
+    if made is not None:
+        a_text(made, given)
+
+
 def reply(rng: Random) -> Any:
     """Draw what a zone of `dns_server` has for a name."""
     record = one_of(host, several(one_of(whole, host), 5), anything)
@@ -356,6 +379,9 @@ SURFACES: dict[str, Surface] = {
     "numeric": Surface(partial(numeric, port=80), each(host=text), check=in_numbers),
     "where": Surface(Connector().where, each(host=host, port=port), check=a_place),
     "target": Surface(parse_target, each(text=target), ("target",), a_text),
+    "line of a list": Surface(
+        line_of_a_list, each(raw=raw_line), ("target", "list"), a_target_at_most
+    ),
     "targets": Surface(
         check_targets,
         each(targets=one_of(several(one_of(target, pair, anything)), anything)),
