@@ -16,12 +16,13 @@ import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pexpect
 import pytest
@@ -43,6 +44,14 @@ from aioconnect.testing import BlackHole, Server
 SWEEP = (*AIOCONNECT, "sweep")
 
 
+@pytest.fixture(autouse=True)
+def same_limits() -> Iterator[None]:
+    """Give back the limits of this process, where it is the one that sweeps."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 @pytest.fixture
 def up(listener: Server) -> str:
     """Give a target that is up."""
@@ -61,15 +70,21 @@ def silent(black_hole: BlackHole) -> str:
     return f"127.0.0.1:{black_hole.port}"
 
 
+# Whoever runs the tests in the background has it ignored.
+interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def running(
-    *arguments: str, start: Callable[[], object] | None = None
+    *arguments: str,
+    start: Callable[[], object] = interruptible,
+    stdout: int | IO[str] = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a sweep, with pipes, that has ended when this does."""
     with subprocess.Popen(
         [*SWEEP, *arguments],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         bufsize=1,
@@ -120,10 +135,10 @@ def test_summary(up: str, refused: str, silent: str, tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_all_are_up(up: str) -> None:
-    done = program("sweep", "-", stdin=f"{up}\n{up}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert rows(done.stdout) == ["connected 2 100.0%"]
+def test_all_are_up(up: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "fleet").write_text(f"{up}\n{up}")
+    assert main(["sweep", str(tmp_path / "fleet")]) == 0
+    assert rows(capfd.readouterr().out) == ["connected 2 100.0%"]
 
 
 def test_lines_that_are_no_targets(up: str) -> None:
@@ -165,11 +180,11 @@ def test_records(up: str, refused: str) -> None:
     assert done.stderr.startswith("3 targets in ")
 
 
-def test_options(up: str) -> None:
+def test_options(up: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Those of a connector hold for each."""
-    done = program("sweep", "-", "--only-public", stdin=up)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert rows(done.stdout) == ["not allowed 1 100.0%", up]
+    (tmp_path / "fleet").write_text(up)
+    assert main(["sweep", str(tmp_path / "fleet"), "--only-public"]) == 1
+    assert rows(capfd.readouterr().out) == ["not allowed 1 100.0%", up]
 
 
 UNREADABLE = {
@@ -301,17 +316,16 @@ def test_output_that_is_closed(refused: str) -> None:
 
 
 def test_disk_that_is_full(refused: str) -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [*SWEEP, "--json", "-"],
-            input=refused,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
+    """It ends, also if more targets may come."""
+    with (
+        open("/dev/full", "w") as full,
+        running("--json", "-", stdout=full) as process,
+    ):
+        write(process, refused)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait() == 1
+    last = said.splitlines()[-1]
     assert last == "aioconnect: standard output: No space left on device"
 
 
@@ -377,6 +391,7 @@ def test_bar(
         SWEEP[0],
         [*SWEEP[1:], str(fleet)],
         env={**environment(**env), "PYTHONIOENCODING": "utf-8"},
+        preexec_fn=interruptible,
         timeout=20,
         encoding="utf-8",
     )
@@ -452,21 +467,21 @@ def test_without_rich(refused: str, tmp_path: Path) -> None:
 
 
 async def test_output_in_pieces() -> None:
-    """All of it comes, in order, however much there is, and fast as it is read."""
+    """All of it comes, however much there is, and nobody else's in between."""
     reading, writing = os.pipe()
     output = Output(writing)
-    texts = [f"{letter * 100_000}\n" for letter in "abc"]
-    writes = asyncio.gather(*map(output.write, texts))
-    found = b""
-    while not writes.done():
+    first = asyncio.ensure_future(output.write("a" * 100_000))
+    await asyncio.sleep(0)
+    found = os.read(reading, 1 << 20)  # while it waits for that
+    second = asyncio.ensure_future(output.write("b"))
+    while not second.done() or select.select([reading], [], [], 0)[0]:
         await asyncio.sleep(0)
         if select.select([reading], [], [], 0)[0]:
-            found += os.read(reading, 1 << 16)
+            found += os.read(reading, 1 << 20)
+    assert first.done()
+    assert found == b"a" * 100_000 + b"b"
     os.close(writing)
-    while data := os.read(reading, 1 << 16):
-        found += data
     os.close(reading)
-    assert found.decode() == "".join(texts)
 
 
 class Optimist:
@@ -495,12 +510,53 @@ async def test_output_that_somebody_else_fills() -> None:
     os.close(reading)
 
 
+def join_readers() -> None:
+    """Wait for the threads that read: what they have read comes a little earlier."""
+    for thread in threading.enumerate():
+        if thread.name == "aioconnect-lines":
+            thread.join()
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_line_that_comes_too_late(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    is_closed: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The thread that waits for it ends with it, and nobody hears of that."""
+
+    async def give_up() -> None:
+        found = lines(reading, "pipe")
+        task = asyncio.ensure_future(anext(found))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    def come() -> None:
+        os.write(writing, b"late\n")
+        join_readers()
+
+    reading, writing = os.pipe()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(give_up())
+        if not is_closed:
+            come()
+            runner.run(asyncio.sleep(0))
+    if is_closed:
+        come()
+    os.close(reading)
+    os.close(writing)
+    assert not caplog.records
+
+
 async def test_file_without_lines(tmp_path: Path) -> None:
     """What is no line of anybody's is not kept in memory."""
     (tmp_path / "zero").write_bytes(b"x" * 4_000_000 + b"\nlast")
     tracemalloc.start()
     with open(tmp_path / "zero", "rb", buffering=0) as file:
         found = [line async for line in lines(file.fileno(), "zero")]
+        join_readers()
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [Line(1, None, 4_000_001), Line(2, "last", 5)]

@@ -580,6 +580,7 @@ async def test_collected(telemetry: Telemetry, black_hole: BlackHole) -> None:
         assert trace.get_current_span() is span
     call, _ = telemetry.spans()
     assert attributes(call)["error.type"] == "GeneratorExit"
+    assert call.status.status_code is StatusCode.UNSET
 
 
 def test_value() -> None:

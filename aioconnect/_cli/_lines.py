@@ -24,6 +24,8 @@ LONGEST = 4096
 
 _AT_ONCE = 65536
 
+_NAME = "aioconnect-lines"
+
 # A comment is a line of its own, or follows a blank: a path may have a # in it.
 _COMMENT = re.compile(r"(^|\s)#.*")
 
@@ -92,7 +94,8 @@ async def _read(fd: int) -> bytes:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bytes] = loop.create_future()
     # One of the loop's own threads would have to end before the program can.
-    threading.Thread(target=_work, args=(fd, loop, future), daemon=True).start()
+    work = (fd, loop, future)
+    threading.Thread(target=_work, args=work, name=_NAME, daemon=True).start()
     return await future
 
 

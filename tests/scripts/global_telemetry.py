@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -22,13 +23,15 @@ async def main() -> None:
     reader = InMemoryMetricReader()
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(spans))
-    connector = Connector(observer=OpenTelemetryObserver())
+    observer = OpenTelemetryObserver()
+    connector = Connector(observer=observer)
     with listening() as server:
         (await connector.connect(server.host, server.port)).close()
         trace.set_tracer_provider(tracers)
         metrics.set_meter_provider(MeterProvider([reader]))
         for _ in range(2):
             (await connector.connect(server.host, server.port)).close()
+    assert pickle.loads(pickle.dumps(OpenTelemetryObserver())) == observer
     assert len(spans.get_finished_spans()) == 2
     data = reader.get_metrics_data()
     assert data is not None
