@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from ._terminal import Terminal
+from ._terminal import Terminal, write
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -53,8 +53,7 @@ class Silent:
         pass
 
     def say(self, text: str) -> None:
-        if self._stream is not None:
-            print(f"aioconnect: {text}", file=self._stream, flush=True)
+        write(self._stream, f"aioconnect: {text}\n")
 
     def show(self, done: int, text: str) -> None:
         pass

@@ -24,11 +24,15 @@ from ._errors import NOT_UP, USAGE, CommandError, one_line
 from ._lines import LONGEST, Line, lines
 from ._output import Output
 from ._progress import Display, Silent, display
+from ._running import run_until_signal
 from ._signals import end_by
 from ._tally import CONNECTED, Tally, outcome_of
-from ._terminal import Terminal
+from ._terminal import Terminal, write
 
 __all__ = ["run"]
+
+# A summary needs so many columns, and gains nothing from more, whatever COLUMNS says.
+_NARROWEST, _WIDEST = 20, 400
 
 # Seconds from one step of the bar to the next.
 _TICK = 0.1
@@ -57,9 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             if note is not None:
                 shown.say(note)
             sweep = _Sweep(arguments, name, shown)
-            asyncio.run(sweep.run(fd, limit))
-    sweep.report()
-    return sweep.status()
+            number = run_until_signal(sweep.run(fd, limit), asyncio.new_event_loop)
+    sweep.report(number)
+    return end_by(number) if number is not None else sweep.status()
 
 
 @contextlib.contextmanager
@@ -105,36 +109,27 @@ class _Sweep:
         self._read = 0  # bytes of the list, up to the targets that are done
         self._elapsed = 0.0
         self._error: Exception | None = None
-        self._signal: int | None = None
 
     async def run(self, fd: int, limit: int) -> None:
         """Check the targets that *fd* has, *limit* at once."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        checks = loop.create_task(self._check_all(fd, limit))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # What was ignored at the start, as a shell's "&" has SIGINT, stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._stop, number, checks)
-        while not checks.done():
-            failed = self._tally.failed
-            text = f"{self._tally.count:,} checked, {failed:,} not connected"
-            self._shown.show(self._read, text)
-            await asyncio.wait([checks], timeout=_TICK)
-        self._elapsed = loop.time() - started
-        if self._signal is None:
-            checks.result()
-
-    def _stop(self, number: int, checks: asyncio.Task[None]) -> None:
-        self._signal = number
-        checks.cancel()
-
-    async def _check_all(self, fd: int, limit: int) -> None:
+        showing = loop.create_task(self._keep_showing())
         try:
             async with asyncio.TaskGroup() as group:
                 await self._begin_all(fd, limit, group)
         except* (BrokenPipeError, CommandError) as failed:
             (self._error, *_) = failed.exceptions
+        finally:
+            showing.cancel()
+            self._elapsed = loop.time() - started
+
+    async def _keep_showing(self) -> None:
+        while True:
+            failed = self._tally.failed
+            text = f"{self._tally.count:,} checked, {failed:,} not connected"
+            self._shown.show(self._read, text)
+            await asyncio.sleep(_TICK)
 
     async def _begin_all(self, fd: int, limit: int, group: asyncio.TaskGroup) -> None:
         slots = asyncio.Semaphore(limit)
@@ -192,34 +187,42 @@ class _Sweep:
         self._read += line.size
         self._under_way -= 1
 
-    def report(self) -> None:
-        """Sum up: on standard output, unless the records are there.
+    def report(self, number: int | None) -> None:
+        """Sum up, after the signal *number* or at the end.
+
+        It is on standard output, unless the records are.
 
         Raises:
             BrokenPipeError: Who reads the records has gone.
         """
         if isinstance(self._error, BrokenPipeError):
             raise self._error
-        stream = sys.stderr if self._arguments.json else sys.stdout
+        stream = sys.stderr if self._output is not None else sys.stdout
         if stream is None:
             return
         terminal = Terminal.of(stream)
-        width = terminal.size.columns
-        said = [self._headline(), *self._tally.report(width, color=terminal.colors)]
+        width = min(max(terminal.size.columns, _NARROWEST), _WIDEST)
+        said = [
+            self._headline(number),
+            *self._tally.report(width, color=terminal.colors),
+        ]
         if self._bad:
-            lines_ = "line is no target" if self._bad == 1 else "lines are no targets"
-            said.append(f"{self._bad:,} {lines_}")
-        text = "\n".join(said).encode(stream.encoding or "ascii", "backslashreplace")
-        print(text.decode(stream.encoding or "ascii"), file=stream, flush=True)
+            are = "line is no target" if self._bad == 1 else "lines are no targets"
+            said.append(f"{self._bad:,} {are}")
+        text = terminal.shown("\n".join(said))
+        if self._output is None:
+            print(text, flush=True)
+        else:
+            write(stream, f"{text}\n")
 
-    def _headline(self) -> str:
+    def _headline(self, number: int | None) -> str:
         count = self._tally.count
         many = "" if count == 1 else "s"
         rate = count / max(self._elapsed, 1e-3)
         text = f"{count:,} target{many} in {duration(self._elapsed)}, {rate:,.0f}/s"
-        if self._signal is None:
+        if number is None:
             return text
-        name = signal.Signals(self._signal).name
+        name = signal.Signals(number).name
         return f"{text}; {self._under_way:,} were under way at {name}"
 
     def status(self) -> int:
@@ -228,8 +231,6 @@ class _Sweep:
         Raises:
             CommandError: The list or standard output has failed, or had nothing in it.
         """
-        if self._signal is not None:
-            return end_by(self._signal)
         if self._error is not None:
             raise self._error
         if not self._tally.count and not self._bad:

@@ -11,28 +11,39 @@ _LIMIT = 100
 _TIMEOUT = 10.0
 
 
+_DESCRIPTION = (
+    "Connect to each target of a list, so many at once, and say how many ended how. One"
+    " that is there twice is connected to twice."
+)
+
+_EPILOG = f"""
+The list has a target a line: host:port, [IPv6]:port, unix:/path, unix:@abstract,
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. Empty lines
+are left out, and what follows a #. Of a line that is no target the number is said, and
+why, and the others are checked. Each target has {_TIMEOUT:g} s, unless --timeout says
+otherwise.
+
+  $ aioconnect sweep fleet.txt --limit 500 --timeout 3
+  $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
+
+With --json each target is an object in a line of its own, as it ends: that of
+'aioconnect probe --json', but for its steps. The summary is on standard error then. The
+progress bar needs the extra cli.
+
+Exit status: 0 all are connected; 1 some are not; 2 a line is no target, the list cannot
+be read, or an argument is wrong; 128 and more: ended by a signal, with the summary so
+far.
+"""
+
+
 def add(commands: Commands) -> None:
     """Add the command."""
     command = add_command(
         commands,
         "sweep",
         summary="check a list of targets, many at once, and sum up",
-        description="Connect to each target of a list, close the connection, and say"
-        " how many ended how. A target that is there twice is checked twice."
-        f" Unless --timeout says otherwise, each has {_TIMEOUT:g} seconds.",
-        epilog="""
-The list has a target a line: host:port, [IPv6]:port, unix:/path, vsock:cid:port or
-srv:_service._proto.name. Empty lines and what follows a # are left out. A line that
-is no target is reported with its number, and the others are checked.
-
-Exit status: 0 all connected, 1 some not, 2 there was a line that is no target, or the
-list could not be read.
-
-Examples:
-
-  $ aioconnect sweep fleet.txt --limit 500 --timeout 3
-  $ aioconnect sweep --json - < fleet.txt | jq -r 'select(.error).target'
-""",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
     )
     command.add_argument("file", metavar="FILE", help="the list; - is standard input")
     command.add_argument(
@@ -40,13 +51,10 @@ Examples:
         metavar="N",
         type=count,
         default=_LIMIT,
-        help=f"how many to connect to at once ({_LIMIT})",
+        help=f"connect to N at once ({_LIMIT})",
     )
     command.add_argument(
-        "--json",
-        action="store_true",
-        help="write a line for each target as it ends, as 'aioconnect probe --json'"
-        " does but for the steps, and the summary to standard error",
+        "--json", action="store_true", help="write a JSON object a line"
     )
-    add_connector(command)
+    add_connector(command.add_argument_group("how to connect"))
     command.set_defaults(timeout=_TIMEOUT)

@@ -12,6 +12,7 @@ import textwrap
 from collections import Counter
 from itertools import accumulate
 
+from .._cells import wrapped
 from .._errors import (
     AddressBlockedError,
     ConnectError,
@@ -27,6 +28,7 @@ CONNECTED = "connected"
 
 # Of the targets of an outcome that is no success.
 _EXAMPLES = 3
+_MOST_LINES = 24
 
 _NO_NAME = tuple(
     getattr(socket, code)
@@ -90,12 +92,13 @@ class Tally:
                 lines[0] = lines[0].replace(name, f"{shade}{name}{_PLAIN}", 1)
             found += lines
             if name != CONNECTED:
-                found += _wrapped(f"    {outcome.examples()}", width)
+                examples = wrapped(outcome.examples(), width - 4, _MOST_LINES)
+                found += [f"    {line}" for line in examples]
         return found
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="    ", break_on_hyphens=False)
+    return textwrap.wrap(text, width, subsequent_indent="    ")
 
 
 class _Outcome:

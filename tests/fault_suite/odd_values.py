@@ -366,13 +366,23 @@ def local_addr(rng: Random) -> Any:
 
 def argv(rng: Random) -> list[str]:
     """Draw what is typed after a program's name."""
-    commands = ("wait", "probe", "demo", "completion")
+    commands = ("wait", "probe", "sweep", "demo", "completion")
     typed = (
         *("--version", "--help", "-h", "--vers", "--", "-", "=", "db:1", "bash", "-1"),
         *("--timeout", "--settle", "--any", "--down", "--interval", "--backoff"),
         *("--quiet", "--resolver", "system", "0.5", "1,5", "1,5,2,0", "unix:/x"),
         *("--count", "--tls", "--insecure", "--server-name", "--attempts", "--loop"),
-        *("--family", "6", "--local-addr", "::1", "--interleave", "--only-public"),
+        *(
+            "--limit",
+            "--json",
+            "7",
+            "--family",
+            "6",
+            "--local-addr",
+            "::1",
+            "--interleave",
+            "--only-public",
+        ),
         mutated(rng, rng.choice(TARGETS)),
         rng.choice(("nan", "inf", "-0", "1e999", "1e-9", "9" * 5000, "٣", "1_0")),
         text(rng),
