@@ -97,8 +97,13 @@ class Tally:
         return found
 
 
+# Between what stays on a line.
+_JOINT = "\N{NO-BREAK SPACE}"
+
+
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="    ")
+    lines = textwrap.wrap(text, width, subsequent_indent="    ")
+    return [line.replace(_JOINT, " ") for line in lines]
 
 
 class _Outcome:
@@ -130,8 +135,9 @@ class _Outcome:
 
     def times(self) -> str:
         """Return the median, and how long the slowest took."""
-        median, late = duration(self._within(0.5)), duration(self._within(0.95))
-        return f"p50 {median}, p95 {late}, max {duration(self._longest)}"
+        times = self._within(0.5), self._within(0.95), self._longest
+        named = zip(("p50", "p95", "max"), map(duration, times), strict=True)
+        return ", ".join(f"{n} {time}".replace(" ", _JOINT) for n, time in named)
 
     def _within(self, share: float) -> float:
         """Return within how many seconds that *share* of them ended."""
