@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -36,12 +37,15 @@ from aioconnect import (
     ResolveError,
 )
 from aioconnect._cli import main
+from aioconnect._cli._descriptors import room_for
 from aioconnect._cli._lines import Line, lines
 from aioconnect._cli._output import Output
 from aioconnect._cli._tally import CONNECTED, Tally, outcome_of
 from aioconnect.testing import BlackHole, Server
 
 SWEEP = (*AIOCONNECT, "sweep")
+
+Limits = tuple[int, int]
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +226,14 @@ def test_files_that_are_no_list(
     assert rows(said.out) == (["timed out 1 100.0%", silent] if name == "latin" else [])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+def test_file_that_cannot_be_read(capfd: pytest.CaptureFixture[str]) -> None:
+    """What is wrong with it is said when it is, and that is when it is read."""
+    assert main(["sweep", "/proc/self/mem"]) == 2
+    said = capfd.readouterr().err
+    assert said == "aioconnect: /proc/self/mem: Input/output error\n"
+
+
 @pytest.mark.parametrize("arguments", [["--limit", "0", "-"], ["--limit", "x"], []])
 def test_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *arguments]) == 2
@@ -342,7 +354,7 @@ def test_disk_that_is_full(refused: str) -> None:
     ],
 )
 def test_there_are_always_descriptors(
-    limits: tuple[int, int], many: int, says: str, silent: str, refused: str
+    limits: Limits, many: int, says: str, silent: str, refused: str
 ) -> None:
     """The soft limit is raised; where the hard one is low, fewer are made at once."""
     start = partial(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
@@ -356,6 +368,24 @@ def test_there_are_always_descriptors(
         "ECONNREFUSED": 1700,
     }
     assert said.startswith(says)
+
+
+def test_limit_that_cannot_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the hard one is none, as on macOS, the kernel has one all the same."""
+
+    def refuse(resource_: int, limits: Limits) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    low = (1024, resource.RLIM_INFINITY)
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "getrlimit", lambda _: low)
+        patch.setattr(resource, "setrlimit", refuse)
+        fits, said = room_for(500)
+    assert 40 < fits < 100
+    assert said is not None
+    assert said.startswith(
+        f"{fits} at once instead of 500: there are no more than 1024"
+    )
 
 
 def test_too_few_descriptors(refused: str) -> None:
@@ -511,13 +541,6 @@ async def test_output_that_somebody_else_fills() -> None:
     os.close(reading)
 
 
-def join_readers() -> None:
-    """Wait for the threads that read: what they have read comes a little earlier."""
-    for thread in threading.enumerate():
-        if thread.name == "aioconnect-lines":
-            thread.join()
-
-
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_line_that_comes_too_late(
     loop_factory: Callable[[], asyncio.AbstractEventLoop],
@@ -535,8 +558,9 @@ def test_line_that_comes_too_late(
             await task
 
     def come() -> None:
+        (thread,) = (t for t in threading.enumerate() if t.name == "aioconnect-lines")
         os.write(writing, b"late\n")
-        join_readers()
+        thread.join()
 
     reading, writing = os.pipe()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -557,7 +581,6 @@ async def test_file_without_lines(tmp_path: Path) -> None:
     tracemalloc.start()
     with open(tmp_path / "zero", "rb", buffering=0) as file:
         found = [line async for line in lines(file.fileno(), "zero")]
-        join_readers()
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [Line(1, None, 4_000_001), Line(2, "last", 5)]

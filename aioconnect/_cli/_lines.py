@@ -95,8 +95,13 @@ async def _read(fd: int) -> bytes:
     future: asyncio.Future[bytes] = loop.create_future()
     # One of the loop's own threads would have to end before the program can.
     work = (fd, loop, future)
-    threading.Thread(target=_work, args=work, name=_NAME, daemon=True).start()
-    return await future
+    thread = threading.Thread(target=_work, args=work, name=_NAME, daemon=True)
+    thread.start()
+    try:
+        return await future
+    finally:
+        if not future.cancelled():  # or it waits for nobody
+            thread.join()
 
 
 def _work(
