@@ -55,9 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         limit, note = room_for(arguments.limit)
         # Whoever types the targets sees how far it is.
         is_typed = os.isatty(fd)
-        with (
-            Silent(sys.stderr) if is_typed else display(sys.stderr, _size(fd)) as shown
-        ):
+        shown = Silent(sys.stderr) if is_typed else display(sys.stderr, _size(fd))
+        with shown:
             if note is not None:
                 shown.say(note)
             sweep = _Sweep(arguments, name, shown)
