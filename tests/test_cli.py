@@ -12,7 +12,7 @@ from programs import AIOCONNECT, environment, program
 import aioconnect
 from aioconnect._cli import main
 
-COMMANDS = ("completion", "demo", "probe", "wait")
+COMMANDS = ("completion", "demo", "probe", "sweep", "wait")
 
 
 def test_version() -> None:

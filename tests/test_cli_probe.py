@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from programs import AIOCONNECT, environment, program, screen
 
 from aioconnect import testing
-from aioconnect._cells import cells
 from aioconnect._cli import _probe, main
 from aioconnect._cli._distribution import Distribution
 from aioconnect._cli._running import run_until_signal
+from aioconnect._timeline._cells import cells
 from aioconnect.testing import BlackHole, Server
 
 Output = pytest.CaptureFixture[str]

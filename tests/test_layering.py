@@ -26,20 +26,25 @@ GRAPH: dict[str, set[str]] = {
     "_eyeballs": {"_address"},
     "_event_types": {"_address", "_errors"},
     "_events": {"_event_types"},
-    "_cells": set(),
-    "_steps": set(),
-    "_story": {"_cells", "_steps"},
-    "_waterfall": {"_cells", "_story"},
-    "_svg": {"_cells"},
-    "_picture": {"_cells", "_story", "_svg"},
-    "_narrator": {"_errors", "_event_types", "_steps", "_story"},
+    "_timeline._cells": set(),
+    "_timeline._steps": set(),
+    "_timeline._story": {"_timeline._cells", "_timeline._steps"},
+    "_timeline._waterfall": {"_timeline._cells", "_timeline._story"},
+    "_timeline._svg": {"_timeline._cells"},
+    "_timeline._picture": {"_timeline._cells", "_timeline._story", "_timeline._svg"},
+    "_timeline._narrator": {
+        "_errors",
+        "_event_types",
+        "_timeline._steps",
+        "_timeline._story",
+    },
     "_timeline": {
         "_event_types",
-        "_narrator",
-        "_picture",
-        "_steps",
-        "_story",
-        "_waterfall",
+        "_timeline._narrator",
+        "_timeline._picture",
+        "_timeline._steps",
+        "_timeline._story",
+        "_timeline._waterfall",
     },
     "_waits": set(),
     "outcome": {"_address"},
@@ -219,22 +224,22 @@ GRAPH: dict[str, set[str]] = {
 PURE = (
     "_address",
     "_backoff",
-    "_cells",
+    "_timeline._cells",
     "_errors",
     "_event_types",
     "_eyeballs",
     "_guard",
     "_history",
-    "_narrator",
+    "_timeline._narrator",
     "_order",
-    "_picture",
+    "_timeline._picture",
     "_shown",
-    "_steps",
-    "_story",
-    "_svg",
+    "_timeline._steps",
+    "_timeline._story",
+    "_timeline._svg",
     "_target",
     "_timeline",
-    "_waterfall",
+    "_timeline._waterfall",
 )
 IMPURE = {"asyncio", "random", "threading", "time"}
 
@@ -243,9 +248,12 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
     """Return the modules of the package, and the others, that *path* imports."""
     own: set[str] = set()
     others: set[str] = set()
+    within = path.parent.relative_to(PACKAGE).parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            own |= {node.module} if node.module else {a.name for a in node.names}
+            names = [node.module] if node.module else [a.name for a in node.names]
+            above = within[: len(within) + 1 - node.level]
+            own |= {".".join((*above, name)) for name in names}
         elif isinstance(node, ast.ImportFrom):
             others.add((node.module or "").partition(".")[0])
         elif isinstance(node, ast.Import):
@@ -254,13 +262,17 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
 
 
 def test_every_module_has_its_place() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")}
-    assert modules - {"__init__", "__main__"} == set(GRAPH)
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    inside = {f"_timeline.{path.stem}" for path in PACKAGE.glob("_timeline/_?*.py")}
+    timeline = {"_timeline", *inside} - {"_timeline.__init__"}
+    assert modules | timeline == set(GRAPH)
 
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_imports(name: str) -> None:
-    own, others = imports(PACKAGE / f"{name}.py")
+    path = PACKAGE.joinpath(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    own, others = imports(path)
     assert own == GRAPH[name]
     assert "aioconnect" not in others, "the package imports itself"
     if name in PURE:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import aioconnect
 from aioconnect import Address, Attempt, CallObserver, Connector, Event, Timeline
-from aioconnect._cells import cells
 from aioconnect._events import Observer
+from aioconnect._timeline._cells import cells
 from aioconnect.testing import (
     BlackHole,
     Lookup,
@@ -637,7 +637,7 @@ def test_what_was_not_begun() -> None:
 
 def test_durations() -> None:
     """Each is in the unit of its size."""
-    from aioconnect._story import duration
+    from aioconnect._timeline._story import duration
 
     said = {
         0: "0",

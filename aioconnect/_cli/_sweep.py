@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from .._connector import Connector
 from .._errors import ConnectError
-from .._story import duration
 from .._target import Target, parse_target
 from .._timeline import Timeline
+from .._timeline._story import duration
 from ._connector import connector_of
 from ._descriptors import room_for
 from ._errors import NOT_UP, USAGE, CommandError, one_line

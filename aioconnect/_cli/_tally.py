@@ -12,7 +12,6 @@ import textwrap
 from collections import Counter
 from itertools import accumulate
 
-from .._cells import wrapped
 from .._errors import (
     AddressBlockedError,
     ConnectError,
@@ -20,7 +19,8 @@ from .._errors import (
     ConnectTimeoutError,
     ResolveError,
 )
-from .._story import duration
+from .._timeline._cells import wrapped
+from .._timeline._story import duration
 
 __all__ = ["CONNECTED", "Tally", "outcome_of"]
 

@@ -23,7 +23,7 @@ from .._event_types import (
     ResolveStarted,
     RetryScheduled,
 )
-from .._steps import errno_name
+from .._timeline._steps import errno_name
 
 __all__ = [
     "Attributes",

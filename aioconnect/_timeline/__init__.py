@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._event_types import Event
+from .._event_types import Event
 from ._narrator import Narrator
 from ._picture import picture
 from ._steps import Step

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket
 
-from ._errors import Attempt, reason
-from ._event_types import (
+from .._errors import Attempt, reason
+from .._event_types import (
     AttemptFailed,
     AttemptStarted,
     Connected,
