@@ -57,6 +57,22 @@ def test_waiting_and_coming_back() -> None:
     assert str(server.sockaddr) in said
 
 
+def test_seeing_it() -> None:
+    """The example shows a waterfall, and the picture is there."""
+    text = README.read_text().partition("## Seeing it")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    program = (
+        f"import asyncio, aioconnect\nasync def main():\n"
+        f"{textwrap.indent(example, '    ')}    sock.close()\nasyncio.run(main())\n"
+    )
+    with echoing() as server:
+        program = program.replace("9000", str(server.port))
+        said = run_script(sys.executable, "-X", "dev", "-c", program)
+    assert f"✓ attempt {server.host}:{server.port}" in said
+    (picture,) = re.findall(r"\]\((.*\.svg)\)", text)
+    assert (README.parent / picture).is_file()
+
+
 def test_under_code_that_exists() -> None:
     """The examples of a loop whose connections are ours, and of the adapters."""
     text = README.read_text().partition("## Under code ")[2].partition("\n## ")[0]
