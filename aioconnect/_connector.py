@@ -74,7 +74,8 @@ class Connector(Options):
     `OSError` or an `EOFError`, or returns False, the attempt has failed, and the next
     address is tried.  *outcome* the function of
     `aioconnect.outcome` that is asked what became of a connect, and *observer*
-    is called with an event for everything that happens.
+    is called with an event for everything that happens; a `CallObserver` is asked for
+    one for each call.
 
     Raises:
         ValueError, TypeError: A value that cannot work; the text names it.
