@@ -162,6 +162,18 @@ def test_lines_that_are_no_targets(up: str) -> None:
     assert done.stdout.splitlines()[-1] == "4 lines are no targets"
 
 
+def test_line_that_is_not_utf_8(
+    up: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is one more that is no target."""
+    fleet = tmp_path / "fleet"
+    fleet.write_bytes(f"{up}\n\n".encode() + b"unix:/caf\xe9\n" + up.encode())
+    assert main(["sweep", str(fleet)]) == 2
+    said = capfd.readouterr()
+    assert said.err == f"aioconnect: {fleet}:3: not UTF-8: byte 10 is 0xe9\n"
+    assert rows(said.out) == ["connected 2 100.0%", "1 line is no target"]
+
+
 def test_records(up: str, refused: str) -> None:
     """As a probe's, but for the steps; the summary does not come between."""
     done = program("sweep", "--json", "-", stdin=f"{up}\n{refused}\nlocalhost:1\n")
@@ -199,31 +211,23 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("name", [*UNREADABLE, "latin", "forbidden"])
+@pytest.mark.parametrize("name", [*UNREADABLE, "forbidden"])
 def test_files_that_are_no_list(
-    name: str, silent: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One line, and status 2; what is there before it is checked to the end."""
+    """One line, and status 2."""
     file = tmp_path / name
     (tmp_path / "directory").mkdir()
     (tmp_path / "empty").write_text("# nothing\n\n")
-    (tmp_path / "latin").write_bytes(
-        silent.encode() + b"\n\nunix:/caf\xe9\nunix:/other\n"
-    )
     (tmp_path / "forbidden").touch(mode=0)
-    says = {
-        **UNREADABLE,
-        "latin": "not UTF-8: byte 10 is 0xe9",
-        "forbidden": "Permission denied",
-    }
+    says = {**UNREADABLE, "forbidden": "Permission denied"}
     if name == "forbidden" and os.access(file, os.R_OK):
         pytest.skip("root may read everything")
     assert main(["sweep", str(file), "--timeout", "0.1"]) == 2
     said = capfd.readouterr()
-    where = ":3" if name == "latin" else ""
     shown = str(file).replace("\0", "\\x00")
-    assert said.err == f"aioconnect: {shown}{where}: {says[name]}\n"
-    assert rows(said.out) == (["timed out 1 100.0%", silent] if name == "latin" else [])
+    assert said.err == f"aioconnect: {shown}: {says[name]}\n"
+    assert rows(said.out) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
@@ -588,7 +592,8 @@ async def test_file_without_lines(tmp_path: Path) -> None:
         found = [line async for line in lines(file.fileno(), "zero")]
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found == [Line(1, None, 4_000_001), Line(2, "last", 5)]
+    too_long = "longer than 4096 bytes"
+    assert found == [Line(1, "", too_long, 4_000_001), Line(2, "last", "", 5)]
     assert most < 1_000_000
 
 

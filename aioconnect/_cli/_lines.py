@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from ._errors import CommandError
 
-__all__ = ["LONGEST", "Line", "lines", "text_of"]
+__all__ = ["Line", "lines", "text_of"]
 
 # In bytes: no target is as long, and a file without line ends is not kept.
-LONGEST = 4096
+_LONGEST = 4096
 
 _AT_ONCE = 65536
 
@@ -33,12 +33,13 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 class Line(NamedTuple):
     """A line that says something; *number* counts from 1.
 
-    Its *text* is None if it is longer than `LONGEST`; *size* is that of all that was
+    It has a *text*, or a *problem*: why it has none.  *size* is that of all that was
     read for it, in bytes.
     """
 
     number: int
-    text: str | None
+    text: str
+    problem: str
     size: int
 
 
@@ -49,7 +50,7 @@ async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
     more, and does not keep the program from ending.
 
     Raises:
-        CommandError: It cannot be read, or is not UTF-8.
+        CommandError: It cannot be read.
     """
     rest, data = b"", b"\n"
     number = size = 0
@@ -62,31 +63,35 @@ async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
         for raw in whole:
             number += 1
             size += len(raw) + 1
-            text = text_of(raw, name, number)
-            if text != "":
-                yield Line(number, text, size)
+            text = problem = ""
+            try:
+                text = text_of(raw, number)
+            except ValueError as exc:
+                problem = str(exc)
+            if text or problem:
+                yield Line(number, text, problem, size)
                 size = 0
-        size += max(len(rest) - LONGEST - 1, 0)
-        rest = rest[: LONGEST + 1]
+        size += max(len(rest) - _LONGEST - 1, 0)
+        rest = rest[: _LONGEST + 1]
 
 
-def text_of(raw: bytes, name: str, number: int) -> str | None:
-    """Return what line *number* of *name* says: perhaps nothing, or None: too much.
+def text_of(raw: bytes, number: int) -> str:
+    """Return what line *number* says, perhaps nothing.
 
     Raises:
-        CommandError: It is not UTF-8.
+        ValueError: It is too long, or not UTF-8.
     """
     if number == 1:
         raw = raw.removeprefix(b"\xef\xbb\xbf")  # as some editors mark UTF-8
     if raw.lstrip().startswith(b"#"):
         return ""
-    if len(raw) > LONGEST:
-        return None
+    if len(raw) > _LONGEST:
+        raise ValueError(f"longer than {_LONGEST} bytes")
     try:
         return _COMMENT.sub("", raw.decode()).strip()
     except UnicodeDecodeError as exc:
         text = f"not UTF-8: byte {exc.start + 1} is {raw[exc.start]:#x}"
-        raise CommandError(f"{name}:{number}: {text}") from None
+        raise ValueError(text) from None
 
 
 async def _read(fd: int) -> bytes:

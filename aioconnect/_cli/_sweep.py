@@ -21,7 +21,7 @@ from .._timeline._story import duration
 from ._connector import connector_of
 from ._descriptors import room_for
 from ._errors import NOT_UP, USAGE, CommandError, one_line
-from ._lines import LONGEST, Line, lines
+from ._lines import Line, lines
 from ._output import Output
 from ._progress import Display, Silent, display
 from ._running import run_until_signal
@@ -150,8 +150,8 @@ class _Sweep:
     def _target(self, line: Line) -> Target | None:
         """Return the target that *line* is, or None: what is wrong with it is said."""
         try:
-            if line.text is None:
-                raise CommandError(f"longer than {LONGEST} bytes")
+            if line.problem:
+                raise CommandError(line.problem)
             target = parse_target(line.text)
             self._connector(target)
         except (CommandError, ValueError) as exc:
@@ -182,7 +182,7 @@ class _Sweep:
         elapsed = loop.time() - started
         if self._output is not None:
             await self._output.write(_record(timeline))
-        self._tally.add(str(line.text), outcome, elapsed)
+        self._tally.add(line.text, outcome, elapsed)
         self._read += line.size
         self._under_way -= 1
 

@@ -267,9 +267,9 @@ def command_line(argv: list[str]) -> object:
 def line_of_a_list(raw: bytes) -> Target | None:
     """Read a line as ``aioconnect sweep`` does."""
     try:
-        text = text_of(raw, "list", 7)
-    except CommandError as exc:
-        raise ValueError(str(exc)) from None
+        text = text_of(raw, 7)
+    except ValueError as exc:
+        raise ValueError(f"list: {exc}") from None
     return parse_target(text) if text else None
 
 
