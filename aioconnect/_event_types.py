@@ -10,6 +10,7 @@ somebody observes.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
@@ -155,10 +156,14 @@ class _Log:
             self.logger.log(self.level, "%s", _line(event))
 
 
+_FAMILIES: dict[int, str] = {socket.AF_INET: " for IPv4", socket.AF_INET6: " for IPv6"}
+
+
 def _line(event: Event) -> str:
     match event:
         case ResolveStarted():
-            return f"looking up {event.host}"
+            family = _FAMILIES.get(event.family, "")
+            return f"looking up {event.host}{family}"
         case Resolved():
             found = ", ".join(map(str, event.addresses)) or "a service"
             return f"{event.host} is {found} ({event.elapsed:.3f} s)"

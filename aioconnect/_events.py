@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from . import _event_types as events  # pyright: ignore[reportPrivateUsage] # ours
@@ -49,11 +49,11 @@ class CallObserver(ABC):
         raises, a `asyncio.CancelledError` too, which it cannot suppress.
         """
 
-    def __call__(self, event: Event) -> NoReturn:  # noqa: ARG002  # as observers do
-        """Be no observer of events: each call has one of its own.
+    def __call__(self, event: Event) -> None:  # noqa: ARG002  # as observers do
+        """Take an event of nobody knows which call: one may be able to.
 
         Raises:
-            TypeError: Always.
+            TypeError: This one is not.
         """
         raise TypeError(
             f"{type(self).__name__} observes calls: give it as observer= itself"

@@ -89,7 +89,9 @@ def screen(
         said = shlex.join(["env", *(f"{k}={v}" for k, v in env.items()), *command])
         size = ("-x", str(columns), "-y", str(rows))
         unset = [word for name in _TERMINAL if name != "TERM" for word in ("-u", name)]
-        start = ("new-session", "-d", *size, f"{said}; echo status $?; exec sleep 600")
+        # The shell outlives a ^C, to which the command is as it is by default.
+        shell = f"trap : INT; {said}; echo status $?; exec sleep 600"
+        start = ("new-session", "-d", *size, shell)
         try:
             run_script("env", *unset, *tmux, *start)
         except FileNotFoundError:

@@ -453,6 +453,19 @@ def test_live(black_hole: BlackHole) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 40])
+def test_control_c(columns: int, black_hole: BlackHole) -> None:
+    """What the terminal shows of the key leaves nothing of what was drawn."""
+    where = address(black_hole)
+    with screen(*AIOCONNECT, "probe", where, columns=columns, rows=24) as terminal:
+        terminal.wait(lambda lines: "connecting for" in "".join(lines))
+        terminal.run("send-keys", "-t", "0", "C-c")
+        terminal.wait(lambda lines: "status" in "".join(lines))
+        lines = terminal.lines()
+    assert lines[0].startswith(f"{where}: cancelled after ")
+    assert "connecting for" not in "".join(lines)
+
+
+@pytest.mark.parametrize("columns", [80, 40])
 def test_on_small_screens(refused_port: int, columns: int) -> None:
     """What is higher than the screen is shortened while it is drawn, and then whole."""
     where = f"127.0.0.1:{refused_port}"

@@ -122,7 +122,7 @@ def test_until_the_time_is_up() -> None:
         targets = [f"127.0.0.1:{one.port}" for one in (refusing, silent, closing)]
         settle = ("--settle", "0.2", "--backoff", "0.1,0.1,1,0")
         done = program("wait", *targets, *settle, "--timeout", "0.7", "--quiet")
-    closed = "ready: closed again, and not open for 0.2 s"
+    closed = "closed again, and not open for 0.2 s"
     reasons = ("connection refused", "no answer yet", closed)
     named = ", ".join(map("{} ({})".format, targets, reasons))
     assert done.stderr == f"aioconnect: not up within 0.7 s: {named}\n"

@@ -40,6 +40,7 @@ GRAPH: dict[str, set[str]] = {
     },
     "_timeline": {
         "_event_types",
+        "_events",
         "_timeline._narrator",
         "_timeline._picture",
         "_timeline._steps",
@@ -238,7 +239,6 @@ PURE = (
     "_timeline._story",
     "_timeline._svg",
     "_target",
-    "_timeline",
     "_timeline._waterfall",
 )
 IMPURE = {"asyncio", "random", "threading", "time"}

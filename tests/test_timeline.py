@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import json
 import pickle
@@ -317,8 +318,57 @@ async def test_cancelled(black_hole: BlackHole) -> None:
     assert f"{black_hole.address}: cancelled after" in timeline.to_text()
 
 
+async def test_cancelled_call(black_hole: BlackHole) -> None:
+    """It is known when that was, and up to then how long it takes."""
+    timeline = Timeline()
+    call = asyncio.ensure_future(
+        aioconnect.connect(black_hole.host, black_hole.port, observer=timeline)
+    )
+    while timeline.to_dict()["elapsed"] < 0.05:
+        await asyncio.sleep(0.01)
+    assert str(timeline).startswith(f"{black_hole.address}: connecting for")
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    record = timeline.to_dict()
+    assert record["outcome"] == "cancelled"
+    assert record["elapsed"] >= 0.05
+    assert record["steps"][0]["end"] is None
+
+
+async def test_no_time_for_another(refused_port: int) -> None:
+    """It is the attempts that tell why, and not the time."""
+    timeline = Timeline()
+    with pytest.raises(aioconnect.ConnectTimeoutError):
+        await aioconnect.connect(
+            "127.0.0.1", refused_port, timeout=5, retry=(9,), observer=timeline
+        )
+    where = f"127.0.0.1:{refused_port}"
+    said = f"{where}: not connected, ECONNREFUSED until the time was up, after "
+    assert str(timeline).startswith(said)
+
+
+async def test_several_calls(port: int, refused_port: int) -> None:
+    """The one that began last is shown, whichever ends first."""
+    timeline = Timeline()
+    connector = aioconnect.Connector(observer=timeline)
+
+    async def ready(sock: socket.socket) -> None:
+        with pytest.raises(aioconnect.ConnectRefusedError):
+            await connector.connect("127.0.0.1", refused_port)
+
+    (await connector.connect("127.0.0.1", port)).close()
+    assert timeline.to_dict()["target"] == f"127.0.0.1:{port}"
+    made = dataclasses.replace(connector, ready=ready)
+    (await made.connect("127.0.0.1", port)).close()
+    record = timeline.to_dict()
+    assert record["target"] == f"127.0.0.1:{refused_port}"
+    assert record["outcome"] == "failed"
+    assert len(record["steps"]) == 1
+
+
 async def test_a_bug_of_a_hook(port: int) -> None:
-    """An exception that no event tells of can be told; one that is late is no news."""
+    """An exception that no event tells of is known; one that is late is no news."""
     loop = asyncio.get_running_loop()
     timeline = Timeline()
 
@@ -329,7 +379,7 @@ async def test_a_bug_of_a_hook(port: int) -> None:
         await aioconnect.connect(
             "127.0.0.1", port, prepare=[prepare], observer=timeline
         )
-    timeline.ended(loop.time(), caught.value)
+    assert str(caught.value) == "a bug"
     timeline.ended(loop.time() + 9, ValueError("another"))
     record = timeline.to_dict()
     assert record["outcome"] == "failed"
@@ -379,7 +429,7 @@ async def test_service(port: int) -> None:
 
 
 async def test_reconnecting(port: int, listener: Server) -> None:
-    """A connection that was lost is an attempt that failed, and the call goes on."""
+    """Each turn is a call, and begins with the attempt that was lost."""
     timeline = Timeline()
     turns = aioconnect.reconnecting("127.0.0.1", port, retry=(0.01,), observer=timeline)
     async with contextlib.aclosing(turns) as connections:  # type: ignore[type-var,unused-ignore]  # it has aclose
@@ -387,7 +437,6 @@ async def test_reconnecting(port: int, listener: Server) -> None:
             if timeline.to_dict()["rounds"] == 2:
                 break
     assert [kind[:2] for kind in steps(timeline)] == [
-        ("attempt", "ok"),
         ("attempt", "failed"),
         ("wait", "ok"),
         ("attempt", "ok"),

@@ -17,6 +17,7 @@ from .._timeline._cells import wrapped
 from ._connecting import Connect, connect_of
 from ._distribution import Distribution
 from ._errors import NOT_UP, USAGE, CommandError
+from ._precise import Precise
 from ._running import loop_factory_of, run_until_signal
 from ._signals import end_by
 from ._terminal import Terminal
@@ -29,6 +30,10 @@ __all__ = ["run"]
 # Between two pictures of a connect that is under way, in seconds.  One that is shorter
 # is not disturbed by drawing.
 _BETWEEN_FRAMES = 0.1
+
+# What a terminal shows of a control key, "^C", behind what is drawn: in a line of its
+# own it would move that up.
+_ECHO = 2
 
 # A waterfall needs so many columns, and gains nothing from more, whatever COLUMNS says.
 _NARROWEST, _WIDEST = 20, 400
@@ -105,7 +110,7 @@ class _Probe:
         # What is to be shown of them, and why that one.
         self._timeline, self._which = Timeline(self._target), ""
         self._longest = 0.0
-        self._started = self._drawn = time.perf_counter()
+        self._started = self._drawn = time.monotonic()
         self.is_up = True
 
     async def run(self) -> None:
@@ -119,22 +124,21 @@ class _Probe:
 
     async def _once(self) -> None:
         self._now = timeline = Timeline(self._target)
-        self._started = time.perf_counter()
+        self._started = time.monotonic()
         try:
-            await self._connect(timeline)
+            await self._connect(Precise(timeline))
         except ConnectError:
             pass  # the timeline was told
         except ValueError as exc:
             raise CommandError(exc) from None
         except asyncio.CancelledError:
-            timeline.ended(asyncio.get_running_loop().time())
+            timeline.ended(time.monotonic())
             self._timeline, self._which = timeline, "the last one:"
             raise
         finally:
             if self._page is None:
                 print(json.dumps(timeline.to_dict()), flush=True)
-        # On uvloop's own clock, it would be milliseconds.
-        elapsed = time.perf_counter() - self._started
+        elapsed: float = timeline.to_dict()["elapsed"]
         self._count_in(timeline, elapsed)
         if elapsed >= self._longest:
             self._timeline, self._which = timeline, "the one that took longest:"
@@ -144,7 +148,7 @@ class _Probe:
         """Draw a connect that takes long; one that does not is not disturbed."""
         while True:
             await asyncio.sleep(_BETWEEN_FRAMES)
-            if time.perf_counter() - self._started >= _BETWEEN_FRAMES:
+            if time.monotonic() - self._started >= _BETWEEN_FRAMES:
                 self._draw(self._now)
 
     def _count_in(self, timeline: Timeline, elapsed: float) -> None:
@@ -154,14 +158,14 @@ class _Probe:
         else:
             self.is_up = False
             self._distribution.fail(error["errno"] or error["type"])
-        if self._count > 1 and time.perf_counter() - self._drawn >= _BETWEEN_FRAMES:
+        if self._count > 1 and time.monotonic() - self._drawn >= _BETWEEN_FRAMES:
             self._draw(timeline)
 
     def _draw(self, timeline: Timeline) -> None:
         if self._page is not None:
-            end = asyncio.get_running_loop().time()
+            end = time.monotonic()
             self._page.draw(self._text(timeline, self._page.terminal, "now:", end))
-            self._drawn = time.perf_counter()
+            self._drawn = time.monotonic()
 
     def text(self, terminal: Terminal) -> str:
         """Return what there is to see: the one connect, or that and all of them."""
@@ -174,7 +178,8 @@ class _Probe:
         which: str,
         end: float | None = None,
     ) -> str:
-        width = min(max(terminal.size.columns, _NARROWEST), _WIDEST)
+        columns = terminal.size.columns - (0 if end is None else _ECHO)
+        width = min(max(columns, _NARROWEST), _WIDEST)
         text = timeline.to_text(width, color=terminal.colors, end=end)
         if self._count == 1:
             return text

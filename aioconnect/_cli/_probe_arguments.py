@@ -27,7 +27,7 @@ srv:_service._proto.name, which needs the extra aiodns.
 With --count they are made one after the other, and shown are how long they took, and
 the one that took longest. With --json each is an object in a line of its own, as the
 docstring of aioconnect.Timeline.to_dict says; that needs no extra, the rest the extra
-cli.
+cli. What --tls trusts is what Python does, or the file that SSL_CERT_FILE names.
 
 Exit status: 0 connected, each time; 1 not; 2 an argument is wrong; 128 and more: ended
 by a signal, when what was seen so far has been shown.

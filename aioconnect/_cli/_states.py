@@ -43,7 +43,9 @@ class State:
         match event:
             case AttemptFailed():
                 self.is_settling = False
-                self._met.add(one_line(reason(event.attempt)))
+                # Ready is what it has to stay: the user has given no such thing.
+                why = reason(event.attempt).removeprefix("ready: ")
+                self._met.add(one_line(why))
             case Connected():
                 self._met.add("it is up")
             case PhaseStarted():

@@ -197,7 +197,8 @@ class _Sweep:
         if isinstance(self._error, BrokenPipeError):
             raise self._error
         stream = sys.stderr if self._output is not None else sys.stdout
-        if stream is None:
+        has_begun = self._tally.count or self._bad or self._under_way
+        if stream is None or not has_begun:
             return
         terminal = Terminal.of(stream)
         width = min(max(terminal.size.columns, _NARROWEST), _WIDEST)

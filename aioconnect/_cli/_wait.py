@@ -104,6 +104,9 @@ class _Wait:
                 for wait in waits:
                     wait.cancel()
         finally:
+            for state in self._states:
+                if state.reason:  # why it has not stayed so before says more
+                    state.is_settling = False
             shown.close()
         if not self._is_done:
             raise self._failure(with_reasons=not shown.shows_reasons)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .._target import Target
 from ._commands import Commands, add_command
 from ._connector import add_delays, add_resolver, duration
+from ._errors import CommandError
 from ._target import target_of
 
 __all__ = ["add"]
@@ -31,6 +33,15 @@ there; 128 and more: ended by a signal, as a shell says it.
 """
 
 
+def _target_of(text: str) -> Target:
+    try:
+        return target_of(text)
+    except CommandError as exc:
+        if ":" in text:
+            raise
+        raise CommandError(f"{exc}; a command goes behind --") from None
+
+
 def add(commands: Commands) -> None:
     """Add the command."""
     command = add_command(
@@ -44,7 +55,7 @@ def add(commands: Commands) -> None:
         "targets",
         metavar="TARGET",
         nargs="+",
-        type=target_of,
+        type=_target_of,
         help="where to connect to, such as db:5432",
     )
     command.add_argument(

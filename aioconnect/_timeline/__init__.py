@@ -1,47 +1,63 @@
-"""Look at what one call did: as text, as a dict, as a picture.
-
-Pure: what time it is, the events say, or who looks.
-"""
+"""Look at what one call did: as text, as a dict, as a picture."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Generator
 from typing import Any
 
 from .._event_types import Event
+from .._events import CallObserver, Observer
 from ._narrator import Narrator
 from ._picture import picture
 from ._steps import Step
-from ._story import headline
+from ._story import Story, headline
 from ._waterfall import waterfall
 
 __all__ = ["Timeline"]
 
 
-class Timeline:
-    """An observer of one call, ``observer=timeline``, that can show what it did.
+class Timeline(CallObserver):
+    """An observer of a call, ``observer=timeline``, that can show what it did.
 
     It may be looked at while the call is under way: what is not over is *pending* then,
-    and drawn up to *end*, a time of the loop's clock, or to the last event.  *target*
-    is what to call it, if not what the first event names.  Of a call that takes very
+    and drawn up to *end*, a time of the loop's clock: now, where a loop is running.
+    *target* is what to call it, if not as the call does.  Of a call that takes very
     many steps the first 64 and the last 448 are kept.
 
-    Each call has a timeline of its own: events do not say whose they are.
+    Of several calls it shows the one that began last.  It can be called with events,
+    too; those do not say whose they are, and have to be one call's.
     """
 
     __module__ = "aioconnect"  # where users import it from
 
     def __init__(self, target: object = None) -> None:
+        self._target = target
         self._narrator = Narrator(target)
 
     def __call__(self, event: Event) -> None:
         """Take *event*."""
         self._narrator.take(event)
 
+    @contextlib.contextmanager
+    def call(self, host: str | None, port: int | None) -> Generator[Observer]:
+        """Show the call that begins."""
+        loop = asyncio.get_running_loop()
+        narrator = self._narrator = Narrator(self._target)
+        narrator.begin(host, port, loop.time())
+        try:
+            yield narrator.take
+        except BaseException as exc:
+            narrator.ended(loop.time(), exc)
+            raise
+
     def ended(self, at: float, error: BaseException | None = None) -> None:
         """Note that the call ended *at* that time, where no event says so.
 
-        It was cancelled, or ended by an *error* that is not its own: a hook's.  That is
-        no news of a call that has connected or given up.
+        For who calls the timeline with events.  The call was cancelled, or ended by an
+        *error* that is not its own: a hook's.  That is no news of one that has
+        connected or given up.
         """
         self._narrator.ended(at, error)
 
@@ -65,7 +81,7 @@ class Timeline:
         Times are seconds since the call began.  Keys may be added to schema 1; none
         goes, or changes its meaning.
         """
-        story = self._narrator.story(end)
+        story = self._story(end)
         return {
             "schema": 1,
             "target": story.target,
@@ -86,17 +102,23 @@ class Timeline:
         Where they do not fit beside each other there are two; many rounds are folded.
         With *color* outcomes have the colours of a terminal, besides their marks.
         """
-        return waterfall(self._narrator.story(end), width, color=color)
+        return waterfall(self._story(end), width, color=color)
 
     def to_svg(self, *, end: float | None = None) -> str:
         """Return the same as a picture, which is readable in light and in dark."""
-        return picture(self._narrator.story(end))
+        return picture(self._story(end))
+
+    def _story(self, end: float | None) -> Story:
+        if end is None:
+            with contextlib.suppress(RuntimeError):  # no loop is running
+                end = asyncio.get_running_loop().time()
+        return self._narrator.story(end)
 
     def __str__(self) -> str:
         return self.to_text()
 
     def __repr__(self) -> str:
-        return f"<Timeline {headline(self._narrator.story(None))}>"
+        return f"<Timeline {headline(self._story(None))}>"
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

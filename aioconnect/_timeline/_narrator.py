@@ -52,6 +52,12 @@ class Narrator:
         self._address: str | None = None
         self._error: dict[str, str | None] | None = None
 
+    def begin(self, host: str | None, port: int | None, at: float) -> None:
+        """Note that the call begins, to *host* and *port* if it has but one target."""
+        self._tick(at)
+        if self._target is None and host is not None:
+            self._target = plain(_joined(host, port or 0))
+
     def take(self, event: Event) -> None:
         """Keep *event*."""
         self._tick(event.at)

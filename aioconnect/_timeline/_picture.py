@@ -40,6 +40,6 @@ def _row(row: Row, top: float, across: float) -> list[str]:
         drawn.append(box(_BARS + start * across, top + 3, (end - start) * across, kind))
     drawn.append(text(duration(row.elapsed), _DETAILS - 8, y, "small", "end"))
     if row.detail:
-        detail = cut(row.detail, fitting(WIDTH - _DETAILS))
+        detail = cut(f"{row.mark} {row.detail}".strip(), fitting(WIDTH - _DETAILS))
         drawn.append(text(detail, _DETAILS, y, row.outcome))
     return [*drawn, "</g>"]

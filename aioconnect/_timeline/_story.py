@@ -13,9 +13,12 @@ from typing import Literal, TypeAlias
 from ._cells import cells, shortened
 from ._steps import Outcome, Step
 
-__all__ = ["Ending", "Row", "Story", "duration", "headline", "rows"]
+__all__ = ["MARKS", "Ending", "Row", "Story", "duration", "headline", "rows"]
 
 Ending: TypeAlias = Literal["connected", "failed", "cancelled", "pending"]
+
+# What came of a step, to who sees no colour.
+MARKS: dict[Outcome, str] = {"ok": "✓", "failed": "✗", "dropped": "-", "pending": "…"}
 
 # More rounds than so many are folded, but for the first and the last ones.
 _UNFOLDED = 8
@@ -59,6 +62,11 @@ class Row:
     detail: str
 
     @property
+    def mark(self) -> str:
+        """What came of it, as a mark; of a wait or a fold there is nothing to say."""
+        return " " if self.kind in ("wait", "rounds") else MARKS[self.outcome]
+
+    @property
     def label(self) -> str:
         """What it is, in a few words."""
         return f"{self.kind} {self.what}"
@@ -83,9 +91,18 @@ def headline(story: Story) -> str:
         return f"{story.target}: connected{there} in {took}{rounds}"
     if story.outcome == "failed" and story.error is not None:
         why = story.error["errno"] or story.error["type"]
+        last = _last_errno(story)
+        if story.error["type"] == "ConnectTimeoutError" and last not in (None, why):
+            why = f"{last} until the time was up"
         return f"{story.target}: not connected, {why}, after {took}{rounds}"
     word = "cancelled after" if story.outcome == "cancelled" else "connecting for"
     return f"{story.target}: {word} {took}{rounds}"
+
+
+def _last_errno(story: Story) -> str | None:
+    """Return why the last attempt failed, which says more than that it was the last."""
+    failed = (step for step in reversed(story.steps) if step.outcome == "failed")
+    return next((step.errno for step in failed), None)
 
 
 def rows(story: Story) -> list[Row]:

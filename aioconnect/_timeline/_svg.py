@@ -16,7 +16,7 @@ __all__ = ["WIDTH", "box", "document", "fitting", "hint", "text"]
 WIDTH = 800
 
 # About how wide a character is, in a font that is not known.
-_CHARACTER = 6.3
+_CHARACTER = 7.0
 
 _MARGIN, _TITLE = 12, 20
 

@@ -20,7 +20,6 @@ _NARROW = 64
 
 _BAR = {"lookup": "─", "attempt": "━", "wait": "·", "rounds": "━"}
 _PHASE = "═"
-_MARKS = {"ok": "✓", "failed": "✗", "dropped": "-", "pending": "…"}
 
 # Select Graphic Rendition, ECMA-48 section 8.3.117.
 _COLORS = {"ok": "32", "failed": "31", "dropped": "2", "pending": "33"}
@@ -82,10 +81,9 @@ def _lines(
     row: Row, columns: _Columns, bar: str, paint: Callable[[str, str], str]
 ) -> list[str]:
     style = _FAINT if row.kind == "wait" else _COLORS[row.outcome]
-    mark = " " if row.kind in ("wait", "rounds") else _MARKS[row.outcome]
     label = filled(row.label_within(columns.label), columns.label)
     time = duration(row.elapsed).rjust(columns.time)
-    head, detail = f"{paint(mark, style)} {label}", cut(row.detail, columns.detail)
+    head, detail = f"{paint(row.mark, style)} {label}", cut(row.detail, columns.detail)
     if not columns.is_narrow:
         end = f" {paint(detail, style)}" if detail else ""
         return [f"{head} {paint(bar, style)} {time}{end}"]
