@@ -147,41 +147,23 @@ __all__ = [
 ]
 
 
-# What a connect does not need is imported when it is first asked for.
-_LATER = {
-    "Timeline": "_timeline",
-    "sockopts": "sockopts",
-    **dict.fromkeys(
-        (
-            "AttemptFailed",
-            "AttemptStarted",
-            "Connected",
-            "Event",
-            "GaveUp",
-            "PhaseStarted",
-            "ResolveFailed",
-            "ResolveStarted",
-            "Resolved",
-            "RetryScheduled",
-            "log_events",
-        ),
-        "_event_types",
-    ),
-}
+# What a connect does not need is imported when it is first asked for: these, and events.
+_LATER = {"Timeline": "_timeline", "sockopts": "sockopts"}
 
 
 if not _typing.TYPE_CHECKING:  # to who checks types, what is not there is not there
 
     def __getattr__(name: str) -> _typing.Any:
-        if name not in _LATER:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = _importlib.import_module(f".{_LATER[name]}", __name__)
+        later = _LATER.get(name, "_event_types")
+        module = _importlib.import_module(f".{later}", __name__)
         value = globals()[name] = getattr(module, name, module)
         return value
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | _LATER.keys())
+    return sorted(globals().keys() | __all__)
 
 
 def _say_where_they_are() -> None:

@@ -11,14 +11,12 @@ import asyncio
 import errno
 import os
 import socket
-import ssl as _ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from ._address import check_host
-from ._backoff import check_duration
 from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
+from ._tls import EARLY, TLSOptions
 
 __all__ = [
     "LIMIT",
@@ -26,13 +24,10 @@ __all__ = [
     "Finish",
     "Once",
     "Streams",
-    "TLSArguments",
-    "TLSOptions",
     "Tell",
     "check_limit",
     "discard",
     "inode_of",
-    "tls_options",
     "to_streams",
     "to_transport",
 ]
@@ -48,118 +43,6 @@ Tell: TypeAlias = Callable[[str], None]
 
 # The default of asyncio's streams, in bytes.
 LIMIT = 2**16
-
-# What asyncio gives a handshake, in seconds (asyncio.constants).
-_HANDSHAKE = 60.0
-
-# How early, in seconds, a loop may end a handshake that was given the rest of the
-# time: uvloop's clock and timers count milliseconds.
-_EARLY = 0.005
-
-
-class TLSArguments(TypedDict, total=False):
-    """The fields of `TLSOptions`, as keyword arguments."""
-
-    ssl: bool | _ssl.SSLContext | None
-    server_hostname: str | None
-    ssl_handshake_timeout: float | None
-    ssl_shutdown_timeout: float | None
-
-
-class TLSOptions(NamedTuple):
-    """The TLS arguments of asyncio's ``create_connection``: see `tls_options`."""
-
-    ssl: bool | _ssl.SSLContext | None = None
-    server_hostname: str | None = None
-    ssl_handshake_timeout: float | None = None
-    ssl_shutdown_timeout: float | None = None
-
-    def checked(self) -> TLSOptions:
-        """Return these, checked together.
-
-        Raises:
-            ValueError: One of the others is given without *ssl*, or *ssl* without a
-                name to verify (asyncio's own words).
-        """
-        if self.ssl is not None and not isinstance(self.ssl, bool | _ssl.SSLContext):
-            raise TypeError(
-                f"ssl must be an SSLContext, a bool or None: {shown(self.ssl)}"
-            )
-        for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout"):
-            seconds = getattr(self, name)
-            if seconds is None:
-                continue
-            if not self.ssl:
-                raise ValueError(f"{name} is only meaningful with ssl")
-            check_duration(name, seconds, positive=True)
-        if self.server_hostname is not None and not self.ssl:
-            raise ValueError("server_hostname is only meaningful with ssl")
-        if not self.server_hostname:
-            return self
-        return self._replace(server_hostname=_check_name(self.server_hostname))
-
-    def for_host(self, host: str | None) -> TLSOptions:
-        """Return these with a context, and a name to verify: *host*, or another.
-
-        Raises:
-            ValueError: There is none.
-        """
-        if not self.ssl:
-            return self
-        name = self.server_hostname
-        if name is None:
-            if not host:
-                raise ValueError(
-                    "You must set server_hostname when using ssl without a host"
-                )
-            name = check_host(host)
-        # Made here and not by the loop: it can fail, and nothing is open yet.
-        context = self.ssl if self.ssl is not True else _ssl.create_default_context()
-        if self.ssl is True and not name:
-            context.check_hostname = False
-        # So do the loops, with the transport made: an error of it would leave that.
-        try:
-            context.wrap_bio(_ssl.MemoryBIO(), _ssl.MemoryBIO(), False, name or None)
-        except ValueError as exc:
-            text = f"ssl: {shown(name)} is no name to verify: {exc}"
-            raise ValueError(text) from None
-        return self._replace(ssl=context, server_hostname=name)
-
-    def arguments(self, remaining: float | None) -> dict[str, Any]:
-        """Return what the loop is called with, *remaining* seconds before the end."""
-        if not self.ssl:
-            return {}
-        limit = self.ssl_handshake_timeout
-        if remaining is not None:
-            limit = max(min(limit or _HANDSHAKE, remaining), _EARLY)
-        return {
-            "ssl": self.ssl,
-            "server_hostname": self.server_hostname,
-            "ssl_handshake_timeout": limit,
-            "ssl_shutdown_timeout": self.ssl_shutdown_timeout,
-        }
-
-
-def _check_name(name: object) -> str:
-    try:
-        return check_host(name)
-    except (TypeError, ValueError) as exc:
-        raise type(exc)(f"server_hostname: {exc}") from None
-
-
-_PLAIN = TLSOptions()
-_UNSAID = dict.fromkeys(TLSArguments.__annotations__)
-
-
-def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
-    """Return the *arguments*, checked, with *host* as the name to verify."""
-    if not arguments or arguments == _UNSAID:
-        return _PLAIN
-    unknown = arguments.keys() - TLSArguments.__annotations__.keys()
-    if unknown:
-        names = ", ".join(sorted(map(repr, unknown)))
-        raise TypeError(f"no such argument: {names}; options are the Connector's")
-    return TLSOptions(**arguments).checked().for_host(host)
 
 
 class Finish(Protocol[T_co]):
@@ -246,7 +129,7 @@ async def to_transport(
     except OSError as exc:
         if once.is_running:
             raise  # the caller's own
-        late = deadline is not None and loop.time() + _EARLY >= deadline
+        late = deadline is not None and loop.time() + EARLY >= deadline
         failure = AttemptError("tls" if tls.ssl else "adopt", exc)
         if late and isinstance(exc, ConnectionAbortedError):
             error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")

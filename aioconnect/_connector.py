@@ -18,10 +18,7 @@ from ._adopt import (
     LIMIT,
     Finish,
     Streams,
-    TLSArguments,
-    TLSOptions,
     check_limit,
-    tls_options,
     to_streams,
     to_transport,
 )
@@ -33,6 +30,7 @@ from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
 from ._target import AnyTarget, check_targets, place_at
+from ._tls import TLSArguments, TLSOptions, tls_options
 from ._waiting import until_down, until_up
 
 __all__ = ["Connector", "StrOrBytesPath"]

@@ -16,7 +16,7 @@ from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar, Unpack
 
 from ._address import numeric
-from ._adopt import Finish, Once, TLSArguments, tls_options, to_transport
+from ._adopt import Finish, Once, to_transport
 from ._call import Call
 from ._connector import Connector
 from ._options import LocalAddr
@@ -25,6 +25,7 @@ from ._rounds import Rounds
 from ._shown import shown
 from ._sockets import check_sock
 from ._target import Place
+from ._tls import TLSArguments, tls_options
 from ._watchers import check_loop
 
 __all__ = ["change", "loop_factory"]

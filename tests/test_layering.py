@@ -65,7 +65,8 @@ GRAPH: dict[str, set[str]] = {
     "_sources": {"_address", "_order"},
     "_lookups": set(),
     "_resolver": {"_address", "_errors", "_lookups", "_waits"},
-    "_adopt": {"_address", "_backoff", "_errors", "_shown"},
+    "_tls": {"_address", "_backoff", "_shown"},
+    "_adopt": {"_errors", "_shown", "_tls"},
     "_options": {
         "_address",
         "_backoff",
@@ -193,6 +194,7 @@ GRAPH: dict[str, set[str]] = {
         "_sockets",
         "_target",
         "_waiting",
+        "_tls",
     },
     "_api": {
         "_address",
@@ -220,6 +222,7 @@ GRAPH: dict[str, set[str]] = {
         "_sockets",
         "_target",
         "_watchers",
+        "_tls",
     },
 }
 PURE = (

@@ -19,7 +19,7 @@ import uvloop
 
 import aioconnect
 from aioconnect import Address, Connected, Connector, _loops, only_public
-from aioconnect._adopt import TLSArguments
+from aioconnect._tls import TLSArguments
 from aioconnect.testing import (
     BlackHole,
     Lookup,

@@ -21,9 +21,7 @@ from .._adopt import (
     Finish,
     Streams,
     Tell,
-    TLSArguments,
     check_limit,
-    tls_options,
     to_streams,
     to_transport,
 )
@@ -36,6 +34,7 @@ from .._reach import addresses_of
 from .._rounds import Rounds
 from .._shown import shown
 from .._target import Place
+from .._tls import TLSArguments, tls_options
 from ._proxy_handshake import Handshake
 from ._proxy_url import Hop, ascii_name, hops_of
 

@@ -51,7 +51,6 @@ from aioconnect import (
     sockopts,
 )
 from aioconnect._address import check_host, check_port, numeric, unix_address
-from aioconnect._adopt import TLSOptions
 from aioconnect._cli._connecting import connect_of
 from aioconnect._cli._connector import connector_of
 from aioconnect._cli._errors import CommandError
@@ -59,6 +58,7 @@ from aioconnect._cli._lines import text_of
 from aioconnect._cli._parser import parse
 from aioconnect._loops import change
 from aioconnect._target import Place, check_targets
+from aioconnect._tls import TLSOptions
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
