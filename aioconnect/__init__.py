@@ -147,7 +147,7 @@ __all__ = [
 ]
 
 
-# What a connect does not need is imported when it is first asked for: these, and events.
+# What a connect does not need is imported when asked for: these, and the events.
 _LATER = {"Timeline": "_timeline", "sockopts": "sockopts"}
 
 
