@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
+import pexpect
 import pytest
-from programs import program
+from programs import AIOCONNECT, environment, program
 
 import aioconnect
 from aioconnect import testing
@@ -26,6 +31,10 @@ SCENES = [
     "== A silent IPv6 address, on asyncio",
     "== A slow DNS answer, on asyncio",
 ]
+
+
+# As a terminal has it: a script's "&" ignores it.
+_INTERRUPTIBLE = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 
 
 def test_demo() -> None:
@@ -55,6 +64,45 @@ def test_demo() -> None:
     assert lines[-1] == "All of it was so."
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.stdout
+
+
+def test_interrupted() -> None:
+    """Ctrl-C is for the demo, which ends by it, and not for its server."""
+    demo = pexpect.spawn(
+        AIOCONNECT[0],
+        [*AIOCONNECT[1:], "demo"],
+        env={**environment(TERM="dumb")},
+        preexec_fn=_INTERRUPTIBLE,
+        timeout=20,
+        encoding="utf-8",
+    )
+    try:
+        demo.expect("listens in 1 s")
+        demo.sendintr()
+        demo.expect(pexpect.EOF)
+        said = demo.before
+        demo.close()
+    finally:
+        demo.close(force=True)
+    assert "Traceback" not in said
+    assert demo.signalstatus == signal.SIGINT
+
+
+def test_server_that_nobody_listens_to() -> None:
+    """Whoever started it has been ended: it ends, too, and says nothing of it."""
+    command = [sys.executable, "-m", "aioconnect._cli._late_server", "0"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert done.stderr == b""
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:

@@ -26,7 +26,11 @@ def starting() -> Generator[int]:
     """Yield the port of a server that will listen in a second, in a process."""
     command = [sys.executable, "-m", "aioconnect._cli._late_server", str(_DELAY)]
     with subprocess.Popen(  # noqa: S603  # this package's own program
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,  # a terminal's Ctrl-C is not for it
     ) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 
@@ -38,4 +39,6 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 if __name__ == "__main__":
+    # Whoever started it may have been ended before it says its port.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     asyncio.run(serve(float(sys.argv[1])))
