@@ -286,6 +286,7 @@ def test_commands(tmp_path: Path, port: int) -> None:
     [
         ("no-such-command", 127, "command not found: no-such-command"),
         ("/no/such/command", 127, "command not found: /no/such/command"),
+        ("", 127, "command not found: ''"),
         ("/dev", 126, "/dev is a directory"),
         ("{}/script", 126, "{}/script is not executable"),
     ],

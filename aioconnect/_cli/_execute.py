@@ -29,14 +29,14 @@ def find(name: str) -> str:
         CommandError: It is not there, or cannot be run.
     """
     paths = [name]
-    if "/" not in name:
+    if name and "/" not in name:
         paths = [os.path.join(one, name) for one in os.get_exec_path()]
     found = [path for path in paths if os.path.exists(path)]
     for path in found:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     if not found:
-        raise CommandError(f"command not found: {name}", _NOT_FOUND)
+        raise CommandError("command not found: " + (name or "''"), _NOT_FOUND)
     why = "is a directory" if os.path.isdir(found[0]) else "is not executable"
     raise CommandError(f"{found[0]} {why}", _NOT_EXECUTABLE)
 
