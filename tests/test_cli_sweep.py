@@ -23,7 +23,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import pexpect
 import pytest
@@ -236,6 +236,19 @@ def test_file_that_cannot_be_read(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "/proc/self/mem"]) == 2
     said = capfd.readouterr().err
     assert said == "aioconnect: /proc/self/mem: Input/output error\n"
+
+
+def test_no_thread_to_read_in(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A user has as many as ``ulimit -u`` says, perhaps."""
+
+    def fail(_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert main(["sweep", "/dev/null"]) == 2
+    assert capfd.readouterr().err == "aioconnect: /dev/null: can't start new thread\n"
 
 
 @pytest.mark.parametrize("arguments", [["--limit", "0", "-"], ["--limit", "x"], []])

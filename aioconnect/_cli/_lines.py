@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import select
@@ -101,7 +102,10 @@ async def _read(fd: int) -> bytes:
     # One of the loop's own threads would have to end before the program can.
     work = (fd, loop, future)
     thread = threading.Thread(target=_work, args=work, name=_NAME, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as exc:  # there are as many as there can be
+        raise OSError(errno.EAGAIN, str(exc)) from None
     try:
         return await future
     finally:
