@@ -346,7 +346,8 @@ class Call:
         if begun is not None:
             self._begun = None
             if isinstance(begun, AttemptError):
-                raise begun
+                # Another one: this one is held by frames, which it would hold.
+                raise type(begun)(begun.phase, begun.error, sent=begun.sent)
             return begun.sock, begun.code
         if address is None:
             assert self._sock is not None
