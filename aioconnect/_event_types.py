@@ -17,6 +17,7 @@ from typing import TypeAlias, get_args
 
 from ._address import Address
 from ._errors import Attempt, ConnectError
+from ._shown import shown
 
 __all__ = [
     "AttemptFailed",
@@ -140,7 +141,15 @@ Event: TypeAlias = (
 def log_events(
     logger: logging.Logger, level: int = logging.DEBUG
 ) -> Callable[[Event], None]:
-    """Return an observer that writes a line to *logger* for each event."""
+    """Return an observer that writes a line to *logger* for each event.
+
+    Raises:
+        TypeError: The *logger* is none, or the *level* no number.
+    """
+    if not callable(getattr(logger, "isEnabledFor", None)):
+        raise TypeError(f"logger must be a logging.Logger, not {shown(logger)}")
+    if not isinstance(level, int):
+        raise TypeError(f"level must be an int, as of logging.INFO: {shown(level)}")
     return _Log(logger, level)
 
 

@@ -24,7 +24,7 @@ GRAPH: dict[str, set[str]] = {
     "_guard": {"_address", "_shown"},
     "_order": {"_address"},
     "_eyeballs": {"_address"},
-    "_event_types": {"_address", "_errors"},
+    "_event_types": {"_address", "_errors", "_shown"},
     "_events": {"_event_types"},
     "_timeline._cells": set(),
     "_timeline._steps": set(),

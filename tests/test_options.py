@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import pickle
 import socket
@@ -17,6 +18,18 @@ from aioconnect import Backoff, Connector, ConnectorOptions, sockopts
 def test_log_events_that_was_not_called() -> None:
     with pytest.raises(TypeError, match="log_events needs a logger"):
         Connector(observer=aioconnect.log_events)  # type: ignore[arg-type]  # that is the test
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("app",), "logger must be a logging.Logger, not 'app'"),
+        ((logging.getLogger("app"), "INFO"), "level must be an int, .*: 'INFO'"),
+    ],
+)
+def test_log_events_to_what_is_none(arguments: tuple[Any, ...], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        aioconnect.log_events(*arguments)
 
 
 def test_a_value() -> None:
