@@ -69,6 +69,11 @@ def observing(
 ) -> Generator[Observer]:
     """Have *observer* observe a call to *host* and *port*; give the call's observer."""
     manager = observer.call(host, port)
+    if not isinstance(manager, contextlib.AbstractContextManager):
+        raise TypeError(
+            f"call() of {type(observer).__name__} must return a context manager,"
+            f" not a {type(manager).__name__}"
+        )
     observe = manager.__enter__()
     try:
         yield observe

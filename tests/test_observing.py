@@ -84,6 +84,18 @@ async def test_within_each_other(port: int, listener: Server) -> None:
     assert inner == ["AttemptStarted", "Connected"]
 
 
+async def test_without_context_manager(port: int) -> None:
+    """Such as a generator function that nobody made one of."""
+
+    class Generates(CallObserver):
+        def call(self, host: str | None, port: int | None) -> Any:
+            yield Recorder()
+
+    said = "call\\(\\) of Generates must return a context manager, not a generator"
+    with pytest.raises(TypeError, match=said):
+        await aioconnect.connect("127.0.0.1", port, observer=Generates())
+
+
 async def test_cancelled(black_hole: BlackHole) -> None:
     calls = Calls()
     address = black_hole.host, black_hole.port
