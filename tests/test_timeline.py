@@ -387,6 +387,24 @@ async def test_a_bug_of_a_hook(port: int) -> None:
     assert record["elapsed"] < 9
 
 
+async def test_ended(port: int, refused_port: int) -> None:
+    """What returns without a connect is over, too."""
+    loop = asyncio.get_running_loop()
+    timeline = Timeline()
+    await aioconnect.wait_until_down(
+        "127.0.0.1", refused_port, timeout=5, observer=timeline
+    )
+    record = timeline.to_dict(end=loop.time() + 9)
+    assert (record["outcome"], record["rounds"]) == ("ended", 1)
+    assert record["elapsed"] < 9
+    assert str(timeline).startswith(f"127.0.0.1:{refused_port}: ended after ")
+    sock = await aioconnect.connect("127.0.0.1", port, observer=timeline)
+    assert timeline.to_dict()["outcome"] == "connected"
+    _, writer = await aioconnect.open_connection(sock=sock, observer=timeline)
+    writer.transport.abort()
+    assert timeline.to_dict()["outcome"] == "ended"
+
+
 async def test_one_of_several(port: int, refused_port: int) -> None:
     """Places in turn, one after the other, in one round."""
     timeline = Timeline()

@@ -51,6 +51,7 @@ class Timeline(CallObserver):
         except BaseException as exc:
             narrator.ended(loop.time(), exc)
             raise
+        narrator.left(loop.time())
 
     def ended(self, at: float, error: BaseException | None = None) -> None:
         """Note that the call ended *at* that time, where no event says so.
@@ -65,8 +66,9 @@ class Timeline(CallObserver):
         """Return the record of the call, in JSON's types, with all of these keys.
 
         ``schema`` (1); ``target``; ``outcome``: ``connected``, ``failed``,
-        ``cancelled`` or ``pending``; ``elapsed``; ``address``: what was connected, or
-        None; ``error``: None, or its ``type``, ``errno`` (a name, ``ECONNREFUSED`` or
+        ``cancelled``, ``ended`` (a wait until it was down, or a socket that was
+        connected before) or ``pending``; ``elapsed``; ``address``: what was connected,
+        or None; ``error``: None, or its ``type``, ``errno`` (a name, ``ECONNREFUSED`` or
         ``EAI_NONAME`` say, or None) and ``message``; ``rounds``; ``steps``; and
         ``steps_left_out``: how many there were after the first 64, before the others.
 

@@ -90,6 +90,12 @@ class Narrator:
         else:
             self._outcome = "cancelled"
 
+    def left(self, at: float) -> None:
+        """Note that the call returned *at* that time, whatever it was."""
+        if self._outcome == "pending":
+            self._tick(at)
+            self._outcome = "ended"
+
     def story(self, end: float | None) -> Story:
         """Return what became of it so far; *end* is now, while it is under way."""
         until = self._last

@@ -15,7 +15,7 @@ from ._steps import Outcome, Step
 
 __all__ = ["MARKS", "Ending", "Row", "Story", "duration", "headline", "rows"]
 
-Ending: TypeAlias = Literal["connected", "failed", "cancelled", "pending"]
+Ending: TypeAlias = Literal["connected", "failed", "cancelled", "ended", "pending"]
 
 # What came of a step, to who sees no colour.
 MARKS: dict[Outcome, str] = {"ok": "✓", "failed": "✗", "dropped": "-", "pending": "…"}
@@ -95,7 +95,8 @@ def headline(story: Story) -> str:
         if story.error["type"] == "ConnectTimeoutError" and last not in (None, why):
             why = f"{last} until the time was up"
         return f"{story.target}: not connected, {why}, after {took}{rounds}"
-    word = "cancelled after" if story.outcome == "cancelled" else "connecting for"
+    words = {"cancelled": "cancelled after", "ended": "ended after"}
+    word = words.get(story.outcome, "connecting for")
     return f"{story.target}: {word} {took}{rounds}"
 
 
