@@ -304,6 +304,16 @@ def test_importing_is_cheap() -> None:
     assert not loaded & {"aioconnect._event_types", "aioconnect.sockopts"}
 
 
+def test_what_is_imported_late_is_listed() -> None:
+    """And it is looked for but once."""
+    code = (
+        "import aioconnect; late = {'Timeline', 'Event', 'sockopts'};"
+        "assert late <= {*dir(aioconnect)} and not late & {*vars(aioconnect)};"
+        "aioconnect.Timeline; assert 'Timeline' in vars(aioconnect)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_events_are_there_before_they_are_needed() -> None:
     """An observer imports them, while there is nothing that could fail (K14)."""
     code = (

@@ -211,6 +211,20 @@ async def test_phases(by_name: bool, recorder: Recorder) -> None:
     assert phases[1].at <= recorder.only(aioconnect.Connected).at
 
 
+async def test_phases_of_a_socket(recorder: Recorder) -> None:
+    """Nobody is told of an address that was not asked for."""
+    with tls_echoing() as server:
+        sock = await aioconnect.connect(server.host, server.port)
+        _, writer = await aioconnect.open_connection(
+            sock=sock,
+            ssl=server.client_context,
+            server_hostname="localhost",
+            observer=recorder,
+        )
+        writer.transport.abort()
+    assert recorder.events == []
+
+
 @pytest.mark.parametrize("phase", ["tls", "ready"])
 async def test_observer_that_breaks_in_a_phase(phase: str) -> None:
     """A bug in an observer comes through, and what was connected is closed."""
