@@ -295,6 +295,10 @@ async def test_no_cycles(refused_port: int, black_hole: BlackHole) -> None:
         canary = Canary()
         with contextlib.suppress(aioconnect.ConnectError):
             await aioconnect.connect("127.0.0.1", refused_port, retry=(0,))
+        with contextlib.suppress(aioconnect.ConnectError):
+            await aioconnect.open_connection(
+                "127.0.0.1", black_hole.port, attempt_timeout=0.01
+            )
         return weakref.ref(canary)
 
     await fail()
