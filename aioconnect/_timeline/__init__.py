@@ -68,8 +68,8 @@ class Timeline(CallObserver):
         ``schema`` (1); ``target``; ``outcome``: ``connected``, ``failed``,
         ``cancelled``, ``ended`` (a wait until it was down, or a socket that was
         connected before) or ``pending``; ``elapsed``; ``address``: what was connected,
-        or None; ``error``: None, or its ``type``, ``errno`` (a name, ``ECONNREFUSED`` or
-        ``EAI_NONAME`` say, or None) and ``message``; ``rounds``; ``steps``; and
+        or None; ``error``: None, or its ``type``, ``errno`` (a name, ``ECONNREFUSED``
+        or ``EAI_NONAME`` say, or None) and ``message``; ``rounds``; ``steps``; and
         ``steps_left_out``: how many there were after the first 64, before the others.
 
         A step has ``kind``: ``lookup``, ``attempt``, ``proxy``, ``tls``, ``ready`` or
