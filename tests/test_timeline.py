@@ -202,7 +202,7 @@ async def test_names_that_fail() -> None:
     ]
     record = timeline.to_dict()
     assert [step["errno"] for step in record["steps"]] == ["EAI_NONAME", "ETIMEDOUT"]
-    assert record["steps"][1]["end"] - record["steps"][1]["start"] >= 0.045
+    assert record["steps"][1]["end"] > record["steps"][1]["start"]
 
 
 async def test_names_that_hang() -> None:
