@@ -131,32 +131,10 @@ class Call:
         Raises:
             ConnectError: None could be connected, or the time is up.
         """
-        observer = self._options.observer
-        if not isinstance(observer, CallObserver):
-            return await self._run(finish)
-        made: Any = None
-        try:
-            with observing(self._loop, observer, *self._rounds.end) as observe:
-                self._observe(observe)
-                made = await self._run(finish)
-        except BaseException:
-            if made is not None and self._sock is None:
-                discard(made)
-            raise
-        finally:
-            self._observe(observer)
-        return made  # type: ignore[no-any-return]  # T, or the socket
-
-    def _observe(self, observer: Observer) -> None:
-        self._options = replace(self._options, observer=observer)
-        self._rounds.options = self._options
-
-    async def _run(self, finish: Finish[T] | None) -> T:
+        if isinstance(self._options.observer, CallObserver):
+            return await self._observed(self._options.observer, finish)
         loop, options, rounds = self._loop, self._options, self._rounds
         owned = self._sock is None
-        if self._lost is not None:
-            rounds.lost(*self._lost)
-            self._lost = None
         made: Any = None
         while made is None:
             if self._begun is None:
@@ -190,12 +168,34 @@ class Call:
                 self._tell_connected(address, made)
         return made  # type: ignore[no-any-return]  # T, or the socket
 
+    async def _observed(self, observer: CallObserver, finish: Finish[T] | None) -> T:
+        """Do what `run` does, with what *observer* gives to observe this call."""
+        made: Any = None
+        try:
+            with observing(self._loop, observer, *self._rounds.end) as observe:
+                self._observe(observe)
+                made = await self.run(finish)
+        except BaseException:
+            if made is not None and self._sock is None:
+                discard(made)
+            raise
+        finally:
+            self._observe(observer)
+        return made  # type: ignore[no-any-return]  # T, or the socket
+
+    def _observe(self, observer: Observer) -> None:
+        self._options = replace(self._options, observer=observer)
+        self._rounds.options = self._options
+
     async def _next(self) -> Place:
         """Wait for the next turn, and return whose it is.
 
         The hosts and ports of a service, looked up in each round, have one each.
         """
         rounds = self._rounds
+        if self._lost is not None:
+            rounds.lost(*self._lost)
+            self._lost = None
         while True:
             await rounds.next()
             if rounds.turn == 0:
@@ -241,7 +241,8 @@ class Call:
         Raises:
             AttemptError: It is not, or nothing could be made of it.
         """
-        tell = partial(self._tell_phase, address)
+        is_told = self._options.observer is not None
+        tell = partial(self._tell_phase, address) if is_told else None
         is_asked = self._options.ready is not None
         if is_asked and self._proves_socket:
             await self._prove(sock, sock, limit, tell)
@@ -260,7 +261,7 @@ class Call:
             observe(events.PhaseStarted(now, address, self._rounds.number, phase))
 
     async def _prove(
-        self, sock: socket.socket, made: Any, limit: float | None, tell: Tell
+        self, sock: socket.socket, made: Any, limit: float | None, tell: Tell | None
     ) -> None:
         """Wait until what was *made* of *sock* is ready.
 
@@ -269,7 +270,8 @@ class Call:
         """
         assert self._options.ready is not None
         try:
-            tell("ready")
+            if tell is not None:
+                tell("ready")
             await pass_ready(self._options.ready, made, limit)
         except BaseException:
             if self._sock is None or made is not sock:

@@ -75,6 +75,8 @@ def observing(
             f" not a {type(manager).__name__}"
         )
     observe = manager.__enter__()
+    if isinstance(observe, CallObserver):  # itself, say, which takes events then
+        observe = observe.__call__
     try:
         yield observe
     except BaseException as exc:

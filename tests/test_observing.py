@@ -168,6 +168,22 @@ async def test_reconnecting_is_a_call_for_each(port: int, listener: Server) -> N
     assert len(calls.calls) == len(calls.left) == 2
 
 
+async def test_that_gives_itself(port: int) -> None:
+    """One that takes events too can be what it gives."""
+    told: list[object] = []
+
+    class Both(CallObserver):
+        @contextlib.contextmanager
+        def call(self, host: str | None, port: int | None) -> Generator[Observer]:
+            yield self
+
+        def __call__(self, event: aioconnect.Event) -> None:
+            told.append(event)
+
+    (await aioconnect.connect("127.0.0.1", port, observer=Both())).close()
+    assert [type(event).__name__ for event in told] == ["AttemptStarted", "Connected"]
+
+
 async def test_any_is_nobody(port: int, refused_port: int) -> None:
     calls = Calls()
     targets = [("127.0.0.1", refused_port), ("127.0.0.1", port)]
