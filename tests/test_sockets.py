@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 import aioconnect
-from aioconnect import Address, outcome
+from aioconnect import Address, _sockets, outcome
+from aioconnect._errors import AttemptError
 from aioconnect._watchers import check_loop, is_readable
 from aioconnect.testing import BlackHole, FullBacklog, Server, unix_listening
 
@@ -327,6 +328,23 @@ async def test_nothing_to_bind_to(port: int) -> None:
     # 192.0.2.0/24 is for documentation: nobody here has such an address.
     with pytest.raises(aioconnect.ConnectError, match=r"cannot bind to 192\.0\.2\.1"):
         await aioconnect.connect_address(tcp(port), local_addr=("192.0.2.1", 0))
+
+
+@pytest.mark.parametrize(("was_sent", "tries"), [(False, 2), (True, 1)])
+def test_spurious_is_only_what_was_not_sent(
+    was_sent: bool, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EADDRNOTAVAIL is tried once more if the kernel found no port for it (K9)."""
+    tried: list[int] = []
+
+    def start(sock: socket.socket, address: Address) -> int:
+        tried.append(sock.fileno())
+        raise _sockets.failure(errno.EADDRNOTAVAIL, sent=was_sent)
+
+    monkeypatch.setattr(_sockets, "start", start)
+    with pytest.raises(AttemptError):
+        _sockets.begin(tcp(1), (), None)
+    assert len(tried) == tries
 
 
 async def test_prepare(port: int) -> None:
