@@ -23,6 +23,7 @@ from aioconnect.testing import (
     full_backlog,
     leak_check,
     listening,
+    on_one_port,
     refusing,
     tls_echoing,
 )
@@ -179,7 +180,10 @@ async def test_late_answer_wins() -> None:
             ("name", V4): Lookup(["127.0.0.1"]),
         }
     )
-    with black_hole() as hole, listening("::1", port=hole.port) as server:
+    with on_one_port(black_hole, lambda port: listening("::1", port=port)) as (
+        hole,
+        server,
+    ):
         sock = await aioconnect.connect(
             "name", hole.port, resolver=resolver, resolution_delay=0.01, timeout=60
         )
@@ -358,7 +362,10 @@ async def test_addresses_of_another_family() -> None:
     async def both(host: str, port: int, **_: int) -> list[Address]:
         return [Address(V6, ("::1", port)), Address(V4, ("127.0.0.1", port))]
 
-    with listening() as server, listening("::1", port=server.port):
+    with on_one_port(listening, lambda port: listening("::1", port=port)) as (
+        server,
+        _,
+    ):
         for family in (V4, V6):
             sock = await aioconnect.connect(
                 "name", server.port, resolver=both, family=family

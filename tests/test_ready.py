@@ -22,6 +22,7 @@ from aioconnect.testing import (
     flaky,
     leak_check,
     listening,
+    on_one_port,
     refusing,
     tls_echoing,
 )
@@ -301,8 +302,10 @@ async def test_others_are_not_watched_meanwhile() -> None:
 async def test_they_do_not_agree() -> None:
     """A family that refuses, and a server that is not ready: no errno is both."""
     with (
-        refusing("::1") as refused,
-        listening(port=refused.port) as server,
+        on_one_port(lambda: refusing("::1"), lambda port: listening(port=port)) as (
+            _,
+            server,
+        ),
         pytest.raises(aioconnect.ConnectError) as caught,
     ):
         await aioconnect.connect("localhost", server.port, ready=resets)

@@ -27,6 +27,7 @@ from aioconnect.testing import (
     late,
     leak_check,
     listening,
+    on_one_port,
     refusing,
     tls_echoing,
     unix_listening,
@@ -88,6 +89,37 @@ def test_listening_on_a_port_again() -> None:
         server.accept().close()
     with client, listening(port=port) as again:
         assert again.port == port
+
+
+def test_two_servers_on_one_port() -> None:
+    """A port that the second cannot have is let go, and another one taken."""
+    with refusing() as taken:
+        ports = [0, taken.port]
+        with on_one_port(
+            lambda: listening("::1", port=ports.pop()),
+            lambda port: listening(port=port),
+        ) as (first, second):
+            assert first.port == second.port != taken.port
+            for server in (first, second):
+                dial(server.address).close()
+            with listening("::1", port=taken.port):
+                pass
+    assert not ports
+
+
+def test_a_port_that_the_second_never_has() -> None:
+    """The error says so; what else is wrong with it is said at once."""
+    with refusing() as taken, leak_check():
+        pair = on_one_port(
+            lambda: listening("::1", port=taken.port), lambda port: listening(port=port)
+        )
+        with pytest.raises(OSError, match="in use"), pair:
+            pass
+        with (
+            pytest.raises(ValueError, match="not an address"),
+            on_one_port(listening, lambda port: listening("two", port=port)),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("host", ["localhost", "", "127.1", "example.com:80"])

@@ -27,8 +27,10 @@ from aioconnect.testing import (
     ScriptedResolver,
     Server,
     StaticResolver,
+    black_hole,
     flaky,
     listening,
+    on_one_port,
     tls_echoing,
 )
 
@@ -99,7 +101,11 @@ async def test_connected(port: int) -> None:
 
 async def test_race() -> None:
     """The address that was too slow was dropped; look-ups have what they found."""
-    with BlackHoleAndListener() as port:
+    with on_one_port(lambda: black_hole("::1"), lambda port: listening(port=port)) as (
+        _,
+        server,
+    ):
+        port = server.port
         answers = StaticResolver({"db.test": ["::1", "127.0.0.1"]})
         timeline = Timeline()
         options: Any = {"resolver": answers, "observer": timeline}
@@ -121,20 +127,6 @@ async def test_race() -> None:
     assert silent["end"] == winner["end"]
     assert f"✓ attempt 127.0.0.1:{port}" in timeline.to_text()
     assert "no answer, dropped" in timeline.to_text()
-
-
-@contextlib.contextmanager
-def BlackHoleAndListener() -> Generator[int]:  # noqa: N802  # as a class would be
-    """Give a port that drops every SYN on ::1, and accepts on 127.0.0.1."""
-    from aioconnect.testing import black_hole
-
-    with contextlib.ExitStack() as stack:
-        try:
-            hole = stack.enter_context(black_hole("::1"))
-            stack.enter_context(listening("127.0.0.1", port=hole.port))
-        except OSError as exc:
-            pytest.skip(f"no IPv6 on the loopback interface: {exc}")
-        yield hole.port
 
 
 async def test_rounds() -> None:

@@ -34,6 +34,7 @@ from aioconnect.testing import (
     flaky,
     leak_check,
     listening,
+    on_one_port,
     refusing,
     unix_listening,
     unused_port,
@@ -409,7 +410,10 @@ async def test_what_is_wrong_here_is_not_down(
 
 async def test_the_others_refuse() -> None:
     """One address that could not be tried may be where the server is."""
-    with refusing() as refused, listening("127.0.0.2", port=refused.port) as server:
+    with on_one_port(refusing, lambda port: listening("127.0.0.2", port=port)) as (
+        refused,
+        server,
+    ):
         found = [refused.address, server.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:

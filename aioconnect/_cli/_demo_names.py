@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Generator
 from typing import Any
 
 from .._api import connect
 from .._timeline import Timeline
-from ..testing import Lookup, ScriptedResolver, black_hole, listening
+from ..testing import Lookup, ScriptedResolver, black_hole, listening, on_one_port
 from ._demo_stage import PATIENCE, Stage, UntrueError
 from ._precise import Precise
 
@@ -55,17 +54,11 @@ def half_silent() -> Generator[int]:
     Raises:
         OSError: There is no IPv6.
     """
-    with contextlib.ExitStack() as stack:
-        while True:
-            hole = stack.enter_context(black_hole("::1"))
-            try:
-                stack.enter_context(listening("127.0.0.1", port=hole.port))
-            except OSError as exc:
-                if exc.errno != errno.EADDRINUSE:
-                    raise
-            else:
-                break
-        yield hole.port
+    with on_one_port(lambda: black_hole("::1"), lambda port: listening(port=port)) as (
+        _,
+        server,
+    ):
+        yield server.port
 
 
 async def silent_ipv6(stage: Stage, port: int) -> None:

@@ -28,6 +28,7 @@ from ._listening import Server as Server
 from ._listening import UnixServer as UnixServer
 from ._listening import listening as listening
 from ._listening import unix_listening as unix_listening
+from ._ports import on_one_port as on_one_port
 from ._recorder import Recorder as Recorder
 from ._refusing import HeldPort as HeldPort
 from ._refusing import RefusingPort as RefusingPort
@@ -69,6 +70,7 @@ __all__ = [
     "late",
     "leak_check",
     "listening",
+    "on_one_port",
     "refusing",
     "tls_echoing",
     "unix_listening",

@@ -5,6 +5,7 @@ Only this module makes server sockets; none of them is inheritable.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -13,9 +14,9 @@ import struct
 import tempfile
 import threading
 import weakref
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from typing import cast
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Protocol, TypeVar, cast
 
 from .._address import Address, SockAddr, numeric, unix_address
 
@@ -27,6 +28,7 @@ __all__ = [
     "host_of",
     "keep",
     "kept_descriptors",
+    "on_one_port",
     "port_of",
     "reset",
     "unix_bound",
@@ -38,6 +40,17 @@ _kept: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _keeping = threading.Lock()
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+_TRIES = 100
+
+
+class _HasPort(Protocol):
+    @property
+    def port(self) -> int: ...
+
+
+_First = TypeVar("_First", bound=_HasPort)
+_Second = TypeVar("_Second")
 
 
 def bound(host: str, port: int = 0, *, is_shared: bool = False) -> socket.socket:
@@ -63,6 +76,33 @@ def bound(host: str, port: int = 0, *, is_shared: bool = False) -> socket.socket
         sock.close()
         raise
     return sock
+
+
+@contextmanager
+def on_one_port(
+    first: Callable[[], AbstractContextManager[_First]],
+    second: Callable[[int], AbstractContextManager[_Second]],
+) -> Generator[tuple[_First, _Second]]:
+    """Give two servers that have the same port, on addresses of their own.
+
+    *first* takes any port, *second* is called with it.  A port that is free on one
+    address may be in use on the other, by a client that the kernel gave it to:
+    both are made anew then.
+
+    Raises:
+        OSError: What *first* or *second* raises, other than EADDRINUSE of *second*.
+    """
+    for left in reversed(range(_TRIES)):
+        with ExitStack() as stack:
+            one = stack.enter_context(first())
+            try:
+                other = stack.enter_context(second(one.port))
+            except OSError as exc:
+                if exc.errno != errno.EADDRINUSE or not left:
+                    raise
+                continue
+            yield one, other
+            return
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 from _loops import run
@@ -19,10 +20,12 @@ from aioconnect.testing import (
     DNSReply,
     DNSServer,
     Recorder,
+    Server,
     Zone,
     black_hole,
     leak_check,
     listening,
+    on_one_port,
 )
 
 SIX, FOUR = socket.AF_INET6, socket.AF_INET
@@ -58,6 +61,11 @@ zone: Zone = {
     ("ipv4.test", "A"): ["127.0.0.1"],
     ("ipv6.test", "AAAA"): ["::1"],
 }
+
+
+def ipv6(port: int) -> AbstractContextManager[Server]:
+    """Return a server on ::1."""
+    return listening("::1", port=port)
 
 
 async def connected_to(name: str, port: int, recorder: Recorder | None = None) -> str:
@@ -107,7 +115,7 @@ def connected_after(recorder: Recorder) -> float:
 async def check_late_answer() -> None:
     """Let an AAAA answer join a race that hangs: its address wins."""
     recorder = Recorder()
-    with black_hole() as hole, listening("::1", port=hole.port):
+    with on_one_port(black_hole, ipv6) as (hole, _):
         assert await connected_to("soon-aaaa.test", hole.port, recorder) == "::1"
     first, second = recorder.of(AttemptStarted)
     assert (first.address.family, second.address.family) == (FOUR, SIX)
@@ -177,7 +185,7 @@ TIMED: Sequence[Callable[[int], Awaitable[float]]] = (
 async def main(server: DNSServer) -> None:
     stalls = Stalls()
     in_time = []
-    with listening() as four, listening("::1", port=four.port):
+    with on_one_port(listening, ipv6) as (four, _):
         for trial in TIMED:
             async with beating(stalls):
                 in_time.append(await is_punctual(partial(trial, four.port), stalls))
