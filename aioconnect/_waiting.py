@@ -152,7 +152,7 @@ class _Descent:
             now = self._loop.time()
             if error is not None and is_sure and _is_gone(error):
                 return now - self._started
-            if error is not None and not _may_pass(self._options, error):
+            if error is not None and not self._may_pass(error, now):
                 raise self._told(error)
             delay = next(self._delays, None)
             if delay is not None:
@@ -162,6 +162,20 @@ class _Descent:
             if self._observe is not None:
                 self._observe(events.RetryScheduled(now, self._looks, delay))
             await sleep_until(self._loop, now + delay)
+            if self._loop.time() >= self._deadline:  # the loop was late
+                raise self._told(self._not_down(error))
+
+    def _may_pass(self, error: ConnectError, now: float) -> bool:
+        """Tell whether the policy accepts *error*, of a look that has ended *now*."""
+        is_timeout = isinstance(error, ConnectTimeoutError)
+        if is_timeout and now + _LAST_LOOK >= self._deadline:
+            return True  # it was cut short by the time of the wait: not the policy's
+        return any(
+            isinstance(one.error, OSError)
+            and one.phase != "guard"
+            and self._options.retry_on(one.error)
+            for one in error.attempts
+        )
 
     async def _look(self) -> tuple[ConnectError | None, bool]:
         """Connect once, and close; return why it could not be, and if that is all."""
@@ -239,12 +253,3 @@ def _says_gone(attempt: Attempt) -> bool:
     # A route that says unreachable at once is this machine's.
     is_told = attempt.sent or error.errno in (errno.ECONNREFUSED, errno.ENOENT)
     return is_told and error.errno in _GONE
-
-
-def _may_pass(options: Options, error: ConnectError) -> bool:
-    return any(
-        isinstance(one.error, OSError)
-        and one.phase != "guard"
-        and options.retry_on(one.error)
-        for one in error.attempts
-    )

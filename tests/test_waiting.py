@@ -7,6 +7,7 @@ import contextlib
 import errno
 import math
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -329,6 +330,30 @@ async def test_slow_is_not_down(
     assert caught.value.rounds == 3
     with pytest.raises(aioconnect.ConnectTimeoutError, match="backlog"):
         await aioconnect.wait_until_down_unix(full_backlog_listener.path, timeout=0.1)
+
+
+async def test_not_down_though_the_loop_was_late(listener: Server) -> None:
+    """There is no time for a last look: what was seen before is what is said."""
+
+    def blocks(event: aioconnect.Event) -> None:
+        if isinstance(event, RetryScheduled):
+            time.sleep(0.3)
+
+    to = listener.host, listener.port
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="it is up") as caught:
+        await aioconnect.wait_until_down(*to, timeout=0.2, observer=blocks)
+    assert caught.value.rounds == 1
+    assert caught.value.elapsed > 0.2
+
+
+async def test_slow_until_the_time_is_up(black_hole: BlackHole) -> None:
+    """That a look was cut short is no error for *retry_on* to refuse."""
+    to = black_hole.host, black_hole.port
+    for timeout in (0.0, 0.1):
+        with pytest.raises(aioconnect.ConnectTimeoutError, match="is not down within"):
+            await aioconnect.wait_until_down(
+                *to, timeout=timeout, retry_on=aioconnect.is_refused
+            )
 
 
 async def test_one_address_that_is_slow(black_hole: BlackHole) -> None:
