@@ -176,7 +176,7 @@ class Call:
                 self._observe(observe)
                 made = await self.run(finish)
         except BaseException:
-            if made is not None and self._sock is None:
+            if made is not None and made is not self._sock:
                 discard(made)
             raise
         finally:

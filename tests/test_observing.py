@@ -136,6 +136,20 @@ async def test_that_fails_at_the_end(is_up: bool, port: int, refused_port: int) 
         await connector.open_connection("127.0.0.1", to)
 
 
+async def test_that_fails_at_the_end_of_a_given_socket(port: int) -> None:
+    """The transport that was made of it is closed; a socket stays its owner's."""
+    connector = Connector(observer=Calls(fails_at_end=True))
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with pytest.raises(LookupError, match="a bug"):
+            await connector.connect_sock(sock, ("127.0.0.1", port))
+        assert sock.getpeername() == ("127.0.0.1", port)
+        with pytest.raises(LookupError, match="a bug"):
+            await connector.open_connection(sock=sock)
+        while sock.fileno() != -1:
+            await asyncio.sleep(0)
+
+
 async def test_down_is_one_call(refused_port: int) -> None:
     """Looks that are repeated are one call's, and that they fail is not its end."""
     calls = Calls()
