@@ -118,7 +118,9 @@ async def to_transport(
     inode = None if isinstance(loop, asyncio.BaseEventLoop) else inode_of(sock)
     try:
         if tls.ssl and tell is not None:
+            once.is_running = True  # as the factory, an observer is the caller's own
             tell("tls")
+            once.is_running = False
         arguments = tls.arguments(remaining)
         if sock.family == socket.AF_UNIX:
             made = await loop.create_unix_connection(once, sock=sock, **arguments)

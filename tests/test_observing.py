@@ -255,22 +255,26 @@ async def test_phases_of_a_socket(recorder: Recorder) -> None:
     assert recorder.events == []
 
 
+@pytest.mark.parametrize("kind", [LookupError, ConnectionResetError])
 @pytest.mark.parametrize("phase", ["tls", "ready"])
-async def test_observer_that_breaks_in_a_phase(phase: str) -> None:
+async def test_observer_that_breaks_in_a_phase(
+    phase: str, kind: type[Exception]
+) -> None:
     """A bug in an observer comes through, and what was connected is closed."""
 
     def breaks(event: aioconnect.Event) -> None:
         if isinstance(event, PhaseStarted) and event.phase == phase:
-            raise LookupError(phase)
+            raise kind(phase)
 
     async def ready(reader: Any, writer: Any) -> None: ...
 
-    with tls_echoing() as server, pytest.raises(LookupError, match=phase):
+    with tls_echoing() as server, pytest.raises(kind, match=f"^{phase}$"):
         await aioconnect.open_connection(
             server.host,
             server.port,
             ssl=server.client_context,
             server_hostname="localhost",
             ready=ready,
+            retry=(0,),
             observer=breaks,
         )
