@@ -128,7 +128,6 @@ def _open(
             sock.setblocking(False)
         if prepare:
             _prepare(sock, address, prepare)
-            sock.setblocking(False)  # whatever the hooks did to it
         if local is not None and address.family in _INET:
             _bind(sock, address, local)
     except BaseException:
@@ -141,6 +140,7 @@ def _prepare(sock: socket.socket, address: Address, prepare: Iterable[Prepare]) 
     try:
         for hook in prepare:
             hook(sock, address)
+        sock.setblocking(False)  # whatever the hooks did to it
     except OSError as exc:
         raise AttemptError("socket", exc, sent=False) from None
 

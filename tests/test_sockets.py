@@ -361,6 +361,17 @@ async def test_prepare(port: int) -> None:
     assert seen == [address, address]
 
 
+async def test_prepare_that_closes(port: int) -> None:
+    """What a hook did to the socket is the attempt's failure, as all it raises is."""
+
+    def closes(sock: socket.socket, address: Address) -> None:
+        sock.close()
+
+    with pytest.raises(aioconnect.ConnectError, match="socket: bad file") as caught:
+        await aioconnect.connect_address(tcp(port), prepare=[closes])
+    assert caught.value.errno == errno.EBADF
+
+
 async def test_prepare_fails(port: int) -> None:
     """An OSError of a hook is an attempt's failure; a bug comes through as itself."""
 
