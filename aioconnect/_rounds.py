@@ -152,6 +152,8 @@ class Rounds:
             raise self._time_is_up(self._due - now)
         await sleep_until(self._loop, self._due)
         self._due = None
+        if self._is_late(self._loop.time()):  # the loop was
+            raise self._time_is_up()
 
     def _schedule(self, now: float) -> float:
         """Return after how many seconds the next round may begin, and tell of it.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import pytest
 
 import aioconnect
-from aioconnect import Address, AttemptStarted, Connector
+from aioconnect import Address, AttemptStarted, Connector, RetryScheduled
 from aioconnect._rounds import Rounds
 from aioconnect._target import Place
 from aioconnect.testing import BlackHole, Recorder, Server
@@ -127,6 +128,21 @@ async def test_a_round_is_cut_at_the_deadline(black_hole: BlackHole) -> None:
     assert caught.value.rounds == 3
     assert last.elapsed < 0.1
     assert caught.value.elapsed >= 0.24
+
+
+async def test_the_loop_was_late(refused_port: int) -> None:
+    """A round that there is no time for is not counted, and the last one the cause."""
+
+    def blocks(event: aioconnect.Event) -> None:
+        if isinstance(event, RetryScheduled):
+            time.sleep(0.3)
+
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1", refused_port, timeout=0.2, retry=(0, 0), observer=blocks
+        )
+    assert caught.value.rounds == 1
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
 
 async def test_time_anew_for_what_was_lost(listener: Server) -> None:
