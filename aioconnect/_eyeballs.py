@@ -53,6 +53,7 @@ class Race:
         "_hurried",
         "_last_start",
         "_live",
+        "_named",
         "_opens_at",
         "_order",
         "_resolution_delay",
@@ -75,6 +76,7 @@ class Race:
         self._order = order
         self._unanswered: set[Question] = set()
         self._found: dict[Address, None] = {}
+        self._named: set[int] = set()  # the names that have an address
         self._untried: list[Address] = []
         self._live = 0
         self._hurried = False
@@ -100,7 +102,8 @@ class Race:
             # With what was tried already, so that the families go on taking turns.
             ordered = self._order(tuple(self._found))
             self._untried = [one for one in ordered if one not in tried]
-        if self._found:
+            self._named.add(question[0])
+        if question[0] in self._named:
             self._open(question[0], now)
 
     def _open(self, name: int, now: float) -> None:

@@ -235,6 +235,19 @@ def test_only_one_family_is_asked_for() -> None:
     play(race([V4]), [(1.0, "A", [four(1)], [four(1)], None)])
 
 
+def test_another_name_without_an_address() -> None:
+    """That one name has no address says nothing about the IPv6 of the other."""
+    subject = race()
+    for family in (V6, V4):
+        subject.asked((1, family))
+    subject.answered((0, V4), [four(1)], 0.0)
+    for family in (V6, V4):
+        subject.answered((1, family), [], 0.01)
+    assert subject.due() == 0.05
+    subject.answered((0, V6), [], 0.02)
+    assert subject.due() == 0.02
+
+
 def test_six_live_at_most() -> None:
     """The seventh attempt waits until one of the six has ended."""
     subject = race()
