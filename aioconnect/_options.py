@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, TypedDict, cast
 
@@ -163,11 +170,16 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
     if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
         such = "an iterable of seconds, such as (0.1, 0.5) or Backoff(attempts=3)"
         raise TypeError(f"retry must be {such}, not {shown(retry)}")
-    if not isinstance(retry, list | tuple):
+    if not isinstance(retry, tuple) and not _is_mutable(retry):
         return retry
     for delay in retry:
         check_duration("retry", delay)
     return tuple(retry)
+
+
+def _is_mutable(delays: Iterable[float]) -> bool:
+    """Tell whether *delays* are a list, an array or the like: no value, and finite."""
+    return isinstance(delays, Collection) and not isinstance(delays, Hashable)
 
 
 def _check_callable(name: str, value: object) -> None:

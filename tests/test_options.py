@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import logging
 import math
@@ -32,6 +33,13 @@ def test_log_events_to_what_is_none(arguments: tuple[Any, ...], says: str) -> No
         aioconnect.log_events(*arguments)
 
 
+class Array(collections.UserList[float]):
+    """As numpy's are, neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+
 def test_a_value() -> None:
     """A Connector is a frozen, hashable, picklable value."""
     connector = Connector(
@@ -51,6 +59,19 @@ def test_a_value() -> None:
     assert Connector(local_addr=("127.0.0.1", 0)).local_addr == ("127.0.0.1", 0)
     assert Connector(retry=Backoff()).retry == Backoff()
     assert Connector(interleave=None).interleave == 1
+
+
+@pytest.mark.parametrize("kind", [list, collections.deque, Array])
+def test_delays_that_are_no_value(kind: Any) -> None:
+    """They are copied, and checked at once."""
+    delays = kind([0.1, 0.2])
+    connector = Connector(retry=delays)
+    delays[0] = 5
+    assert connector.retry == (0.1, 0.2)
+    assert hash(connector) == hash(Connector(retry=(0.1, 0.2)))
+    assert "retry=(0.1, 0.2)" in repr(connector)
+    with pytest.raises(ValueError, match="retry must be 0 or more"):
+        Connector(retry=kind([-1.0]))
 
 
 def test_the_same_options() -> None:

@@ -154,7 +154,7 @@ async def test_deadline_of_a_race() -> None:
             )
     error = caught.value
     assert {attempt.address for attempt in error.attempts} == set(addresses)
-    assert error.elapsed >= 0.2
+    assert error.elapsed >= 0.19  # uvloop's clock counts milliseconds
 
 
 @pytest.mark.parametrize("others", [0, 1])
