@@ -66,6 +66,8 @@ async def is_readable(
     # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
     waiter: Waiter = loop.create_future()
     process = _forks
+    loop.remove_writer(fd := sock.fileno())  # as in `watch`: those of a closed one
+    loop.remove_reader(fd)
     loop.add_reader(sock, wake, waiter, False)
     timer = None if until is None else loop.call_at(until, wake, waiter, True)
     try:
