@@ -179,8 +179,9 @@ class Backoff:
     ============================  ====  ====  ====  ====  ====  ===  ===  ==  ==  ==
 
     Raises:
-        ValueError: A number is negative, NaN or infinite, *factor* is below 1,
-            *jitter* above 1, or *attempts* not a whole number.
+        ValueError: A number is negative, NaN or infinite, *factor* is below 1, or
+            *jitter* above 1.
+        TypeError: One is no number, or *attempts* no whole one.
     """
 
     initial: float = 0.05
