@@ -6,6 +6,7 @@ above decide which address to try and when, and wait for what is under way.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -156,8 +157,10 @@ def _bind(sock: socket.socket, address: Address, local: Sequence[Address]) -> No
     assert isinstance(chosen.sockaddr, tuple)
     try:
         if chosen.sockaddr[1] == 0 and _IP_BIND_ADDRESS_NO_PORT is not None:
-            # Else bind reserves a port for all destinations at once (K9).
-            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            # Else bind reserves a port for all destinations at once (K9): where the
+            # kernel does not know the option, it does.
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind(chosen.sockaddr)
     except OSError as exc:
         text = f"cannot bind to {chosen}: {exc.strerror}"

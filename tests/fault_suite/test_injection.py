@@ -56,9 +56,9 @@ def injecting() -> Callable[..., str]:
     except AssertionError as exc:
         pytest.skip(f"strace may not trace here: {exc}")
 
-    def run(call: str, fault: str, *arguments: str) -> str:
+    def run(call: str, fault: str, *arguments: str, script: str = "injected.py") -> str:
         inject = ("-e", f"trace={call}", "-e", f"inject={call}:{fault}")
-        python = (sys.executable, "-X", "dev", str(SCRIPTS / "injected.py"))
+        python = (sys.executable, "-X", "dev", str(SCRIPTS / script))
         return run_script(*traced, *inject, *python, *arguments)
 
     return run
@@ -111,3 +111,13 @@ def test_faults_that_change_nothing(
 ) -> None:
     """What connect(2) says, however often, is proved before it is believed."""
     thrown("injection", injecting("connect", fault, loop, scenario).strip())
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_option_that_the_kernel_lacks(
+    injecting: Callable[..., str], loop: str
+) -> None:
+    """Without IP_BIND_ADDRESS_NO_PORT a local address is bound to all the same."""
+    fault = "error=ENOPROTOOPT:when=1+"
+    assert injecting("setsockopt", fault, loop, script="bound.py") == "127.0.0.1\n"
