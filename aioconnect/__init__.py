@@ -49,8 +49,6 @@ from ._errors import ConnectTimeoutError as ConnectTimeoutError
 from ._errors import ConnectTLSError as ConnectTLSError
 from ._errors import ResolveError as ResolveError
 from ._events import CallObserver as CallObserver
-from ._guard import Allow as Allow
-from ._guard import only_public as only_public
 from ._loops import loop_factory as loop_factory
 from ._options import ConnectorOptions as ConnectorOptions
 from ._order import SRVRecord as SRVRecord
@@ -74,6 +72,8 @@ if _typing.TYPE_CHECKING:
     from ._event_types import ResolveStarted as ResolveStarted
     from ._event_types import RetryScheduled as RetryScheduled
     from ._event_types import log_events as log_events
+    from ._guard import Allow as Allow
+    from ._guard import only_public as only_public
     from ._timeline import Timeline as Timeline
 
 __version__ = "0.1.0"
@@ -148,7 +148,12 @@ __all__ = [
 
 
 # What a connect does not need is imported when asked for: these, and the events.
-_LATER = {"Timeline": "_timeline", "sockopts": "sockopts"}
+_LATER = {
+    "Allow": "_guard",
+    "Timeline": "_timeline",
+    "only_public": "_guard",
+    "sockopts": "sockopts",
+}
 
 
 if not _typing.TYPE_CHECKING:  # to who checks types, what is not there is not there

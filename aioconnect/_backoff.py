@@ -12,7 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ._shown import shown
 
@@ -89,7 +89,8 @@ class Predicate:
 def _join(how: Callable[[Iterable[bool]], bool], *parts: Any) -> Predicate:
     # Python then says which types cannot be joined.
     other: Any = NotImplemented
-    return Predicate(_Joined(how, parts)) if all(map(_is_question, parts)) else other
+    joined: Any = _Joined(how, parts)  # to mypy, no named tuple can be called
+    return Predicate(joined) if all(map(_is_question, parts)) else other
 
 
 def _is_question(value: object) -> bool:
@@ -103,8 +104,7 @@ def _named(ask: object) -> str:
     return name.removeprefix("_")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Joined:
+class _Joined(NamedTuple):
     """Several questions, asked one after the other: *how* is `any` or `all`."""
 
     how: Callable[[Iterable[bool]], bool]

@@ -18,7 +18,6 @@ from ._adopt import Finish, Tell, discard
 from ._errors import AttemptError, no_answer, os_error
 from ._events import CallObserver, Observer, events, observing
 from ._eyeballs import Race
-from ._guard import is_allowed
 from ._names import LookUps, Names
 from ._options import Options, check_local_addr
 from ._pending import Pending
@@ -357,9 +356,12 @@ class Call:
                 text = "sock is not connected: connect it first"
                 raise AttemptError("adopt", os_error(code, text))
             return self._sock, 0
-        if options.allow is not None and not is_allowed(options.allow, address):
-            error = os_error(errno.EACCES, "not allowed")
-            raise AttemptError("guard", error, sent=False)
+        if options.allow is not None:
+            from ._guard import is_allowed  # noqa: PLC0415  # it came with the option
+
+            if not is_allowed(options.allow, address):
+                error = os_error(errno.EACCES, "not allowed")
+                raise AttemptError("guard", error, sent=False)
         if options.observer is not None:
             now = self._loop.time()
             options.observer(events.AttemptStarted(now, address, self._rounds.number))

@@ -108,6 +108,9 @@ def only_public(ip: IPv4Address | IPv6Address, port: int) -> bool:  # noqa: ARG0
     return not refused or _is_in(bits, _IPV6_EXCEPTED_MASKS)
 
 
+only_public.__module__ = "aioconnect"  # where users import it from
+
+
 def _is_in(bits: int, masks: tuple[tuple[int, int], ...]) -> bool:
     return any(bits & mask == net for net, mask in masks)
 

@@ -7,6 +7,7 @@ package works with, or raises an error that names the option.
 from __future__ import annotations
 
 import functools
+import importlib
 import socket
 from collections.abc import (
     Callable,
@@ -17,19 +18,23 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from . import outcome as _outcome
 from ._address import check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
 from ._events import Observer, events
-from ._guard import Allow
 from ._ready import Ready
 from ._resolver import Resolver, system_resolver
 from ._shown import shown
 from ._sockets import Prepare
 from ._target import Place, Target, place_at
 from .outcome import Outcome
+
+if TYPE_CHECKING:
+    from ._guard import Allow
+else:
+    Allow = Callable[[Any, int], bool]  # to who asks at run time
 
 __all__ = [
     "ConnectorOptions",
@@ -102,6 +107,9 @@ class Options:
         for name in ("allow", "ready", "observer"):
             if getattr(self, name) is not None:
                 _check_callable(name, getattr(self, name))
+        if self.allow is not None:
+            # Before an address has to be judged: the import could fail then (K14).
+            importlib.import_module("._guard", __package__)
         observer: object = self.observer
         # And the events are imported by that, if there is an observer.
         if observer is not None and observer is events.log_events:

@@ -42,10 +42,10 @@ _FORMS = (
 _NO_NAME = set(string.punctuation) - set("-._")
 
 # A group of an IPv6 address.
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]*")
+_HEXADECIMAL = r"[0-9a-fA-F]*"
 
 # RFC 2782: "_Service._Proto.Name".
-_SERVICE = re.compile(r"_[^.:]+\._[^.:]+\.[^.:][^:]*")
+_SERVICE = r"_[^.:]+\._[^.:]+\.[^.:][^:]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _check_said(host: object) -> str:
 
 def _check_service(service: object) -> str:
     name = check_host(service)
-    if not _SERVICE.fullmatch(name):
+    if not re.fullmatch(_SERVICE, name):
         raise ValueError(f"a service is _service._proto.name, not {shown(name)}")
     return name
 
@@ -209,7 +209,7 @@ def _bare(text: str) -> tuple[str, str, int]:
         raise _Wrong(len(text), f"a port is missing; a target is {_FORMS}")
     kind = text.partition(":")[0]
     is_kind = port.startswith("//") or kind.lower() in _PARSERS
-    if is_kind or (":" in host and not _HEXADECIMAL.fullmatch(kind)):
+    if is_kind or (":" in host and not re.fullmatch(_HEXADECIMAL, kind)):
         raise _Wrong(0, f"{shown(kind)} is no kind of target; it is {_FORMS}")
     if ":" in host:
         raise _Wrong(0, "an IPv6 address goes in brackets: [host]:port")

@@ -301,23 +301,29 @@ def test_importing_is_cheap() -> None:
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
     partners = {"anyio", "httpcore", "httpx", "opentelemetry", "python_socks", "rich"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
-    assert not loaded & {"aioconnect._event_types", "aioconnect.sockopts"}
+    late = {"aioconnect._event_types", "aioconnect._guard", "aioconnect.sockopts"}
+    assert not loaded & late
 
 
 def test_what_is_imported_late_is_listed() -> None:
     """And it is looked for but once."""
     code = (
-        "import aioconnect; late = {'Timeline', 'Event', 'sockopts'};"
+        "import aioconnect; late = {'Timeline', 'Event', 'only_public'};"
         "assert late <= {*dir(aioconnect)} and not late & {*vars(aioconnect)};"
         "aioconnect.Timeline; assert 'Timeline' in vars(aioconnect)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_events_are_there_before_they_are_needed() -> None:
-    """An observer imports them, while there is nothing that could fail (K14)."""
+@pytest.mark.parametrize(
+    ("option", "module"), [("observer", "_event_types"), ("allow", "_guard")]
+)
+def test_what_an_option_needs_is_there_before_it_is_needed(
+    option: str, module: str
+) -> None:
+    """It is imported with the option, while there is nothing that could fail (K14)."""
     code = (
-        "import aioconnect, sys; aioconnect.Connector(observer=print);"
-        "assert 'aioconnect._event_types' in sys.modules"
+        f"import aioconnect, sys; aioconnect.Connector({option}=print);"
+        f"assert 'aioconnect.{module}' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
