@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
 from ._tls import EARLY, TLSOptions
+from ._watchers import forget
 
 __all__ = [
     "LIMIT",
@@ -121,11 +122,11 @@ async def to_transport(
             once.is_running = True  # as the factory, an observer is the caller's own
             tell("tls")
             once.is_running = False
-        arguments = tls.arguments(remaining)
-        if sock.family == socket.AF_UNIX:
-            made = await loop.create_unix_connection(once, sock=sock, **arguments)
-        else:
-            made = await loop.create_connection(once, sock=sock, **arguments)
+        if inode is None and owned:
+            forget(loop, sock.fileno())
+        create = _creation(loop, sock)
+        made: tuple[asyncio.Transport, P]
+        made = await create(once, sock=sock, **tls.arguments(remaining))
         inode = None  # the transport has the socket, and tells it
         return made
     except OSError as exc:
@@ -152,6 +153,12 @@ async def to_transport(
         raise failure
     finally:
         del failure
+
+
+def _creation(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
+    """Return the method of *loop* that makes a transport over *sock*."""
+    is_unix = sock.family == socket.AF_UNIX
+    return loop.create_unix_connection if is_unix else loop.create_connection
 
 
 def _abort(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:

@@ -16,7 +16,15 @@ from typing import TypeAlias
 from ._errors import AttemptError
 from ._waits import Waiter, wake
 
-__all__ = ["Watcher", "check_loop", "forks", "is_readable", "unwatch", "watch"]
+__all__ = [
+    "Watcher",
+    "check_loop",
+    "forget",
+    "forks",
+    "is_readable",
+    "unwatch",
+    "watch",
+]
 
 # Gives None when a loop has forgotten the callback that it registered for us.
 Watcher: TypeAlias = Callable[[], object]
@@ -59,6 +67,22 @@ def _cannot_watch(loop: type[asyncio.AbstractEventLoop]) -> NotImplementedError:
     )
 
 
+def forget(loop: asyncio.AbstractEventLoop, fd: int, *, reads: bool = True) -> None:
+    """Have *loop* forget who watches *fd*, and who waits to read from it with *reads*.
+
+    They watch one that was closed, whose number this is now: it would never be
+    polled again (K12).
+    """
+    try:
+        loop.remove_writer(fd)
+        if reads:
+            loop.remove_reader(fd)
+    except FileNotFoundError:
+        # Both were there, and the poller no longer knows them: asyncio forgets both
+        # before it says so.
+        pass
+
+
 async def is_readable(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float | None
 ) -> bool:
@@ -66,8 +90,7 @@ async def is_readable(
     # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
     waiter: Waiter = loop.create_future()
     process = _forks
-    loop.remove_writer(fd := sock.fileno())  # as in `watch`: those of a closed one
-    loop.remove_reader(fd)
+    forget(loop, sock.fileno())
     loop.add_reader(sock, wake, waiter, False)
     timer = None if until is None else loop.call_at(until, wake, waiter, True)
     try:
@@ -89,15 +112,11 @@ def watch(
 
     For a socket that is not *owned* but the caller's it is called once.
     """
-    # What watches this descriptor watches one that was closed: it would never be
-    # polled again (K12).  On a caller's socket, loop.sock_connect replaces it too.
-    fd = sock.fileno()
-    loop.remove_writer(fd)
+    # On a caller's socket, loop.sock_connect replaces who waits to write, too.
+    forget(loop, fd := sock.fileno(), reads=owned)
     # Nobody but us closes a socket of ours: its watcher is there until we say so.
     watcher: Watcher = _present
-    if owned:
-        loop.remove_reader(fd)
-    else:
+    if not owned:
         callback = partial(_call_once, loop, sock, fd, callback)
         # And not a weakref.ref, which the collector clears with whoever has it.
         end = weakref.finalize(callback, _present)

@@ -66,7 +66,7 @@ GRAPH: dict[str, set[str]] = {
     "_lookups": set(),
     "_resolver": {"_address", "_errors", "_lookups", "_waits"},
     "_tls": {"_address", "_backoff", "_shown"},
-    "_adopt": {"_errors", "_shown", "_tls"},
+    "_adopt": {"_errors", "_shown", "_tls", "_watchers"},
     "_options": {
         "_address",
         "_backoff",

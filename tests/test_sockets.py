@@ -542,22 +542,6 @@ async def test_reused_descriptor(black_hole: BlackHole) -> None:
     assert reused == (100 if is_asyncio else 0)  # uvloop defers the close
 
 
-async def test_reused_descriptor_of_a_stranger(black_hole: BlackHole) -> None:
-    """K12: somebody closed a socket that was watched for reading, and we get it."""
-    loop = asyncio.get_running_loop()
-    if not isinstance(loop, asyncio.BaseEventLoop):
-        pytest.skip("uvloop keeps a socket from being closed while it is watched")
-    stranger, other = socket.socketpair()
-    with other:
-        loop.add_reader(stranger.fileno(), lambda: None)
-        number = stranger.fileno()
-        stranger.close()
-        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-            await aioconnect.connect(black_hole.host, black_hole.port, timeout=0.05)
-        assert "no answer yet" in str(caught.value)
-        loop.remove_reader(number)
-
-
 async def test_reused_descriptor_is_polled(black_hole: BlackHole) -> None:
     """K12: the watcher on the reused descriptor is the one that is woken."""
     first = socket.socket()

@@ -194,38 +194,6 @@ async def test_cancelled_while_it_settles() -> None:
                 await task
 
 
-async def test_settles_on_a_reused_descriptor() -> None:
-    """K12: somebody closed a socket that was watched, and we get its number."""
-    loop = asyncio.get_running_loop()
-    if not isinstance(loop, asyncio.BaseEventLoop):
-        pytest.skip("uvloop keeps a socket from being closed while it is watched")
-    for watch, forget in (
-        (loop.add_reader, loop.remove_reader),
-        (loop.add_writer, loop.remove_writer),
-    ):
-        stranger, other = socket.socketpair()
-        number = stranger.fileno()
-        seen: list[int] = []
-
-        def note(sock: socket.socket, address: Address, seen: list[int] = seen) -> None:
-            seen.append(sock.fileno())
-
-        with other, flaky(["accept_close"]) as server:
-            watch(number, lambda: None)
-            stranger.close()
-            with pytest.raises(aioconnect.ConnectResetError, match="closed again"):
-                await aioconnect.wait_until_up(
-                    server.host,
-                    server.port,
-                    timeout=30,
-                    settle=10,
-                    retry=(0,),
-                    prepare=[note],
-                )
-            forget(number)
-        assert number in seen
-
-
 @pytest.mark.parametrize("settle", [-1, math.nan, math.inf, "1"])
 async def test_bad_settle(settle: Any, listener: Server) -> None:
     with pytest.raises((ValueError, TypeError), match="settle"):
