@@ -22,7 +22,7 @@ __all__ = ["NamedLoop", "half_silent", "silent_ipv6", "slow_answer"]
 
 _SILENT, _SLOW = "silent.example", "slow.example"
 
-_DELAY = 1.5  # seconds until the slow answer
+_DELAY = 1.0  # seconds until the slow answer
 _STAGGER = 0.25  # RFC 8305's Connection Attempt Delay, our default
 
 _RESOLVER = ScriptedResolver(
