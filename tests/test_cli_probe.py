@@ -73,9 +73,9 @@ def test_not_connected(refused_port: int, capsys: Output) -> None:
 
 def test_late_server(capsys: Output) -> None:
     """One that is late is shown with the rounds that it took."""
-    with testing.late(0.1) as server:
+    with testing.late(1.0) as server:
         target = f"127.0.0.1:{server.port}"
-        assert main(["probe", target, "--interval", "0.06", "--timeout", "9"]) == 0
+        assert main(["probe", target, "--interval", "0.4", "--timeout", "60"]) == 0
     lines = shape(capsys.readouterr().out)
     assert re.fullmatch(rf"{target}: connected in T, \d rounds", lines[0])
     assert lines[2] == f"✗ attempt {target} ━ T connection refused"
