@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import re
 import resource
@@ -586,6 +587,8 @@ def test_line_that_comes_too_late(
 
     reading, writing = os.pipe()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
+        # Of a machine that stalls, a loop in debug mode would tell.
+        runner.get_loop().slow_callback_duration = math.inf
         runner.run(give_up())
         if not is_closed:
             come()
