@@ -474,8 +474,8 @@ async def test_a_service_that_is_silent_has_its_share_of_the_time(
     """And does not delay the others at all in a race."""
     targets = "srv:_silent._tcp.test", ("127.0.0.1", port)
     begun = time.monotonic()
-    (await connect_any(targets, resolver=resolver, timeout=2.0)).close()
-    assert time.monotonic() - begun > 0.9
+    (await connect_any(targets, resolver=resolver, timeout=5.0)).close()
+    assert time.monotonic() - begun > 2.4
     begun = time.monotonic()
     (await connect_any(targets, resolver=resolver, race=True)).close()
     assert time.monotonic() - begun < SILENCE / 2
