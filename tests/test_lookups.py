@@ -123,6 +123,7 @@ def put(
 
 
 async def test_the_answer_is_getaddrinfos(lookups: Lookups, system: System) -> None:
+    lookups._patience = 1.0  # it is there when it is looked at
     system.is_open.set()
     assert await put(lookups, "a.test") == FOUND
     assert system.asked == [(b"a.test", 80, socket.AF_INET, 0)]
@@ -295,7 +296,7 @@ async def test_a_thread_that_is_ending_misses_no_question(
     lookups: Lookups, system: System
 ) -> None:
     """It is given one when its time is up, and before it can say that it ends."""
-    lookups._patience = 0.2
+    lookups._patience = 1.0
     system.is_open.set()
     assert await put(lookups, "a.test") == FOUND
     (thread,) = resolver_threads()
@@ -492,7 +493,7 @@ def test_the_packages_own_ask_the_system(
     loop_factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a daemon thread that a user's leak check does not mention."""
-    monkeypatch.setattr(_lookups._lookups, "_patience", 0.1)
+    monkeypatch.setattr(_lookups._lookups, "_patience", 1.0)
 
     async def main() -> list[object]:
         async with leak_check(patience=0):

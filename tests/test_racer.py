@@ -93,13 +93,13 @@ async def test_a_failure_starts_the_next_at_once() -> None:
     with refusing("::1") as refused, listening() as server:
         resolver = Answering(refused.address, server.address)
         with await aioconnect.connect(
-            "two", 1, resolver=resolver, happy_eyeballs_delay=2, observer=recorder
+            "two", 1, resolver=resolver, happy_eyeballs_delay=60, observer=recorder
         ):
             pass
     failed = recorder.only(aioconnect.AttemptFailed)
     _, second = recorder.of(aioconnect.AttemptStarted)
     assert failed.attempt.address == refused.address
-    assert second.at - failed.at < 1.0
+    assert second.at - failed.at < 30
 
 
 async def test_all_refuse() -> None:
@@ -150,11 +150,11 @@ async def test_deadline_of_a_race() -> None:
                 1,
                 resolver=Answering(*addresses),
                 happy_eyeballs_delay=0.01,
-                timeout=0.2,
+                timeout=1,
             )
     error = caught.value
     assert {attempt.address for attempt in error.attempts} == set(addresses)
-    assert error.elapsed >= 0.19  # uvloop's clock counts milliseconds
+    assert error.elapsed >= 0.99  # uvloop's clock counts milliseconds
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -165,7 +165,7 @@ async def test_deadline_of_a_look_up(others: int) -> None:
         {("name", V6): Lookup(never=True), ("name", V4): four},
     )
     with refusing() as refused, pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-        await aioconnect.connect("name", refused.port, resolver=resolver, timeout=0.2)
+        await aioconnect.connect("name", refused.port, resolver=resolver, timeout=0.5)
     phases = [attempt.phase for attempt in caught.value.attempts]
     assert phases == (["connect"] if others else ["resolve", "resolve"])
     await asyncio.sleep(0)
@@ -571,7 +571,7 @@ async def test_six_at_a_time() -> None:
                 1,
                 resolver=Answering(*(hole.address for hole in holes)),
                 happy_eyeballs_delay=0.01,
-                timeout=0.5,
+                timeout=1,
                 observer=recorder,
             )
     assert len(recorder.of(aioconnect.AttemptStarted)) == 6

@@ -328,11 +328,11 @@ async def test_one_that_says_nothing_leaves_time(
         for options in ({}, {"happy_eyeballs_delay": None}):
             settings: Any = options
             sock = await aioconnect.connect(
-                "two", 1, resolver=resolver, ready=echoes, timeout=0.5, **settings
+                "two", 1, resolver=resolver, ready=echoes, timeout=1.5, **settings
             )
             with sock:
                 assert sock.getpeername() == good.sockaddr
-        sock = await aioconnect.connect_any(found, race=True, ready=echoes, timeout=0.5)
+        sock = await aioconnect.connect_any(found, race=True, ready=echoes, timeout=1.5)
         sock.close()
 
 
@@ -349,7 +349,7 @@ async def test_a_share_that_is_up_is_not_the_end(
 
         with pytest.raises(aioconnect.ConnectError, match="cannot connect") as caught:
             await aioconnect.connect(
-                "two", 1, resolver=resolver, ready=echoes, timeout=0.5, retry=(0,)
+                "two", 1, resolver=resolver, ready=echoes, timeout=1.5, retry=(0,)
             )
     assert caught.value.attempt_count == 4
 

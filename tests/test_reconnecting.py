@@ -945,10 +945,10 @@ async def test_a_wait_that_would_overrun_after_a_cancelled_turn() -> None:
     """The rest of a delay is measured against the time of the turn that waits it."""
     with refusing() as port:
         connections = aioconnect.reconnecting(
-            port.host, port.port, retry=(0.4,), timeout=0.5
+            port.host, port.port, retry=(1.2,), timeout=1.7
         )
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(0.6):
                 await anext(connections)
         with pytest.raises(aioconnect.ConnectRefusedError) as caught:
             await anext(connections)

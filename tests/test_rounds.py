@@ -13,7 +13,7 @@ import aioconnect
 from aioconnect import Address, AttemptStarted, Connector, RetryScheduled
 from aioconnect._rounds import Rounds
 from aioconnect._target import Place
-from aioconnect.testing import BlackHole, Recorder, Server
+from aioconnect.testing import BlackHole, Recorder, Server, flaky
 
 PLACE = [Place("name", 80)]
 
@@ -106,28 +106,32 @@ async def test_a_silent_address_leaves_time(
     recorder = Recorder()
     options: Any = {"resolver": resolver, "observer": recorder}
     sock = await aioconnect.connect(
-        "two", 1, happy_eyeballs_delay=None, timeout=1, **options
+        "two", 1, happy_eyeballs_delay=None, timeout=2, **options
     )
     with sock:
         assert sock.getpeername() == listener.sockaddr
     one, two = recorder.of(AttemptStarted)
-    assert two.at - one.at >= 0.49
+    assert two.at - one.at >= 0.99
 
 
-async def test_a_round_is_cut_at_the_deadline(black_hole: BlackHole) -> None:
+async def test_a_round_is_cut_at_the_deadline() -> None:
     """Not before: what it would need is not asked."""
-    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+    with (
+        flaky(["refuse", "hang"]) as server,
+        pytest.raises(aioconnect.ConnectTimeoutError) as caught,
+    ):
         await aioconnect.connect(
-            black_hole.host,
-            black_hole.port,
-            timeout=0.25,
-            attempt_timeout=0.1,
+            server.host,
+            server.port,
+            timeout=0.5,
+            attempt_timeout=60,
             retry=(0, 0, 0),
+            prepare=[server],
         )
     last = caught.value.attempts[-1]
-    assert caught.value.rounds == 3
-    assert last.elapsed < 0.1
-    assert caught.value.elapsed >= 0.24
+    assert caught.value.rounds == 2
+    assert last.elapsed < 60
+    assert caught.value.elapsed >= 0.49
 
 
 async def test_the_loop_was_late(refused_port: int) -> None:

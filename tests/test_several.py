@@ -209,7 +209,7 @@ async def test_shares_that_were_not_used(black_hole: BlackHole) -> None:
 async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
     resolver = ScriptedResolver({"hangs": Lookup(never=True)})
     sock = await aioconnect.connect_any(
-        [("hangs", 1), listener.address], timeout=0.5, resolver=resolver
+        [("hangs", 1), listener.address], timeout=1.5, resolver=resolver
     )
     sock.close()
 
@@ -228,7 +228,7 @@ async def test_six_silent_ones_and_a_good_one(
             [*targets, listener.address],
             race=True,
             happy_eyeballs_delay=0.01,
-            timeout=1,
+            timeout=2,
         )
         sock.close()
 
@@ -244,7 +244,7 @@ async def test_a_name_that_answers_late_has_its_share(
         race=True,
         happy_eyeballs_delay=None,
         resolver=resolver,
-        timeout=1,
+        timeout=2,
     )
     sock.close()
 
@@ -256,7 +256,7 @@ async def test_a_dead_target_and_the_next_round(black_hole: BlackHole) -> None:
         connecting = asyncio.ensure_future(
             aioconnect.connect_any(
                 [held.address, black_hole.address],
-                timeout=1,
+                timeout=2,
                 retry=(0, 0, 0),
                 observer=recorder,
             )
@@ -717,7 +717,7 @@ async def test_a_service_that_hangs(listener: Server) -> None:
     async with leak_check():
         for race in (False, True):
             sock = await aioconnect.connect_any(
-                targets, race=race, resolver=hanging, timeout=0.5
+                targets, race=race, resolver=hanging, timeout=1.5
             )
             sock.close()
             with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
