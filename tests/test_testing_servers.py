@@ -53,9 +53,11 @@ def dial(address: Address, timeout: float = 5.0) -> socket.socket:
 
 
 def time_waits(port: int) -> int:
-    """Return how many sockets of *port* are in TIME_WAIT."""
+    """Return how many connections to *port* of 127.0.0.1 are in TIME_WAIT."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    own = f":{port:04X}"
+    host = int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)
+    # On another address the port is somebody else's.
+    own = f"{host:08X}:{port:04X}"
     return sum(line.split()[3] == "06" and own in line for line in lines)
 
 
