@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import errno
 import json
+import logging
 import os
 import pickle
 import socket
@@ -484,6 +485,11 @@ class Broken(SpanProcessor):
         raise LookupError("a bug at the end")
 
 
+def logged(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was logged, but by a loop that a slow machine has kept waiting."""
+    return [record for record in caplog.records if record.name != "asyncio"]
+
+
 async def test_provider_that_fails(
     port: int, refused_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -499,7 +505,7 @@ async def test_provider_that_fails(
     with pytest.raises(asyncio.CancelledError):
         await replace(connector, ready=cancelled).connect("127.0.0.1", port)
     assert trace.get_current_span() is trace.INVALID_SPAN
-    said = [(one.name, one.levelname, one.exc_text) for one in caplog.records]
+    said = [(one.name, one.levelname, one.exc_text) for one in logged(caplog)]
     assert {(name, level) for name, level, _ in said} == {
         ("aioconnect.contrib.opentelemetry", "ERROR")
     }
@@ -520,7 +526,7 @@ async def test_provider_that_fails_at_the_end(
     connector = Connector(observer=Telemetry(LateBug()).observer)
     (await connector.connect("127.0.0.1", port)).close()
     assert trace.get_current_span() is trace.INVALID_SPAN
-    (record,) = caplog.records
+    (record,) = logged(caplog)
     assert "a bug at the end" in str(record.exc_text)
 
 
@@ -533,7 +539,7 @@ async def test_meter_that_fails(
     (await connector.connect("127.0.0.1", port)).close()
     with pytest.raises(ConnectRefusedError):
         await connector.connect("127.0.0.1", refused_port)
-    assert len(caplog.records) == 5
+    assert len(logged(caplog)) == 5
     first, second = telemetry.spans()
     assert events(first) == ["attempt.started", "connected"]
     assert events(second) == ["attempt.started", "attempt.failed"]

@@ -7,8 +7,12 @@ import atexit
 import socket
 import sys
 import threading
+from functools import partial
 
 from aioconnect._lookups import ask
+
+# In debug mode a loop says on standard error that a slow machine has been slow.
+run = partial(asyncio.run, debug=False)
 
 
 async def look_up() -> None:
@@ -17,7 +21,7 @@ async def look_up() -> None:
 
 def ask_at_the_end() -> None:
     """Ask while the interpreter ends: an idle thread can still answer."""
-    asyncio.run(look_up())
+    run(look_up())
     # Nobody waits for these, and the loop is closed.
     loop = asyncio.new_event_loop()
     for number in range(20):
@@ -28,9 +32,9 @@ def ask_at_the_end() -> None:
 
 if sys.argv[1] == "atexit":
     atexit.register(ask_at_the_end)
-    asyncio.run(look_up())
+    run(look_up())
 else:
     # A daemon's own, under way when the main thread ends.
-    thread = threading.Thread(target=asyncio.run, args=(look_up(),), daemon=True)
+    thread = threading.Thread(target=run, args=(look_up(),), daemon=True)
     thread.start()
     print("asked")
