@@ -324,7 +324,7 @@ async def test_the_peer_ends_the_handshake(is_standard: bool) -> None:
 async def test_no_handshake() -> None:
     """The deadline is the handshake's, too; the history says that it was."""
     with tls_echoing(silent=True) as server:
-        connectable = over_tls(server, connector=Connector(timeout=0.1))
+        connectable = over_tls(server, connector=Connector(timeout=0.5))
         with pytest.raises(ConnectTimeoutError, match="handshake") as caught:
             await connectable.connect()
         assert [attempt.phase for attempt in caught.value.attempts] == ["tls"]

@@ -471,8 +471,9 @@ async def test_errors_are_those_of_httpx() -> None:
             async with serving(host=held.host, port=held.port):
                 with pytest.raises(httpx.RemoteProtocolError):
                     await http.get(f"{url}/cut")
+                times = httpx.Timeout(PATIENCE, read=0.05)
                 with pytest.raises(httpx.ReadTimeout):
-                    await http.get(f"{url}/never", timeout=0.05)
+                    await http.get(f"{url}/never", timeout=times)
 
 
 async def test_a_transport_needs_a_connector() -> None:

@@ -579,7 +579,7 @@ async def test_tls_to_the_target(kind: Kind) -> None:
 
 async def test_no_handshake_of_the_target() -> None:
     with tls_echoing(silent=True) as echo, proxying() as server:
-        through = ProxyConnector(proxy=server.url(), connector=Connector(timeout=0.05))
+        through = ProxyConnector(proxy=server.url(), connector=Connector(timeout=1))
         context = echo.client_context
         with pytest.raises(ConnectTimeoutError) as caught:
             await through.open_connection(echo.host, echo.port, ssl=context)
@@ -698,7 +698,7 @@ async def test_a_chain_of_names(echo: EchoServer) -> None:
 async def test_a_chain_that_is_silent() -> None:
     with proxying() as first, proxying(answers=(b"",), ending="wait") as second:
         through = ProxyConnector(
-            proxy=[first.url(), second.url()], connector=Connector(timeout=0.1)
+            proxy=[first.url(), second.url()], connector=Connector(timeout=1)
         )
         error = await failure(through)
     assert f"{second.host}:{second.port}: the proxy has not answered" in str(error)

@@ -431,7 +431,7 @@ def test_sock_connect_to_no_name(loop_factory: Factory) -> None:
             with pytest.raises(TimeoutError, match="resolver has not answered"):
                 await loop.sock_connect(sock, ("hung", 80))
 
-    run(loop_factory, Connector(timeout=0.05, resolver=resolver), main)
+    run(loop_factory, Connector(timeout=0.5, resolver=resolver), main)
 
 
 def test_sockets_that_are_in_use(

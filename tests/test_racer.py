@@ -6,6 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -338,20 +339,17 @@ async def test_guard_sees_no_scope_that_the_kernel_ignores() -> None:
 
 async def test_time_that_the_observer_takes() -> None:
     """What is under way at the deadline is in the error, however late it is seen."""
-    loop = asyncio.get_running_loop()
 
     def slow(event: aioconnect.Event) -> None:
         if isinstance(event, aioconnect.AttemptStarted):
-            until = loop.time() + 0.2
-            while loop.time() < until:
-                pass
+            time.sleep(0.7)
 
     with black_hole("::1") as six, black_hole() as four:
         addresses = (six.address, four.address)
         options: Any = {"resolver": Answering(*addresses), "observer": slow}
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect(
-                "two", 1, happy_eyeballs_delay=0.01, timeout=0.3, **options
+                "two", 1, happy_eyeballs_delay=0.01, timeout=1.2, **options
             )
     assert {one.address for one in caught.value.attempts} == set(addresses)
 
@@ -426,13 +424,14 @@ async def test_each_look_up_has_its_own_time() -> None:
     resolver = ScriptedResolver(
         {
             ("name", V6): Lookup(error=socket.EAI_NONAME),
-            ("name", V4): Lookup(error=socket.EAI_NONAME, delay=0.2),
+            ("name", V4): Lookup(error=socket.EAI_NONAME, delay=1.0),
         }
     )
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.connect("name", 80, resolver=resolver)
     six, four = caught.value.attempts
-    assert six.elapsed + 0.1 < four.elapsed
+    assert six.elapsed < four.elapsed
+    assert four.elapsed >= 0.99
 
 
 async def test_time_for_the_local_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,11 +199,11 @@ async def test_shares_that_were_not_used(black_hole: BlackHole) -> None:
         begun = loop.time()
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect_any(
-                [refused.address, black_hole.address], timeout=0.4
+                [refused.address, black_hole.address], timeout=1
             )
     _, silent = caught.value.attempts
-    assert silent.elapsed >= 0.3
-    assert loop.time() - begun >= 0.39
+    assert silent.elapsed >= 0.6
+    assert loop.time() - begun >= 0.99
 
 
 async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
@@ -442,7 +442,7 @@ async def test_the_time_of_a_race(black_hole: BlackHole) -> None:
             [("hangs", 1), black_hole.address],
             race=True,
             resolver=resolver,
-            timeout=0.1,
+            timeout=0.5,
         )
     assert {one.host or one.address for one in caught.value.attempts} == {
         "hangs",

@@ -186,7 +186,7 @@ async def test_names_that_fail() -> None:
     )
     with pytest.raises(aioconnect.ConnectTimeoutError):
         await aioconnect.connect(
-            "db.test", 80, resolver=names, timeout=0.05, observer=timeline
+            "db.test", 80, resolver=names, timeout=0.5, observer=timeline
         )
     assert steps(timeline) == [
         ("lookup", "failed", "name or service not known"),
@@ -290,6 +290,7 @@ async def test_cancelled(black_hole: BlackHole) -> None:
         timeline(event)
         begun.set()
 
+    before = loop.time()
     call = asyncio.ensure_future(
         aioconnect.connect(black_hole.host, black_hole.port, observer=observe)
     )
@@ -298,7 +299,7 @@ async def test_cancelled(black_hole: BlackHole) -> None:
     assert steps(timeline) == [("attempt", "pending", "")]
     record = timeline.to_dict(end=now)
     assert record["outcome"] == "pending"
-    assert record["elapsed"] == pytest.approx(0.5, abs=0.4)
+    assert 0.49 <= record["elapsed"] <= now - before + 0.01
     assert record["steps"][0]["end"] is None
     assert f"{black_hole.address}: connecting for" in timeline.to_text(end=now)
     assert "no answer yet" in timeline.to_svg(end=now)
