@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from programs import run_script
 from thrown import Thrown
 
@@ -23,8 +23,13 @@ from aioconnect.testing import BlackHole, FullBacklog, Server, leak_check
 
 pytest_plugins = ["aioconnect.testing.plugin"]
 
-# A checkout need not be writable.
-settings.register_profile("tests", database=None)
+# A checkout need not be writable, nor a machine as fast for each example.
+settings.register_profile(
+    "tests",
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tests")
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -162,8 +167,8 @@ def in_namespace() -> Callable[..., str]:
     if probe.returncode:
         pytest.skip(f"network namespaces are not allowed here: {probe.stderr!r}")
 
-    def run(script: str, *arguments: str) -> str:
+    def run(script: str, *arguments: str, timeout: float = 100.0) -> str:
         python = (sys.executable, "-X", "dev", str(SCRIPTS / script))
-        return run_script("unshare", "-n", "-m", *python, *arguments)
+        return run_script("unshare", "-n", "-m", *python, *arguments, timeout=timeout)
 
     return run
