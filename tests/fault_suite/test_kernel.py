@@ -78,13 +78,14 @@ def test_soft_icmp_error(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 @pytest.mark.namespace
 @pytest.mark.parametrize("loop", LOOPS)
 def test_never_itself(
     in_namespace: Callable[..., str], thrown: Thrown, loop: str
 ) -> None:
     """K2: 200,000 retries, half on each loop, never give a self-connect."""
-    in_namespace(str(SCRIPTS / "self_connect.py"), loop)
+    in_namespace(str(SCRIPTS / "self_connect.py"), loop, timeout=500)
     thrown("kernel", "one error, as documented", 250)
 
 
