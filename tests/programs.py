@@ -70,12 +70,18 @@ class Screen:
             shown.pop()
         return [line.rstrip() for line in shown]
 
-    def wait(self, is_so: Callable[[list[str]], object], timeout: float = 20) -> None:
-        """Wait until *is_so* of its lines."""
+    def wait(
+        self, is_so: Callable[[list[str]], object], timeout: float = 20
+    ) -> list[str]:
+        """Wait until *is_so* of its lines, and return them.
+
+        A moment later, or before all is drawn, they may be others.
+        """
         until = time.monotonic() + timeout
         while not is_so(lines := self.lines()):
             assert time.monotonic() < until, "\n".join(lines)
             time.sleep(0.02)
+        return lines
 
 
 @contextlib.contextmanager

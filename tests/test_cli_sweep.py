@@ -466,8 +466,7 @@ def test_bar_at_40_columns(refused: str, tmp_path: Path) -> None:
     with full_backlog() as slow:
         fleet.write_text(f"unix:{slow.path}\n" + f"{refused}\n" * 20)
         with screen(*SWEEP, str(fleet), "--timeout", "60", columns=40) as terminal:
-            terminal.wait(lambda lines: "20 checked" in "".join(lines))
-            (line,) = terminal.lines()
+            (line,) = terminal.wait(lambda lines: "20 checked" in "".join(lines))
             slow.free_slot()
             terminal.wait(lambda lines: "status" in "".join(lines))
             first, *rest = terminal.lines()

@@ -398,6 +398,11 @@ def without_counts(lines: list[str]) -> list[str]:
     return [re.sub(r"\d+ s|after \d.\d+", "? s", line) for line in hidden]
 
 
+def ends_with(*expected: str) -> Callable[[list[str]], bool]:
+    """Return what tells whether a screen ends with these lines, but for counts."""
+    return lambda lines: without_counts(lines[-len(expected) :]) == [*expected]
+
+
 def test_screen() -> None:
     """What is drawn, at 80 and then at 40 columns, and what is left of it.
 
@@ -410,24 +415,24 @@ def test_screen() -> None:
         before = ("sh", "-c", 'seq 30; exec "$@"', "sh")
         command = (*WAIT, tcp, hidden, unix, "--any", "--", "echo", "the", "command")
         with screen(*before, *command, rows=12) as terminal:
-            terminal.wait(lambda lines: "tries)" in "".join(lines))
             width = len(unix)
-            assert without_counts(terminal.lines()[-5:]) == [
+            drawn = ends_with(
                 "30",
                 f"{tcp:{width}}  connection refused (? tries)",
                 f"{hidden:{width}}  connecting",
                 f"{unix}  no such file or directory (? tries)",
                 "0 of 3 up, ? s",
-            ]
+            )
+            terminal.wait(drawn)
             terminal.run("resize-window", "-x", "40")
-            terminal.wait(lambda lines: lines[-4].endswith("connection refuse…"))
-            assert without_counts(terminal.lines()[-5:]) == [
+            drawn = ends_with(
                 "30",
                 f"{tcp:20}  connection refuse…",
                 f"{hidden:20}  connecting",
                 "unix:/no/…/of/socket  no such file or d…",
                 "0 of 3 up, ? s",
-            ]
+            )
+            terminal.wait(drawn)
             late.listen()
             terminal.wait(lambda lines: "status 0" in lines)
             lines = terminal.lines()[-7:]
@@ -446,8 +451,9 @@ def test_more_targets_than_lines(tmp_path: Path) -> None:
         paths = [tmp_path / "up", *(Path(f"/no/{n}/{'日本' * 3}") for n in range(20))]
         targets = [f"unix:{path}" for path in paths]
         with screen(*WAIT, *targets, columns=40, rows=8) as terminal:
-            terminal.wait(lambda lines: lines[-1:] and "1 of 21 up" in lines[-1])
-            lines = terminal.lines()
+            lines = terminal.wait(
+                lambda lines: lines[-1:] and "1 of 21 up" in lines[-1]
+            )
             assert [line.split()[0] for line in lines[:-1]] == targets[1:7]
             assert re.fullmatch(r"1 of 21 up, \d+ s, 15 not shown", lines[-1])
             assert max(map(len, lines)) <= 40
