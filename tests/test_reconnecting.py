@@ -500,7 +500,7 @@ async def test_two_tasks(held_port: HeldPort) -> None:
     """One at a time; the other one is told, and does no harm to the first."""
     observe, waits = telling(RetryScheduled)
     iterator = aioconnect.reconnecting(
-        LOCAL, held_port.port, retry=(0.2, NEVER), observer=observe
+        LOCAL, held_port.port, retry=(1.0, NEVER), observer=observe
     )
     first = asyncio.ensure_future(anext(iterator))
     await waits.wait()
