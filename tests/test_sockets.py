@@ -232,7 +232,8 @@ async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:
     with pytest.raises(aioconnect.ConnectTimeoutError, match="backlog is still full"):
         await aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=1.0)
     spent = time.process_time() - spent
-    assert spent < 0.05, f"{spent} s of CPU in a second of waiting"
+    # A spin takes all of it; being measured, beside other tests, 30 ms.
+    assert spent < 0.1, f"{spent} s of CPU in a second of waiting"
     connecting = asyncio.ensure_future(
         aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=30)
     )
