@@ -319,6 +319,20 @@ async def test_not_down_in_time(listener: Server) -> None:
     assert caught.value.rounds == 3
 
 
+async def test_too_late_for_another_look(listener: Server) -> None:
+    """A loop that was busy until the time was up: the look before says how it is."""
+
+    def busy(event: aioconnect.Event) -> None:
+        if isinstance(event, RetryScheduled):
+            time.sleep(0.6)
+
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="it is up") as caught:
+        await aioconnect.wait_until_down(
+            listener.host, listener.port, timeout=0.5, observer=busy
+        )
+    assert caught.value.rounds == 1
+
+
 async def test_slow_is_not_down(
     black_hole: BlackHole, full_backlog_listener: FullBacklog
 ) -> None:
