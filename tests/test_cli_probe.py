@@ -566,6 +566,21 @@ def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
             assert where in path.read_text()
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_interrupted_where_nothing_is_waited_for(loop: str) -> None:
+    """Also where each of very many connects is made, or fails, at once."""
+    options = ("--count", "900000000", "--json", "--loop", loop)
+    with probing("unix:/no/such/socket", *options) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_pipes(port: int) -> None:
     """No escape sequences there; COLUMNS says how wide it is, and it is kept to."""
     where = f"localhost:{port}"

@@ -119,6 +119,9 @@ class _Probe:
         try:
             for _ in range(self._count):
                 await self._once()
+                # A connect to this machine may be made without the loop, which has
+                # signals to hear.
+                await asyncio.sleep(0)
         finally:
             drawing.cancel()
 
