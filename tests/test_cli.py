@@ -63,6 +63,8 @@ def test_streams_that_cannot_be_written_to() -> None:
         ("-h | true; echo ${PIPESTATUS[0]} >&2", 0, r"0|141"),
         ("completion bash | true; exit ${PIPESTATUS[0]}", 141, ""),
         ("--version > /dev/full", 1, "aioconnect: No space left on device"),
+        ("wait --help > /dev/full", 1, "aioconnect: No space left on device"),
+        ("--help >&-", 0, ""),
         ("completion bash >&-", 0, ""),
         ("nosuch 2> /dev/full", 2, ""),
         ("nosuch 2>&-", 2, ""),
@@ -70,13 +72,13 @@ def test_streams_that_cannot_be_written_to() -> None:
     ):
         command = f"{shlex.join(AIOCONNECT)} {redirected}"
         # What Python has in its buffer it writes at the end, in vain.
-        env = environment(PYTHONUNBUFFERED="")
+        unbuffered = "1" if redirected.startswith("wait") else ""
         done = subprocess.run(
             ["bash", "-c", command],
             capture_output=True,
             text=True,
             check=False,
-            env=env,
+            env=environment(PYTHONUNBUFFERED=unbuffered),
         )
         assert done.returncode == status, (redirected, done)
         assert re.fullmatch(says, done.stderr.strip()), (redirected, done)

@@ -74,6 +74,11 @@ class Parser(argparse.ArgumentParser):
         """Raise what ends the program."""
         raise CommandError(f"{message} (see '{self.prog} --help')")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse passes over a full disk.
+        if file is not None:  # it can be closed
+            file.write(message)
+
 
 # What argparse gives, and has no public names for.
 # pyright: reportPrivateUsage=false
