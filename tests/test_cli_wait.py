@@ -21,6 +21,8 @@ from programs import AIOCONNECT, environment, program, screen
 from aioconnect import Attempt, AttemptFailed, RetryScheduled, testing
 from aioconnect._cli import main
 from aioconnect._cli._changes import Changes
+from aioconnect._cli._errors import CommandError
+from aioconnect._cli._execute import find
 from aioconnect._cli._states import State
 from aioconnect._waiting import Looks
 
@@ -308,6 +310,21 @@ def test_command_that_cannot_be_run(
     arguments = ["unix:/no/such/socket", "--", command.format(tmp_path)]
     assert main(["wait", *arguments]) == status
     assert capsys.readouterr().err == f"aioconnect: {says.format(tmp_path)}\n"
+
+
+def test_command_in_a_directory_that_cannot_be_searched(tmp_path: Path) -> None:
+    """It is not known that it is not there: a shell's status is 126."""
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:  # who may search all
+        os.seteuid(65534)
+    try:
+        with pytest.raises(CommandError, match="locked/x: Permission denied") as said:
+            find(str(locked / "x"))
+    finally:
+        os.seteuid(user)
+    assert said.value.status == 126
 
 
 @pytest.mark.parametrize(

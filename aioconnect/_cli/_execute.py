@@ -36,9 +36,20 @@ def find(name: str) -> str:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     if not found:
-        raise CommandError("command not found: " + (name or "''"), _NOT_FOUND)
+        raise _missing(name)
     why = "is a directory" if os.path.isdir(found[0]) else "is not executable"
     raise CommandError(f"{found[0]} {why}", _NOT_EXECUTABLE)
+
+
+def _missing(name: str) -> CommandError:
+    if "/" in name:
+        try:
+            os.stat(name)
+        except PermissionError as exc:  # of one of its directories
+            return CommandError(f"{name}: {exc.strerror}", _NOT_EXECUTABLE)
+        except OSError:
+            pass
+    return CommandError("command not found: " + (name or "''"), _NOT_FOUND)
 
 
 def execute(command: list[str]) -> NoReturn:
