@@ -1,7 +1,8 @@
-"""What ``aioconnect wait`` makes of names that come late, and of services."""
+"""What the command line makes of services, and of names that come late."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from _own_dns import own_dns
 from aioconnect import testing
 from aioconnect.testing import Zone
 
-WAIT = (sys.executable, "-m", "aioconnect", "wait", "--timeout", "30")
+AIOCONNECT = (sys.executable, "-m", "aioconnect")
+WAIT = (*AIOCONNECT, "wait", "--timeout", "30")
+SERVICE = "srv:_db._tcp.x.test"
 
 
 def check_late(port: int) -> None:
@@ -30,11 +33,25 @@ def check_late(port: int) -> None:
 
 def check_service() -> None:
     """Wait for a service, whose resolver need not be named."""
+    done = subprocess.run([*WAIT, SERVICE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert done.stderr.startswith(f"{SERVICE}: up after"), done
+
+
+def check_swept(port: int) -> None:
+    """Sweep it, beside what is no service: each has the resolver that it needs."""
     done = subprocess.run(
-        [*WAIT, "srv:_db._tcp.x.test"], capture_output=True, text=True, check=False
+        [*AIOCONNECT, "sweep", "-", "--json", "--limit", "1"],
+        input=f"{SERVICE}\nlocalhost:{port}\n",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done
-    assert done.stderr.startswith("srv:_db._tcp.x.test: up after"), done
+    records = map(json.loads, done.stdout.splitlines())
+    ended = [(record["target"], record["address"]) for record in records]
+    address = f"127.0.0.1:{port}"
+    assert ended == [(SERVICE, address), (f"localhost:{port}", address)]
 
 
 with testing.listening() as server:
@@ -44,5 +61,6 @@ with testing.listening() as server:
     }
     with own_dns(zone, patience=1):
         check_service()
+        check_swept(server.port)
         # The namespace has a loopback interface of its own.
         check_late(server.port)
