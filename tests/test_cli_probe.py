@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from programs import AIOCONNECT, environment, program, screen
 
 from aioconnect import testing
+from aioconnect._cells import cells
 from aioconnect._cli import _probe, main
 from aioconnect._cli._distribution import Distribution
 from aioconnect._cli._running import run_until_signal
-from aioconnect._timeline._cells import cells
 from aioconnect.testing import BlackHole, Server
 
 Output = pytest.CaptureFixture[str]
@@ -467,6 +467,23 @@ def test_control_c(columns: int, black_hole: BlackHole) -> None:
         lines = terminal.lines()
     assert lines[0].startswith(f"{where}: cancelled after ")
     assert "connecting for" not in "".join(lines)
+
+
+def test_made_narrower(black_hole: BlackHole) -> None:
+    """What the terminal wraps then is taken away, and what came before it stays."""
+    where = address(black_hole)
+    before = ("sh", "-c", 'seq 30; exec "$@"', "sh")
+    narrow = [
+        "30",
+        f"{where}: connecting for T",
+        "0 T",
+        f"… attempt {where} T",
+        "━ no answer yet",
+    ]
+    with screen(*before, *AIOCONNECT, "probe", where, rows=12) as terminal:
+        terminal.wait(lambda lines: "no answer yet" in "".join(lines))
+        terminal.run("resize-window", "-x", "40")
+        terminal.wait(lambda lines: shape("\n".join(lines[-5:])) == narrow)
 
 
 @pytest.mark.parametrize("columns", [80, 40])

@@ -480,6 +480,19 @@ def test_bar_at_40_columns(refused: str, tmp_path: Path) -> None:
     ]
 
 
+def test_bar_that_is_made_narrower(silent: str, tmp_path: Path) -> None:
+    """It is one line then, too, and what came before it stays."""
+    fleet = tmp_path / "fleet"
+    fleet.write_text(f"{silent}\n")
+    before = ("sh", "-c", 'seq 30; exec "$@"', "sh")
+    sweep = (*SWEEP, str(fleet), "--timeout", "60")
+    with screen(*before, *sweep, rows=12) as terminal:
+        terminal.wait(lambda lines: "0 checked" in "".join(lines))
+        terminal.run("resize-window", "-x", "40")
+        terminal.wait(lambda lines: lines[-2] == "30" and BAR in lines[-1])
+        assert "0 checked, 0 not connected" in terminal.lines()[-1]
+
+
 def test_typed(refused: str) -> None:
     """Whoever types the targets sees no bar between them."""
     sweep = pexpect.spawn(

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import aioconnect
 from aioconnect import Address, Attempt, CallObserver, Connector, Event, Timeline
+from aioconnect._cells import cells
 from aioconnect._events import Observer
-from aioconnect._timeline._cells import cells
 from aioconnect.testing import (
     BlackHole,
     Lookup,

@@ -9,9 +9,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .._cells import wrapped
 from .._errors import ConnectError
 from .._timeline import Timeline
-from .._timeline._cells import wrapped
 from .._timeline._story import duration
 from ._terminal import Terminal
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .._timeline._cells import cells, cut, filled, wrapped
+from .._cells import cells, cut, filled, wrapped
 from .._timeline._steps import plain
 from .._timeline._story import duration
 from .._timeline._svg import WIDTH, box, document, text

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 
+from .._cells import cells, height
 from ._errors import CommandError
-from ._terminal import Terminal
+from ._terminal import Terminal, erase_above
 
 try:
     from rich.console import Console
@@ -37,12 +38,15 @@ class Page:
             color_system="standard",
         )
         self._live: Live | None = None
+        self._widths: list[int] = []  # of the lines that are there
 
     def draw(self, text: str) -> None:
         """Draw *text* over what was drawn before."""
         if not self.terminal.moves:
             return
         columns, lines = self.terminal.size
+        if height(self._widths, columns) > len(self._widths):
+            self.close()
         self._console.size = (columns, lines)
         shown = self.terminal.shown(_cropped(text, lines - 1))
         drawn = Text.from_ansi(shown, no_wrap=True, overflow="crop")
@@ -57,13 +61,20 @@ class Page:
             self._live.start()
         with contextlib.suppress(OSError):  # a terminal that has gone ends nothing
             self._live.update(drawn, refresh=True)
+        self._widths = [min(cells(line), columns) for line in drawn.plain.splitlines()]
 
     def close(self) -> None:
         """Leave nothing of what was drawn."""
-        if self._live is not None:
-            with contextlib.suppress(OSError):
-                self._live.stop()
-            self._live = None
+        if self._live is None:
+            return
+        self._console.size = columns, _ = self.terminal.size
+        with contextlib.suppress(OSError):
+            self._live.stop()
+        # A terminal that was made narrower has broken the lines, and that is more than
+        # rich has taken away.
+        drawn = len(self._widths)
+        erase_above(self.terminal.stream, height(self._widths, columns) - drawn)
+        self._live, self._widths = None, []
 
 
 def _cropped(text: str, most: int) -> str:

@@ -11,9 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from .._cells import wrapped
 from .._errors import ConnectError
 from .._timeline import Timeline
-from .._timeline._cells import wrapped
 from ._connecting import Connect, connect_of
 from ._distribution import Distribution
 from ._errors import NOT_UP, USAGE, CommandError

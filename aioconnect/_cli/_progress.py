@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from ._terminal import Terminal, write
+from .._cells import height
+from ._terminal import Terminal, erase_above, size_of, write
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -66,6 +67,8 @@ class _Bar:
         from rich.console import Console  # noqa: PLC0415  # it is an extra, and large
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
+        self._stream = stream
+        self._width = size_of(stream).columns
         text = TextColumn("{task.description}", markup=False)
         self._progress = Progress(
             BarColumn(bar_width=None),
@@ -90,6 +93,13 @@ class _Bar:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, done: int, text: str) -> None:
+        columns = size_of(self._stream).columns
+        if columns < self._width:
+            # The terminal has broken the line, of which rich takes away the end.
+            self._progress.stop()
+            erase_above(self._stream, height([self._width], columns) - 1)
+            self._progress.start()
+        self._width = columns
         self._progress.update(
             self._task, completed=done, description=text, refresh=True
         )

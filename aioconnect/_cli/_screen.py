@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from .._cells import cells, cut, filled, height, shortened
 from ._states import State
 from ._terminal import Terminal, write
 
@@ -23,7 +24,7 @@ _GREEN, _RED, _YELLOW = "\x1b[32m", "\x1b[31m", "\x1b[33m"
 _PLAIN = "\x1b[0m"
 
 # The cursor up, a line erased, and all below it; lines cut where the terminal ends
-# (characters can be wider than Python knows), and wrapped again.
+# (it may have another idea of how wide a character is), and wrapped again.
 _UP, _ERASE, _ERASE_BELOW = "\x1b[{}A", "\x1b[2K", "\x1b[J"
 _CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
@@ -70,9 +71,9 @@ class Screen:
         columns, rows = self._terminal.size
         # The cursor is in the line below.  A terminal that was made narrower has
         # broken what was there, and that is more lines now.
-        above = sum(max(-(-width // columns), 1) for width in self._widths)
+        above = height(self._widths, columns)
         lines = self._lines(columns, max(rows - 1, 1))
-        self._widths = [len(start) + len(end) for start, end, _ in lines]
+        self._widths = [cells(start + end) for start, end, _ in lines]
         drawn = "".join(
             f"{_ERASE}{start}{self._colored(end, color)}\n"
             for start, end, color in lines
@@ -96,7 +97,7 @@ class Screen:
             # Those that are waited for are what one looks for.
             states = sorted(states, key=lambda state: bool(state.done))[: most - 1]
             total = f"{total}, {len(self._states) - len(states)} not shown"
-        width = max((len(state.name) for state in states), default=0)
+        width = max((cells(state.name) for state in states), default=0)
         width = min(width, columns // 2)
         lines = [
             (*self._line(state, width, columns), _color(state)) for state in states
@@ -104,21 +105,13 @@ class Screen:
         return [*lines, ("", self._cut(total, columns), "")]
 
     def _line(self, state: State, width: int, columns: int) -> tuple[str, str]:
-        name = self._cut_name(state.name, width).ljust(width) + "  "
-        return name, self._cut(_text(state), columns - len(name))
+        name = shortened(state.name, width, self._ellipsis)
+        # A terminal may be narrower than that.
+        start = cut(f"{filled(name, width)}  ", columns, "")
+        return start, self._cut(_text(state), columns - cells(start))
 
     def _cut(self, text: str, width: int) -> str:
-        if len(text) <= width:
-            return text
-        kept = max(width - len(self._ellipsis), 0)
-        return (text[:kept] + self._ellipsis)[: max(width, 0)]
-
-    def _cut_name(self, name: str, width: int) -> str:
-        """Cut *name* where it is long: it may be the port that makes the difference."""
-        if len(name) <= width:
-            return name
-        end = name[-(width // 2) :]
-        return self._cut(name, width - len(end)) + end
+        return cut(text, width, self._ellipsis)
 
 
 def _text(state: State) -> str:

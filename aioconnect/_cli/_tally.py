@@ -12,6 +12,7 @@ import textwrap
 from collections import Counter
 from itertools import accumulate
 
+from .._cells import wrapped
 from .._errors import (
     AddressBlockedError,
     ConnectError,
@@ -19,7 +20,6 @@ from .._errors import (
     ConnectTimeoutError,
     ResolveError,
 )
-from .._timeline._cells import wrapped
 from .._timeline._story import duration
 
 __all__ = ["CONNECTED", "Tally", "outcome_of"]

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Terminal", "discard", "size_of", "write"]
+__all__ = ["Terminal", "discard", "erase_above", "size_of", "write"]
 
 # What pictures are drawn with, and what in a stream that has no such characters.
 _DRAWN = str.maketrans("─━═·█✓✗…\N{MULTIPLICATION SIGN}", "-=#.#+x.x")
@@ -83,6 +83,12 @@ def write(stream: TextIO | None, text: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def erase_above(stream: TextIO, lines: int) -> None:
+    """Take away so many *lines* above the cursor, if any."""
+    if lines > 0:
+        write(stream, f"\x1b[{lines}A\x1b[J")
 
 
 def discard(descriptor: int) -> None:

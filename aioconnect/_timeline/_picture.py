@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from ._cells import cut
+from .._cells import cut
 from ._story import Row, Story, duration, headline, rows
 from ._svg import WIDTH, box, document, fitting, hint, text
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ._cells import cells, shortened
+from .._cells import cells, shortened
 from ._steps import Outcome, Step
 
 __all__ = ["MARKS", "Ending", "Row", "Story", "duration", "headline", "rows"]

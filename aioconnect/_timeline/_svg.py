@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ._cells import cut
+from .._cells import cut
 
 __all__ = ["WIDTH", "box", "document", "fitting", "hint", "text"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ._cells import cells, cut, filled, wrapped
+from .._cells import cells, cut, filled, wrapped
 from ._story import Row, Story, duration, headline, rows
 
 __all__ = ["waterfall"]

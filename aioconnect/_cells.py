@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
+from collections.abc import Iterable
 
-__all__ = ["cells", "cut", "filled", "shortened", "wrapped"]
+__all__ = ["cells", "cut", "filled", "height", "shortened", "wrapped"]
 
 
 def cells(text: str) -> int:
@@ -22,22 +23,29 @@ def _cell(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def cut(text: str, width: int) -> str:
-    """Return *text*, or as much of its beginning as fits *width*, and a mark."""
-    return text if cells(text) <= width else f"{_beginning(text, width - 1)}…"
+def cut(text: str, width: int, mark: str = "…") -> str:
+    """Return *text*, or as much of its beginning as fits *width*, and a *mark*."""
+    if cells(text) <= width:
+        return text
+    return _beginning(f"{_beginning(text, width - len(mark))}{mark}", width)
 
 
-def shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int, mark: str = "…") -> str:
     """Return *text*, or as much of its ends: an address has its port at its own."""
     if cells(text) <= width:
         return text
-    end = _beginning(text[::-1], (width - 1) // 2)[::-1]
-    return f"{_beginning(text, width - 1 - cells(end))}…{end}"
+    end = _beginning(text[::-1], (width - len(mark)) // 2)[::-1]
+    return f"{cut(text, width - cells(end), mark)}{end}"
 
 
 def filled(text: str, width: int) -> str:
     """Return *text* with blanks behind it, up to *width*."""
     return text + " " * (width - cells(text))
+
+
+def height(widths: Iterable[int], columns: int) -> int:
+    """Return how many lines of so many *columns* texts take that are so wide."""
+    return sum(max(-(-width // columns), 1) for width in widths)
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:
