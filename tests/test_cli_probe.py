@@ -364,6 +364,16 @@ def test_distribution() -> None:
     ]
 
 
+def test_distribution_of_very_many() -> None:
+    """It takes no more room, and no more time to show, than that of some thousands."""
+    distribution = made(*(1 + number / 1e9 for number in range(100_000)))
+    assert len(distribution._took) == 1
+    assert distribution.to_text(80, color=False).startswith(
+        "db:5432: 100,000 of 100,000 connected\n"
+        "min 1.000 s, median 1.000 s, p95 1.000 s, max 1.000 s\n"
+    )
+
+
 def test_distribution_of_other_magnitudes() -> None:
     """Those of other magnitudes have bars of other magnitudes."""
     text = made(0.0003, 0.0004, 0.0041, 1.0, 1.9).to_text(40, color=False)

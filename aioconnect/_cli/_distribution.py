@@ -1,15 +1,14 @@
 """How long many connects took, and why some failed: numbers, and a histogram of them.
 
-Pure.
+Pure, and of bounded size, however many there are.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._cells import cells, cut, filled, wrapped
@@ -27,6 +26,9 @@ _DECADE = 10
 # A clock that has not moved in between.
 _SHORTEST = 1e-6
 
+# No more is shown of a time, and so there are not many different ones.
+_DIGITS = 4
+
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
@@ -42,12 +44,12 @@ class Distribution:
 
     def __init__(self, target: object) -> None:
         self._target = plain(target)
-        self._took: list[float] = []
+        self._took: Counter[float] = Counter()
         self._failures: Counter[str] = Counter()
 
     def add(self, elapsed: float) -> None:
         """Count a connect that took so many seconds."""
-        self._took.append(max(elapsed, _SHORTEST))
+        self._took[float(f"{max(elapsed, _SHORTEST):.{_DIGITS}g}")] += 1
 
     def fail(self, why: str) -> None:
         """Count one that failed."""
@@ -56,7 +58,7 @@ class Distribution:
     @property
     def count(self) -> int:
         """How many there were."""
-        return len(self._took) + self._failures.total()
+        return self._took.total() + self._failures.total()
 
     def to_text(self, width: int, *, color: bool) -> str:
         """Return it as lines that are at most *width* wide."""
@@ -90,14 +92,13 @@ class Distribution:
         return document(title, top + 18 * len(bars) + 8, body)
 
     def _said(self) -> list[str]:
-        said = [f"{self._target}: {len(self._took):,} of {self.count:,} connected"]
+        said = [f"{self._target}: {self._took.total():,} of {self.count:,} connected"]
         if self._took:
-            ranked = sorted(self._took)
             numbers = {
-                "min": ranked[0],
-                "median": _ranked(ranked, 0.5),
-                "p95": _ranked(ranked, 0.95),
-                "max": ranked[-1],
+                "min": min(self._took),
+                "median": _ranked(self._took, 0.5),
+                "p95": _ranked(self._took, 0.95),
+                "max": max(self._took),
             }
             named = (f"{name} {duration(took)}" for name, took in numbers.items())
             said.append(", ".join(named))
@@ -108,16 +109,20 @@ class Distribution:
         return [*_histogram(self._took), *(_Bar(why, n, "failed") for why, n in failed)]
 
 
-def _ranked(ranked: Sequence[float], part: float) -> float:
-    """Return the least of *ranked* that so large a part of them does not exceed."""
-    return ranked[math.ceil(part * len(ranked)) - 1]
+def _ranked(took: Counter[float], part: float) -> float:
+    """Return the least of *took* that so large a part of them does not exceed."""
+    ranked = sorted(took)
+    up_to = [*itertools.accumulate(took[one] for one in ranked)]
+    return ranked[bisect_left(up_to, math.ceil(part * up_to[-1]))]
 
 
-def _histogram(took: Sequence[float]) -> list[_Bar]:
+def _histogram(took: Counter[float]) -> list[_Bar]:
     if not took:
         return []
     edges = _edges(min(took), max(took))
-    counts = Counter(bisect_right(edges, one) for one in took)
+    counts: Counter[int] = Counter()
+    for one, count in took.items():
+        counts[bisect_right(edges, one)] += count
     return [
         _Bar(_range(low, high), counts[number], "ok")
         for number, (low, high) in enumerate(itertools.pairwise(edges), 1)
@@ -137,7 +142,8 @@ def _edges(low: float, high: float) -> list[float]:
     if high < low * _DECADE:
         step = _round((high - low) / _BARS or high / _BARS)
         first, last = math.floor(low / step), math.floor(high / step) + 1
-        return [number * step for number in range(first, last + 1)]
+        # As the times are rounded, too: 13 * 0.001 is more than 0.013.
+        return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
     power = math.floor(math.log10(low))
     tens = (10.0**exponent for exponent in itertools.count(power))
     numbers = (digit * ten for ten in tens for digit in (1, 2, 5))
