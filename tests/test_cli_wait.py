@@ -132,6 +132,28 @@ def test_until_the_time_is_up() -> None:
     assert done.returncode == 124
 
 
+def test_a_long_wait_in_a_log() -> None:
+    """It says now and then what it waits for: else nobody sees that it still does."""
+    code = (
+        "import sys; from aioconnect._cli import _wait, main;"
+        "_wait._BETWEEN_REMINDERS = 0.05; sys.exit(main(sys.argv[1:]))"
+    )
+    with testing.black_hole() as silent, testing.unused_port() as late:
+        targets = [f"127.0.0.1:{one.port}" for one in (silent, late)]
+        command = (sys.executable, "-c", code, "wait", *targets, "--any")
+        with started(*command, "--quiet", "--timeout", "0.3") as process:
+            _, err = process.communicate(timeout=20)
+        assert err.count("\n") == 1
+        with started(*command) as process:
+            assert process.stderr is not None
+            named = f"{targets[0]} (no answer yet), {targets[1]} (connection refused)"
+            said = re.compile(rf"aioconnect: not up after \d+ s: {re.escape(named)}\n")
+            for _ in range(2):
+                assert any(said.fullmatch(line) for line in process.stderr)
+            late.listen()
+            assert process.wait(20) == 0
+
+
 def test_the_time_is_used_up() -> None:
     """Also where the next try would be due after it: what came before is seen."""
     # A second before the end, and not a twentieth: a machine can be as late as that.

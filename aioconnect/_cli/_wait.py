@@ -7,6 +7,7 @@ import asyncio
 import errno
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .._backoff import is_transient
@@ -22,12 +23,15 @@ from ._execute import execute, find
 from ._screen import Screen
 from ._signals import end_at_once
 from ._states import State
-from ._terminal import Terminal
+from ._terminal import Terminal, write
 
 __all__ = ["run"]
 
 # So many targets are named in an error.
 _NAMED = 16
+
+# Seconds from one line to the next in a log in which nothing else is new.
+_BETWEEN_REMINDERS = 60.0
 
 # What a server that starts may have yet to put right: the permissions of its socket;
 # and what other waits hold, if there are many.
@@ -100,6 +104,8 @@ class _Wait:
         try:
             async with asyncio.TaskGroup() as group:
                 waits = [group.create_task(self._follow(*pair)) for pair in pairs]
+                if not (shown.shows_reasons or self._arguments.quiet):
+                    waits.append(group.create_task(self._remind()))
                 await self._over.wait()
                 for wait in waits:
                     wait.cancel()
@@ -137,6 +143,21 @@ class _Wait:
         if self._is_done or self._is_lost:
             self._over.set()
 
+    async def _remind(self) -> None:
+        """Say again and again what is waited for, and why."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while True:
+            await asyncio.sleep(_BETWEEN_REMINDERS)
+            elapsed = loop.time() - started
+            named = _named(self._waiting, with_reasons=True)
+            text = f"aioconnect: not {self._goal} after {elapsed:.0f} s: {named}\n"
+            write(sys.stderr, text)
+
+    @property
+    def _waiting(self) -> list[State]:
+        return [state for state in self._states if not state.done]
+
     @property
     def _is_done(self) -> bool:
         return self._done >= (1 if self._arguments.any else len(self._states))
@@ -153,13 +174,18 @@ class _Wait:
         if not states[-1].gave_up:
             status = OUT_OF_TIME
             text = f"not {self._goal} within {self._connector.timeout:g} s"
-            states = [state for state in self._states if not state.done]
-        named = [
-            f"{state.name} ({state.reason or 'no answer yet'})"
-            if with_reasons
-            else state.name
-            for state in states[:_NAMED]
-        ]
-        if more := len(states) - len(named):
-            named.append(f"and {more} more")
-        return CommandError(f"{text}: {', '.join(named)}", status)
+            states = self._waiting
+        named = _named(states, with_reasons=with_reasons)
+        return CommandError(f"{text}: {named}", status)
+
+
+def _named(states: Sequence[State], *, with_reasons: bool) -> str:
+    named = [
+        f"{state.name} ({state.reason or 'no answer yet'})"
+        if with_reasons
+        else state.name
+        for state in states[:_NAMED]
+    ]
+    if more := len(states) - len(named):
+        named.append(f"and {more} more")
+    return ", ".join(named)
