@@ -58,7 +58,10 @@ def test_odd_terminals(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_streams_that_cannot_be_written_to() -> None:
-    """A pipe that is closed, a full disk, and no stream at all."""
+    """A pipe that is closed, a full disk, and no stream at all.
+
+    Nor does what is opened take its place: uvloop would abort.
+    """
     for redirected, status, says in (
         ("-h | true; echo ${PIPESTATUS[0]} >&2", 0, r"0|141"),
         ("completion bash | true; exit ${PIPESTATUS[0]}", 141, ""),
@@ -66,6 +69,8 @@ def test_streams_that_cannot_be_written_to() -> None:
         ("wait --help > /dev/full", 1, "aioconnect: No space left on device"),
         ("--help >&-", 0, ""),
         ("completion bash >&-", 0, ""),
+        ("demo >&-", 1, "aioconnect: standard output is closed"),
+        ("probe 127.0.0.1:1 --json --loop uvloop <&- > /dev/null", 1, ""),
         ("nosuch 2> /dev/full", 2, ""),
         ("nosuch 2>&-", 2, ""),
         ("2>&-", 2, ""),

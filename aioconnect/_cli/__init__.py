@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ._errors import USAGE, CommandError
 from ._parser import make_parser, parse
 from ._signals import end_by, handle_as_first_process
-from ._terminal import discard, write
+from ._terminal import discard, hold_standard_streams, write
 
 __all__ = ["main"]
 
@@ -21,6 +21,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (`sys.argv` if None); return its exit status."""
     handle_as_first_process()
+    hold_standard_streams()
     status = _status_of(sys.argv[1:] if argv is None else argv)
     if not write(sys.stderr, ""):
         discard(2)

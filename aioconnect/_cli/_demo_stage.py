@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from .._cells import wrapped
 from .._errors import ConnectError
 from .._timeline import Timeline
 from .._timeline._story import duration
-from ._terminal import Terminal
+from ._terminal import Terminal, standard_output
 
 __all__ = ["PATIENCE", "Stage", "Theirs", "UntrueError"]
 
@@ -50,7 +49,7 @@ class Stage:
     """Shows on standard output, in as many columns as that has, up to 80."""
 
     def __init__(self) -> None:
-        self._terminal = Terminal.of(sys.stdout)
+        self._terminal = Terminal.of(standard_output())
         columns = self._terminal.size.columns
         self._width = min(max(columns, _NARROWEST), _WIDEST)
 

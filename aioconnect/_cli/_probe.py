@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import stat
-import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,7 +19,7 @@ from ._errors import NOT_UP, USAGE, CommandError
 from ._precise import Precise
 from ._running import loop_factory_of, run_until_signal
 from ._signals import end_by
-from ._terminal import Terminal
+from ._terminal import Terminal, standard_output
 
 if TYPE_CHECKING:
     from ._page import Page
@@ -47,9 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     connect = connect_of(arguments)
     factory = loop_factory_of(arguments.loop)
-    if sys.stdout is None:
-        raise CommandError("standard output is closed", NOT_UP)
-    page = None if arguments.json else _page(Terminal.of(sys.stdout))
+    output = standard_output()
+    page = None if arguments.json else _page(Terminal.of(output))
     svg = None if arguments.svg is None else _open(arguments.svg)
     probe = _Probe(arguments, connect, page)
     try:

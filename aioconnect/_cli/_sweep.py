@@ -27,7 +27,7 @@ from ._progress import Display, Silent, display
 from ._running import run_until_signal
 from ._signals import end_by
 from ._tally import CONNECTED, Tally, outcome_of
-from ._terminal import Terminal, write
+from ._terminal import Terminal, standard_output, write
 
 __all__ = ["run"]
 
@@ -82,9 +82,7 @@ def _opened(file: str) -> Generator[tuple[int, str]]:
 
 
 def _output() -> Output:
-    if sys.stdout is None:
-        raise CommandError("standard output is closed", NOT_UP)
-    return Output(sys.stdout.fileno())
+    return Output(standard_output().fileno())
 
 
 def _size(fd: int) -> int | None:

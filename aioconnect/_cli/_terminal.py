@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Terminal", "discard", "erase_above", "size_of", "write"]
+from ._errors import NOT_UP, CommandError
+
+__all__ = [
+    "Terminal",
+    "discard",
+    "erase_above",
+    "hold_standard_streams",
+    "size_of",
+    "standard_output",
+    "write",
+]
 
 # What pictures are drawn with, and what in a stream that has no such characters.
 _DRAWN = str.maketrans("─━═·█✓✗…\N{MULTIPLICATION SIGN}", "-=#.#+x.x")
@@ -89,6 +100,31 @@ def erase_above(stream: TextIO, lines: int) -> None:
     """Take away so many *lines* above the cursor, if any."""
     if lines > 0:
         write(stream, f"\x1b[{lines}A\x1b[J")
+
+
+def standard_output() -> TextIO:
+    """Return standard output.
+
+    Raises:
+        CommandError: It is closed.
+    """
+    if sys.stdout is None:
+        raise CommandError("standard output is closed", NOT_UP)
+    return sys.stdout
+
+
+def hold_standard_streams() -> None:
+    """Have nothing take the place of a standard stream that is closed.
+
+    uvloop would abort, and a library's warning could be sent to a server.  It is closed
+    again for the command that we become.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # the lowest that is free
 
 
 def discard(descriptor: int) -> None:
