@@ -4,14 +4,14 @@ Pure.  `_history` makes the one that is raised of the others.  `ConnectError` an
 its subclasses::
 
     OSError
-    └── ConnectError                      the attempts do not agree on an errno
+    └── ConnectError                      the attempts do not agree
         ├── ConnectRefusedError           and ConnectionRefusedError
         ├── ConnectTimeoutError           and TimeoutError
         ├── ResolveError                  and socket.gaierror
         ├── AddressBlockedError           and PermissionError
         ├── ConnectTLSError               and ssl.SSLError
         │   └── ConnectCertificateError   and ssl.SSLCertVerificationError
-        └── Connect...Error               and the builtin of the errno they agree on
+        └── Connect...Error               and the builtin of their errno
 """
 
 from __future__ import annotations

@@ -123,8 +123,11 @@ class History:
     def failure(self, now: float, rounds: int) -> ConnectError:
         """Return the error for a call whose *rounds* all failed."""
         decisive = self.decisive(rounds)
-        found = {_kind(attempt) for attempt in decisive}
-        kind = found.pop() if len(found) == 1 else _Kind(ConnectError, None)
+        kinds = {_kind(attempt) for attempt in decisive}
+        kind = kinds.pop()
+        if kinds:  # no errno is the one of all; a class may be, of look-ups, say
+            is_one = all(other.error is kind.error for other in kinds)
+            kind = _Kind(kind.error if is_one else ConnectError, None)
         return self._error(kind, "cannot connect", now, rounds, decisive)
 
     def timeout(

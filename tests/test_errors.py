@@ -84,6 +84,19 @@ def test_no_agreement() -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+def test_agreement_on_a_class() -> None:
+    """Two look-ups that failed in two ways failed as look-ups do."""
+    codes = (socket.EAI_FAIL, socket.EAI_NODATA)
+    errors = [socket.gaierror(code, "no address") for code in codes]
+    error = failure(*(Attempt(None, "resolve", one, 1, 0, 1, False) for one in errors))
+    assert (type(error), error.errno) == (aioconnect.ResolveError, None)
+    assert "no address" in str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.errno) == (type(error), str(error), None)
+    error = failure(failed(errno.EACCES), failed(errno.EPERM, V6))
+    assert (type(error), error.errno) == (aioconnect.ConnectPermissionError, None)
+
+
 @pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EACCES, errno.EAFNOSUPPORT])
 def test_those_that_sent_nothing(code: int) -> None:
     """A dual-stack name on an IPv4-only machine is refused, not many things."""
