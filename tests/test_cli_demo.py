@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
 from typing import Any, NoReturn
 
 import pexpect
@@ -32,10 +31,6 @@ SCENES = [
     "== A silent IPv6 address, on asyncio",
     "== A slow DNS answer, on asyncio",
 ]
-
-
-# As a terminal has it: a script's "&" ignores it.
-_INTERRUPTIBLE = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 
 
 def test_demo() -> None:
@@ -74,7 +69,6 @@ def test_interrupted() -> None:
         AIOCONNECT[0],
         [*AIOCONNECT[1:], "demo"],
         env={**environment(TERM="dumb")},
-        preexec_fn=_INTERRUPTIBLE,
         timeout=20,
         encoding="utf-8",
     )

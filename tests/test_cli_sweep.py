@@ -75,14 +75,10 @@ def silent(black_hole: BlackHole) -> str:
     return f"127.0.0.1:{black_hole.port}"
 
 
-# Whoever runs the tests in the background has it ignored.
-interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-
-
 @contextlib.contextmanager
 def running(
     *arguments: str,
-    start: Callable[[], object] = interruptible,
+    start: Callable[[], object] | None = None,
     stdout: int | IO[str] = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a sweep, with pipes, that has ended when this does."""
@@ -440,7 +436,6 @@ def test_bar(
         SWEEP[0],
         [*SWEEP[1:], str(fleet)],
         env={**environment(**env), "PYTHONIOENCODING": "utf-8"},
-        preexec_fn=interruptible,
         timeout=20,
         encoding="utf-8",
     )

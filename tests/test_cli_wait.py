@@ -30,14 +30,6 @@ from aioconnect._waiting import Looks
 WAIT = (*AIOCONNECT, "wait")
 
 
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Start programs with SIGINT as a terminal has it: a script's "&" ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @contextlib.contextmanager
 def started(*command: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """Give a process that runs *command*, with pipes."""
