@@ -168,9 +168,13 @@ def check_events(world: World, rounds: int) -> None:
     recorder, program = world.recorder, world.program
     moments = [event.at for event in recorder.events]
     assert moments == sorted(moments)
-    assert type(recorder.events[-1]) in (Connected, GaveUp)
+    last = recorder.events[-1]
+    assert type(last) in (Connected, GaveUp)
     scheduled = [(event.round, event.delay) for event in recorder.of(RetryScheduled)]
-    assert scheduled == list(enumerate(program.delays[: rounds - 1], 1))
+    assert scheduled == list(enumerate(program.delays[: len(scheduled)], 1))
+    # A loop that is late may have left no time for the round that is due.
+    is_over = isinstance(last, GaveUp) and isinstance(last.error, TimeoutError)
+    assert rounds - 1 <= len(scheduled) <= rounds - 1 + is_over
     started = [(event.round, event.address) for event in recorder.of(AttemptStarted)]
     assert len(started) == len(set(started))
     for attempt in failed(world):
