@@ -12,7 +12,6 @@ from typing import Any
 
 from .._backoff import Backoff, check_duration
 from .._connector import Connector
-from .._guard import only_public
 from .._resolver import Resolver, system_resolver
 from .._target import Target, parse_target
 from ._commands import Container
@@ -182,6 +181,8 @@ def connector_of(
     if "family" in said:
         options["family"] = _FAMILIES[said["family"]]
     if said.get("only_public"):
+        from .._guard import only_public  # noqa: PLC0415  # `wait` has no such flag
+
         options["allow"] = only_public
     needs_services = any(target.service is not None for target in targets)
     default = "aiodns" if needs_services else "system"
