@@ -122,7 +122,7 @@ async def to_transport(
             once.is_running = True  # as the factory, an observer is the caller's own
             tell("tls")
             once.is_running = False
-        if inode is None and owned:
+        if owned:
             forget(loop, sock.fileno())
         create = _creation(loop, sock)
         made: tuple[asyncio.Transport, P]

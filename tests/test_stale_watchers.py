@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -33,21 +34,23 @@ class Stale:
             self.is_ours.set()
 
 
-@contextlib.contextmanager
-def closed(watched: tuple[str, ...]) -> Iterator[Stale]:
+@contextlib.asynccontextmanager
+async def closed(watched: tuple[str, ...]) -> AsyncIterator[Stale]:
     """Close a descriptor that is *watched*; hold that one of ours had its number."""
     loop = asyncio.get_running_loop()
-    if not isinstance(loop, asyncio.BaseEventLoop):
-        pytest.skip("uvloop keeps a socket from being closed while it is watched")
     stranger, other = socket.socketpair()
     stale = Stale(stranger.fileno())
     for kind in watched:
         add: Any = getattr(loop, f"add_{kind}")
         add(stale.number, lambda: None)
-    stranger.close()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the loop has polled it: uvloop aborts if it cannot
+    os.close(stranger.detach())  # by its number: uvloop defers what a socket is told
     with other:
-        yield stale
-    assert stale.is_ours.is_set()
+        try:
+            yield stale
+        finally:
+            assert stale.is_ours.is_set()
 
 
 @WATCHED
@@ -55,7 +58,7 @@ async def test_a_connect_that_waits(
     watched: tuple[str, ...], black_hole: BlackHole
 ) -> None:
     """It is woken when it is connected."""
-    with closed(watched) as stale:
+    async with closed(watched) as stale:
         connecting = asyncio.ensure_future(
             aioconnect.connect(
                 black_hole.host, black_hole.port, prepare=[stale], timeout=30
@@ -69,7 +72,7 @@ async def test_a_connect_that_waits(
 @WATCHED
 async def test_streams(watched: tuple[str, ...], echo_server: EchoServer) -> None:
     """They are connected at once, and hear what comes."""
-    with closed(watched) as stale:
+    async with closed(watched) as stale:
         reader, writer = await aioconnect.open_connection(
             echo_server.host, echo_server.port, prepare=[stale]
         )
@@ -84,14 +87,14 @@ async def test_settling(watched: tuple[str, ...]) -> None:
     """A connection that does not last is noticed."""
     with (
         flaky(["accept_close"]) as server,
-        closed(watched) as stale,
         pytest.raises(aioconnect.ConnectResetError, match="closed again"),
     ):
-        await aioconnect.wait_until_up(
-            server.host,
-            server.port,
-            timeout=30,
-            settle=10,
-            retry=(0,),
-            prepare=[stale],
-        )
+        async with closed(watched) as stale:
+            await aioconnect.wait_until_up(
+                server.host,
+                server.port,
+                timeout=30,
+                settle=10,
+                retry=(0,),
+                prepare=[stale],
+            )
