@@ -271,7 +271,7 @@ async def test_a_resolver_that_hangs() -> None:
             80,
             proxy="socks5://127.0.0.1:1",
             resolver=resolver,
-            timeout=0.01,
+            timeout=1,
         )
     assert phase(caught.value) == ("resolve", errno.ETIMEDOUT)
 

@@ -203,7 +203,7 @@ async def test_names_that_hang() -> None:
     names = ScriptedResolver({"db.test": Lookup(never=True)})
     with pytest.raises(aioconnect.ConnectTimeoutError):
         await aioconnect.connect(
-            "db.test", 80, resolver=names, timeout=0.05, observer=timeline
+            "db.test", 80, resolver=names, timeout=0.5, observer=timeline
         )
     hung = ("lookup", "failed", "the resolver has not answered yet")
     assert steps(timeline) == [hung, hung]
