@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["BEAT", "DECISIVE", "Stalls", "beating", "is_punctual"]
+__all__ = ["BEAT", "DECISIVE", "Stalls", "beating", "is_punctual", "take_precedence"]
 
 # How late a race may be (seconds).
 _TOLERANCE = 0.015
@@ -30,8 +30,13 @@ _STALLED = 0.003
 DECISIVE = 0.04
 
 # On a machine with other work to do, few are in time; of a race that is late by
-# itself, none.
+# itself, none.  Each waits longer for the machine to have done its other work: the
+# last of them 14 s.
 _TRIES = 24
+_PAUSE = 0.05
+
+# A machine can be late between two beats, too; this often, it is the race.
+_CONVINCING = 4
 
 
 class Stalls:
@@ -50,6 +55,21 @@ class Stalls:
     def since(self, begun: float) -> float:
         """Return how many seconds were lost since *begun*."""
         return sum(lost for at, lost in self._noted if at >= begun)
+
+    async def of_all_since(self, begun: float) -> float:
+        """Return the same, once a stall that is just over is noted, too."""
+        await asyncio.sleep(2 * BEAT)
+        return self.since(begun)
+
+
+def take_precedence() -> None:
+    """Run before whatever else the machine does, with threads that start later.
+
+    The kernel grants it to root; whoever it does not, finds the machine late more
+    often.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
 @contextlib.asynccontextmanager
@@ -76,22 +96,23 @@ async def is_punctual(trial: Callable[[], Awaitable[float]], stalls: Stalls) -> 
     again, up to 23 times, and so is one that fails while the machine stalls.
 
     Raises:
-        AssertionError: It was not in time, and the machine was.
+        AssertionError: It was late four times while the machine was in time, and
+            never in time itself; or it was too early, or failed.
     """
-    least = stalled = math.inf
-    for _ in range(_TRIES):
+    late_alone = []
+    for number in range(_TRIES):
+        await asyncio.sleep(number * _PAUSE)
         begun = time.monotonic()
         try:
             late = await trial()
         except AssertionError:
-            if stalls.since(begun) < DECISIVE:
+            if await stalls.of_all_since(begun) < DECISIVE:
                 raise
             continue
         assert late > -_TICK, f"{-late:.4f} s too early"
         if late <= _TOLERANCE:
             return True
-        least = min(least, late)
-        stalled = min(stalled, stalls.since(begun))
-    # While the machine stalled least, the trial was late by no more than that.
-    assert least <= _TOLERANCE + stalled, f"late by {least}, stalled for {stalled} s"
+        if await stalls.of_all_since(begun) == 0:
+            late_alone.append(late)
+    assert len(late_alone) < _CONVINCING, f"late by {late_alone} s, and the machine not"
     return False

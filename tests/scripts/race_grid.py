@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from _loops import run
-from _punctual import DECISIVE, beating, is_punctual
+from _punctual import DECISIVE, beating, is_punctual, take_precedence
 from _reflector import HOSTS, LOCAL, Distance, Reflector, reflecting
 
 import aioconnect
@@ -190,4 +190,5 @@ async def main() -> None:
     )
 
 
+take_precedence()
 run(main())

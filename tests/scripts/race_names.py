@@ -12,7 +12,7 @@ from functools import partial
 
 from _loops import run
 from _own_dns import own_dns
-from _punctual import Stalls, beating, is_punctual
+from _punctual import Stalls, beating, is_punctual, take_precedence
 
 import aioconnect
 from aioconnect import AttemptStarted, Connected, Resolved, ResolveFailed
@@ -203,5 +203,6 @@ async def main(server: DNSServer) -> None:
     )
 
 
+take_precedence()
 with own_dns(zone, PATIENCE) as server:
     run(main(server))

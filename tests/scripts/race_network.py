@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from _loops import run
-from _punctual import DECISIVE, beating, is_punctual
+from _punctual import DECISIVE, beating, is_punctual, take_precedence
 from _reflector import HOSTS, LOCAL, Distance, Reflector, ip, reflecting
 
 import aioconnect
@@ -255,4 +255,5 @@ async def main() -> None:
     )
 
 
+take_precedence()
 run(main())
