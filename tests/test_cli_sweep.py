@@ -12,6 +12,7 @@ import os
 import re
 import resource
 import select
+import shlex
 import signal
 import socket
 import struct
@@ -486,6 +487,43 @@ def test_bar_that_is_made_narrower(silent: str, tmp_path: Path) -> None:
         terminal.run("resize-window", "-x", "40")
         terminal.wait(lambda lines: lines[-2] == "30" and BAR in lines[-1])
         assert "0 checked, 0 not connected" in terminal.lines()[-1]
+
+
+def test_nothing_is_left_of_the_bar(silent: str, tmp_path: Path) -> None:
+    """A ^C that the terminal shows behind it moves no bar up."""
+    fleet = tmp_path / "fleet"
+    fleet.write_text(f"{silent}\n")
+    with screen(*SWEEP, str(fleet), "--timeout", "60") as terminal:
+        terminal.wait(lambda lines: "0 checked" in "".join(lines))
+        terminal.run("send-keys", "-t", "0", "C-c")
+        lines = terminal.wait(lambda lines: "status" in "".join(lines))
+    assert [line.partition(" in ")[0] for line in lines] == ["0 targets", "status 130"]
+
+
+@pytest.mark.parametrize(
+    ("then", "bar"), [("", False), ("| cat", False), ("> records", True)]
+)
+def test_bar_beside_records(
+    then: str, bar: bool, silent: str, refused: str, tmp_path: Path
+) -> None:
+    """There is none where a terminal may have the records, too."""
+    (tmp_path / "fleet").write_text(f"{silent}\n{refused}\nwrong\n")
+    command = shlex.join([*SWEEP, "fleet", "--json", "--timeout", "0.5"])
+    sweep = pexpect.spawn(
+        "sh",
+        ["-c", f"{command} {then}"],
+        cwd=str(tmp_path),
+        env={**environment(TERM="xterm"), "PYTHONIOENCODING": "utf-8"},
+        timeout=20,
+        encoding="utf-8",
+    )
+    try:
+        said = sweep.read()
+    finally:
+        sweep.close(force=True)
+    assert (BAR in said) == bar
+    assert "fleet:3: target 'wrong'" in said
+    assert "2 targets in " in said
 
 
 def test_typed(refused: str) -> None:

@@ -19,7 +19,7 @@ from ._errors import NOT_UP, USAGE, CommandError
 from ._precise import Precise
 from ._running import loop_factory_of, run_until_signal
 from ._signals import end_by
-from ._terminal import Terminal, standard_output
+from ._terminal import ECHO, Terminal, standard_output
 
 if TYPE_CHECKING:
     from ._page import Page
@@ -29,10 +29,6 @@ __all__ = ["run"]
 # Between two pictures of a connect that is under way, in seconds.  One that is shorter
 # is not disturbed by drawing.
 _BETWEEN_FRAMES = 0.1
-
-# What a terminal shows of a control key, "^C", behind what is drawn: in a line of its
-# own it would move that up.
-_ECHO = 2
 
 # A waterfall needs so many columns, and gains nothing from more, whatever COLUMNS says.
 _NARROWEST, _WIDEST = 20, 400
@@ -179,7 +175,7 @@ class _Probe:
         which: str,
         end: float | None = None,
     ) -> str:
-        columns = terminal.size.columns - (0 if end is None else _ECHO)
+        columns = terminal.size.columns - (0 if end is None else ECHO)
         width = min(max(columns, _NARROWEST), _WIDEST)
         text = timeline.to_text(width, color=terminal.colors, end=end)
         if self._count == 1:

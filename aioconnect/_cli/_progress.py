@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from .._cells import height
-from ._terminal import Terminal, erase_above, size_of, write
+from ._terminal import ECHO, Terminal, erase_above, size_of, write
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -68,12 +68,12 @@ class _Bar:
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
         self._stream = stream
-        self._width = size_of(stream).columns
+        self._width = _width_in(size_of(stream).columns)
         text = TextColumn("{task.description}", markup=False)
         self._progress = Progress(
             BarColumn(bar_width=None),
             text,
-            console=Console(file=stream),
+            console=Console(file=stream, width=self._width),
             auto_refresh=False,  # by us: it would do it in a thread
             transient=True,
             expand=True,
@@ -94,12 +94,17 @@ class _Bar:
 
     def show(self, done: int, text: str) -> None:
         columns = size_of(self._stream).columns
-        if columns < self._width:
+        drawn, self._width = self._width, _width_in(columns)
+        self._progress.console.width = self._width
+        if self._width < drawn:
             # The terminal has broken the line, of which rich takes away the end.
             self._progress.stop()
-            erase_above(self._stream, height([self._width], columns) - 1)
+            erase_above(self._stream, height([drawn], columns) - 1)
             self._progress.start()
-        self._width = columns
         self._progress.update(
             self._task, completed=done, description=text, refresh=True
         )
+
+
+def _width_in(columns: int) -> int:
+    return max(columns - ECHO, 1)

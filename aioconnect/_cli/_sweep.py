@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     with _opened(arguments.file) as (fd, name):
         limit, note = room_for(arguments.limit)
         # Whoever types the targets sees how far it is.
-        is_typed = os.isatty(fd)
-        shown = Silent(sys.stderr) if is_typed else display(sys.stderr, _size(fd))
+        is_silent = os.isatty(fd) or (arguments.json and _are_read())
+        shown = Silent(sys.stderr) if is_silent else display(sys.stderr, _size(fd))
         with shown:
             if note is not None:
                 shown.say(note)
@@ -83,6 +83,15 @@ def _opened(file: str) -> Generator[tuple[int, str]]:
 
 def _output() -> Output:
     return Output(standard_output().fileno())
+
+
+def _are_read() -> bool:
+    """Tell whether somebody reads the records as they come.
+
+    They, or what their reader makes of them, would be between the bars of a terminal.
+    """
+    status = os.fstat(standard_output().fileno())
+    return stat.S_ISFIFO(status.st_mode) or os.isatty(standard_output().fileno())
 
 
 def _size(fd: int) -> int | None:

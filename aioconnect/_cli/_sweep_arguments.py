@@ -27,8 +27,8 @@ otherwise.
   $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
 
 With --json each target is an object in a line of its own, as it ends: that of
-'aioconnect probe --json', but for its steps. The summary is on standard error then. The
-progress bar needs the extra cli.
+'aioconnect probe --json', but for its steps. The summary is on standard error then, and
+there is no progress bar if they go to a terminal or a pipe. It needs the extra cli.
 
 Exit status: 0 all are connected; 1 some are not; 2 a line is no target, the list cannot
 be read, or an argument is wrong; 128 and more: ended by a signal, with the summary so

@@ -11,6 +11,7 @@ from typing import TextIO
 from ._errors import NOT_UP, CommandError
 
 __all__ = [
+    "ECHO",
     "Terminal",
     "discard",
     "erase_above",
@@ -22,6 +23,10 @@ __all__ = [
 
 # What pictures are drawn with, and what in a stream that has no such characters.
 _DRAWN = str.maketrans("─━═·█✓✗…\N{MULTIPLICATION SIGN}", "-=#.#+x.x")
+
+# What a terminal shows of a control key, "^C", behind what is drawn: in a line of its
+# own it would move that up.
+ECHO = 2
 
 # Where nobody says.
 _COLUMNS, _ROWS = 80, 24
