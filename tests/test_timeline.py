@@ -683,6 +683,12 @@ def test_too_narrow(width: int) -> None:
         Timeline().to_text(width)
 
 
+@pytest.mark.parametrize("width", ["80", None, 80.5, True])
+def test_no_width(width: Any) -> None:
+    with pytest.raises(TypeError, match=f"width must be an int, not {width!r}"):
+        Timeline().to_text(width)
+
+
 def test_what_was_not_begun() -> None:
     """Events whose beginning nobody told have what they say themselves."""
     timeline = told(

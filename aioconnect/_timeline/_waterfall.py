@@ -33,10 +33,10 @@ def waterfall(story: Story, width: int, *, color: bool) -> str:
     """Return *story* as lines that are at most *width* wide.
 
     Raises:
+        TypeError: *width* is no number of columns.
         ValueError: They cannot be.
     """
-    if width < _NARROWEST:
-        raise ValueError(f"width must be {_NARROWEST} or more, not {width!r}")
+    _check(width)
     paint = _painted if color else _plain
     title = wrapped(headline(story), width, _MOST_TITLE)
     lines = [paint(line, _BOLD) for line in title]
@@ -49,6 +49,13 @@ def waterfall(story: Story, width: int, *, color: bool) -> str:
     if story.error is not None:
         lines += wrapped(story.error["message"] or "", width, _MOST_LINES)
     return "\n".join(lines)
+
+
+def _check(width: object) -> None:
+    if not isinstance(width, int) or isinstance(width, bool):
+        raise TypeError(f"width must be an int, not {width!r}")
+    if width < _NARROWEST:
+        raise ValueError(f"width must be {_NARROWEST} or more, not {width!r}")
 
 
 class _Columns:
