@@ -185,6 +185,7 @@ def test_svg_that_cannot_be_written(
         (["vsock:1:1", "--tls"], "--tls goes with host:port and unix:, not vsock:1:1"),
         (["srv:_a._tcp.b", "--tls"], "--tls goes with host:port and unix:"),
         (["unix:/x", "--tls"], "--tls to unix:/x needs --server-name"),
+        (["db:1", "--tls", "--server-name="], "--server-name is empty; to accept any"),
         (["srv:_a._tcp.b", "--resolver", "system"], "needs --resolver aiodns"),
         (["db:1", "--nosuch"], "unrecognized arguments: --nosuch"),
         (["db:1", "other:2"], "unrecognized arguments: other:2"),

@@ -44,6 +44,8 @@ def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
         if name is not None or arguments.insecure:
             raise CommandError("--server-name and --insecure go with --tls")
         return None
+    if name == "":  # for ssl this is not to verify it: mostly a variable was not set
+        raise CommandError("--server-name is empty; to accept any, say --insecure")
     context = ssl.create_default_context()
     if arguments.insecure:
         context.check_hostname = False
