@@ -26,15 +26,13 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-import uvloop
-
 import aioconnect
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LOOPS = ("asyncio", "uvloop")
 
 _RESET = b"\x01\0\0\0\0\0\0\0"
 
@@ -158,6 +156,14 @@ def report(what: str, seen: Seen, maximum: float) -> None:
     )
 
 
+def _factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if loop == "uvloop":
+        import uvloop  # of an extra
+
+        return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
 def main() -> None:
     """Run what the command line asks for, and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -177,7 +183,7 @@ def main() -> None:
                 args.maximum * _INITIAL, maximum=args.maximum, jitter=jitter
             )
             with server(args.backlog, args.busy) as orders:
-                with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+                with asyncio.Runner(loop_factory=_factory(loop)) as runner:
                     runner.run(wait(args.tasks, retry, orders))
                 orders.send("end")
                 seen: Seen = orders.recv()
