@@ -5,28 +5,34 @@
 Each case has a process of its own, and its server one on another core.  Contestants
 take turns, in rotating order; given are the median and the quartiles over the rounds.
 The results are JSON files and pictures in ``benchmarks/results``, or the directory
-that is named.
+that is named.  Each case is written when it ends: Ctrl-C keeps those that have.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .cases import CASES, Case
 from .machine import machine, versions
 from .results import DIRECTORY, Measure, Outcome, save
-from .running import ASYNCIO, Plan, Skipped, isolated, reason
+from .running import ASYNCIO, Plan, Skipped, isolated, progress, reason
 from .table import bounds_lines, lines
 
 __all__ = ["main"]
 
 # No case needs more (seconds).
 LIMIT = 300
+
+# As a shell says that SIGINT ended it.
+INTERRUPTED = 130
 
 
 def measure(number: int, plan: Plan) -> Sequence[Measure]:
@@ -78,19 +84,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(given.quick, loops)
     outcomes: dict[str, Outcome] = {}
     started = time.monotonic()
-    for number, case in enumerate(chosen, 1):
-        where = f"[{number}/{len(chosen)}] {case.name}: {case.title}"
-        print(where, end="", file=sys.stderr, flush=True)
-        outcome = outcomes[case.name] = outcome_of(case, plan)
-        print(f"\x1b[K, {outcome.seconds:.1f} s", file=sys.stderr)
-        print(*lines(outcome), "", sep="\n", flush=True)
-        save(outcome, given.out)
+    try:
+        with _temporary_files():
+            for number, case in enumerate(chosen, 1):
+                where = f"[{number}/{len(chosen)}] {case.name}: {case.title}"
+                print(where, file=sys.stderr, flush=True)
+                outcome = outcome_of(case, plan)
+                progress("")
+                print(f"  {outcome.seconds:.1f} s", file=sys.stderr)
+                save(outcome, given.out)
+                outcomes[case.name] = outcome
+                print(*lines(outcome), "", sep="\n", flush=True)
+    except KeyboardInterrupt:
+        progress("")
+        print(f"interrupted; {len(outcomes)} results in {given.out}", file=sys.stderr)
+        return INTERRUPTED
     print(*bounds_lines(outcomes), sep="\n")
     drawn = draw(given.out, outcomes)
     took = time.monotonic() - started
     print(f"\n{took:.0f} s; {len(outcomes)} results and", end=" ", file=sys.stderr)
     print(f"{len(drawn)} pictures in {given.out}", file=sys.stderr)
     return 1 if any(one.failed for one in outcomes.values()) else 0
+
+
+@contextlib.contextmanager
+def _temporary_files() -> Iterator[None]:
+    """Have a directory for those of all processes, as one that is killed leaves its."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        os.environ["TMPDIR"] = directory
+        yield
+
+
+def _directory(name: str) -> Path:
+    directory = Path(name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(
+            f"cannot write in {name}: {exc.strerror}"
+        ) from None
+    return directory
 
 
 def _case(name: str) -> str:
@@ -111,5 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a minute, and rough")
     parser.add_argument("--loop", choices=(*ASYNCIO, "both"), default="both")
-    parser.add_argument("--out", type=Path, default=DIRECTORY, help="a directory")
+    parser.add_argument(
+        "--out",
+        type=_directory,
+        default=str(DIRECTORY),
+        metavar="DIRECTORY",
+        help="where the results are written; by default %(default)s",
+    )
     return parser

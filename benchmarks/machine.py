@@ -1,17 +1,27 @@
-"""Say where a run is: the machine and the versions."""
+"""Say where a run is, the machine and the versions, and keep its processes there."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
+import signal
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import aioconnect
 
-__all__ = ["CLIENT", "SERVER", "machine", "open_many", "pin", "versions"]
+__all__ = [
+    "CLIENT",
+    "SERVER",
+    "end_with_parent",
+    "machine",
+    "open_many",
+    "pin",
+    "versions",
+]
 
 PACKAGES: Sequence[str] = (
     "uvloop",
@@ -32,6 +42,15 @@ CLIENT, SERVER = _CORES[0], _CORES[-1]
 def pin(core: int) -> None:
     """Keep this process on *core*."""
     os.sched_setaffinity(0, {core})
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Be killed when the process ends that started this one; leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def open_many() -> int:

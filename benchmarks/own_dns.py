@@ -21,7 +21,7 @@ from pathlib import Path
 
 from aioconnect.testing import DNSReply, Zone, dns_server
 
-from .machine import CLIENT, SERVER, pin
+from .machine import CLIENT, SERVER, end_with_parent, pin
 from .results import Row, rounded
 from .running import Contestant, Loops, Plan, isolated, reason
 from .servers import Place, serving
@@ -103,6 +103,7 @@ def _alone(number: int, case: str, limit: float, port: int) -> float:
 
 def main() -> None:
     """Measure, and print the rows."""
+    end_with_parent()
     case, plan = sys.argv[1], Plan(sys.argv[2] == "True", tuple(sys.argv[3:]))
     pin(SERVER)
     with own_dns(zone(0.4 if plan.quick else 1.0)):

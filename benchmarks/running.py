@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from .machine import end_with_parent
 from .results import Row, rounded
 from .servers import Place
 
@@ -202,9 +204,12 @@ def reason(exc: BaseException) -> str:
 
 
 def progress(text: str) -> None:
-    """Show where the case is, if somebody looks."""
-    if sys.stderr.isatty():
-        print(f"\x1b[s {text}\x1b[K\x1b[u", end="", file=sys.stderr, flush=True)
+    """Show where the case is, if somebody looks, in place of what was shown."""
+    if not sys.stderr.isatty():
+        return
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    shown = f"  {text}"[: columns - 1]
+    print(f"\r{shown}\x1b[K\r", end="", file=sys.stderr, flush=True)
 
 
 def isolated(function: Callable[..., Any], *args: Any, limit: float) -> Any:
@@ -237,11 +242,14 @@ def isolated(function: Callable[..., Any], *args: Any, limit: float) -> Any:
 
 
 def _answer(orders: Connection, function: Callable[[], Any]) -> None:
+    end_with_parent()
     try:
         value = function()
     except Exception as exc:  # it is sent on
         value = exc
     try:
         orders.send(value)
+    except BrokenPipeError:
+        pass  # nobody waits for it any more
     except Exception:  # an exception that does not pickle
         orders.send(RuntimeError(reason(value)))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import multiprocessing
-import os
 import socket
 import ssl
 import tempfile
@@ -14,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from .machine import SERVER, pin
+from .machine import SERVER, end_with_parent, pin
 
 __all__ = ["Place", "late_server", "serving"]
 
@@ -89,6 +87,7 @@ def _listener(place: Place) -> socket.socket:
 
 
 def _serve(orders: Connection, core: int, place: Place, kind: str) -> None:
+    end_with_parent()
     pin(core)
     with _listener(place) as listener:
         context = None
@@ -102,12 +101,9 @@ def _serve(orders: Connection, core: int, place: Place, kind: str) -> None:
         # It never sleeps: waking it up would cost a client that is slower than
         # it more than the client's own work, and one that is faster nothing.
         listener.setblocking(False)
-        parent = os.getppid()
-        for turn in itertools.count():
+        while True:
             with contextlib.suppress(OSError):
                 _greet(listener.accept()[0], context)
-            if not turn % 65536 and os.getppid() != parent:
-                return
 
 
 def _greet(sock: socket.socket, context: ssl.SSLContext | None) -> None:
@@ -127,6 +123,7 @@ def _certified() -> tuple[ssl.SSLContext, str]:
 
 
 def _serve_late(orders: Connection, core: int) -> None:
+    end_with_parent()
     pin(core)
     with socket.socket() as listener, contextlib.suppress(EOFError):
         listener.bind(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from .bounds import Verdict, judge
@@ -47,14 +48,14 @@ def lines(outcome: Outcome) -> Iterator[str]:
 def _rows(measure: Measure, rows: Iterable[Row]) -> Iterator[str]:
     for row in sorted(rows, key=lambda one: one.median if one.samples else 1e99):
         loop = "" if row.loop == NONE else row.loop
-        what = f"    {row.contestant:<42}{loop:<9}"
+        what = f"  {row.contestant:<40}{loop:<8}"
         if not row.samples:
             yield f"{what}failed: {row.failed}"
             continue
         low, high = (text_of(one, measure.unit) for one in row.spread)
         failed = f", then failed: {row.failed}" if row.failed else ""
         median = text_of(row.median, measure.unit)
-        yield f"{what}{median:>9}  ({low} to {high}){failed}"
+        yield f"{what}{median:>8}  ({low} to {high}){failed}"
 
 
 def bounds_lines(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
@@ -63,15 +64,16 @@ def bounds_lines(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     if not verdicts:
         return
     yield ""
-    yield f"{'ratio, median of this run':<70}{'ours':>6}{'bound':>7}{'floor':>7}"
-    yield from map(_line, verdicts)
+    yield "ratio, median of this run: ours, of at most (floor)"
+    for what, judged in itertools.groupby(verdicts, lambda one: one.bound.what):
+        yield f"  {what}"
+        yield from map(_line, judged)
 
 
 def _line(verdict: Verdict) -> str:
     loop = "" if verdict.loop == NONE else verdict.loop
-    what = f"{verdict.bound.what:<62} {loop:<7}"
     if verdict.ratio is None:
-        return f"{what}  none: {verdict.why}"
-    floor = "" if verdict.floor is None else f"{verdict.floor:.2f}"
+        return f"    {loop:<8}none: {verdict.why}"
+    floor = "" if verdict.floor is None else f" ({verdict.floor:.2f})"
     met = "met" if verdict.is_met else "not met"
-    return f"{what}{verdict.ratio:6.2f}{verdict.limit:7.2f}{floor:>7}  {met}"
+    return f"    {loop:<8}{verdict.ratio:.2f} of {verdict.limit:.2f}{floor}  {met}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -86,7 +88,7 @@ def test_a_case_runs(ran: tuple[str, Path]) -> None:
     assert {row.loop for row in measure.rows} == {"asyncio", "trio"}
     for row in measure.rows:
         assert bool(row.samples) != bool(row.failed)
-        assert f"{row.contestant:<42}{row.loop}" in said
+        assert f"{row.contestant:<40}{row.loop}" in said
     rows = {row.contestant: row for row in measure.rows}
     assert rows["aioconnect.connect_any"].samples
 
@@ -121,6 +123,41 @@ def test_an_unknown_case() -> None:
     done = run("conect")
     assert done.returncode == 2
     assert "'conect' is none of connect, ipv6, unix, " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["file", "file/under"])
+def test_a_directory_that_cannot_be_written(tmp_path: Path, name: str) -> None:
+    """It is said before anything is measured, in a line."""
+    (tmp_path / "file").touch()
+    done = run("unix", "--out", str(tmp_path / name))
+    assert done.returncode == 2
+    assert "argument --out: cannot write in " in done.stderr
+    assert "[1/1]" not in done.stderr
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    """No process and no file; the exit status is a shell's."""
+    temporary, out = tmp_path / "temporary", tmp_path / "out"
+    temporary.mkdir()
+    with subprocess.Popen(
+        (sys.executable, "-m", "benchmarks", "unix", "three", "--out", out),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as process:
+        while not list(temporary.glob("*/*/socket")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        # All that run have this pipe.
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert f" results in {out}" in said.splitlines()[-1]
+    assert "\x1b" not in said
+    assert list(temporary.iterdir()) == []
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -207,9 +244,10 @@ def test_bounds() -> None:
 
 def test_the_table() -> None:
     said = "\n".join([*table.lines(OUTCOME), *table.bounds_lines({"connect": OUTCOME})])
-    assert "asyncio      20 us  (10 us to 30 us)" in said
-    assert "uvloop   failed: OSError: none" in said
-    assert "0.50   0.40   0.25  not met" in said
+    assert "asyncio    20 us  (10 us to 30 us)" in said
+    assert "uvloop  failed: OSError: none" in said
+    assert "asyncio 0.50 of 0.40 (0.25)  not met" in said
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_a_case_that_is_skipped() -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..machine import CLIENT, pin
+from ..machine import CLIENT, end_with_parent, pin
 from ..results import Measure
 from ..running import NONE, Contestant, Loops, Plan, take_turns
 from ..servers import Place
@@ -68,7 +68,11 @@ def _needed(place: Place) -> Callable[[], float]:
 def _run(program: str) -> str:
     command = (sys.executable, "-c", program)
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=end_with_parent,  # there are no threads
     )
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])

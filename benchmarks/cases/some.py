@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
+from ..machine import end_with_parent
 from ..running import Loops, in_batches
 from ..servers import Place
 from .counted import CONTESTANTS
@@ -12,6 +13,7 @@ from .counted import CONTESTANTS
 
 def main() -> None:
     """Connect, one after the other."""
+    end_with_parent()
     number, port, count = map(int, sys.argv[1:])
     contestant = CONTESTANTS[number]
     gc.disable()
