@@ -115,20 +115,28 @@ def _(value: float) -> float:
     return round(value, 1)
 
 
-BAR, GAP, LEFT, RIGHT = 9.0, 8.0, 245.0, 150.0
+# Of a row's samples, one for each round.
+SPREAD = "line: first to third quartile, of fewer than four rounds all"
+
+BAR, GAP, LEFT, RIGHT = 9.0, 8.0, 275.0, 125.0
 
 
 def bars(title: str, below: str, panels: Sequence[Panel]) -> Canvas:
-    """Draw a bar for each row, with its quartiles; what failed says so."""
+    """Draw a bar for each row, with its quartiles; what failed says so.
+
+    All are of one unit, and one scale.
+    """
     height = 84.0
     for panel in panels:
         height += 34 + sum(len(rows) * (BAR + 2) + GAP for _, rows in _named(panel))
     canvas = Canvas(title, below, height)
     used = {row.loop for panel in panels for row in panel.rows}
     canvas.legend(loop for loop in LOOPS if loop in used)
-    canvas.text("line: first to third quartile", WIDTH - 12, 36, "small", "end")
+    canvas.text(SPREAD, WIDTH - 12, 36, "small", "end")
+    longest = (row.spread[1] for panel in panels for row in panel.rows if row.samples)
+    scale = (WIDTH - LEFT - RIGHT) / max(longest, default=1.0)
     for panel in panels:
-        _bars(canvas, panel)
+        _bars(canvas, panel, scale)
     return canvas
 
 
@@ -145,12 +153,10 @@ def _named(panel: Panel) -> Iterator[tuple[str, list[Row]]]:
         yield name, sorted(rows, key=lambda row: LOOPS.index(row.loop))
 
 
-def _bars(canvas: Canvas, panel: Panel) -> None:
+def _bars(canvas: Canvas, panel: Panel, scale: float) -> None:
     canvas.y += 16
     canvas.text(panel.heading, 12, canvas.y, "ours")
     canvas.y += 12
-    most = max((row.spread[1] for row in panel.rows if row.samples), default=1.0)
-    scale = (WIDTH - LEFT - RIGHT) / most
     for name, rows in _named(panel):
         middle = canvas.y + len(rows) * (BAR + 2) / 2 + 3
         kind = "ours" if name.startswith("aioconnect") else ""
@@ -165,7 +171,7 @@ def _bar(canvas: Canvas, row: Row, unit: str, scale: float) -> None:
     y = canvas.y
     if not row.samples:
         failed = f"{row.loop}: {row.failed}".replace("TimeoutError: ", "")
-        short = f"{failed[:75]}..." if len(failed) > 78 else failed
+        short = f"{failed[:69]}..." if len(failed) > 72 else failed
         canvas.text(short, LEFT, y + 9, "small failed")
         return
     low, high = row.spread

@@ -89,6 +89,7 @@ def _growth(outcomes: Outcomes) -> Canvas | None:
         _below(outcomes, ["concurrency"]),
         TOP + HEIGHT + 60,
     )
+    canvas.text("both scales are logarithmic", WIDTH - 12, 22, "small", "end")
     low, high = min(row.median for row in rows), max(row.median for row in rows)
     across = (WIDTH - LEFT - LABELS) / math.log10(sizes[-1] / sizes[0])
     up = HEIGHT / math.log10(high / low)
@@ -146,22 +147,23 @@ def _herd(outcomes: Outcomes) -> Canvas | None:
         60 + len(rows) * (TALL + 34) + 40,
     )
     last = max(row.samples[-1] for row in rows)
+    shares = [_shares(row.samples, last) for row in rows]
+    most = max(map(max, shares))
+    scale = f"the highest column: {most:.0%} of those that came"
+    canvas.text(scale, WIDTH - 28, 52, "small", "end")
     lost = {
         (row.contestant, row.loop): row.median for row in dropped.rows if row.samples
     }
-    for row in rows:
-        counts = [0] * (COLUMNS + 1)
-        for at in row.samples:
-            counts[int(at / last * COLUMNS)] += 1
+    for row, columns in zip(rows, shares, strict=True):
         gone = lost.get((row.contestant, row.loop), 0.0)
         text = f"{row.contestant}, {row.loop}: {gone:,.0f} dropped by a full queue"
         canvas.text(text, 12, canvas.y + 12)
         canvas.y += 22
-        _columns(canvas, counts, row.loop)
+        _columns(canvas, [share / most for share in columns], row.loop)
     for part in range(5):
         x = 12 + part / 4 * (WIDTH - 40)
         canvas.text(
-            f"{last * part / 4:.1f} s",
+            f"{last * part / 4:.2f} s",
             x,
             canvas.y + 8,
             "small",
@@ -170,12 +172,19 @@ def _herd(outcomes: Outcomes) -> Canvas | None:
     return canvas
 
 
-def _columns(canvas: Canvas, counts: Sequence[int], kind: str) -> None:
+def _shares(samples: Sequence[float], last: float) -> list[float]:
+    """Return which part of *samples* is in each column; the last one has its end."""
+    shares = [0.0] * COLUMNS
+    for at in samples:
+        shares[min(int(at / last * COLUMNS), COLUMNS - 1)] += 1 / len(samples)
+    return shares
+
+
+def _columns(canvas: Canvas, heights: Sequence[float], kind: str) -> None:
     wide = (WIDTH - 40) / COLUMNS
-    most = max(counts)
     canvas.line(12, canvas.y + TALL, WIDTH - 28, canvas.y + TALL, "grid")
-    for number, count in enumerate(counts):
-        if count:
-            high = count / most * TALL
+    for number, height in enumerate(heights):
+        if height:
+            high = height * TALL
             canvas.box(12 + number * wide, canvas.y + TALL - high, wide - 1, high, kind)
     canvas.y += TALL + 12

@@ -316,6 +316,20 @@ def test_pictures(tmp_path: Path) -> None:
     assert "uvloop: OSError: none" in drawn[0].read_text()
 
 
+def test_bars_have_one_scale(tmp_path: Path) -> None:
+    """One that is longer stands for more, whichever panel it is in."""
+    from benchmarks.charts import Panel, bars
+
+    panels = [
+        Panel(f"{value}", "s", [Row("a", "asyncio", (value,))]) for value in (1.0, 4.0)
+    ]
+    path = bars("", "", panels).save(tmp_path / "bars.svg")
+    drawn = ET.fromstring(path.read_text())  # noqa: S314  # ours
+    found = drawn.findall(".//{*}rect[@class='asyncio']")
+    short, long = (float(one.attrib["width"]) for one in found[-2:])
+    assert long == pytest.approx(4 * short, abs=0.5)
+
+
 def test_a_server_is_a_process_of_its_own() -> None:
     from benchmarks.servers import serving
 
