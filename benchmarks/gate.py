@@ -28,6 +28,10 @@ class Limit:
     why: str
 
 
+BEGUN = "the first step of its task, and the turns of the loop that count it"
+
+WAITING = "the one that awaits it here, as many are to wait at once"
+
 LIMITS: Mapping[str, Limit] = {
     "system calls of a connect": Limit(
         3, "socket, connect, and connect again; close and the peer check come on top"
@@ -43,15 +47,33 @@ LIMITS: Mapping[str, Limit] = {
     "timers of a connect": Limit(0, "there is no timeout"),
     "tasks of a connect": Limit(0, "it is the caller's task that connects"),
     "watchers of a connect": Limit(0, "it is connected before anything has to wait"),
-    "timers of a connect with a timeout": Limit(0, "it never waits"),
-    "tasks of a race": Limit(0, "there is no task for an attempt"),
+    "futures of a connect with a timeout": Limit(0, "it never waits"),
+    "handles of a connect with a timeout": Limit(0, "the same"),
+    "timers of a connect with a timeout": Limit(0, "the same"),
+    "tasks of a connect with a timeout": Limit(0, "the same"),
+    "watchers of a connect with a timeout": Limit(0, "the same"),
     "futures of a race": Limit(0, "the first address answers at once"),
-    "tasks of an attempt that is refused": Limit(0, "nor for a retry"),
+    "handles of a race": Limit(0, "the same"),
+    "timers of a race": Limit(0, "no other address is ever due"),
+    "tasks of a race": Limit(0, "there is no task for an attempt"),
+    "watchers of a race": Limit(0, "the first address answers at once"),
+    "futures of an attempt that is refused": Limit(1, "what its delay wakes"),
     "handles of an attempt that is refused": Limit(1, "its delay, which is 0 here"),
+    "timers of an attempt that is refused": Limit(1, "the same"),
+    "tasks of an attempt that is refused": Limit(0, "nor for a retry"),
+    "watchers of an attempt that is refused": Limit(0, "it is refused at once"),
     "futures of a connect that waits": Limit(1, "what the watcher wakes"),
-    "watchers of a connect that waits": Limit(1, "the socket"),
+    "handles of a connect that waits": Limit(1.1, BEGUN),
     "timers of a connect that waits": Limit(0, "nothing ends it"),
+    "tasks of a connect that waits": Limit(1, WAITING),
+    "watchers of a connect that waits": Limit(1, "the socket"),
+    "futures of a connect that waits with a timeout": Limit(
+        1, "what the watcher wakes"
+    ),
+    "handles of a connect that waits with a timeout": Limit(1.1, BEGUN),
     "timers of a connect that waits with a timeout": Limit(1, "the deadline"),
+    "tasks of a connect that waits with a timeout": Limit(1, WAITING),
+    "watchers of a connect that waits with a timeout": Limit(1, "the socket"),
     "bytes of a connect that waits": Limit(
         2230, "what Python 3.11 takes, and 3 %; later ones take less"
     ),

@@ -35,6 +35,7 @@ __all__ = [
     "isolated",
     "progress",
     "reason",
+    "rotated",
     "take_turns",
 ]
 
@@ -170,7 +171,7 @@ def take_turns(
     with loops or Loops() as running:
         for turn in range(-1 if warm else 0, rounds):
             progress(f"{max(turn, 0)}/{rounds}")
-            for contestant in _rotated(contestants, turn):
+            for contestant in rotated(contestants, turn):
                 if contestant in failed:
                     continue
                 gc.collect()
@@ -190,7 +191,8 @@ def take_turns(
     ]
 
 
-def _rotated(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
+def rotated(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
+    """Return the order of a round: each begins with another one."""
     first = turn % len(contestants)
     return [*contestants[first:], *contestants[:first]]
 

@@ -58,6 +58,7 @@ def test_a_growth_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     before = counting.counted()
     monkeypatch.setattr(aioconnect, "connect", grown)
     more = counting.counted()
+    assert before.keys() == gate.LIMITS.keys() - {*tracing.STRACED}
     for kind, count in (("futures", 1), ("timers", 1), ("tasks", 1), ("handles", 2)):
         name = f"{kind} of a connect"
         assert more[name] - before[name] >= count * 0.9, name

@@ -24,6 +24,7 @@ from ..running import (
     isolated,
     progress,
     reason,
+    rotated,
     take_turns,
 )
 from ..servers import Place
@@ -78,7 +79,7 @@ def pending(plan: Plan) -> Sequence[Measure]:
     samples: dict[Contestant, list[tuple[float, float]]] = {}
     failed: dict[Contestant, str] = {}
     for turn in range(1 if plan.quick else 2):
-        for contestant in plan.of(CONTESTANTS):
+        for contestant in rotated(plan.of(CONTESTANTS), turn):
             progress(f"{turn}: {contestant.name} on {contestant.loop}")
             if contestant in failed:
                 continue
