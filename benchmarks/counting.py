@@ -63,6 +63,11 @@ class CountingLoop(asyncio.SelectorEventLoop):
         self.counts["watchers"] += 1
         super().add_writer(*args)
 
+    def add_reader(self, *args: Any) -> None:  # type: ignore[override]  # the same
+        """Count a watcher."""
+        self.counts["watchers"] += 1
+        super().add_reader(*args)
+
 
 Connect = Callable[[], Coroutine[Any, Any, socket.socket]]
 
@@ -144,7 +149,7 @@ def _waiting() -> dict[str, float]:
 
 
 async def _pending(connect: Connect) -> dict[str, float]:
-    await _cancelled(await _begun(connect, 2))  # what is made once
+    await _cancelled(await _begun(connect, TIMES))  # what is made once
     with _counting() as counts:
         tasks = await _begun(connect, TIMES)
         asked = _each(counts)

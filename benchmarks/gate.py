@@ -75,7 +75,7 @@ LIMITS: Mapping[str, Limit] = {
     "tasks of a connect that waits with a timeout": Limit(1, WAITING),
     "watchers of a connect that waits with a timeout": Limit(1, "the socket"),
     "bytes of a connect that waits": Limit(
-        2230, "what Python 3.11 takes, and 3 %; later ones take less"
+        2100, "what Python 3.11 takes, and 3 %; later ones take less"
     ),
     "modules of the package": Limit(
         34, "what connecting needs is imported up front (K14)"

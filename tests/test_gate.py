@@ -71,6 +71,15 @@ def test_a_growth_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_count_is_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate takes the least of three: a first one may not be more by itself."""
+    monkeypatch.setattr(counting, "is_traceable", lambda: False)
+    first, again = counting.counted(), counting.counted()
+    name = "bytes of a connect that waits"
+    assert again[name] == pytest.approx(first[name], rel=0.03)
+    assert {**again, name: 0.0} == {**first, name: 0.0}
+
+
 @pytest.mark.strace
 def test_system_calls() -> None:
     """Those of a connect are counted one by one."""
