@@ -82,8 +82,11 @@ class Once(Generic[P]):
 
 
 def _check_protocol(protocol: object) -> None:
-    if protocol is None:  # the loop would find out with the transport made
-        raise TypeError("protocol_factory must return a protocol, not None")
+    # The loop would find out with the transport made, or never.
+    is_class = isinstance(protocol, type)
+    if is_class or not callable(getattr(protocol, "connection_made", None)):
+        text = f"protocol_factory must return a protocol, not {shown(protocol)}"
+        raise TypeError(text)
 
 
 def check_limit(limit: object) -> None:

@@ -215,9 +215,11 @@ async def test_factory_that_raises(port: int, given: bool) -> None:
         assert sock.getpeername()
 
 
-async def test_factory_that_makes_nothing(port: int) -> None:
-    with pytest.raises(TypeError, match="must return a protocol, not None"):
-        await aioconnect.create_connection(lambda: None, "127.0.0.1", port)  # type: ignore[type-var]  # that is the test
+@pytest.mark.parametrize("made", [None, 3, asyncio.Protocol])
+async def test_factory_that_makes_no_protocol(port: int, made: Any) -> None:
+    """asyncio's transport would fail half made, and nobody close the socket."""
+    with pytest.raises(TypeError, match=r"must return a protocol, not (None|3|<class)"):
+        await aioconnect.create_connection(lambda: made, "127.0.0.1", port)
 
 
 async def test_given_socket_that_blocks(port: int) -> None:
