@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import socket
 from collections.abc import (
     Callable,
@@ -44,6 +45,9 @@ __all__ = [
     "check_local_addr",
     "place_of",
 ]
+
+# So many delays of a range are looked at when it is given, and all of a list.
+_CHECKED = 1000
 
 LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
 
@@ -178,16 +182,13 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
     if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
         such = "an iterable of seconds, such as (0.1, 0.5) or Backoff(attempts=3)"
         raise TypeError(f"retry must be {such}, not {shown(retry)}")
-    if not isinstance(retry, tuple) and not _is_mutable(retry):
-        return retry
-    for delay in retry:
+    if not isinstance(retry, Collection):
+        return retry  # perhaps without an end: each is checked when it is drawn
+    # A list, an array or the like is no value; a range is, and may be long.
+    is_value = isinstance(retry, Hashable) and not isinstance(retry, tuple)
+    for delay in itertools.islice(retry, _CHECKED if is_value else None):
         check_duration("retry", delay)
-    return tuple(retry)
-
-
-def _is_mutable(delays: Iterable[float]) -> bool:
-    """Tell whether *delays* are a list, an array or the like: no value, and finite."""
-    return isinstance(delays, Collection) and not isinstance(delays, Hashable)
+    return retry if is_value else tuple(retry)
 
 
 def _check_callable(name: str, value: object) -> None:

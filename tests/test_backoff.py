@@ -102,6 +102,7 @@ def test_no_overflow() -> None:
         ({"attempts": 1.5}, TypeError, "attempts must be an int or None"),
         ({"initial": "1"}, TypeError, "initial must be a number of seconds"),
         ({"initial": True}, TypeError, "initial"),
+        ({"factor": True}, TypeError, "factor must be a number"),
     ],
 )
 def test_bad(arguments: dict[str, Any], error: type[Exception], says: str) -> None:

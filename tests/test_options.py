@@ -74,6 +74,12 @@ def test_delays_that_are_no_value(kind: Any) -> None:
         Connector(retry=kind([-1.0]))
 
 
+@pytest.mark.parametrize("delays", [range(10**12), frozenset({0.1})])
+def test_delays_that_are_a_value(delays: Any) -> None:
+    """They are kept as they are, however many."""
+    assert Connector(retry=delays).retry is delays
+
+
 def test_the_same_options() -> None:
     """ConnectorOptions has the fields of Connector."""
     fields = Connector.__dataclass_fields__
@@ -96,6 +102,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"retry": (0.1, -1)}, ValueError, "retry must be 0 or more"),
     ({"retry": [math.nan]}, ValueError, "retry"),
     ({"retry": ["1"]}, TypeError, "retry"),
+    ({"retry": range(2, -2, -1)}, ValueError, "retry must be 0 or more"),
+    ({"retry": frozenset({math.nan})}, ValueError, "retry must be 0 or more"),
     ({"retry": "0.1"}, TypeError, "retry must be an iterable of seconds"),
     ({"retry": 3}, TypeError, "retry must be an iterable of seconds"),
     ({"retry_on": OSError(1, "")}, TypeError, "retry_on must be callable"),
