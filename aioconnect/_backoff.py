@@ -193,10 +193,11 @@ class Backoff:
     def __post_init__(self) -> None:
         for name in ("initial", "maximum", "jitter"):
             check_duration(name, getattr(self, name))
-        if not isinstance(self.factor, int | float) or isinstance(self.factor, bool):
-            raise TypeError(f"factor must be a number, not {shown(self.factor)}")
-        if not 1.0 <= self.factor <= sys.float_info.max:
-            raise ValueError(f"factor must be 1 or more, not {shown(self.factor)}")
+        factor: object = self.factor
+        if not isinstance(factor, int | float) or isinstance(factor, bool):
+            raise TypeError(f"factor must be a number, not {shown(factor)}")
+        if not 1.0 <= factor <= sys.float_info.max:
+            raise ValueError(f"factor must be 1 or more, not {shown(factor)}")
         if self.jitter > 1.0:
             raise ValueError(
                 f"jitter must be between 0 and 1, not {shown(self.jitter)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import itertools
 import socket
 from collections.abc import (
@@ -111,6 +112,9 @@ class Options:
         for name in ("allow", "ready", "observer"):
             if getattr(self, name) is not None:
                 _check_callable(name, getattr(self, name))
+        for name in ("retry_on", "outcome", "allow", "observer"):
+            if getattr(self, name) is not None:
+                _check_synchronous(name, getattr(self, name))
         if self.allow is not None:
             # Before an address has to be judged: the import could fail then (K14).
             importlib.import_module("._guard", __package__)
@@ -200,6 +204,17 @@ def _check_callable(name: str, value: object) -> None:
         raise TypeError(f"{name} must be callable, not {shown(value)}")
 
 
+def _check_synchronous(name: str, value: object) -> None:
+    """Check a function that nobody will await: what an asynchronous one gives is true.
+
+    One that is not seen to be so, behind a `functools.partial` say, is taken.
+    """
+    function = value if hasattr(value, "__code__") else type(value).__call__
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        raise TypeError(f"{name} must be no coroutine function: {shown(value)}")
+
+
 def _check_count(name: str, value: object) -> None:
     """Check a whole number that is not negative."""
     if not isinstance(value, int) or isinstance(value, bool):
@@ -225,6 +240,7 @@ def _check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:
         )
     for hook in prepare:
         _check_callable("prepare", hook)
+        _check_synchronous("prepare", hook)
     return tuple(prepare)
 
 

@@ -217,7 +217,7 @@ async def test_factory_that_raises(port: int, given: bool) -> None:
 
 @pytest.mark.parametrize("made", [None, 3, asyncio.Protocol])
 async def test_factory_that_makes_no_protocol(port: int, made: Any) -> None:
-    """asyncio's transport would fail half made, and nobody close the socket."""
+    """A transport of asyncio's would fail half made, and nobody close the socket."""
     with pytest.raises(TypeError, match=r"must return a protocol, not (None|3|<class)"):
         await aioconnect.create_connection(lambda: made, "127.0.0.1", port)
 

@@ -181,6 +181,22 @@ def test_a_class_is_no_function(name: str) -> None:
         Connector(**options)
 
 
+class Asynchronous:
+    async def __call__(self, *what: object) -> bool:
+        raise AssertionError(what)
+
+
+@pytest.mark.parametrize("asked", [Asynchronous(), Asynchronous().__call__])
+@pytest.mark.parametrize(
+    "name", ["retry_on", "allow", "observer", "outcome", "prepare"]
+)
+def test_nobody_would_await_it(name: str, asked: Any) -> None:
+    """What a coroutine function gives is true: an error would always be retried."""
+    options: Any = {name: [asked] if name == "prepare" else asked}
+    with pytest.raises(TypeError, match=f"{name} must be no coroutine function"):
+        Connector(**options)
+
+
 def test_shown_is_what_differs() -> None:
     assert repr(Connector()) == "Connector()"
     connector = Connector(timeout=5, retry=(1,), retry_on=aioconnect.is_refused)
