@@ -37,12 +37,15 @@ from ._errors import ConnectAbortedError as ConnectAbortedError
 from ._errors import ConnectBlockingError as ConnectBlockingError
 from ._errors import ConnectBrokenPipeError as ConnectBrokenPipeError
 from ._errors import ConnectCertificateError as ConnectCertificateError
+from ._errors import ConnectChildProcessError as ConnectChildProcessError
 from ._errors import ConnectError as ConnectError
+from ._errors import ConnectExistsError as ConnectExistsError
 from ._errors import ConnectInterruptedError as ConnectInterruptedError
 from ._errors import ConnectIsDirectoryError as ConnectIsDirectoryError
 from ._errors import ConnectNotDirectoryError as ConnectNotDirectoryError
 from ._errors import ConnectNotFoundError as ConnectNotFoundError
 from ._errors import ConnectPermissionError as ConnectPermissionError
+from ._errors import ConnectProcessLookupError as ConnectProcessLookupError
 from ._errors import ConnectRefusedError as ConnectRefusedError
 from ._errors import ConnectResetError as ConnectResetError
 from ._errors import ConnectTimeoutError as ConnectTimeoutError
@@ -91,12 +94,15 @@ __all__ = [
     "ConnectBlockingError",
     "ConnectBrokenPipeError",
     "ConnectCertificateError",
+    "ConnectChildProcessError",
     "ConnectError",
+    "ConnectExistsError",
     "ConnectInterruptedError",
     "ConnectIsDirectoryError",
     "ConnectNotDirectoryError",
     "ConnectNotFoundError",
     "ConnectPermissionError",
+    "ConnectProcessLookupError",
     "ConnectRefusedError",
     "ConnectResetError",
     "ConnectTLSError",

@@ -32,12 +32,15 @@ __all__ = [
     "ConnectBlockingError",
     "ConnectBrokenPipeError",
     "ConnectCertificateError",
+    "ConnectChildProcessError",
     "ConnectError",
+    "ConnectExistsError",
     "ConnectInterruptedError",
     "ConnectIsDirectoryError",
     "ConnectNotDirectoryError",
     "ConnectNotFoundError",
     "ConnectPermissionError",
+    "ConnectProcessLookupError",
     "ConnectRefusedError",
     "ConnectResetError",
     "ConnectTLSError",
@@ -172,6 +175,21 @@ class ConnectIsDirectoryError(ConnectError, IsADirectoryError):
 
 class ConnectNotDirectoryError(ConnectError, NotADirectoryError):
     """A part of the path is not a directory."""
+
+
+# No socket call answers these, but a hook or a resolver may.
+
+
+class ConnectChildProcessError(ConnectError, ChildProcessError):
+    """There is no such child process."""
+
+
+class ConnectExistsError(ConnectError, FileExistsError):
+    """The file is there already."""
+
+
+class ConnectProcessLookupError(ConnectError, ProcessLookupError):
+    """There is no such process."""
 
 
 def os_error(code: int, text: str | None = None) -> OSError:

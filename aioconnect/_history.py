@@ -21,12 +21,15 @@ from ._errors import (
     ConnectBlockingError,
     ConnectBrokenPipeError,
     ConnectCertificateError,
+    ConnectChildProcessError,
     ConnectError,
+    ConnectExistsError,
     ConnectInterruptedError,
     ConnectIsDirectoryError,
     ConnectNotDirectoryError,
     ConnectNotFoundError,
     ConnectPermissionError,
+    ConnectProcessLookupError,
     ConnectRefusedError,
     ConnectResetError,
     ConnectTimeoutError,
@@ -47,19 +50,21 @@ _LAST_KEPT = 48
 _NAMED = 16
 
 
-# Of the builtins that an errno maps to, those that connecting can give: no
-# socket call answers ECHILD, ESRCH or EEXIST.
+# The builtins that an errno maps to.
 _CLASSES: dict[type[OSError], type[ConnectError]] = {
     BlockingIOError: ConnectBlockingError,
     BrokenPipeError: ConnectBrokenPipeError,
+    ChildProcessError: ConnectChildProcessError,
     ConnectionAbortedError: ConnectAbortedError,
     ConnectionRefusedError: ConnectRefusedError,
     ConnectionResetError: ConnectResetError,
+    FileExistsError: ConnectExistsError,
     FileNotFoundError: ConnectNotFoundError,
     InterruptedError: ConnectInterruptedError,
     IsADirectoryError: ConnectIsDirectoryError,
     NotADirectoryError: ConnectNotDirectoryError,
     PermissionError: ConnectPermissionError,
+    ProcessLookupError: ConnectProcessLookupError,
     TimeoutError: ConnectTimeoutError,
 }
 

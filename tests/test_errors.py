@@ -48,6 +48,9 @@ def failure(*attempts: Attempt) -> aioconnect.ConnectError:
         (errno.EINTR, aioconnect.ConnectInterruptedError),
         (errno.ENOTDIR, aioconnect.ConnectNotDirectoryError),
         (errno.EISDIR, aioconnect.ConnectIsDirectoryError),
+        (errno.ECHILD, aioconnect.ConnectChildProcessError),
+        (errno.EEXIST, aioconnect.ConnectExistsError),
+        (errno.ESRCH, aioconnect.ConnectProcessLookupError),
         (errno.ENETUNREACH, aioconnect.ConnectError),
         (errno.EINVAL, aioconnect.ConnectError),
     ],
@@ -61,6 +64,11 @@ def test_class_of_an_errno(code: int, kind: type[aioconnect.ConnectError]) -> No
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert again.attempts[0].error.args == (code, os.strerror(code))
+
+
+def test_every_builtin_of_an_errno() -> None:
+    for code in errno.errorcode:
+        assert isinstance(failure(failed(code)), type(OSError(code, "")))
 
 
 def test_agreement() -> None:
