@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as _ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, Unpack
 
 from . import outcome as _outcome
@@ -115,7 +115,7 @@ async def connect_address(
     *,
     timeout: float | None = None,
     local_addr: LocalAddr | None = None,
-    prepare: tuple[Prepare, ...] | list[Prepare] = (),
+    prepare: Sequence[Prepare] = (),
     outcome: Outcome = _outcome.default,
 ) -> socket.socket:
     """Connect to one resolved *address*, once; return the non-blocking socket.

@@ -33,6 +33,9 @@ async def functions() -> None:
         await aioconnect.connect_address(address, outcome=outcome.so_error),
         socket.socket,
     )
+    hooks = [sockopts.nodelay()]
+    await aioconnect.connect_address(address, prepare=hooks)
+    await aioconnect.connect("x", 80, prepare=hooks)
     await aioconnect.connect_sock(socket.socket(), ("127.0.0.1", 80), timeout=1)
     streams = await aioconnect.open_connection(
         "x", "https", ssl=True, prepare=[sockopts.nodelay()], happy_eyeballs_delay=None
