@@ -60,6 +60,8 @@ def test_what_cannot_be_an_answer_is_refused_at_once() -> None:
         Lookup(["::1"], delay=float("nan"))
     with pytest.raises(ValueError, match="no look-up"):
         ScriptedResolver({"a": []})
+    with pytest.raises(TypeError, match=r"script: '::1' is no Lookup"):
+        ScriptedResolver({"a": ["::1"]})  # type: ignore[list-item]  # that is the test
 
 
 async def test_an_error_of_any_number_is_raised() -> None:

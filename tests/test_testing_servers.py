@@ -427,6 +427,8 @@ def test_late_can_end_before_it_begins() -> None:
 def test_late_refuses_a_time_that_never_comes(seconds: float) -> None:
     with pytest.raises(ValueError, match="seconds"):
         late(seconds).__enter__()
+    with pytest.raises(TypeError, match="seconds must be a number of seconds"):
+        late("1").__enter__()  # type: ignore[arg-type]  # that is the test
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -185,10 +185,10 @@ def dns_server(
         ValueError: *zone* has another type, or a record that cannot be one.
         OSError: The port is taken.
     """
-    replies = {
-        (name.rstrip(".").lower(), kind): _checked(kind, reply)
-        for (name, kind), reply in zone.items()
-    }
+    replies: dict[tuple[str, str], DNSReply] = {}
+    for question, reply in zone.items():
+        name, kind = _check_question(question)
+        replies[name.rstrip(".").lower(), kind] = _checked(kind, reply)
     with ExitStack() as stack:
         tcp, udp = _bound_pair(host, port)
         stack.enter_context(tcp)
@@ -203,9 +203,18 @@ def dns_server(
             yield server
 
 
-def _checked(kind: object, reply: DNSReply | Sequence[Record]) -> DNSReply:
-    if not isinstance(kind, str) or kind not in TYPES:
-        raise ValueError(f"zone: type {shown(kind)} is none of {', '.join(TYPES)}")
+def _check_question(question: object) -> tuple[str, str]:
+    match question:
+        case (str(name), str(kind)):
+            if kind in TYPES:
+                return name, kind
+            raise ValueError(f"zone: type {shown(kind)} is none of {', '.join(TYPES)}")
+        case _:
+            text = f'(name, type), such as ("a.test", "A"), not {shown(question)}'
+            raise ValueError(f"zone: a key is {text}")
+
+
+def _checked(kind: str, reply: DNSReply | Sequence[Record]) -> DNSReply:
     if not isinstance(reply, DNSReply):
         reply = DNSReply(reply)
     check_duration("delay", reply.delay)

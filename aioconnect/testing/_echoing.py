@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
 from .._address import Address
+from .._backoff import check_duration
 from ._connections import Conduct, Connections, serving
 from ._listening import unix_path
 from ._ports import UnixPath, address_of, bound, host_of, port_of, unix_bound
@@ -149,8 +150,7 @@ def late(seconds: float, host: str = "127.0.0.1") -> Generator[EchoServer]:
     Raises:
         ValueError: *host* is a name, or *seconds* is negative.
     """
-    if not seconds >= 0:
-        raise ValueError(f"seconds must be 0 or more, not {seconds!r}")
+    check_duration("seconds", seconds)
     opens_at = time.monotonic() + seconds
     with ExitStack() as stack:
         held = HeldPort(host)

@@ -100,6 +100,7 @@ class ScriptedResolver:
 
     Raises:
         ValueError: A list of look-ups is empty.
+        TypeError: It is a list of something else.
     """
 
     def __init__(self, script: Mapping[tuple[str, int] | str, Script]) -> None:
@@ -109,6 +110,7 @@ class ScriptedResolver:
             steps = [lookups] if isinstance(lookups, Lookup) else list(lookups)
             if not steps:
                 raise ValueError(f"script: no look-up for {shown(key)}")
+            _check_lookups(steps)
             self._script[host.lower(), family] = steps
         self.calls: list[ResolverCall] = []
         self.cancelled: list[ResolverCall] = []
@@ -152,6 +154,12 @@ class ScriptedResolver:
         if steps is None:
             return Lookup(error=socket.EAI_NONAME)
         return steps.pop(0) if len(steps) > 1 else steps[0]
+
+
+def _check_lookups(steps: Sequence[object]) -> None:
+    for step in steps:
+        if not isinstance(step, Lookup):
+            raise TypeError(f"script: {shown(step)} is no Lookup, as Lookup([address])")
 
 
 async def _wait(lookup: Lookup) -> None:
