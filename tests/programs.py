@@ -25,8 +25,11 @@ _TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATI
 
 def run_script(*command: str, timeout: float = 100.0) -> str:
     """Run *command*, which must succeed; return what it printed."""
+    # Python that is told not to buffer loses the rest of what a pipe took a part of, as
+    # one does that is full while the process is stopped and continued.
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, check=False
+        command, capture_output=True, text=True, timeout=timeout, check=False, env=env
     )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
