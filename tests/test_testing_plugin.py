@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,12 +101,15 @@ def test_the_fixtures_of_the_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(USER)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
+    # What this run was told is not for theirs.
+    env = {**os.environ, "PYTEST_ADDOPTS": ""}
     asked = subprocess.run(
         [*command, "-p", "aioconnect.testing.plugin"],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
+        env=env,
     )
     assert "6 passed, 1 error" in asked.stdout, asked.stdout
     assert "left open:\n" in asked.stdout
@@ -116,5 +120,6 @@ def test_the_fixtures_of_the_plugin(tmp_path: Path) -> None:
         text=True,
         check=False,
         cwd=ROOT,
+        env=env,
     )
     assert "fixture 'listener' not found" in unasked.stdout, unasked.stdout
