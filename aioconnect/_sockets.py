@@ -38,6 +38,7 @@ _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
 _INET = (socket.AF_INET, socket.AF_INET6)
+_STREAM = socket.SOCK_STREAM
 
 # The answers of connect(2) that mean "pending; ask again".  EAGAIN is absent on
 # purpose: a Unix listener whose backlog is full gives it without having started
@@ -120,8 +121,13 @@ def start(sock: socket.socket, address: Address, owned: bool = True) -> int:
 def _open(
     address: Address, prepare: Iterable[Prepare], local: Sequence[Address] | None
 ) -> socket.socket:
+    proto = address.proto
+    if not proto and address.family in _INET and address.type == _STREAM:
+        # The same socket, but asyncio asks it whether it is TCP: only then do its
+        # transports send small writes at once.
+        proto = socket.IPPROTO_TCP
     try:
-        sock = socket.socket(address.family, address.type | _FLAGS, address.proto)
+        sock = socket.socket(address.family, address.type | _FLAGS, proto)
     except OSError as exc:
         raise AttemptError("socket", exc, sent=False) from None
     try:

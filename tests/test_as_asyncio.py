@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -221,3 +222,37 @@ async def test_socket_that_is_not_connected() -> None:
             await aioconnect.open_connection(sock=sock)
         assert caught.value.errno == errno.ENOTCONN
         assert sock.fileno() != -1
+
+
+async def by_hand(host: str, port: int) -> asyncio.StreamWriter:
+    sock = await aioconnect.connect(host, port)
+    _, writer = await asyncio.open_connection(sock=sock)
+    return writer
+
+
+async def by(open_connection: Open, host: str, port: int) -> asyncio.StreamWriter:
+    _, writer = await open_connection(host, port)
+    return writer
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(by, asyncio.open_connection),
+        partial(by, aioconnect.open_connection),
+        by_hand,
+    ],
+    ids=["asyncio", "aioconnect", "by hand"],
+)
+async def test_small_writes_are_sent_at_once(
+    make: Callable[[str, int], Awaitable[asyncio.StreamWriter]],
+    host: str,
+    echo_server: EchoServer,
+) -> None:
+    """Nobody waits for the last one's acknowledgement first, on either loop."""
+    writer = await make(host, echo_server.port)
+    sock = writer.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    writer.close()
+    await writer.wait_closed()
