@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -52,13 +53,17 @@ def dial(address: Address, timeout: float = 5.0) -> socket.socket:
     return sock
 
 
-def time_waits(port: int) -> int:
-    """Return how many connections to *port* of 127.0.0.1 are in TIME_WAIT."""
+def time_waits(port: int, clients: Collection[int]) -> int:
+    """Return how many connections of *clients*' ports to *port* are in TIME_WAIT.
+
+    All on 127.0.0.1.  Others are those of whoever had *port* before.
+    """
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     host = int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)
-    # On another address the port is somebody else's.
-    own = f"{host:08X}:{port:04X}"
-    return sum(line.split()[3] == "06" and own in line for line in lines)
+    ours = {f"{host:08X}:{client:04X}" for client in clients}
+    server = f"{host:08X}:{port:04X}"
+    ended = [line.split()[1:3] for line in lines if line.split()[3] == "06"]
+    return sum(server in ends and not ours.isdisjoint(ends) for ends in ended)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -178,6 +183,7 @@ def test_refusing_keeps_the_port_to_itself() -> None:
 
 NARROW = """
 import contextlib, errno, socket, sys
+from collections.abc import Collection
 from pathlib import Path
 from aioconnect.testing import refusing, unused_port
 Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40003")
@@ -302,11 +308,12 @@ def test_echoing_many_connections(host: str) -> None:
                 assert client.recv(10) == b"%d" % number
             server.wait_for_connections(50)
             assert server.connections == 50
+        ports = [client.getsockname()[1] for client in clients]
         for client in clients:
             with client, pytest.raises(ConnectionResetError):
                 client.recv(1)
     if host == "127.0.0.1":
-        assert time_waits(server.port) == 0
+        assert time_waits(server.port, ports) == 0
 
 
 def test_echoing_more_than_the_buffers_hold() -> None:

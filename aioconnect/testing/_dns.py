@@ -185,10 +185,7 @@ def dns_server(
         ValueError: *zone* has another type, or a record that cannot be one.
         OSError: The port is taken.
     """
-    replies: dict[tuple[str, str], DNSReply] = {}
-    for question, reply in zone.items():
-        name, kind = _check_question(question)
-        replies[name.rstrip(".").lower(), kind] = _checked(kind, reply)
+    replies = dict(_checked(question, reply) for question, reply in zone.items())
     with ExitStack() as stack:
         tcp, udp = _bound_pair(host, port)
         stack.enter_context(tcp)
@@ -203,18 +200,18 @@ def dns_server(
             yield server
 
 
-def _check_question(question: object) -> tuple[str, str]:
+def _checked(
+    question: object, reply: DNSReply | Sequence[Record]
+) -> tuple[tuple[str, str], DNSReply]:
+    """Return one entry of a zone, in the form in which it is looked up."""
     match question:
         case (str(name), str(kind)):
-            if kind in TYPES:
-                return name, kind
-            raise ValueError(f"zone: type {shown(kind)} is none of {', '.join(TYPES)}")
+            pass
         case _:
-            text = f'(name, type), such as ("a.test", "A"), not {shown(question)}'
-            raise ValueError(f"zone: a key is {text}")
-
-
-def _checked(kind: str, reply: DNSReply | Sequence[Record]) -> DNSReply:
+            form = '(name, type), such as ("a.test", "A")'
+            raise ValueError(f"zone: a key is {form}, not {shown(question)}")
+    if kind not in TYPES:
+        raise ValueError(f"zone: type {shown(kind)} is none of {', '.join(TYPES)}")
     if not isinstance(reply, DNSReply):
         reply = DNSReply(reply)
     check_duration("delay", reply.delay)
@@ -222,7 +219,7 @@ def _checked(kind: str, reply: DNSReply | Sequence[Record]) -> DNSReply:
         raise TypeError(f"records must be a list, not {shown(reply.records)}")
     for record in reply.records:
         check_record(kind, record)
-    return reply
+    return (name.rstrip(".").lower(), kind), reply
 
 
 def _bound_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:

@@ -63,7 +63,7 @@ from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
-from aioconnect.testing._dns import _checked as check_reply
+from aioconnect.testing._dns import _checked as check_entry
 from aioconnect.testing._flaky import _check as check_script
 
 __all__ = ["SURFACES", "Drawn", "Surface"]
@@ -504,7 +504,7 @@ SURFACES: dict[str, Surface] = {
     ),
     "flaky": Surface(check_script, each(script=several(WORDS))),
     "zone": Surface(
-        check_reply,
+        lambda kind, reply: check_entry(("a.test", kind), reply),
         each(kind=choice("A", "AAAA", "SRV"), reply=reply),
         ("zone", "delay", "records", "A", "AAAA", "SRV"),
     ),
