@@ -7,6 +7,7 @@ is imported by then, so that no contestant pays for imports.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import select
 import socket
@@ -29,6 +30,7 @@ __all__ = [
     "sock_connect",
     "trio_socket",
     "unix_ours",
+    "waited",
 ]
 
 RESET = b"\x01\0\0\0\0\0\0\0"
@@ -105,6 +107,31 @@ def checked_socket(family: int, sockaddr: Any) -> socket.socket:
     if family != socket.AF_UNIX:
         sock.getsockname()
     return sock
+
+
+def waited(place: Place) -> Opens:
+    """Wait for a socket as one has to on a loop, and check it."""
+    family, sockaddr = of(place)
+
+    async def opens() -> socket.socket:
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(family, NON_BLOCKING)
+        sock.connect_ex(sockaddr)
+        future: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(sock, future.set_result, None)
+        try:
+            await future
+        finally:
+            loop.remove_writer(sock)
+        if sock.connect_ex(sockaddr):
+            raise OSError("not connected")
+        sock.getpeername()
+        with contextlib.suppress(BlockingIOError):
+            sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
+        sock.getsockname()
+        return sock
+
+    return opens
 
 
 def sock_connect(place: Place) -> Opens:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..results import Measure
 from ..running import Plan
 from . import (
+    answered,
     connects,
     counted,
     growth,
@@ -36,6 +37,7 @@ CASES: Sequence[Case] = (
     Case("ipv6", "connect a socket over TCP, one IPv6 address", connects.ipv6),
     Case("unix", "connect a Unix socket", connects.unix),
     Case("streams", "connect streams over TCP, one address", connects.streams),
+    Case("answered", "connects that are answered later", answered.answered),
     Case("tls", "connect streams over TLS", connects.tls),
     Case("three", "three addresses, of which the first answers", races.three),
     Case("silent", "two addresses, of which the first is silent", races.silent),
