@@ -190,7 +190,15 @@ def unix_address(
         raise ValueError(
             f"kind must be SOCK_STREAM or SOCK_SEQPACKET, not {shown(kind)}"
         )
+    if type(path) is str:
+        return _unix(path, kind)
     return Address(socket.AF_UNIX, cast("str | bytes", path), 0, kind)
+
+
+# As with numbers below: a client has few paths.
+@functools.lru_cache(maxsize=512)
+def _unix(path: str, kind: int) -> Address:
+    return Address(socket.AF_UNIX, path, 0, kind)
 
 
 def check_host(host: object) -> str:
