@@ -18,9 +18,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from .cases import CASES, Case
+from .cases.imports import MODULES
 from .machine import machine, versions
 from .results import DIRECTORY, Measure, Outcome, save
 from .running import ASYNCIO, Plan, Skipped, isolated, progress, reason
@@ -30,6 +32,9 @@ __all__ = ["main"]
 
 # No case needs more (seconds).
 LIMIT = 300
+
+# Besides the contestants: what draws, and what vouches for a server.
+ALSO = ("drawsvg", "trustme")
 
 # As a shell says that SIGINT ended it.
 INTERRUPTED = 130
@@ -83,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loops = ASYNCIO if given.loop == "both" else (given.loop,)
     plan = Plan(given.quick, loops)
     outcomes: dict[str, Outcome] = {}
+    if missing := [name for name in (*MODULES, *ALSO) if find_spec(name) is None]:
+        text = "not installed, and shown so (the extra bench has all)"
+        print(f"{text}: {', '.join(missing)}", file=sys.stderr)
     started = time.monotonic()
     try:
         with _temporary_files():
