@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl as _ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +49,8 @@ _DEFAULT = Connector()
 def _connector(options: ConnectorOptions) -> Connector:
     if not options:
         return _DEFAULT
+    if len(options) == 1 and type(timeout := options.get("timeout")) in (int, float):
+        return _within(timeout)
     unknown = options.keys() - ConnectorOptions.__annotations__.keys()
     if unknown:
         names = ", ".join(sorted(map(repr, unknown)))
@@ -56,6 +59,12 @@ def _connector(options: ConnectorOptions) -> Connector:
             f" {', '.join(ConnectorOptions.__annotations__)}"
         )
     return Connector(**options)
+
+
+# What is said most often: checking it anew would be a fifth of a connect.
+@functools.lru_cache(maxsize=128)
+def _within(timeout: float) -> Connector:
+    return Connector(timeout=timeout)
 
 
 async def connect(
