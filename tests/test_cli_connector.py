@@ -55,6 +55,7 @@ def test_flags(line: str, connector: Connector) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
+        ("--timeout 0", "argument --timeout: must be more than 0"),
         ("--attempt-timeout 0", "attempt_timeout must be more than 0"),
         ("--attempts 0", "--attempts: '0' is not a whole number from 1 on"),
         ("--attempts 1.5", "'1.5' is not a whole number"),

@@ -147,6 +147,7 @@ def test_lines_that_are_no_targets(up: str) -> None:
     """Each is reported with its number and why, and the others are checked."""
     long = f"{'x' * 100_000}:80"
     lines = [up, "db:", "# comment", "srv:_db._tcp.test", long, "#" * 9000, up, "\x1b"]
+    lines.append("db:0")
     done = program("sweep", "-", "--resolver", "system", stdin="\n".join(lines))
     assert done.returncode == 2
     escape = r"target '\x1b', character 1: '\x1b' cannot be in a target's text"
@@ -155,9 +156,10 @@ def test_lines_that_are_no_targets(up: str) -> None:
         "aioconnect: <stdin>:4: a srv: target needs --resolver aiodns",
         "aioconnect: <stdin>:5: longer than 4096 bytes",
         f"aioconnect: <stdin>:8: {escape}",
+        "aioconnect: <stdin>:9: target 'db:0': nobody can listen on port 0",
     ]
     assert done.stdout.splitlines()[0].startswith("2 targets in ")
-    assert done.stdout.splitlines()[-1] == "4 lines are no targets"
+    assert done.stdout.splitlines()[-1] == "5 lines are no targets"
 
 
 def test_line_that_is_not_utf_8(

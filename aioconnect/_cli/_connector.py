@@ -24,6 +24,7 @@ __all__ = [
     "connector_of",
     "count",
     "duration",
+    "patience",
 ]
 
 # A flag that is not given leaves no attribute: the library's own default holds.
@@ -46,6 +47,15 @@ _FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 def duration(text: str) -> float:
     """Return the seconds that *text* says: a ``type`` for argparse."""
     return _number(text, "seconds")
+
+
+def patience(text: str) -> float:
+    """Return the seconds that *text* gives a call: a ``type`` for argparse."""
+    seconds = duration(text)
+    if not seconds:
+        said = "must be more than 0; without it there is none"
+        raise argparse.ArgumentTypeError(said)
+    return seconds
 
 
 def _number(text: str, what: str) -> float:
@@ -137,7 +147,7 @@ def add_connector(options: Container) -> None:
             flag, metavar=metavar, type=take, default=_UNSAID, help=said
         )
 
-    add("--timeout", "S", duration, "seconds for the whole call")
+    add("--timeout", "S", patience, "seconds for the whole call")
     add("--attempt-timeout", "S", duration, "seconds for an attempt at an address")
     add_delays(options)
     add("--attempts", "N", count, "try N times, with the delays between")

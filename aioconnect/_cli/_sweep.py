@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from .._connector import Connector
 from .._errors import ConnectError
-from .._target import Target, parse_target
+from .._target import Target
 from .._timeline import Timeline
 from .._timeline._story import duration
 from ._connector import connector_of
@@ -27,6 +27,7 @@ from ._progress import Display, Silent, display
 from ._running import run_until_signal
 from ._signals import end_by
 from ._tally import CONNECTED, Tally, outcome_of
+from ._target import target_of
 from ._terminal import Terminal, standard_output, write
 
 __all__ = ["run"]
@@ -159,9 +160,9 @@ class _Sweep:
         try:
             if line.problem:
                 raise CommandError(line.problem)
-            target = parse_target(line.text)
+            target = target_of(line.text)
             self._connector(target)
-        except (CommandError, ValueError) as exc:
+        except CommandError as exc:
             self._bad += 1
             self._read += line.size
             self._shown.say(f"{self._name}:{line.number}: {one_line(str(exc))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._shown import shown
 from .._target import Target, parse_target
 from ._errors import CommandError
 
@@ -15,6 +16,10 @@ def target_of(text: str) -> Target:
         CommandError: It says none; the text says what is wrong, and where.
     """
     try:
-        return parse_target(text)
+        target = parse_target(text)
     except ValueError as exc:
         raise CommandError(exc) from None
+    if target.port == 0:
+        # The kernel would say that it refuses, and a wait go on for ever.
+        raise CommandError(f"target {shown(text)}: nobody can listen on port 0")
+    return target

@@ -55,8 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     timeout: float | None = arguments.timeout
-    if timeout == 0:
-        raise CommandError("--timeout must be more than 0; without it there is none")
     if arguments.settle and arguments.down:
         raise CommandError("--settle is for what comes up: it does not fit --down")
     if timeout is not None and arguments.settle >= timeout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._target import Target
 from ._commands import Commands, add_command
-from ._connector import add_delays, add_resolver, duration
+from ._connector import add_delays, add_resolver, duration, patience
 from ._errors import CommandError
 from ._target import target_of
 
@@ -68,7 +68,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--timeout",
         metavar="S",
-        type=duration,
+        type=patience,
         help="end with status 124 after S seconds (never)",
     )
     command.add_argument(
