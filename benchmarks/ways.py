@@ -37,6 +37,13 @@ RESET = b"\x01\0\0\0\0\0\0\0"
 
 NON_BLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
+# asyncio's streams over a socket that says so send small writes at once.
+PROTOCOLS: dict[int, int] = {
+    socket.AF_INET: socket.IPPROTO_TCP,
+    socket.AF_INET6: socket.IPPROTO_TCP,
+    socket.AF_UNIX: 0,
+}
+
 # What every way here returns: it connects once, at once or when awaited.
 Opens = Callable[[], Awaitable[Any]]
 
@@ -101,7 +108,7 @@ def checked(place: Place) -> Callable[[], socket.socket]:
 
 def checked_socket(family: int, sockaddr: Any) -> socket.socket:
     """Connect, look again at once, and compare the addresses."""
-    sock = socket.socket(family, NON_BLOCKING)
+    sock = socket.socket(family, NON_BLOCKING, PROTOCOLS[family])
     if sock.connect_ex(sockaddr):
         sock.connect_ex(sockaddr)
     if family != socket.AF_UNIX:
