@@ -147,7 +147,7 @@ class Rounds:
             raise self._time_is_up()
         now = self._loop.time()
         if self._due is None:
-            self._due = now + self._schedule(now)
+            self._due = now + await self._schedule(now)
         if self._is_late(self._due):
             raise self._time_is_up(self._due - now)
         await sleep_until(self._loop, self._due)
@@ -155,7 +155,7 @@ class Rounds:
         if self._is_late(self._loop.time()):  # the loop was
             raise self._time_is_up()
 
-    def _schedule(self, now: float) -> float:
+    async def _schedule(self, now: float) -> float:
         """Return after how many seconds the next round may begin, and tell of it.
 
         Raises:
@@ -163,10 +163,11 @@ class Rounds:
         """
         delay = self._next_delay() if self._goes_on or self._may_retry() else None
         self._goes_on = False
-        if delay is None:
-            raise self._give_up()
-        if self._is_late(now + delay):
-            raise self._time_is_up(delay)
+        if delay is None or self._is_late(now + delay):
+            # It may all have failed at once, and the caller try again, in a loop: no
+            # other task would run, and no timeout end it.
+            await asyncio.sleep(0)
+            raise self._give_up() if delay is None else self._time_is_up(delay)
         if self.options.observer is not None:
             self.options.observer(events.RetryScheduled(now, self.number, delay))
         return delay

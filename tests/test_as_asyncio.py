@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 import aioconnect
-from aioconnect.testing import EchoServer, TLSEchoServer, tls_echoing
+from aioconnect.testing import EchoServer, TLSEchoServer, refusing, tls_echoing
 
 Open = Callable[..., Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 Arguments = Callable[[Any], dict[str, Any]]
@@ -256,3 +256,29 @@ async def test_small_writes_are_sent_at_once(
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     writer.close()
     await writer.wait_closed()
+
+
+async def race(host: str, port: int) -> socket.socket:
+    return await aioconnect.connect_any([(host, port)] * 2, race=True)
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        asyncio.open_connection,
+        aioconnect.open_connection,
+        aioconnect.connect,
+        partial(aioconnect.connect, retry=(60.0,), timeout=30.0),
+        race,
+    ],
+    ids=["asyncio", "streams", "a socket", "too late to retry", "a race"],
+)
+async def test_who_is_refused_lets_others_run(
+    connect: Callable[[str, int], Awaitable[object]],
+) -> None:
+    """Else no timeout would end a loop that tries again at once."""
+    ran: list[bool] = []
+    asyncio.get_running_loop().call_soon(ran.append, True)
+    with refusing() as port, pytest.raises(OSError, match=r"refused|Connect call"):
+        await connect(port.host, port.port)
+    assert ran
