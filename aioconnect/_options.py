@@ -20,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, fields
+from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from . import outcome as _outcome
@@ -211,7 +212,7 @@ def _check_synchronous(name: str, value: object) -> None:
     """
     function = value if hasattr(value, "__code__") else type(value).__call__
     code = getattr(function, "__code__", None)
-    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+    if isinstance(code, CodeType) and code.co_flags & inspect.CO_COROUTINE:
         raise TypeError(f"{name} must be no coroutine function: {shown(value)}")
 
 

@@ -197,6 +197,21 @@ def test_nobody_would_await_it(name: str, asked: Any) -> None:
         Connector(**options)
 
 
+class Proxy:
+    """Has whatever it is asked for, as one of an object elsewhere."""
+
+    def __getattr__(self, name: str) -> Proxy:
+        return self
+
+    def __call__(self, *what: object) -> bool:
+        return True
+
+
+def test_what_has_any_attribute_is_a_function() -> None:
+    proxy = Proxy()
+    assert Connector(retry_on=proxy).retry_on is proxy
+
+
 def test_shown_is_what_differs() -> None:
     assert repr(Connector()) == "Connector()"
     connector = Connector(timeout=5, retry=(1,), retry_on=aioconnect.is_refused)
