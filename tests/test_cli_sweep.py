@@ -259,6 +259,13 @@ def test_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert "see 'aioconnect sweep --help'" in said.err
 
 
+def test_no_time(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without the flag there is a limit, too: nobody is told that there is none."""
+    assert main(["sweep", "-", "--timeout", "0"]) == 2
+    text = "argument --timeout: must be more than 0 (see 'aioconnect sweep --help')"
+    assert capfd.readouterr().err == f"aioconnect: {text}\n"
+
+
 def test_terminal_of_few_characters(tmp_path: Path) -> None:
     """What it cannot show ends nothing."""
     (tmp_path / "fleet").write_text("unix:/caf\u00e9", encoding="utf-8")

@@ -53,8 +53,7 @@ def patience(text: str) -> float:
     """Return the seconds that *text* gives a call: a ``type`` for argparse."""
     seconds = duration(text)
     if not seconds:
-        said = "must be more than 0; without it there is none"
-        raise argparse.ArgumentTypeError(said)
+        raise argparse.ArgumentTypeError("must be more than 0")
     return seconds
 
 
