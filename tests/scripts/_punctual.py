@@ -30,8 +30,8 @@ _STALLED = 0.003
 DECISIVE = 0.04
 
 # On a machine with other work to do, few are in time; of a race that is late by
-# itself, none.  Each waits longer for the machine to have done its other work: the
-# last of them 14 s.
+# itself, none.  Each waits longer for the machine to have done its other work, the
+# last for 1.2 s; all of them for 14 s.
 _TRIES = 24
 _PAUSE = 0.05
 
