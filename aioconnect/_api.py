@@ -77,7 +77,8 @@ async def connect(
     with a scope id if it needs one (``"fe80::1%eth0"``); *port* a number or a
     service's name.  The *options* are the fields of `Connector`.
 
-    A call that raises, or is cancelled, has closed what it opened.
+    A call that raises, or is cancelled, has closed what it opened.  One that the
+    kernel answers at once, as over loopback, returns without a turn of the loop.
 
     Raises:
         ConnectError: Nothing could be connected; `ConnectRefusedError`,

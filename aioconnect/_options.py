@@ -49,7 +49,9 @@ __all__ = [
 ]
 
 # So many delays of a range are looked at when it is given, and all of a list.
-_CHECKED = 1000
+_CHECKED = 100
+
+_ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
 
@@ -212,8 +214,8 @@ def _check_synchronous(name: str, value: object) -> None:
     """
     function = value if hasattr(value, "__code__") else type(value).__call__
     code = getattr(function, "__code__", None)
-    if isinstance(code, CodeType) and code.co_flags & inspect.CO_COROUTINE:
-        raise TypeError(f"{name} must be no coroutine function: {shown(value)}")
+    if isinstance(code, CodeType) and code.co_flags & _ASYNCHRONOUS:
+        raise TypeError(f"{name} must be no asynchronous function: {shown(value)}")
 
 
 def _check_count(name: str, value: object) -> None:

@@ -29,7 +29,7 @@ GRAPH: dict[str, set[str]] = {
     "_cells": set(),
     "_timeline._steps": set(),
     "_timeline._story": {"_cells", "_timeline._steps"},
-    "_timeline._waterfall": {"_cells", "_timeline._story"},
+    "_timeline._waterfall": {"_cells", "_shown", "_timeline._story"},
     "_timeline._svg": {"_cells"},
     "_timeline._picture": {"_cells", "_timeline._story", "_timeline._svg"},
     "_timeline._narrator": {

@@ -8,6 +8,7 @@ import logging
 import math
 import pickle
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -186,14 +187,18 @@ class Asynchronous:
         raise AssertionError(what)
 
 
-@pytest.mark.parametrize("asked", [Asynchronous(), Asynchronous().__call__])
+async def answers(*what: object) -> AsyncIterator[bool]:
+    yield True
+
+
+@pytest.mark.parametrize("asked", [Asynchronous(), Asynchronous().__call__, answers])
 @pytest.mark.parametrize(
     "name", ["retry_on", "allow", "observer", "outcome", "prepare"]
 )
 def test_nobody_would_await_it(name: str, asked: Any) -> None:
     """What a coroutine function gives is true: an error would always be retried."""
     options: Any = {name: [asked] if name == "prepare" else asked}
-    with pytest.raises(TypeError, match=f"{name} must be no coroutine function"):
+    with pytest.raises(TypeError, match=f"{name} must be no asynchronous function"):
         Connector(**options)
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from .._cells import cells, cut, filled, wrapped
+from .._shown import shown
 from ._story import Row, Story, duration, headline, rows
 
 __all__ = ["waterfall"]
@@ -53,9 +54,9 @@ def waterfall(story: Story, width: int, *, color: bool) -> str:
 
 def _check(width: object) -> None:
     if not isinstance(width, int) or isinstance(width, bool):
-        raise TypeError(f"width must be an int, not {width!r}")
+        raise TypeError(f"width must be an int, not {shown(width)}")
     if width < _NARROWEST:
-        raise ValueError(f"width must be {_NARROWEST} or more, not {width!r}")
+        raise ValueError(f"width must be {_NARROWEST} or more, not {shown(width)}")
 
 
 class _Columns:

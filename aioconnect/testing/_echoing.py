@@ -149,6 +149,7 @@ def late(seconds: float, host: str = "127.0.0.1") -> Generator[EchoServer]:
 
     Raises:
         ValueError: *host* is a name, or *seconds* is negative.
+        TypeError: *seconds* is no number.
     """
     check_duration("seconds", seconds)
     opens_at = time.monotonic() + seconds

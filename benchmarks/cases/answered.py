@@ -38,7 +38,7 @@ CONTESTANTS = (
 
 
 def answered(plan: Plan) -> Sequence[Measure]:
-    """Have some hundred of each contestant wait at once, and be answered."""
+    """Have 300 of each contestant wait at once, and be answered."""
     pin(CLIENT)
     open_many()
     contestants = plan.of(CONTESTANTS)
