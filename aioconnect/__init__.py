@@ -52,7 +52,6 @@ from ._errors import ConnectTimeoutError as ConnectTimeoutError
 from ._errors import ConnectTLSError as ConnectTLSError
 from ._errors import ResolveError as ResolveError
 from ._events import CallObserver as CallObserver
-from ._loops import loop_factory as loop_factory
 from ._options import ConnectorOptions as ConnectorOptions
 from ._order import SRVRecord as SRVRecord
 from ._ready import Ready as Ready
@@ -77,6 +76,7 @@ if _typing.TYPE_CHECKING:
     from ._event_types import log_events as log_events
     from ._guard import Allow as Allow
     from ._guard import only_public as only_public
+    from ._loops import loop_factory as loop_factory
     from ._timeline import Timeline as Timeline
 
 __version__ = "0.1.0"
@@ -157,6 +157,7 @@ __all__ = [
 _LATER = {
     "Allow": "_guard",
     "Timeline": "_timeline",
+    "loop_factory": "_loops",
     "only_public": "_guard",
     "sockopts": "sockopts",
 }

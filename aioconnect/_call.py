@@ -21,6 +21,7 @@ from ._eyeballs import Race
 from ._names import LookUps, Names
 from ._options import Options, check_local_addr
 from ._pending import Pending
+from ._place import Place
 from ._racer import Racer, Winner
 from ._ready import pass_ready
 from ._resolver import resolve_local
@@ -28,7 +29,6 @@ from ._rounds import Rounds
 from ._services import ServiceLookUp
 from ._several import Several
 from ._sockets import begin, start
-from ._target import Place
 from ._waits import done_before
 from ._watchers import check_loop
 from .outcome import has_peer

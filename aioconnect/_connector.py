@@ -24,12 +24,13 @@ from ._adopt import (
 )
 from ._call import Call
 from ._options import Options, place_of
+from ._place import place_at
 from ._reach import StrOrBytesPath, anywhere, at_once, at_path, reach
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import AnyTarget, check_targets, place_at
+from ._target import AnyTarget, check_targets
 from ._tls import TLSArguments, TLSOptions, tls_options
 from ._waiting import until_down, until_up
 

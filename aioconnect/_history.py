@@ -37,7 +37,7 @@ from ._errors import (
     ResolveError,
     reason,
 )
-from ._target import Place
+from ._place import Place
 
 __all__ = ["History", "error_group"]
 

@@ -20,11 +20,11 @@ from ._adopt import Finish, Once, to_transport
 from ._call import Call
 from ._connector import Connector
 from ._options import LocalAddr
+from ._place import Place
 from ._reach import StrOrBytesPath, addresses_of, anywhere, at_path
 from ._rounds import Rounds
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import Place
 from ._tls import TLSArguments, tls_options
 from ._watchers import check_loop
 
@@ -67,6 +67,9 @@ def loop_factory(
     """
     _check(connector, base)
     return partial(_new_loop, connector, base)
+
+
+loop_factory.__module__ = "aioconnect"  # where users import it from
 
 
 def _check(connector: object, base: object) -> None:

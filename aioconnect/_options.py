@@ -27,11 +27,12 @@ from . import outcome as _outcome
 from ._address import check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
 from ._events import Observer, events
+from ._place import Place, place_at
 from ._ready import Ready
 from ._resolver import Resolver, system_resolver
 from ._shown import shown
 from ._sockets import Prepare
-from ._target import Place, Target, place_at
+from ._target import Target
 from .outcome import Outcome
 
 if TYPE_CHECKING:

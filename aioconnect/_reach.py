@@ -19,10 +19,10 @@ from ._errors import AttemptError
 from ._names import Names
 from ._options import Options
 from ._pending import Pending
+from ._place import Place, place_at
 from ._rounds import Rounds
 from ._shown import shown
 from ._sockets import begin
-from ._target import Place, place_at
 from ._waits import done_before
 from ._watchers import check_loop
 

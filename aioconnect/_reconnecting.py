@@ -14,7 +14,7 @@ from ._adopt import Finish, Streams
 from ._backoff import Backoff, check_duration
 from ._call import Call
 from ._options import Options
-from ._target import Place
+from ._place import Place
 
 __all__ = ["STABLE_AFTER", "Reconnecting"]
 

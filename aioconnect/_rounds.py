@@ -26,7 +26,7 @@ from ._eyeballs import MOST_LIVE
 from ._history import History, error_group
 from ._names import Failure
 from ._options import Options
-from ._target import Place
+from ._place import Place
 from ._waits import sleep_until, soonest
 
 __all__ = ["Rounds"]

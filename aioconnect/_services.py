@@ -18,8 +18,9 @@ from ._events import events
 from ._names import LookUp, begun
 from ._options import Options
 from ._order import SRVRecord, in_turn
+from ._place import Place
 from ._shown import shown
-from ._target import Place, Target
+from ._target import Target
 
 __all__ = ["ServiceLookUp", "check_services"]
 

@@ -15,8 +15,8 @@ from ._errors import AttemptError, no_answer
 from ._eyeballs import Question
 from ._names import Failure, LookUp, Names
 from ._options import Options
+from ._place import Place
 from ._services import ServiceLookUp
-from ._target import Place
 
 __all__ = ["Several"]
 

@@ -12,13 +12,12 @@ import socket
 import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from ._address import (
     Address,
     check_host,
     check_port,
-    host_and_port,
     numeric,
     unix_address,
 )
@@ -26,11 +25,10 @@ from ._shown import shown
 
 __all__ = [
     "AnyTarget",
-    "Place",
     "Target",
     "check_targets",
+    "joined",
     "parse_target",
-    "place_at",
 ]
 
 _FORMS = (
@@ -87,41 +85,11 @@ class Target:
             return str(self.address)
         assert self.host is not None
         assert self.port is not None
-        return _joined(self.host, self.port)
+        return joined(self.host, self.port)
 
 
-class Place(NamedTuple):
-    """Where a call goes: a host and a port, and the address if that is known.
-
-    Without a *host* it is this machine, without a *port* too the caller's socket.
-    A *service* is what has to be looked up for hosts and ports first.  With a place
-    *beyond*, it is that of a proxy on the way there.
-    """
-
-    host: str | None
-    port: int | None
-    address: Address | None = None
-    service: str | None = None
-    beyond: Place | None = None
-
-    @property
-    def end(self) -> Place:
-        """What the call is about: the place beyond all proxies."""
-        return self if self.beyond is None else self.beyond.end
-
-    def __str__(self) -> str:
-        if self.beyond is not None:
-            return f"{self.beyond} through {self._replace(beyond=None)}"
-        if self.service is not None:
-            return f"srv:{self.service}"
-        if self.port is None:
-            return self.host or "the peer of the given socket"
-        if self.host is None:
-            return f"this machine, port {self.port}"
-        return _joined(self.host, self.port)
-
-
-def _joined(host: str, port: int) -> str:
+def joined(host: str, port: int) -> str:
+    """Return *host* and *port* as the text of a target."""
     # A host can have the name of a kind of target, too.
     is_bare = ":" not in host and host not in _PARSERS
     return f"{host}:{port}" if is_bare else f"[{host}]:{port}"
@@ -279,12 +247,6 @@ def check_targets(targets: object) -> tuple[Target, ...]:
 @functools.lru_cache(maxsize=512)
 def _at(address: Address) -> Target:
     return Target(address=address)
-
-
-@functools.lru_cache(maxsize=512)
-def place_at(address: Address) -> Place:
-    """Return the place of *address*."""
-    return Place(*host_and_port(address), address)
 
 
 def _is_pair(value: object) -> bool:

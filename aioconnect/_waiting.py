@@ -16,8 +16,8 @@ from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
 from ._events import CallObserver, Observer, events, observing
 from ._history import History
 from ._options import Options
+from ._place import Place
 from ._ready import settled
-from ._target import Place
 from ._waits import sleep_until
 
 __all__ = ["Looks", "until_down", "until_up"]

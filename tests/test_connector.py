@@ -31,8 +31,8 @@ from aioconnect import (
     is_refused,
 )
 from aioconnect._errors import AttemptError, os_error
+from aioconnect._place import Place
 from aioconnect._rounds import Rounds
-from aioconnect._target import Place
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 

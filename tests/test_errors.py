@@ -14,7 +14,7 @@ import aioconnect
 from aioconnect import Address, Attempt
 from aioconnect._errors import AttemptError, os_error
 from aioconnect._history import History, error_group
-from aioconnect._target import Place
+from aioconnect._place import Place
 
 V4 = Address(socket.AF_INET, ("192.0.2.1", 80))
 V6 = Address(socket.AF_INET6, ("2001:db8::1", 80))

@@ -18,9 +18,10 @@ GRAPH: dict[str, set[str]] = {
     "_shown": set(),
     "_address": {"_shown"},
     "_target": {"_address", "_shown"},
+    "_place": {"_address", "_target"},
     "_backoff": {"_shown"},
     "_errors": {"_address"},
-    "_history": {"_address", "_backoff", "_errors", "_target"},
+    "_history": {"_address", "_backoff", "_errors", "_place"},
     "_guard": {"_address", "_shown"},
     "_order": {"_address"},
     "_eyeballs": {"_address"},
@@ -76,6 +77,7 @@ GRAPH: dict[str, set[str]] = {
         "_resolver",
         "_shown",
         "_sockets",
+        "_place",
         "_target",
         "outcome",
     },
@@ -100,7 +102,7 @@ GRAPH: dict[str, set[str]] = {
         "_history",
         "_names",
         "_options",
-        "_target",
+        "_place",
         "_waits",
     },
     "_services": {
@@ -111,6 +113,7 @@ GRAPH: dict[str, set[str]] = {
         "_options",
         "_order",
         "_shown",
+        "_place",
         "_target",
     },
     "_several": {
@@ -120,7 +123,7 @@ GRAPH: dict[str, set[str]] = {
         "_names",
         "_options",
         "_services",
-        "_target",
+        "_place",
     },
     "_racer": {
         "_address",
@@ -149,7 +152,7 @@ GRAPH: dict[str, set[str]] = {
         "_services",
         "_several",
         "_sockets",
-        "_target",
+        "_place",
         "_waits",
         "_watchers",
         "outcome",
@@ -163,10 +166,10 @@ GRAPH: dict[str, set[str]] = {
         "_history",
         "_options",
         "_ready",
-        "_target",
+        "_place",
         "_waits",
     },
-    "_reconnecting": {"_adopt", "_backoff", "_call", "_options", "_target"},
+    "_reconnecting": {"_adopt", "_backoff", "_call", "_options", "_place"},
     "_reach": {
         "_address",
         "_adopt",
@@ -178,7 +181,7 @@ GRAPH: dict[str, set[str]] = {
         "_rounds",
         "_shown",
         "_sockets",
-        "_target",
+        "_place",
         "_waits",
         "_watchers",
     },
@@ -192,6 +195,7 @@ GRAPH: dict[str, set[str]] = {
         "_services",
         "_shown",
         "_sockets",
+        "_place",
         "_target",
         "_waiting",
         "_tls",
@@ -220,7 +224,7 @@ GRAPH: dict[str, set[str]] = {
         "_rounds",
         "_shown",
         "_sockets",
-        "_target",
+        "_place",
         "_watchers",
         "_tls",
     },
@@ -241,6 +245,7 @@ PURE = (
     "_timeline._steps",
     "_timeline._story",
     "_timeline._svg",
+    "_place",
     "_target",
     "_timeline._waterfall",
 )
@@ -301,8 +306,8 @@ def test_importing_is_cheap() -> None:
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
     partners = {"anyio", "httpcore", "httpx", "opentelemetry", "python_socks", "rich"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
-    late = {"aioconnect._event_types", "aioconnect._guard", "aioconnect.sockopts"}
-    assert not loaded & late
+    late = ("_event_types", "_guard", "_loops", "_timeline", "sockopts")
+    assert not loaded & {f"aioconnect.{name}" for name in late}
 
 
 def test_what_is_imported_late_is_listed() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, AttemptStarted, Connector, RetryScheduled
+from aioconnect._place import Place
 from aioconnect._rounds import Rounds
-from aioconnect._target import Place
 from aioconnect.testing import BlackHole, Recorder, Server, flaky
 
 PLACE = [Place("name", 80)]

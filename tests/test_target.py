@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnect import Address, Target, parse_target
+from aioconnect._place import Place
 from aioconnect._shown import shown
-from aioconnect._target import Place, check_targets
+from aioconnect._target import check_targets
 
 XMPP = "_xmpp-client._tcp.example.org"
 

@@ -15,8 +15,8 @@ from urllib.parse import unquote_to_bytes
 
 from .._address import check_host, check_port
 from .._options import Options
+from .._place import Place
 from .._shown import shown
-from .._target import Place
 
 __all__ = ["Hop", "ascii_name", "hops_of"]
 

@@ -26,8 +26,8 @@ from .._event_types import (
     GaveUp,
 )
 from .._events import CallObserver, Observer
+from .._place import Place
 from .._shown import shown
-from .._target import Place
 
 try:
     from opentelemetry import context, metrics, trace

@@ -30,10 +30,10 @@ from .._connector import Connector
 from .._errors import AttemptError, os_error
 from .._guard import is_allowed
 from .._options import ConnectorOptions
+from .._place import Place
 from .._reach import addresses_of
 from .._rounds import Rounds
 from .._shown import shown
-from .._target import Place
 from .._tls import TLSArguments, tls_options
 from ._proxy_handshake import Handshake
 from ._proxy_url import Hop, ascii_name, hops_of

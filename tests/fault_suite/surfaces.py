@@ -57,7 +57,8 @@ from aioconnect._cli._errors import CommandError
 from aioconnect._cli._lines import text_of
 from aioconnect._cli._parser import parse
 from aioconnect._loops import change
-from aioconnect._target import Place, check_targets
+from aioconnect._place import Place
+from aioconnect._target import check_targets
 from aioconnect._tls import TLSOptions
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
