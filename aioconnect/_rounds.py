@@ -125,6 +125,7 @@ class Rounds:
             self._is_anew = False
             self.turn, self.turns = 0, self._turns
         if self.deadline is not None and self._is_late(self._loop.time()):
+            await _let_others_run()
             raise self._time_is_up()
         if self.turns > 1:
             self.share()
@@ -164,9 +165,7 @@ class Rounds:
         delay = self._next_delay() if self._goes_on or self._may_retry() else None
         self._goes_on = False
         if delay is None or self._is_late(now + delay):
-            # It may all have failed at once, and the caller try again, in a loop: no
-            # other task would run, and no timeout end it.
-            await asyncio.sleep(0)
+            await _let_others_run()
             raise self._give_up() if delay is None else self._time_is_up(delay)
         if self.options.observer is not None:
             self.options.observer(events.RetryScheduled(now, self.number, delay))
@@ -315,3 +314,12 @@ class Rounds:
         if self.options.observer is not None:
             self.options.observer(events.GaveUp(self._loop.time(), error))
         return error
+
+
+async def _let_others_run() -> None:
+    """Take a turn of the loop before a call fails in which nothing may have waited.
+
+    A caller that tries again at once, and for ever, would be the only task that runs,
+    and no timeout end it.
+    """
+    await asyncio.sleep(0)
