@@ -30,7 +30,8 @@ __all__ = [
     "sock_connect",
     "trio_socket",
     "unix_ours",
-    "waited",
+    "waiting",
+    "waiting_checked",
 ]
 
 RESET = b"\x01\0\0\0\0\0\0\0"
@@ -116,8 +117,8 @@ def checked_socket(family: int, sockaddr: Any) -> socket.socket:
     return sock
 
 
-def waited(place: Place) -> Opens:
-    """Wait for a socket as one has to on a loop, and check it."""
+def waiting(place: Place) -> Opens:
+    """Wait for a socket as one has to on a loop, and check nothing."""
     family, sockaddr = of(place)
 
     async def opens() -> socket.socket:
@@ -128,8 +129,23 @@ def waited(place: Place) -> Opens:
         loop.add_writer(sock, future.set_result, None)
         try:
             await future
-        finally:
+        except BaseException:
             loop.remove_writer(sock)
+            sock.close()
+            raise
+        loop.remove_writer(sock)
+        return sock
+
+    return opens
+
+
+def waiting_checked(place: Place) -> Opens:
+    """Wait for a socket, and make the system calls that check it."""
+    wait = waiting(place)
+    _, sockaddr = of(place)
+
+    async def opens() -> socket.socket:
+        sock: socket.socket = await wait()
         if sock.connect_ex(sockaddr):
             raise OSError("not connected")
         sock.getpeername()

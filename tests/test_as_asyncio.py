@@ -280,6 +280,9 @@ async def test_a_call_that_fails_lets_others_run(
     """Else no timeout would end a loop that tries again at once."""
     ran: list[bool] = []
     asyncio.get_running_loop().call_soon(ran.append, True)
-    with refusing() as port, pytest.raises(OSError, match=r"refused|Connect call|within 0 s"):
+    with (
+        refusing() as port,
+        pytest.raises(OSError, match=r"refused|Connect call|within 0 s"),
+    ):
         await connect(port.host, port.port)
     assert ran

@@ -26,7 +26,7 @@ __all__ = ["answered"]
 Opens = Callable[[], Awaitable[Any]]
 
 CONTESTANTS = (
-    *both("a task, a future, a watcher, checked", ways.waited, ways.reset),
+    *both("a task, a future, a watcher, checked", ways.waiting_checked, ways.reset),
     *both("aioconnect.connect", ways.ours, ways.reset),
     *both("aioconnect.connect(timeout=5)", ways.ours_timeout, ways.reset),
     *both("aioconnect.open_connection", ways_streams.ours_streams, ways_streams.abort),

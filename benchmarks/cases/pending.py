@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,29 +35,8 @@ LEAST = "a task, a future, a watcher"
 Opens = Callable[[], Awaitable[Any]]
 
 
-def least(place: Place) -> Opens:
-    """Wait for a socket as one has to on a loop, and check nothing."""
-    family, sockaddr = ways.of(place)
-
-    async def opens() -> Any:
-        loop = asyncio.get_running_loop()
-        sock = socket.socket(family, ways.NON_BLOCKING)
-        sock.connect_ex(sockaddr)
-        future: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(sock, future.set_result, None)
-        try:
-            await future
-        except BaseException:
-            loop.remove_writer(sock)
-            sock.close()
-            raise
-        return sock
-
-    return opens
-
-
 CONTESTANTS = (
-    *both(LEAST, least, ways.reset),
+    *both(LEAST, ways.waiting, ways.reset),
     *both("aioconnect.connect", ways.ours, ways.reset),
     *both("aioconnect.connect(timeout=5)", ways.ours_timeout, ways.reset),
     *both("aioconnect.open_connection", ways_streams.ours_streams, ways_streams.abort),
