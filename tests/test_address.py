@@ -95,6 +95,23 @@ def test_longest_paths() -> None:
         assert Address(socket.AF_UNIX, path).sockaddr == path
 
 
+class Moving:
+    """A path that is not always the same."""
+
+    path = "/run/x"
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+def test_the_address_of_a_path_that_moves() -> None:
+    """What was known of it is not believed."""
+    moving = Moving()
+    assert unix_address(moving).sockaddr == "/run/x"
+    moving.path = "/run/y"
+    assert unix_address(moving).sockaddr == "/run/y"
+
+
 def test_unix_address() -> None:
     assert unix_address(Path("/run/x")).sockaddr == "/run/x"
     assert unix_address("/run/x", socket.SOCK_SEQPACKET).type == socket.SOCK_SEQPACKET

@@ -14,7 +14,13 @@ from typing import Any, cast
 import pytest
 
 import aioconnect
-from aioconnect.testing import EchoServer, TLSEchoServer, refusing, tls_echoing
+from aioconnect.testing import (
+    EchoServer,
+    Server,
+    TLSEchoServer,
+    refusing,
+    tls_echoing,
+)
 
 Open = Callable[..., Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 Arguments = Callable[[Any], dict[str, Any]]
@@ -235,7 +241,7 @@ async def by(open_connection: Open, host: str, port: int) -> asyncio.StreamWrite
     return writer
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 @pytest.mark.parametrize(
     "make",
     [
@@ -248,10 +254,12 @@ async def by(open_connection: Open, host: str, port: int) -> asyncio.StreamWrite
 async def test_small_writes_are_sent_at_once(
     make: Callable[[str, int], Awaitable[asyncio.StreamWriter]],
     host: str,
-    echo_server: EchoServer,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Nobody waits for the last one's acknowledgement first, on either loop."""
-    writer = await make(host, echo_server.port)
+    name = "ipv6_listener" if host == "::1" else "listener"
+    server: Server = request.getfixturevalue(name)
+    writer = await make(host, server.port)
     sock = writer.get_extra_info("socket")
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     writer.close()

@@ -8,7 +8,7 @@ import logging
 import math
 import pickle
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -81,6 +81,20 @@ def test_delays_that_are_a_value(delays: Any) -> None:
     assert Connector(retry=delays).retry is delays
 
 
+class Endless:
+    """Delays that are no collection, and compare by what they are."""
+
+    __hash__ = None  # type: ignore[assignment]  # that is the test
+
+    def __iter__(self) -> Iterator[float]:
+        raise AssertionError("drawn before there was a call")
+
+
+def test_delays_without_an_end_are_not_drawn_beforehand() -> None:
+    delays = Endless()
+    assert Connector(retry=delays).retry is delays
+
+
 def test_the_same_options() -> None:
     """ConnectorOptions has the fields of Connector."""
     fields = Connector.__dataclass_fields__
@@ -103,6 +117,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"retry": (0.1, -1)}, ValueError, "retry must be 0 or more"),
     ({"retry": [math.nan]}, ValueError, "retry"),
     ({"retry": ["1"]}, TypeError, "retry"),
+    ({"retry": (*[0.1] * 200, -1)}, ValueError, "retry must be 0 or more"),
+    ({"retry": [*[0.1] * 200, -1]}, ValueError, "retry must be 0 or more"),
     ({"retry": range(2, -2, -1)}, ValueError, "retry must be 0 or more"),
     ({"retry": frozenset({math.nan})}, ValueError, "retry must be 0 or more"),
     ({"retry": "0.1"}, TypeError, "retry must be an iterable of seconds"),

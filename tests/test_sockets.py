@@ -138,6 +138,17 @@ async def test_ipv6_scope(ipv6_listener: Server) -> None:
         await aioconnect.connect("fe80::1%4000000000", port)
 
 
+async def test_datagrams() -> None:
+    """The type is the socket's: TCP is the protocol of streams alone."""
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        name = peer.getsockname()
+        address = Address(socket.AF_INET, name, type=socket.SOCK_DGRAM)
+        with await aioconnect.connect_address(address) as sock:
+            assert sock.type == socket.SOCK_DGRAM
+            assert sock.getpeername() == name
+
+
 async def test_mptcp(port: int) -> None:
     """IPPROTO_MPTCP is the socket's protocol alone; names resolve all the same (K4)."""
     mptcp = 262
