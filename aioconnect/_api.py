@@ -255,10 +255,9 @@ async def wait_until_up(
     that has to pass first.
 
     The delays are the *retry* policy's.  If the options have none, they grow to a
-    second, the last one being cut short for a last look, and if they have no
-    *attempt_timeout* either, and no *ready*, a look ends after 3 s: what was silent
-    then may have come up since.  An error that *retry_on* does not accept, a name that
-    does not exist, say, is raised at once.
+    second.  If they have no *attempt_timeout* either, and no *ready*, a look ends after
+    3 s: what was silent then may have come up since.  An error that *retry_on* does
+    not accept, a name that does not exist, say, is raised at once.
 
     Raises what `connect` does.
     """

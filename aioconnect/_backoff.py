@@ -21,6 +21,7 @@ __all__ = [
     "Backoff",
     "Predicate",
     "check_duration",
+    "cut_short",
     "is_refused",
     "is_transient",
     "uniform",
@@ -221,6 +222,21 @@ class Backoff:
             yield whole * (1.0 - self.jitter * uniform())
             given += 1
             whole = min(whole * self.factor, self.maximum)
+
+
+# What the last round has at the least, in seconds, before the end of the time.
+_LEAST_FOR_LAST = 0.05
+
+
+def cut_short(delay: float, left: float, longest_answer: float) -> float:
+    """Return *delay*, or less of it, so that the next round begins before the end.
+
+    The end is *left* seconds from now.  The round needs time for an attempt like those
+    before: twice the *longest_answer* so far, at least 50 ms, at most half of *left*.
+    A delay that has been cut short leads to the last round.
+    """
+    needed = min(max(2 * longest_answer, _LEAST_FOR_LAST), left / 2)
+    return min(delay, left - needed)
 
 
 def uniform() -> float:

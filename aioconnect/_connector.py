@@ -50,7 +50,10 @@ class Connector(Options):
     *retry* are the delays between rounds, ``(0.1, 0.5)`` or a `Backoff`; a round
     is one resolve and one attempt at each address.  When all of them failed,
     the next round begins from the beginning, with new sockets, if *retry_on*
-    accepts at least one of the errors.
+    accepts at least one of the errors.  The *timeout* is used to its end: a delay that
+    would reach past it is cut short, so that a last round has time for an attempt like
+    those before (twice the longest answer so far, at least 50 ms, at most half of what
+    is left).  A policy without a further delay gives up at once.
 
     *family*, *proto*, *flags* and *local_addr* are those of
     `asyncio.loop.create_connection`; *proto* is the sockets' alone, and

@@ -135,17 +135,12 @@ class History:
             kind = _Kind(kind.error if is_one else ConnectError, None)
         return self._error(kind, "cannot connect", now, rounds, decisive)
 
-    def timeout(
-        self, now: float, rounds: int, seconds: float, delay: float | None = None
-    ) -> ConnectError:
-        """Return the error for a call whose *seconds* are over, or would be.
-
-        The latter is so when the next round would begin after *delay* seconds.
-        """
+    def timeout(self, now: float, rounds: int, seconds: float) -> ConnectError:
+        """Return the error for a call whose *seconds* are over."""
         kind = _Kind(ConnectTimeoutError, errno.ETIMEDOUT)
         verb = f"not connected within {seconds:g} s"
         cause = self.decisive(rounds)
-        return self._error(kind, verb, now, rounds, cause, delay)
+        return self._error(kind, verb, now, rounds, cause)
 
     def _error(
         self,
@@ -154,10 +149,9 @@ class History:
         now: float,
         rounds: int,
         cause: list[Attempt],
-        delay: float | None = None,
     ) -> ConnectError:
         elapsed = now - self.started
-        reasons = self._reasons(rounds, elapsed, delay)
+        reasons = self._reasons(rounds, elapsed)
         message = f"{verb} to {self._target()}: {reasons}"
         args = (message,) if kind.code is None else (kind.code, message)
         error = kind.error(*args)
@@ -180,11 +174,9 @@ class History:
         more = len(self._places) - _NAMED
         return f"any of {named} and {more} more" if more > 0 else f"any of {named}"
 
-    def _reasons(self, rounds: int, elapsed: float, delay: float | None) -> str:
+    def _reasons(self, rounds: int, elapsed: float) -> str:
         lines = dict.fromkeys(map(self._line, self.attempts))
         tried = "; ".join(lines) or "nothing was tried"
-        if delay is not None:
-            tried += f"; the next try was due in {delay:.3f} s"
         if self.count == 0:
             return f"{tried} ({elapsed:.3f} s)"
         many = "" if self.count == 1 else "s"

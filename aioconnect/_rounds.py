@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterable, Iterator, Sequence
 
 from ._address import Address
-from ._backoff import check_duration
+from ._backoff import check_duration, cut_short
 from ._errors import (
     Attempt,
     AttemptError,
@@ -47,7 +47,8 @@ class Rounds:
     raised as a group of the attempts' errors.  They begin now, or have *started*.
 
     A turn has to end at *until*: at the *deadline* of the call, or, if others wait for
-    theirs, after its share of what is left.
+    theirs, after its share of what is left.  The deadline is used to its end: a delay
+    that would reach past it is cut short, for a last round.
     """
 
     __slots__ = (
@@ -59,9 +60,12 @@ class Rounds:
         "_history",
         "_is_anew",
         "_is_expired",
+        "_is_last",
+        "_longest_answer",
         "_loop",
         "_places",
         "_retries",
+        "_round_started",
         "_turns",
         "deadline",
         "number",
@@ -95,7 +99,10 @@ class Rounds:
         self.number = 0
         self.turn = 0
         self._turns = self.turns = turns
-        self._is_expired = self._goes_on = self._is_anew = False
+        self._is_expired = self._goes_on = self._is_anew = self._is_last = False
+        # After how many seconds of a round an attempt has failed, at the most.
+        self._longest_answer = 0.0
+        self._round_started = self.started
         self._history: History | None = None
         self._delays: Iterator[float] | None = None
         self._drawn: float | None = None
@@ -124,6 +131,7 @@ class Rounds:
                 self.number += 1
             self._is_anew = False
             self.turn, self.turns = 0, self._turns
+            self._round_started = self._loop.time()
         if self.deadline is not None and self._is_late(self._loop.time()):
             await _let_others_run()
             raise self._time_is_up()
@@ -136,7 +144,7 @@ class Rounds:
         waiting = self.turns - self.turn - 1
         if self.deadline is None:
             return
-        if not waiting and self._retries:
+        if not waiting and self._retries and not self._is_last:
             # Those of the next round wait, too.
             waiting = int(self._upcoming() is not None)
         if waiting:
@@ -146,11 +154,9 @@ class Rounds:
     async def _pause(self) -> None:
         if self._is_expired:
             raise self._time_is_up()
-        now = self._loop.time()
         if self._due is None:
+            now = self._loop.time()
             self._due = now + await self._schedule(now)
-        if self._is_late(self._due):
-            raise self._time_is_up(self._due - now)
         await sleep_until(self._loop, self._due)
         self._due = None
         if self._is_late(self._loop.time()):  # the loop was
@@ -160,13 +166,22 @@ class Rounds:
         """Return after how many seconds the next round may begin, and tell of it.
 
         Raises:
-            ConnectError: There is none, or it would be too late for it.
+            ConnectError: There is none, or the last one has been.
         """
-        delay = self._next_delay() if self._goes_on or self._may_retry() else None
+        may_go_on = self._goes_on or self._may_retry()
         self._goes_on = False
-        if delay is None or self._is_late(now + delay):
+        delay: float | None = None
+        is_too_late = may_go_on and self._is_last
+        if may_go_on and not is_too_late:
+            delay = self._next_delay()
+            is_too_late = delay is not None and self._is_late(now)
+        if delay is None or is_too_late:
             await _let_others_run()
-            raise self._give_up() if delay is None else self._time_is_up(delay)
+            raise self._time_is_up() if is_too_late else self._give_up()
+        if self.deadline is not None:
+            whole = delay
+            delay = cut_short(whole, self.deadline - now, self._longest_answer)
+            self._is_last = delay < whole
         if self.options.observer is not None:
             self.options.observer(events.RetryScheduled(now, self.number, delay))
         return delay
@@ -239,13 +254,19 @@ class Rounds:
         It has *ended* now, if nothing else is said.  Without an *address* it is that
         of looking up *host*.
         """
-        if isinstance(exc, Expired) and limit == self.until:
-            self.expire()
         now = self._loop.time()
-        elapsed = (now if ended is None else ended) - started
+        if ended is None:
+            ended = now
+        if not isinstance(exc, Expired):
+            answered_after = ended - self._round_started
+            self._longest_answer = max(self._longest_answer, answered_after)
+        elif limit == self.until:
+            self.expire()
         looked_up = host if address is None else None
-        what = (address, exc.phase, exc.error, started, elapsed)
-        attempt = Attempt(*what, self.number, exc.sent, looked_up)
+        what = (address, exc.phase, exc.error, started, ended - started)
+        self._keep(Attempt(*what, self.number, exc.sent, looked_up), now)
+
+    def _keep(self, attempt: Attempt, now: float) -> None:
         self._so_far.add(attempt)
         if self.options.observer is not None:
             self.options.observer(events.AttemptFailed(now, attempt))
@@ -260,8 +281,12 @@ class Rounds:
 
         Another round follows, with time anew, whatever errors may be retried.
         """
-        error = AttemptError("ready", os_error(errno.ECONNRESET, text))
-        self.failed(address, error, since, None)
+        error = os_error(errno.ECONNRESET, text)
+        now = self._loop.time()
+        # Not by `failed`: how long a connection has lasted is no answer to an attempt.
+        self._keep(
+            Attempt(address, "ready", error, since, now - since, self.number), now
+        )
         self._renew()
         self._goes_on = True
 
@@ -274,7 +299,7 @@ class Rounds:
         self.started = now = self._loop.time()
         timeout = self.options.timeout
         self.until = self.deadline = None if timeout is None else now + timeout
-        self._is_expired = False
+        self._is_expired = self._is_last = False
 
     def tell_connected(self, address: Address | None) -> None:
         """Tell the observer, if there is one and this was a connect."""
@@ -304,11 +329,11 @@ class Rounds:
             return error_group(error)
         return error
 
-    def _time_is_up(self, delay: float | None = None) -> ConnectError:
-        """Return the error for a call whose time is up, or would be after *delay*."""
+    def _time_is_up(self) -> ConnectError:
+        """Return the error for a call whose time is up."""
         now = self._loop.time()
         seconds = self.options.timeout or 0.0
-        return self._told(self._so_far.timeout(now, self.number, seconds, delay))
+        return self._told(self._so_far.timeout(now, self.number, seconds))
 
     def _told(self, error: ConnectError) -> ConnectError:
         if self.options.observer is not None:

@@ -6,11 +6,10 @@ import asyncio
 import errno
 import math
 import socket
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ._address import numeric
-from ._backoff import Backoff, check_duration
+from ._backoff import Backoff, check_duration, cut_short
 from ._call import Call
 from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
 from ._events import CallObserver, Observer, events, observing
@@ -20,13 +19,14 @@ from ._place import Place
 from ._ready import settled
 from ._waits import sleep_until
 
-__all__ = ["Looks", "until_down", "until_up"]
+__all__ = ["until_down", "until_up"]
 
 # Who waits for a server wants to know soon, and asks but a few times a second.
 _DELAYS = Backoff(maximum=1.0)
 
-# Before the end of the time, in seconds, who waits looks once more.
-_LAST_LOOK = 0.05
+# How early, in seconds, a loop may end a look that was given the rest of the time:
+# uvloop's timers count milliseconds.
+_EARLY = 0.005
 
 # How long a look may take, in seconds: a SYN that was lost is sent again after one.  An
 # address that drops them would else keep the others from being looked at again.
@@ -44,29 +44,6 @@ _NO_NAME = tuple(
 _NOT_HERE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-class Looks:
-    """The *delays* of a wait that has *timeout* seconds from now on.
-
-    What a timeout is given for is to be used: a delay that would pass its end is cut
-    short for a last look.
-    """
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        timeout: float | None,
-        delays: Iterable[float] = _DELAYS,
-    ) -> None:
-        self._loop = loop
-        self._delays = delays
-        self._last = math.inf if timeout is None else loop.time() + timeout - _LAST_LOOK
-
-    def __iter__(self) -> Iterator[float]:
-        for delay in self._delays:
-            left = self._last - self._loop.time()
-            yield min(delay, left) if left > 0 else delay + _LAST_LOOK
-
-
 async def until_up(options: Options, place: Place, settle: float) -> float:
     """Return how long it took until *place* was connected, and stayed so.
 
@@ -77,7 +54,7 @@ async def until_up(options: Options, place: Place, settle: float) -> float:
     _check_settle(options, settle)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    options = _patient(loop, options, settle)
+    options = _patient(options, settle)
     if settle:
         options = replace(options, ready=settled(settle, options.ready))
     sock: socket.socket = await Call(options, (place,)).run(None)
@@ -93,15 +70,11 @@ def _check_settle(options: Options, settle: float) -> None:
             raise ValueError(f"settle: {settle:g} s do not fit into {name}={seconds:g}")
 
 
-def _patient(
-    loop: asyncio.AbstractEventLoop, options: Options, settle: float = 0.0
-) -> Options:
-    """Return *options* with what who waits means, where nothing else is said."""
+def _patient(options: Options, settle: float = 0.0) -> Options:
+    """Return *options* with the defaults of a wait where they say nothing else."""
     if options.attempt_timeout is None and options.ready is None:
         options = replace(options, attempt_timeout=_LOOK + settle)
-    if options.retry:
-        return options
-    return replace(options, retry=Looks(loop, options.timeout))
+    return options if options.retry else replace(options, retry=_DELAYS)
 
 
 async def until_down(options: Options, place: Place) -> float:
@@ -129,11 +102,13 @@ class _Descent:
         if options.timeout is not None:
             self._deadline = self._started + options.timeout
         self._observer = self._observe = options.observer
-        options = _patient(loop, replace(options, ready=None))
+        options = _patient(replace(options, ready=None))
         self._delays = iter(options.retry)
         self._options = replace(options, retry=(), observer=_hushed(options.observer))
         self._history = History((place,), self._started)
         self._looks = 0
+        self._is_last = False
+        self._longest_answer = 0.0
 
     async def run(self) -> float:
         """Look until it is down; return how long it took."""
@@ -154,10 +129,8 @@ class _Descent:
                 return now - self._started
             if error is not None and not self._may_pass(error, now):
                 raise self._told(error)
-            delay = next(self._delays, None)
-            if delay is not None:
-                check_duration("retry", delay)
-            if delay is None or now + delay >= self._deadline:
+            delay = self._next_delay(now)
+            if delay is None:
                 raise self._told(self._not_down(error))
             if self._observe is not None:
                 self._observe(events.RetryScheduled(now, self._looks, delay))
@@ -165,10 +138,23 @@ class _Descent:
             if self._loop.time() >= self._deadline:  # the loop was late
                 raise self._told(self._not_down(error))
 
+    def _next_delay(self, now: float) -> float | None:
+        """Return after how many seconds to look again, or None: this was the last."""
+        delay = next(self._delays, None)
+        if delay is None:
+            return None
+        check_duration("retry", delay)
+        if self._is_last or now >= self._deadline:
+            return None
+        left = self._deadline - now
+        cut = cut_short(delay, left, self._longest_answer)
+        self._is_last = cut < delay
+        return cut
+
     def _may_pass(self, error: ConnectError, now: float) -> bool:
         """Tell whether the policy accepts *error*, of a look that has ended *now*."""
         is_timeout = isinstance(error, ConnectTimeoutError)
-        if is_timeout and now + _LAST_LOOK >= self._deadline:
+        if is_timeout and now + _EARLY >= self._deadline:
             return True  # it was cut short by the time of the wait: not the policy's
         return any(
             isinstance(one.error, OSError)
@@ -184,14 +170,20 @@ class _Descent:
         if self._timeout is not None:
             left = max(self._deadline - self._loop.time(), 0.0)
         call = Call(replace(self._options, timeout=left), (self._place,))
+        started = self._loop.time()
+        error: ConnectError | None = None
         try:
             sock: socket.socket = await call.run(None)
         except ConnectError as exc:
             for attempt in exc.attempts:
                 self._history.add(replace(attempt, round=self._looks))
-            return exc.with_traceback(None), call.knows_all
-        sock.close()
-        return None, True
+            error = exc.with_traceback(None)
+        else:
+            sock.close()
+        if not isinstance(error, ConnectTimeoutError):
+            took = self._loop.time() - started
+            self._longest_answer = max(self._longest_answer, took)
+        return error, error is None or call.knows_all
 
     def _not_down(self, last: ConnectError | None) -> ConnectTimeoutError:
         said = "it is up"

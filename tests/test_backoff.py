@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnect import Backoff, Predicate, is_refused, is_transient
-from aioconnect._backoff import uniform
+from aioconnect._backoff import cut_short, uniform
 
 
 def whole(backoff: Backoff, count: int) -> list[float]:
@@ -40,6 +40,27 @@ def test_jitter() -> None:
     assert next(none) == 1.0
     some = Backoff(initial=1, factor=1, jitter=0.2).delays(lambda: 0.5)
     assert next(some) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("delay", "left", "longest_answer", "cut"),
+    [
+        (1.0, 5.0, 0.0, 1.0),  # it ends in time
+        (4.95, 5.0, 0.0, 4.95),
+        (4.96, 5.0, 0.0, 4.95),  # 50 ms at the least
+        (9.0, 5.0, 0.001, 4.95),
+        (9.0, 5.0, 0.5, 4.0),  # twice the longest answer
+        (9.0, 5.0, 4.0, 2.5),  # half of what is left at the most
+        (9.0, 0.06, 0.0, 0.03),
+        (0.0, 0.06, 9.0, 0.0),
+        (9.0, math.inf, 1.0, 9.0),  # without an end nothing is cut
+    ],
+)
+def test_a_last_round(
+    delay: float, left: float, longest_answer: float, cut: float
+) -> None:
+    """A delay that would reach past the end is cut short for a last round."""
+    assert cut_short(delay, left, longest_answer) == pytest.approx(cut)
 
 
 def test_each_iteration_starts_anew() -> None:

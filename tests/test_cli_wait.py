@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import io
@@ -25,7 +24,6 @@ from aioconnect._cli._changes import Changes
 from aioconnect._cli._errors import CommandError
 from aioconnect._cli._execute import find
 from aioconnect._cli._states import State
-from aioconnect._waiting import Looks
 
 WAIT = (*AIOCONNECT, "wait")
 
@@ -150,8 +148,8 @@ def test_the_time_is_used_up() -> None:
     """Also where the next try would be due after it: what came before is seen."""
     # A second before the end, and not a twentieth: a machine can be as late as that.
     patient = (
-        "import sys; from aioconnect import _waiting; from aioconnect._cli import main;"
-        "_waiting._LAST_LOOK = 1.0; sys.exit(main())"
+        "import sys; from aioconnect import _backoff; from aioconnect._cli import main;"
+        "_backoff._LEAST_FOR_LAST = 1.0; sys.exit(main())"
     )
     with testing.unused_port() as late:
         target = f"127.0.0.1:{late.port}"
@@ -162,11 +160,6 @@ def test_the_time_is_used_up() -> None:
             _, err = process.communicate(timeout=20)
     assert without_times(err) == f"{target}: up after ? s\n"
     assert process.returncode == 0
-
-
-async def test_the_delays_are_those_that_are_said() -> None:
-    looks = Looks(asyncio.get_running_loop(), 60, (7.0, 9.0))
-    assert [*looks] == [7, 9]
 
 
 def test_what_no_wait_mends() -> None:

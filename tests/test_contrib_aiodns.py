@@ -572,7 +572,9 @@ async def test_what_a_service_leads_to_has_to_be_allowed(port: int, race: bool) 
 
 
 @races
-@pytest.mark.parametrize("options", [{}, {"resolver": StaticResolver({})}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"resolver": StaticResolver({})}], ids=["the system's", "static"]
+)
 async def test_a_resolver_that_knows_no_services(
     port: int, options: dict[str, Any], race: bool
 ) -> None:

@@ -353,19 +353,6 @@ async def test_timeout_is_a_turn_s(stable_after: float) -> None:
     assert before == (["ready"] if stable_after else [])
 
 
-async def test_delay_that_would_overrun() -> None:
-    """A turn's time bounds its delays as well."""
-    with flaky(["accept_close"]) as server:
-        iterator = aioconnect.reconnecting(
-            server.host, server.port, retry=(NEVER,), timeout=60, prepare=[server]
-        )
-        await anext(iterator)
-        with pytest.raises(
-            aioconnect.ConnectTimeoutError, match=r"the next try was due in 3600\.000 s"
-        ):
-            await anext(iterator)
-
-
 async def test_retry_on() -> None:
     """It is asked about connects that fail, and not about connections that end."""
     asked: list[int | None] = []

@@ -101,25 +101,6 @@ async def test_not_up_in_time() -> None:
             await aioconnect.wait_until_up(refused.host, refused.port, timeout=0)
 
 
-async def test_the_time_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last delay is cut short for a last look, just before the time is up."""
-    # So long before it that no machine is late for it.
-    monkeypatch.setattr("aioconnect._waiting._LAST_LOOK", 20.0)
-    recorder = Recorder()
-    with refusing() as refused:
-        to = refused.host, refused.port
-        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-            await aioconnect.wait_until_up(*to, timeout=20.5, observer=recorder)
-    error = caught.value
-    assert str(error).startswith("not connected within 20.5 s to 127.0.0.1:")
-    started = error.attempts[0].started
-    assert error.attempts[-1].started - started >= 0.49
-    assert error.elapsed < 15, "there was no last look"
-    with listening() as server, pytest.raises(aioconnect.ConnectTimeoutError) as down:
-        await aioconnect.wait_until_down(server.host, server.port, timeout=20.5)
-    assert 0.49 <= down.value.elapsed < 15
-
-
 async def test_settled() -> None:
     """A proxy that accepts and closes is not up; what accepts and is silent, is."""
     with flaky(["accept_close", "reset", "accept_close", "accept_silent"]) as server:

@@ -15,7 +15,7 @@ from .._connector import Connector
 from .._errors import ConnectError, ConnectTimeoutError
 from .._options import place_of
 from .._target import Target
-from .._waiting import Looks, until_down, until_up
+from .._waiting import until_down, until_up
 from ._changes import Changes, Shown
 from ._connector import connector_of
 from ._errors import NOT_UP, OUT_OF_TIME, CommandError
@@ -91,10 +91,6 @@ class _Wait:
         Raises:
             CommandError: They are not.
         """
-        if self._connector.retry:
-            loop, options = asyncio.get_running_loop(), self._connector
-            delays = Looks(loop, options.timeout, options.retry)
-            self._connector = replace(options, retry=delays)
         shown = self._shown()
         targets: list[Target] = self._arguments.targets
         self._states += [State(str(target), shown.changed) for target in targets]
