@@ -57,6 +57,18 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
+# The marks of tests that a stranger need not run to trust an installation.
+THOROUGH = ("clients", "soak", "strace", "sweep")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is thorough, before ``-m`` selects by it."""
+    for item in items:
+        if any(map(item.get_closest_marker, THOROUGH)):
+            item.add_marker(pytest.mark.thorough)
+
+
 THROWN = pytest.StashKey[Thrown]()
 
 
@@ -74,6 +86,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[THROWN] = Thrown()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have a worker of pytest-xdist hand over what it has counted."""
+    worker: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if worker is not None:
+        worker["thrown"] = session.config.stash[THROWN].counts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a worker has counted; one that crashed has nothing."""
+    for row, came in getattr(node, "workeroutput", {}).get("thrown", {}).items():
+        for what, count in came.items():
+            node.config.stash[THROWN](row, what, count)
 
 
 def pytest_terminal_summary(

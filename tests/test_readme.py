@@ -127,6 +127,14 @@ def test_the_two_commands() -> None:
     assert tests.strip().endswith("-m pytest")
 
 
+def test_the_commands_for_who_changes_the_code() -> None:
+    """The first is the README's, and CI runs both as they stand there."""
+    text = README.with_name("CONTRIBUTING.md").read_text()
+    first, second, *_ = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert first == blocks("sh")[1]
+    assert second.strip().endswith("-m pytest -m thorough")
+
+
 def test_the_table_of_what_was_thrown() -> None:
     """It has the rows that a run of the fault suite writes, in their order."""
     assert rows_in() == list(ROWS.values())

@@ -43,6 +43,10 @@ class Thrown:
         """Count *count* times that *came* of what is thrown in *row*."""
         self._rows[row][came] += count
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the counts as plain dictionaries, by row."""
+        return {row: dict(came) for row, came in self._rows.items()}
+
     def is_whole(self) -> bool:
         """Tell whether there is something in every row."""
         return all(self._rows.values())

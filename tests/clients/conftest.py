@@ -81,6 +81,7 @@ def nats_server(host: str) -> Iterator[Service]:
 @pytest.fixture
 def http_server(host: str) -> Iterator[Service]:
     """Give an HTTP server on *host*, at 8080."""
+    pytest.importorskip("aiohttp")
     with closing(Service(sys.executable, str(HERE / "http_server.py"), host)) as server:
         yield server
 
@@ -88,6 +89,7 @@ def http_server(host: str) -> Iterator[Service]:
 @pytest.fixture
 def unix_http_server(tmp_path: Path) -> Iterator[Service]:
     """Give an HTTP server on the Unix socket "web" in *tmp_path*."""
+    pytest.importorskip("aiohttp")
     path = str(tmp_path / "web")
     with closing(Service(sys.executable, str(HERE / "http_server.py"), path)) as server:
         yield server
