@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import socket
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -20,7 +21,10 @@ from aioconnect import (
     log_events,
     loop_factory,
 )
+from aioconnect._errors import AttemptError
 from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import Recorder, echoing
 
@@ -248,6 +252,20 @@ async def test_traceback_of_an_error(
             with pytest.raises((ConnectError, asyncio.CancelledError)) as caught:
                 await task
             assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["http", "socks4"])
+async def test_traceback_of_what_cannot_be_sent(kind: Kind) -> None:
+    """The proxy has gone before it is told."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    (hop,) = hops_of(f"{kind}://{CREDENTIALS[kind]}@a:1")
+    with ours:
+        ours.setblocking(False)
+        handshake = Handshake(asyncio.get_running_loop(), ours, None, hop, "")
+        with pytest.raises(AttemptError) as caught:
+            await handshake.ask_for("x", 80)
+    assert_no_secret(caught.value)
 
 
 async def test_traceback_of_a_hook() -> None:
