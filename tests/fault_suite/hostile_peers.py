@@ -94,10 +94,10 @@ class HostileServer:
     async def has_said_all(self) -> None:
         """Wait until it can send no more, or has sent more than it may."""
         sent, since = -1, time.monotonic()
-        while sent <= MOST_SENT and time.monotonic() - since < 0.2:
+        while sent <= MOST_SENT and time.monotonic() - since < 0.1:
             if self.sent != sent:
                 sent, since = self.sent, time.monotonic()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.005)
 
 
 @contextmanager
