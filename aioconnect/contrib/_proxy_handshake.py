@@ -57,7 +57,7 @@ _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _LONGEST_HEAD = 2**14
 
 # RFC 9110, section 15.2: there may be any number of interim answers.  There is no use
-# for many, and whoever sends them without end must not be listened to without end.
+# for many, and a proxy that sends them for ever must not keep us reading.
 _MOST_INTERIM = 16
 
 # How many octets a SOCKS 5 address has, by its type; that of a name says so itself.
@@ -128,7 +128,10 @@ class Handshake:
             if code:
                 raise self._failure(errno.EACCES, "wrong user or password")
         elif method:
-            raise self._failure(errno.EACCES, "no authentication that it accepts")
+            text = "the proxy accepts none of the authentication methods offered"
+            if not self._hop.user:
+                text = "the proxy wants a user and a password"
+            raise self._failure(errno.EACCES, text)
         self._say(b"\5\1\0" + _socks_address(host) + port.to_bytes(2))
         version, code = await self._read(2)
         self._check(version == 5)
