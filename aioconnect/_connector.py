@@ -34,7 +34,7 @@ from ._target import AnyTarget, check_targets
 from ._tls import TLSArguments, TLSOptions, tls_options
 from ._waiting import until_down, until_up
 
-__all__ = ["Connector", "StrOrBytesPath"]
+__all__ = ["Connector", "StrOrBytesPath", "check_connector"]
 
 T = TypeVar("T")
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -244,6 +244,17 @@ class Connector(Options):
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
+
+
+def check_connector(connector: object) -> None:
+    """Raise `TypeError` unless *connector* is a `Connector`."""
+    if isinstance(connector, Connector):
+        return
+    text = f"connector must be a Connector, not {shown(connector)}"
+    if isinstance(getattr(connector, "connector", None), Connector):
+        # The way through a proxy is not one of the options.
+        text += f"; call the methods of the {type(connector).__name__} itself"
+    raise TypeError(text)
 
 
 def _streams(limit: int, tls: TLSOptions) -> Finish[Streams]:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar, Unpack
 from ._address import numeric
 from ._adopt import Finish, Once, to_transport
 from ._call import Call
-from ._connector import Connector
+from ._connector import Connector, check_connector
 from ._options import LocalAddr
 from ._place import Place
 from ._reach import StrOrBytesPath, addresses_of, anywhere, at_path
@@ -73,9 +73,10 @@ loop_factory.__module__ = "aioconnect"  # where users import it from
 
 
 def _check(connector: object, base: object) -> None:
-    if not isinstance(connector, Connector):
-        text = f"connector must be a Connector, not {shown(connector)}"
-        raise TypeError(f"{text}; a function that makes loops is given as base=...")
+    if callable(connector):
+        text = "a function that makes loops is given as base=..."
+        raise TypeError(f"connector must be a Connector; {text}")
+    check_connector(connector)
     if isinstance(base, type) and issubclass(base, asyncio.AbstractEventLoop):
         check_loop(base)
     elif isinstance(base, type) or not callable(base):

@@ -13,12 +13,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["NAME", "Kind", "ProxyServer", "proxying"]
+__all__ = [
+    "CREDENTIALS",
+    "KINDS",
+    "NAME",
+    "PASSWORD",
+    "SECRETS",
+    "USER",
+    "Kind",
+    "ProxyServer",
+    "proxying",
+]
 
 # Its threads have this name.
 NAME = "proxying"
 
 Kind = Literal["socks4", "socks5", "http"]
+KINDS: tuple[Kind, ...] = ("socks4", "socks5", "http")
+
+# Credentials, as URLs have them, and what nothing may show of them.
+USER, PASSWORD = "us@r", "p:a/s%s word"
+CREDENTIALS: dict[str, str] = {
+    "socks4": "us%40r",
+    "socks5": "us%40r:p%3Aa%2Fs%25s%20word",
+    "http": "us%40r:p%3Aa%2Fs%25s%20word",
+}
+SECRETS = (USER, PASSWORD, "us%40r", "p%3Aa%2Fs%25s%20word", "dXNAcj")
+
 Ending = Literal["close", "reset", "wait"]
 
 
@@ -171,10 +192,10 @@ class ProxyServer:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += _exactly(conn, 1)
-        asked = re.match(rb"CONNECT \[?([^ ]+?)\]?:(\d+) HTTP/1.1\r\n", head)
-        assert asked is not None
+        asked = _CONNECT.match(head)
+        assert asked is not None, head
         if self.credentials:
-            secret = base64.b64encode(":".join(self.credentials).encode("latin-1"))
+            secret = base64.b64encode(":".join(self.credentials).encode())
             if b"Basic " + secret + b"\r\n" not in head:
                 # An impolite one: it says what it was told.
                 told = re.sub(rb"\s+", b" ", head)
@@ -182,8 +203,15 @@ class ProxyServer:
                 return
         yes = b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n"
         no = b"HTTP/1.1 502 Bad\r\n\r\n"
-        self._go(conn, asked[1].decode(), int(asked[2]), yes, no)
+        host = (asked["host"] or asked["address"]).decode()
+        self._go(conn, host, int(asked["port"]), yes, no)
 
+
+# An IPv6 address is in brackets, and nothing else is.
+_CONNECT = re.compile(
+    rb"CONNECT (?P<at>(?:(?P<host>[^ :\[\]]+)|\[(?P<address>[0-9a-f:.]+:[0-9a-f:.]*)\])"
+    rb":(?P<port>\d+)) HTTP/1\.1\r\nHost: (?P=at)\r\n"
+)
 
 _LANGUAGES = {
     "socks4": ProxyServer._socks4,

@@ -304,7 +304,7 @@ def test_importing_is_cheap() -> None:
     )
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
-    partners = {"anyio", "httpcore", "httpx", "opentelemetry", "python_socks", "rich"}
+    partners = {"anyio", "httpcore", "httpx", "opentelemetry", "rich"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
     late = ("_event_types", "_guard", "_loops", "_timeline", "sockopts")
     assert not loaded & {f"aioconnect.{name}" for name in late}

@@ -103,6 +103,7 @@ async def _wrapped(sock: socket.socket) -> SocketStream:
     stream: SocketStream | None = None
     try:
         stream = await kind.from_socket(sock)
+        _pause(stream)
         return stream
     except ValueError:
         # So says from_socket of one that was connected, and has been reset since.
@@ -117,6 +118,17 @@ async def _wrapped(sock: socket.socket) -> SocketStream:
         raise failure
     finally:
         del failure
+
+
+def _pause(stream: SocketStream) -> None:
+    """Have *stream* read nothing until it is asked to, as anyio's own connect does.
+
+    That of from_socket reads whatever comes before that, and without an end; anyio has
+    no public way to the transport.
+    """
+    transport: asyncio.ReadTransport | None = getattr(stream, "_transport", None)
+    if transport is not None and not transport.is_closing():
+        transport.pause_reading()
 
 
 def _let_go(sock: socket.socket, inode: int | None) -> None:

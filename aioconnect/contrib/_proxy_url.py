@@ -18,7 +18,7 @@ from .._options import Options
 from .._place import Place
 from .._shown import shown
 
-__all__ = ["Hop", "ascii_name", "hops_of"]
+__all__ = ["Hop", "ProxyURL", "ascii_name", "checked", "hops_of"]
 
 # By the scheme, if the proxy looks up the names that it is asked for.
 _SCHEMES = {
@@ -43,17 +43,22 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 # to some of them.
 _NAME = re.compile(r"(?:[\w-]+\.)*(?!\d+\.?$)[\w-]+\.?", re.ASCII)
 
-# Of a user and a password with a NUL between them: what is taken, and in words.
-# SOCKS 5 has an octet for a length (RFC 1929), python-socks has ASCII.
+# What a proxy is told of a user and a password, in UTF-8 and with a NUL between them,
+# and that in words.  SOCKS 5 counts octets in one octet (RFC 1929); SOCKS 4 ends the
+# user with a NUL; HTTP has no control characters (RFC 7617), and servers have limits
+# for the length of a header field, such as 8 kB.
 _CREDENTIALS = {
     "http": (
-        r"[ -9;-~\xa0-\xff]+\0[ -~\xa0-\xff]*",
-        "a user without a colon and a password, in Latin-1",
+        rb"[^\0-\x1f\x7f:]{1,4096}\0[^\0-\x1f\x7f]{0,4096}",
+        "a user without a colon and a password, of up to 4096 octets each",
     ),
-    "socks4": (r"[ -~]{1,255}", "a user of up to 255 ASCII characters, no password"),
+    "socks4": (
+        rb"[^\0-\x1f\x7f]{1,255}",
+        "a user of up to 255 octets, no password",
+    ),
     "socks5": (
-        r"[ -~]{1,255}\0[ -~]{1,255}",
-        "a user and a password of 1 to 255 ASCII characters each",
+        rb"[^\0-\x1f\x7f]{1,255}\0[^\0-\x1f\x7f]{0,255}",
+        "a user and a password (user:@ if that is empty) of up to 255 octets each",
     ),
 }
 
@@ -66,8 +71,8 @@ class Hop:
 
     scheme: str
     place: Place
-    user: str
-    password: str
+    user: bytes
+    password: bytes
 
     def __repr__(self) -> str:
         return f"{self.scheme}://{'***@' if self.user else ''}{self.place}"
@@ -106,28 +111,67 @@ def ascii_name(host: str) -> str:
     return host.encode("idna").decode("ascii")
 
 
-def hops_of(proxy: object) -> tuple[Hop, ...]:
-    """Return the proxies that *proxy* is the URL of, or the URLs, in order.
+class ProxyURL(str):
+    """The URL of a proxy, whose `repr` has no credentials: tracebacks show that."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(repr(_hop(self)))
+
+
+def checked(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
+    """Return *proxy*, the URL of a proxy or of several, in order.
 
     Raises:
-        ValueError, TypeError: One of them cannot work, or there is none.
+        ValueError, TypeError: One of them cannot work, or there is none.  No frame of
+            the traceback has a URL.
     """
+    try:
+        urls = _urls(proxy)
+        _check_chain(hops_of(urls))
+        return urls
+    except (TypeError, ValueError) as exc:
+        failure = exc.with_traceback(None)
+    finally:
+        urls = ()
+        del proxy
+    try:
+        raise failure
+    finally:
+        del failure
+
+
+def hops_of(urls: str | Sequence[str]) -> tuple[Hop, ...]:
+    """Return the proxies that *urls* are of, in order.
+
+    Raises:
+        ValueError: One of them cannot work.
+    """
+    return tuple(map(_hop, (urls,) if isinstance(urls, str) else urls))
+
+
+def _urls(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
     if isinstance(proxy, str):
-        return (_hop(proxy),)
+        return ProxyURL(proxy)
     if isinstance(proxy, bytes) or not isinstance(proxy, Sequence):
         text = f"a URL, or several, not {type(proxy).__name__}"
         raise TypeError(f"proxy must be {text}")
-    hops = tuple(map(_hop, cast("Sequence[object]", proxy)))
-    if not hops:
+    urls = tuple(cast("Sequence[object]", proxy))
+    for url in urls:
+        if not isinstance(url, str):
+            raise TypeError(f"proxy must be a URL, not {type(url).__name__}")
+    if not urls:
         raise ValueError("proxy is empty: there is nothing to connect through")
+    return tuple(map(ProxyURL, urls))
+
+
+def _check_chain(hops: Sequence[Hop]) -> None:
     for hop, following in pairwise(hops):
         hop.check(following.place)
-    return hops
 
 
-def _hop(url: object) -> Hop:
-    if not isinstance(url, str):
-        raise TypeError(f"proxy must be a URL, not {type(url).__name__}")
+def _hop(url: str) -> Hop:
     match = _URL.fullmatch(url)
     if match is None:
         text = "in user and password all but letters and digits is written %XX"
@@ -155,21 +199,22 @@ def _place(host: str, port: str | None) -> Place | None:
     return place if is_number and is_literal == (bare != host) else None
 
 
-def _credentials(scheme: str, text: str | None) -> tuple[str, str]:
+def _credentials(scheme: str, text: str | None) -> tuple[bytes, bytes]:
     if text is None:
-        return "", ""
-    given = "\0".join(map(_decoded, text.split(":", 1)))
+        return b"", b""
+    given = b"\0".join(map(_decoded, text.split(":", 1)))
     pattern, needs = _CREDENTIALS[scheme[:6]]
     if not re.fullmatch(pattern, given):
         raise ValueError(f"proxy: {scheme} takes {needs}, or nothing before the host")
-    user, _, password = given.partition("\0")
+    user, _, password = given.partition(b"\0")
     return user, password
 
 
-def _decoded(text: str) -> str:
-    """Return *text* with its escapes decoded, or what no proxy takes."""
+def _decoded(text: str) -> bytes:
+    """Return *text* with its escapes decoded, in UTF-8, or what no proxy takes."""
     try:
-        decoded = unquote_to_bytes(text).decode()
+        octets = unquote_to_bytes(text)
+        octets.decode()
     except UnicodeError:
-        return "\n"
-    return "\n" if _BAD_ESCAPE.search(text) else decoded
+        return b"\n"
+    return b"\n" if _BAD_ESCAPE.search(text) else octets

@@ -16,7 +16,7 @@ from typing import Any
 
 from .._address import check_host
 from .._call import Call
-from .._connector import Connector
+from .._connector import Connector, check_connector
 from .._errors import ConnectError
 from .._options import place_of
 from .._ready import Ready
@@ -69,7 +69,7 @@ class Connectable(ByteStreamConnectable):
     tls_standard_compatible: bool = True
 
     def __post_init__(self) -> None:
-        _check_is("connector", self.connector, Connector)
+        check_connector(self.connector)
         _check_is("tls", self.tls, bool)
         _check_is("tls_standard_compatible", self.tls_standard_compatible, bool)
         targets = check_targets((self.remote,))

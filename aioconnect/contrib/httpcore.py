@@ -17,8 +17,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from .._address import Address, check_host, check_port, unix_address
-from .._connector import Connector
-from .._shown import shown
+from .._connector import Connector, check_connector
 from .._sockets import Prepare
 
 try:
@@ -62,9 +61,7 @@ class ConnectorBackend(httpcore.AsyncNetworkBackend):
     connector: Connector = _DEFAULT
 
     def __post_init__(self) -> None:
-        given: object = self.connector
-        if not isinstance(given, Connector):
-            raise TypeError(f"connector must be a Connector, not {shown(given)}")
+        check_connector(self.connector)
 
     async def connect_tcp(
         self,

@@ -1,7 +1,8 @@
-"""Connect through SOCKS and HTTP proxies, whose language python-socks speaks.
+"""Connect through SOCKS and HTTP proxies.
 
-The connection to the first proxy is made here, as any other is.  The extra is
-``proxy``: ``pip install 'aioconnect-net[proxy]'``.
+The connection to the first proxy is made here, as any other is.  Tracebacks can show
+the local variables of a frame, so no frame here has the URL when an exception leaves
+it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,16 @@ from .._adopt import (
     to_transport,
 )
 from .._call import Call
-from .._connector import Connector
+from .._connector import Connector, check_connector
 from .._errors import AttemptError, os_error
 from .._guard import is_allowed
 from .._options import ConnectorOptions
 from .._place import Place
 from .._reach import addresses_of
 from .._rounds import Rounds
-from .._shown import shown
 from .._tls import TLSArguments, tls_options
 from ._proxy_handshake import Handshake
-from ._proxy_url import Hop, ascii_name, hops_of
+from ._proxy_url import Hop, ascii_name, checked, hops_of
 
 __all__ = ["ProxyConnector", "connect", "create_connection", "open_connection"]
 
@@ -46,7 +46,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 _DEFAULT = Connector()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
 class ProxyConnector:
     """How to connect through *proxy*: a value, whose methods say where.
 
@@ -54,7 +54,8 @@ class ProxyConnector:
     of which is reached through the one before.  The schemes are ``socks5``, ``socks4``
     (names are looked up here, by the *connector*'s resolver, and the first IPv4 address
     is taken, else IPv6), ``socks5h``, ``socks4a`` (by the proxy) and ``http`` (CONNECT,
-    by the proxy).  In user and password, reserved characters are written ``%XX``.
+    by the proxy).  In user and password, reserved characters are written ``%XX``;
+    they are sent as UTF-8.
 
     The first proxy is connected to as the *connector* says; what is said to the proxies
     then is part of the attempt, and has its time.  An error is about the target, and
@@ -70,13 +71,16 @@ class ProxyConnector:
     proxy: str | Sequence[str]
     connector: Connector = _DEFAULT
 
-    def __post_init__(self) -> None:
-        connector: object = self.connector
-        if not isinstance(connector, Connector):
-            raise TypeError(f"connector must be a Connector, not {shown(connector)}")
-        hops_of(self.proxy)
-        if not isinstance(self.proxy, str):
-            object.__setattr__(self, "proxy", tuple(self.proxy))
+    def __init__(
+        self, *, proxy: str | Sequence[str], connector: Connector = _DEFAULT
+    ) -> None:
+        try:
+            check_connector(connector)
+            object.__setattr__(self, "proxy", checked(proxy))
+            object.__setattr__(self, "connector", connector)
+        finally:
+            # What a traceback shows must not be half made, either.
+            del self, proxy
 
     def __repr__(self) -> str:
         through = ", ".join(map(repr, hops_of(self.proxy)))
@@ -134,8 +138,11 @@ async def connect(
     Raises what `aioconnect.connect` does: a proxy's answer is the error that it
     stands for, `ConnectRefusedError`, say.
     """
-    connector = Connector(**options)
-    return await ProxyConnector(proxy=proxy, connector=connector).connect(host, port)
+    try:
+        through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    finally:
+        del proxy
+    return await through.connect(host, port)
 
 
 async def open_connection(
@@ -154,7 +161,10 @@ async def open_connection(
 
     Raises what `connect` does.
     """
-    through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    try:
+        through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    finally:
+        del proxy
     return await through.open_connection(
         host,
         port,
@@ -182,7 +192,10 @@ async def create_connection(
 
     Raises what `connect` does.
     """
-    through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    try:
+        through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+    finally:
+        del proxy
     return await through.create_connection(
         protocol_factory,
         host,
