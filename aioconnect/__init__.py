@@ -30,6 +30,7 @@ from ._backoff import Backoff as Backoff
 from ._backoff import Predicate as Predicate
 from ._backoff import is_refused as is_refused
 from ._backoff import is_transient as is_transient
+from ._backoff import is_unknown_name as is_unknown_name
 from ._connector import Connector as Connector
 from ._errors import AddressBlockedError as AddressBlockedError
 from ._errors import Attempt as Attempt
@@ -135,6 +136,7 @@ __all__ = [
     "create_unix_connection",
     "is_refused",
     "is_transient",
+    "is_unknown_name",
     "log_events",
     "loop_factory",
     "only_public",

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from aioconnect._cli._errors import CommandError
 from aioconnect._cli._execute import find
 from aioconnect._cli._parser import make_parser
 from aioconnect._cli._states import State
+from aioconnect._cli._wait import _waits_for
 from aioconnect._waiting import Looks
 
 WAIT = (*AIOCONNECT, "wait")
@@ -186,6 +188,23 @@ def test_what_no_wait_mends() -> None:
         done = program("wait", wrong, "unix:/dev/null", "--any", "--timeout", "1")
         assert done.returncode == 124
         assert f"{wrong} (not a directory), unix:/dev/null (conn" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "is_waited_for"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, ""), True),
+        (socket.gaierror(socket.EAI_AGAIN, ""), True),
+        (socket.gaierror(socket.EAI_FAIL, ""), True),
+        (socket.gaierror(socket.EAI_ADDRFAMILY, ""), False),
+        (OSError(errno.EACCES, ""), True),
+        (OSError(errno.ECONNREFUSED, ""), True),
+        (OSError(errno.ENOTDIR, ""), False),
+    ],
+)
+def test_what_may_pass(error: OSError, is_waited_for: bool) -> None:
+    """Names to come, and name servers that fail, are waited for."""
+    assert _waits_for(error) == is_waited_for
 
 
 def is_caught(pid: int, number: signal.Signals) -> bool:

@@ -19,7 +19,7 @@ GRAPH: dict[str, set[str]] = {
     "_address": {"_shown"},
     "_target": {"_address", "_shown"},
     "_place": {"_address", "_target"},
-    "_backoff": {"_shown"},
+    "_backoff": {"_address", "_shown"},
     "_errors": {"_address"},
     "_history": {"_address", "_backoff", "_errors", "_place"},
     "_guard": {"_address", "_shown"},
