@@ -4,6 +4,10 @@ Where to connect is an argument, how is an option; `Connector` says the options
 once.  See README.md for examples.
 """
 
+from . import _startup as _startup
+
+# isort: split
+# Signals are heard from here on, if this is the command line: the rest takes its time.
 import importlib as _importlib
 import typing as _typing
 from types import FunctionType as _FunctionType

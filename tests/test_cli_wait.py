@@ -337,19 +337,6 @@ def children(process: subprocess.Popen[str]) -> list[int]:
     return [int(one) for one in listed.split()]
 
 
-@pytest.fixture
-def first_process() -> tuple[str, ...]:
-    """Give what runs a program as process 1 of a container."""
-    unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-    try:
-        probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("needs unshare")
-    if probe.returncode:
-        pytest.skip(f"PID namespaces are not allowed here: {probe.stderr!r}")
-    return unshare
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_to_process_1(
     first_process: tuple[str, ...], number: signal.Signals

@@ -15,6 +15,7 @@ PACKAGE = Path(aioconnect.__file__).parent
 
 # What each module may import of the package, in the order of the layers.
 GRAPH: dict[str, set[str]] = {
+    "_startup": set(),
     "_shown": set(),
     "_address": {"_shown"},
     "_target": {"_address", "_shown"},

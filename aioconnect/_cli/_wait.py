@@ -14,6 +14,7 @@ from .._backoff import Predicate, is_transient, is_unknown_name
 from .._connector import Connector
 from .._errors import ConnectError, ConnectTimeoutError
 from .._options import place_of
+from .._startup import end_at_once
 from .._target import Target
 from .._waiting import Looks, until_down, until_up
 from ._changes import Changes, Shown
@@ -21,7 +22,6 @@ from ._connector import connector_of
 from ._errors import NOT_UP, OUT_OF_TIME, CommandError
 from ._execute import execute, find
 from ._screen import Screen
-from ._signals import end_at_once
 from ._states import State
 from ._terminal import Terminal, write
 
