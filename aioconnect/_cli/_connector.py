@@ -59,6 +59,8 @@ def patience(text: str) -> float:
 
 def _number(text: str, what: str) -> float:
     try:
+        if "_" in text or not text.isascii():
+            raise ValueError  # these are numbers to Python alone
         number = float(text)
         check_duration("it", number)
     except ValueError:
@@ -147,7 +149,7 @@ def add_connector(options: Container) -> None:
         )
 
     add("--timeout", "S", patience, "seconds for the whole call")
-    add("--attempt-timeout", "S", duration, "seconds for an attempt at an address")
+    add("--attempt-timeout", "S", patience, "seconds for an attempt at an address")
     add_delays(options)
     add("--attempts", "N", count, "try N times, with the delays between")
     delay = "seconds until the next address joins the race (0.25); 'none': one by one"
