@@ -58,7 +58,7 @@ def test_flags(line: str, connector: Connector) -> None:
         ("--timeout 0", "argument --timeout: must be more than 0"),
         ("--attempt-timeout 0", "argument --attempt-timeout: must be more than 0"),
         ("--timeout 1_0", "'1_0' is not a number of seconds"),
-        ("--timeout ١", "'١' is not a number of seconds"),
+        ("--timeout ٣", "'٣' is not a number of seconds"),
         ("--attempts 0", "--attempts: '0' is not a whole number from 1 on"),
         ("--attempts 1.5", "'1.5' is not a whole number"),
         ("--interleave -1", "--interleave: '-1' is not a whole number from 0 on"),
