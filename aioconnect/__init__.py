@@ -4,6 +4,10 @@ Where to connect is an argument, how is an option; `Connector` says the options
 once.  See README.md for examples.
 """
 
+from . import _startup as _startup
+
+# isort: split
+# Signals are heard from here on, if this is the command line: the rest takes its time.
 import importlib as _importlib
 import typing as _typing
 from types import FunctionType as _FunctionType
@@ -30,6 +34,7 @@ from ._backoff import Backoff as Backoff
 from ._backoff import Predicate as Predicate
 from ._backoff import is_refused as is_refused
 from ._backoff import is_transient as is_transient
+from ._backoff import is_unknown_name as is_unknown_name
 from ._connector import Connector as Connector
 from ._errors import AddressBlockedError as AddressBlockedError
 from ._errors import Attempt as Attempt
@@ -135,6 +140,7 @@ __all__ = [
     "create_unix_connection",
     "is_refused",
     "is_transient",
+    "is_unknown_name",
     "log_events",
     "loop_factory",
     "only_public",

@@ -257,7 +257,8 @@ async def wait_until_up(
     The delays are the *retry* policy's.  If the options have none, they grow to a
     second.  If they have no *attempt_timeout* either, and no *ready*, a look ends after
     3 s: what was silent then may have come up since.  An error that *retry_on* does
-    not accept, a name that does not exist, say, is raised at once.
+    not accept is raised at once.  A name that does not exist is one: where it comes
+    with the server, give ``retry_on=is_transient | is_unknown_name``.
 
     Raises what `connect` does.
     """

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from ._address import numeric
 from ._shown import shown
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "cut_short",
     "is_refused",
     "is_transient",
+    "is_unknown_name",
     "uniform",
 ]
 
@@ -43,6 +45,13 @@ _TRANSIENT = frozenset(
         errno.ENOENT,
         errno.ETIMEDOUT,
     }
+)
+
+# There is no such name, or it has no address.  Not every system has both.
+_UNKNOWN = frozenset(
+    getattr(socket, code)
+    for code in ("EAI_NONAME", "EAI_NODATA")
+    if hasattr(socket, code)
 )
 
 
@@ -129,6 +138,14 @@ def _is_transient(error: OSError) -> bool:
     return _code(error) in _TRANSIENT
 
 
+def _is_unknown_name(error: OSError) -> bool:
+    if not isinstance(error, socket.gaierror) or error.errno not in _UNKNOWN:
+        return False
+    # A ConnectError says which host.  An address is no name: nobody will register it.
+    host = str(getattr(error, "host", None) or "").partition("%")[0]
+    return numeric(host, 0) is None
+
+
 # Nobody listens there (yet), and the server may be starting: ECONNREFUSED, and
 # ENOENT of a Unix path not there yet.
 is_refused = Predicate(_is_refused)
@@ -139,6 +156,12 @@ is_refused = Predicate(_is_refused)
 # everything else: what the kernel or a route forbids, a lack of descriptors, a name
 # that does not exist, a certificate that does not verify.
 is_transient = Predicate(_is_transient)
+
+# The name does not exist (yet), or has no address: EAI_NONAME and EAI_NODATA of a
+# look-up.  In a cluster a service's name often comes with the service, and
+# ``retry_on=is_transient | is_unknown_name`` waits for it.  It is not transient, as a
+# name that was misspelt never comes.
+is_unknown_name = Predicate(_is_unknown_name)
 
 
 def _code(error: OSError) -> int | None:

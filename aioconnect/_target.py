@@ -1,7 +1,7 @@
 """Say where to connect as text: ``host:5432``, ``[::1]:80``, ``unix:/run/x.sock``.
 
 Pure: nothing is resolved here.  What is wrong with a text is said with the place
-where it is.
+where it is.  It may be a URL that has a password in it: that is never said.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "check_targets",
     "joined",
     "parse_target",
+    "without_secrets",
 ]
 
 _FORMS = (
@@ -38,6 +39,17 @@ _FORMS = (
 
 # What is in no host's name, and in what is mistaken for one: a URL, a list.
 _NO_NAME = set(string.punctuation) - set("-._")
+
+# What other programs write before a host and a port.
+_TCP = "tcp://"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+# A URL's host and port.  Anything else in their place may be a part of a password.
+_HOST_OF_URL = re.compile(r"(\[[^]]*\]|[^][:/?#]*)(:\d*)?(?=[/?#]|\Z)")
+
+# In a path every character can stand; a URL has a second slash.
+_PATH = re.compile(r"unix:(?!//)|/(?!/)")
 
 # A group of an IPv6 address.
 _HEXADECIMAL = r"[0-9a-fA-F]*"
@@ -100,7 +112,8 @@ def _check_said(host: object) -> str:
     name = check_host(host)
     is_number = ":" in name and numeric(name.partition("%")[0], 0) is not None
     if not is_number and not _NO_NAME.isdisjoint(name):
-        raise ValueError(f"host: {shown(name)} is neither a name nor an IPv6 address")
+        said = shown(without_secrets(name))
+        raise ValueError(f"host: {said} is neither a name nor an IPv6 address")
     return name
 
 
@@ -116,26 +129,61 @@ def parse_target(text: str) -> Target:
 
     It is ``host:port``, ``[IPv6]:port``, ``unix:/path``, ``unix:@abstract``,
     ``vsock:cid:port`` or ``srv:_service._proto.name``; a port is a number or a
-    service's name.
+    service's name.  ``tcp://host:port`` says the same as ``host:port``.
 
     Raises:
-        ValueError: It is none of these; the text says what is wrong, and where.
+        ValueError: It is none of these; the text says what is wrong, and where.  It
+            leaves out what may be a password, if *text* looks like a URL.
         TypeError: *text* is no str.
     """
     if not isinstance(text, str):
         raise TypeError(f"a target must be a str, not {shown(text)}")
-    kind, colon, rest = text.partition(":")
     try:
-        for at, character in enumerate(text):
-            if not character.isprintable():
-                raise _Wrong(at, f"{shown(character)} cannot be in a target's text")
-        if colon and kind in _PARSERS:
-            return _PARSERS[kind](rest, len(kind) + 1)
-        return _host_and_port(text)
+        return _parsed(text)
     except _Wrong as exc:
-        raise ValueError(
-            f"target {shown(text)}, character {exc.at + 1}: {exc.text}"
-        ) from None
+        said = shown(without_secrets(text))
+        raise ValueError(f"target {said}, character {exc.at + 1}: {exc.text}") from None
+
+
+def _parsed(text: str) -> Target:
+    kind, colon, rest = text.partition(":")
+    for at, character in enumerate(text):
+        if not character.isprintable():
+            raise _Wrong(at, f"{shown(character)} cannot be in a target's text")
+    if _has_secrets(text):
+        # Checked first: the other errors quote the part that is wrong.
+        raise _Wrong(0, f"a target has no user, password or query; it is {_FORMS}")
+    if colon and kind in _PARSERS:
+        return _PARSERS[kind](rest, len(kind) + 1)
+    if text.startswith(_TCP):
+        # Programs that join URLs end one without a path with a slash.
+        return _host_and_port(text[len(_TCP) :].removesuffix("/"), len(_TCP))
+    return _host_and_port(text, 0)
+
+
+def _has_secrets(text: str) -> bool:
+    if _PATH.match(text):
+        return False
+    # The third slash begins the path, and nobody's name comes before it.
+    has_user = "@" in text and not text.startswith("unix:///")
+    return has_user or "?" in text
+
+
+def without_secrets(text: str) -> str:
+    """Return *text* without the user, the password and the query of a URL.
+
+    It need be no whole URL: the scheme can be missing.
+    """
+    if _PATH.match(text):
+        return text
+    scheme = _SCHEME.match(text)
+    head = scheme[0] if scheme else ""
+    # A password can have an @ in it, though it should be written %40.
+    _, at, rest = text[len(head) :].rpartition("@")
+    is_target = head in ("", _TCP)
+    found = re.match(r"[^?]*", rest) if is_target else _HOST_OF_URL.match(rest)
+    kept = found[0] if found else ""
+    return f"{head}{'***' if at else ''}{at}{kept}{'...' if kept != rest else ''}"
 
 
 class _Wrong(Exception):  # noqa: N818  # it does not leave this module
@@ -147,41 +195,43 @@ class _Wrong(Exception):  # noqa: N818  # it does not leave this module
         self.text = text
 
 
-def _host_and_port(text: str) -> Target:
+def _host_and_port(text: str, at: int) -> Target:
+    """Return the target of ``host:port``, which begins at character *at*."""
     is_bracketed = text.startswith("[")
-    host, port, at = _bracketed(text) if is_bracketed else _bare(text)
-    _check(_check_said, host, int(is_bracketed))
+    host, port, port_at = (_bracketed if is_bracketed else _bare)(text, at)
+    _check(_check_said, host, at + is_bracketed)
     if not port:
-        raise _Wrong(at, "the port is missing")
-    return Target(host, _check(check_port, port, at))
+        raise _Wrong(port_at, "the port is missing")
+    return Target(host, _check(check_port, port, port_at))
 
 
-def _bracketed(text: str) -> tuple[str, str, int]:
+def _bracketed(text: str, at: int) -> tuple[str, str, int]:
     """Return the host, the port, and where that begins, of ``[host]:port``."""
     host, bracket, rest = text[1:].partition("]")
     if not bracket:
-        raise _Wrong(len(text), "the ] is missing")
+        raise _Wrong(at + len(text), "the ] is missing")
     if ":" not in host and host not in _PARSERS:
-        raise _Wrong(1, f"{shown(host)} is no IPv6 address")
+        raise _Wrong(at + 1, f"{shown(host)} is no IPv6 address")
     if not rest.startswith(":"):
-        raise _Wrong(len(host) + 2, "a port has to follow: [host]:port")
-    return host, rest[1:], len(host) + 3
+        raise _Wrong(at + len(host) + 2, "a port has to follow: [host]:port")
+    return host, rest[1:], at + len(host) + 3
 
 
-def _bare(text: str) -> tuple[str, str, int]:
+def _bare(text: str, at: int) -> tuple[str, str, int]:
     """Return the host, the port, and where that begins, of ``host:port``."""
     host, colon, port = text.rpartition(":")
     if text.startswith("/"):
-        raise _Wrong(0, f"a path is unix:{shown(text)[1:-1]}")
+        raise _Wrong(at, f"a path is unix:{shown(text)[1:-1]}")
     if not colon:
-        raise _Wrong(len(text), f"a port is missing; a target is {_FORMS}")
+        raise _Wrong(at + len(text), f"a port is missing; a target is {_FORMS}")
     kind = text.partition(":")[0]
-    is_kind = port.startswith("//") or kind.lower() in _PARSERS
+    # Behind tcp:// the name of a kind is a host's.
+    is_kind = not at and (port.startswith("//") or kind.lower() in _PARSERS)
     if is_kind or (":" in host and not re.fullmatch(_HEXADECIMAL, kind)):
-        raise _Wrong(0, f"{shown(kind)} is no kind of target; it is {_FORMS}")
+        raise _Wrong(at, f"{shown(kind)} is no kind of target; it is {_FORMS}")
     if ":" in host:
-        raise _Wrong(0, "an IPv6 address goes in brackets: [host]:port")
-    return host, port, len(host) + 1
+        raise _Wrong(at, "an IPv6 address goes in brackets: [host]:port")
+    return host, port, at + len(host) + 1
 
 
 def _unix(path: str, at: int) -> Target:

@@ -9,9 +9,15 @@ import socket
 from dataclasses import replace
 
 from ._address import numeric
-from ._backoff import Backoff, check_duration, cut_short
+from ._backoff import Backoff, check_duration, cut_short, is_unknown_name
 from ._call import Call
-from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
+from ._errors import (
+    Attempt,
+    ConnectError,
+    ConnectTimeoutError,
+    ResolveError,
+    reason,
+)
 from ._events import CallObserver, Observer, events, observing
 from ._history import History
 from ._options import Options
@@ -34,10 +40,9 @@ _LOOK = 3.0
 
 # Nobody listens, or nobody is there at all.
 _GONE = (errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.EHOSTDOWN)
-_NO_NAME = tuple(
-    getattr(socket, code)
-    for code in ("EAI_NONAME", "EAI_NODATA")
-    if hasattr(socket, code)
+
+_NAME_TO_COME = (
+    "retry_on=is_transient | is_unknown_name waits for a name that does not exist yet"
 )
 
 # No route, or no such family, here: that is about this machine.
@@ -57,7 +62,13 @@ async def until_up(options: Options, place: Place, settle: float) -> float:
     options = _patient(options, settle)
     if settle:
         options = replace(options, ready=settled(settle, options.ready))
-    sock: socket.socket = await Call(options, (place,)).run(None)
+    try:
+        sock: socket.socket = await Call(options, (place,)).run(None)
+    except ResolveError as exc:
+        if is_unknown_name(exc) and not options.retry_on(exc):
+            exc.strerror = f"{exc.strerror}; {_NAME_TO_COME}"
+            exc.args = (exc.errno, exc.strerror)  # they are what is pickled
+        raise
     sock.close()
     return loop.time() - started
 
@@ -239,7 +250,7 @@ def _says_gone(attempt: Attempt) -> bool:
     if isinstance(error, socket.gaierror):
         # Numbers have no name server: what is wrong with them is so here.
         is_name = numeric(str(attempt.host).partition("%")[0], 0) is None
-        return attempt.phase == "resolve" and is_name and error.errno in _NO_NAME
+        return attempt.phase == "resolve" and is_name and is_unknown_name(error)
     if attempt.phase != "connect" or not isinstance(error, OSError):
         return False
     # A route that says unreachable at once is this machine's.

@@ -1,11 +1,14 @@
-"""Run the cases, print what came of them, and write it down.
+"""Run the cases, print what came of them, and write it down if that is asked for.
 
     python -m benchmarks [case ...] [--quick] [--loop asyncio|uvloop|both]
+                         [--out DIRECTORY | --write]
 
 Each case has a process of its own, and its server one on another core.  Contestants
 take turns, in rotating order; given are the median and the quartiles over the rounds.
-The results are JSON files and pictures in ``benchmarks/results``, or the directory
-that is named.  Each case is written when it ends: Ctrl-C keeps those that have.
+With ``--out`` the results are JSON files and pictures in the directory.  Each case is
+written when it ends: Ctrl-C keeps those that have.  ``--write`` replaces the results of
+this repository, which are of one machine and one run: it takes a whole run, in which
+no case failed or was skipped.
 """
 
 from __future__ import annotations
@@ -83,7 +86,7 @@ def draw(directory: Path, outcomes: dict[str, Outcome]) -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for."""
-    given = _parser().parse_args(arguments)
+    given = _given(arguments)
     chosen = [case for case in CASES if not given.cases or case.name in given.cases]
     loops = ASYNCIO if given.loop == "both" else (given.loop,)
     plan = Plan(given.quick, loops)
@@ -100,19 +103,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 outcome = outcome_of(case, plan)
                 progress("")
                 print(f"  {outcome.seconds:.1f} s", file=sys.stderr)
-                save(outcome, given.out)
+                if given.out is not None:
+                    save(outcome, given.out)
                 outcomes[case.name] = outcome
                 print(*lines(outcome), "", sep="\n", flush=True)
     except KeyboardInterrupt:
         progress("")
-        print(f"interrupted; {len(outcomes)} results in {given.out}", file=sys.stderr)
+        where = "not written" if given.out is None else f"in {given.out}"
+        print(f"interrupted; {len(outcomes)} results {where}", file=sys.stderr)
         return INTERRUPTED
     print(*bounds_lines(outcomes), sep="\n")
-    drawn = draw(given.out, outcomes)
-    took = time.monotonic() - started
-    print(f"\n{took:.0f} s; {len(outcomes)} results and", end=" ", file=sys.stderr)
-    print(f"{len(drawn)} pictures in {given.out}", file=sys.stderr)
-    return 1 if any(one.failed for one in outcomes.values()) else 0
+    is_written = _write(outcomes, given.out, replace=given.write)
+    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+    has_failed = any(one.failed for one in outcomes.values())
+    return 1 if has_failed or (given.write and not is_written) else 0
+
+
+def _write(outcomes: dict[str, Outcome], out: Path | None, *, replace: bool) -> bool:
+    """Write what is to be kept, say where, and tell whether anything was."""
+    lacking = [name for name, one in outcomes.items() if one.failed or one.skipped]
+    if replace and lacking:
+        text = f"not written, as these failed or were skipped: {', '.join(lacking)}"
+        print(text, file=sys.stderr)
+        return False
+    if replace:
+        out = DIRECTORY
+        for outcome in outcomes.values():
+            save(outcome, out)
+    if out is None:
+        print("not written: --out DIRECTORY would keep it", file=sys.stderr)
+        return False
+    drawn = draw(out, outcomes)
+    text = f"{len(outcomes)} results and {len(drawn)} pictures in {out}"
+    print(text, file=sys.stderr)
+    return True
 
 
 @contextlib.contextmanager
@@ -141,6 +165,21 @@ def _case(name: str) -> str:
     return name
 
 
+def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.write and (given.cases or given.quick or given.loop != "both"):
+        parser.error("--write takes a whole run: no case, no --quick, and both loops")
+    if given.out is not None and given.out.resolve() == DIRECTORY.resolve():
+        parser.error(f"argument --out: only --write replaces what is in {given.out}")
+    if given.write:
+        try:
+            _directory(str(DIRECTORY))
+        except argparse.ArgumentTypeError as exc:
+            parser.error(f"argument --write: {exc}")
+    return given
+
+
 def _parser() -> argparse.ArgumentParser:
     known = [case.name for case in CASES]
     parser = argparse.ArgumentParser(
@@ -153,11 +192,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a minute, and rough")
     parser.add_argument("--loop", choices=(*ASYNCIO, "both"), default="both")
-    parser.add_argument(
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument(
         "--out",
         type=_directory,
-        default=str(DIRECTORY),
         metavar="DIRECTORY",
-        help="where the results are written; by default %(default)s",
+        help="write the results there; by default they are only printed",
+    )
+    kept.add_argument(
+        "--write",
+        action="store_true",
+        help="replace the results of this repository, after a whole run",
     )
     return parser

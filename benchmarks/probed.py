@@ -1,7 +1,8 @@
 """Make the README's picture of a probe, with the program's own command.
 
-``python -m benchmarks.probed`` has a server on loopback that needs all there is to see:
-its IPv6 address is silent, and on the other it starts late, and speaks TLS.
+``python -m benchmarks.probed FILE`` draws it.  The server is on loopback, and has all
+that there is to see: its IPv6 address is silent, and on the other it starts late, and
+speaks TLS.
 """
 
 from __future__ import annotations
@@ -68,4 +69,6 @@ def _serve_late(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 
 if __name__ == "__main__":
-    print(probe(PICTURE))
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python -m benchmarks.probed FILE (the README's is {PICTURE})")
+    print(probe(Path(sys.argv[1])))

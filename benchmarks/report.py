@@ -1,11 +1,13 @@
-"""Show again what was measured: ``python -m benchmarks.report [directory]``.
+"""Show again what was measured: ``python -m benchmarks.report [--draw] [directory]``.
 
-Prints the table of the bounds as Markdown, as the README has it, and draws the pictures
-of all results in ``benchmarks/results``, or the directory that is named.
+Prints the table of the bounds as Markdown, as the README has it, of the results in
+``benchmarks/results``, or the directory that is named.  With ``--draw`` the pictures
+there are drawn again, too.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,17 +42,22 @@ def _cell(verdict: Verdict) -> str:
     )
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the table and draw the pictures."""
-    directory = Path(arguments[0]) if arguments else DIRECTORY
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, and draw the pictures if that is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report")
+    parser.add_argument("directory", nargs="?", type=Path, default=DIRECTORY)
+    parser.add_argument("--draw", action="store_true", help="draw the pictures there")
+    given = parser.parse_args(arguments)
+    directory: Path = given.directory
     outcomes = {path.stem: load(path) for path in sorted(directory.glob("*.json"))}
     print(*markdown(outcomes), sep="\n")
-    from .pictures import pictures  # needs an extra, and the table does not
+    if given.draw:
+        from .pictures import pictures  # needs an extra, and the table does not
 
-    for path in pictures(directory, outcomes):
-        print(f"drawn: {path}", file=sys.stderr)
+        for path in pictures(directory, outcomes):
+            print(f"drawn: {path}", file=sys.stderr)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -202,3 +202,16 @@ def in_namespace() -> Callable[..., str]:
         return run_script("unshare", "-n", "-m", *python, *arguments, timeout=timeout)
 
     return run
+
+
+@pytest.fixture
+def first_process() -> tuple[str, ...]:
+    """Give what runs a program as process 1 of a container."""
+    unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    try:
+        probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs unshare")
+    if probe.returncode:
+        pytest.skip(f"PID namespaces are not allowed here: {probe.stderr!r}")
+    return unshare

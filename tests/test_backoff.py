@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnect import Backoff, Predicate, is_refused, is_transient
+from aioconnect import (
+    Backoff,
+    Predicate,
+    ResolveError,
+    is_refused,
+    is_transient,
+    is_unknown_name,
+)
 from aioconnect._backoff import cut_short, uniform
 
 
@@ -152,6 +159,39 @@ def test_every_errno(code: int) -> None:
     """is_refused and is_transient accept what the contract lists, nothing else."""
     assert is_refused(OSError(code, "")) == (code in REFUSED)
     assert is_transient(OSError(code, "")) == (code in TRANSIENT)
+
+
+def resolve_error(host: str, code: int = socket.EAI_NONAME) -> ResolveError:
+    error = ResolveError(code, "")
+    error.host = host
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "is_unknown"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, ""), True),
+        (socket.gaierror(socket.EAI_NODATA, ""), True),
+        (socket.gaierror(socket.EAI_AGAIN, ""), False),
+        (socket.gaierror(socket.EAI_FAIL, ""), False),
+        (socket.gaierror(socket.EAI_ADDRFAMILY, ""), False),
+        (socket.gaierror("no code"), False),
+        (OSError(socket.EAI_NONAME, ""), False),
+        (OSError(errno.ENOENT, ""), False),
+        (resolve_error("db"), True),
+        (resolve_error("db", socket.EAI_AGAIN), False),
+        (resolve_error("127.0.0.1"), False),
+        (resolve_error("fe80::1%wg9"), False),
+    ],
+)
+def test_unknown_names(error: OSError, is_unknown: bool) -> None:
+    """A name that does not exist or has no address, and nothing else is one.
+
+    An address is no name, and it is not transient: a misspelt name never comes.
+    """
+    assert is_unknown_name(error) == is_unknown
+    assert (is_transient | is_unknown_name)(error) == is_unknown or is_transient(error)
+    assert not (is_transient & is_unknown_name)(error)
 
 
 def is_forbidden(error: OSError) -> bool:

@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bounds, table
+from benchmarks import bounds, command, report, table
+from benchmarks.cases import CASES, Case
 from benchmarks.machine import CLIENT, SERVER, pin
 from benchmarks.report import markdown
-from benchmarks.results import Measure, Outcome, Row, load, save
+from benchmarks.results import DIRECTORY, Measure, Outcome, Row, load, save
 from benchmarks.running import NONE, Contestant, Loops, Plan, isolated, take_turns
 from benchmarks.servers import Place, serving
 
@@ -133,6 +134,84 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     assert done.returncode == 2
     assert "argument --out: cannot write in " in done.stderr
     assert "[1/1]" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "partial", [["connect"], ["--quick"], ["--loop", "asyncio"], ["--out", "."]]
+)
+def test_only_a_whole_run_replaces_results(
+    partial: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Anything less is refused before it is measured."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--write", *partial])
+    assert ended.value.code == 2
+    assert "--write" in capsys.readouterr().err
+
+
+def test_results_are_replaced_by_asking_for_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The directory's name is not enough."""
+    with pytest.raises(SystemExit):
+        command.main(["unix", "--out", str(DIRECTORY)])
+    assert "--out: only --write replaces what is in " in capsys.readouterr().err
+
+
+@pytest.fixture
+def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the directory of the results, where each case takes no time."""
+
+    def outcome_of(case: Case, plan: Plan) -> Outcome:
+        # The pictures of some need more than one measure.
+        measures = OUTCOME.measures if case.name == "connect" else ()
+        return replace(OUTCOME, case=case.name, measures=measures)
+
+    monkeypatch.setattr(command, "outcome_of", outcome_of)
+    monkeypatch.setattr(command, "DIRECTORY", tmp_path)
+    # A run sets it, and it is a process that ends then.
+    monkeypatch.setenv("TMPDIR", tempfile.gettempdir())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--quick"], ["connect"], ["--loop", "uvloop"]]
+)
+def test_a_run_writes_nothing_by_itself(
+    arguments: list[str], committed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It prints what it has found, and says how to keep it."""
+    assert command.main(arguments) == 0
+    assert not [*committed.iterdir()]
+    said = capsys.readouterr()
+    assert "time of a connect" in said.out
+    assert "not written: --out DIRECTORY would keep it" in said.err
+
+
+def test_a_whole_run_replaces_the_results(committed: Path) -> None:
+    assert command.main(["--write"]) == 0
+    written = {path.stem for path in committed.glob("*.json")}
+    assert written == {case.name for case in CASES}
+    assert (committed / "cost.svg").exists()
+
+
+@pytest.mark.parametrize("lacks", [{"failed": "OSError"}, {"skipped": "needs root"}])
+def test_a_run_that_lacks_a_case_is_not_whole(
+    lacks: dict[str, Any],
+    committed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was measured before is worth more."""
+
+    def outcome_of(case: Case, plan: Plan) -> Outcome:
+        outcome = replace(OUTCOME, case=case.name, measures=())
+        return replace(outcome, **lacks) if case.name == "unix" else outcome
+
+    monkeypatch.setattr(command, "outcome_of", outcome_of)
+    assert command.main(["--write"]) == 1
+    assert not [*committed.iterdir()]
+    assert "failed or were skipped: unix\n" in capsys.readouterr().err
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
@@ -352,6 +431,18 @@ def test_the_report() -> None:
     measure = replace(OUTCOME.measures[0], rows=(fast, *OUTCOME.measures[0].rows[1:]))
     said = list(markdown({"connect": replace(OUTCOME, measures=(measure,))}))
     assert said[2].startswith("| connect / loop.sock_connect | **0.25** of 0.40 (0.25)")
+
+
+def test_the_report_draws_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It only reads, else: the pictures are the repository's."""
+    save(OUTCOME, tmp_path)
+    assert report.main([str(tmp_path)]) == 0
+    assert "| connect / loop.sock_connect | 0.50" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["connect.json"]
+    assert report.main([str(tmp_path), "--draw"]) == 0
+    assert (tmp_path / "cost.svg").exists()
 
 
 def test_server_is_on_the_other_core() -> None:

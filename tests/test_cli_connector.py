@@ -56,7 +56,9 @@ def test_flags(line: str, connector: Connector) -> None:
     ("line", "says"),
     [
         ("--timeout 0", "argument --timeout: must be more than 0"),
-        ("--attempt-timeout 0", "attempt_timeout must be more than 0"),
+        ("--attempt-timeout 0", "argument --attempt-timeout: must be more than 0"),
+        ("--timeout 1_0", "'1_0' is not a number of seconds"),
+        ("--timeout ٣", "'٣' is not a number of seconds"),
         ("--attempts 0", "--attempts: '0' is not a whole number from 1 on"),
         ("--attempts 1.5", "'1.5' is not a whole number"),
         ("--interleave -1", "--interleave: '-1' is not a whole number from 0 on"),
@@ -65,6 +67,7 @@ def test_flags(line: str, connector: Connector) -> None:
         ("--local-addr [::1", "'[::1' is not HOST, HOST:PORT or [IPv6]:PORT"),
         ("--local-addr :80", "':80' is not HOST, HOST:PORT"),
         ("--local-addr x:y", "'x:y' is not HOST, HOST:PORT"),
+        ("--local-addr a:b@c:1", "'***@c:1' is not HOST, HOST:PORT"),
         ("--happy-eyeballs-delay never", "'never' is not a number of seconds"),
     ],
 )

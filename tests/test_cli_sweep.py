@@ -465,6 +465,34 @@ def test_bar(
     assert ("\x1b" in rest) == bar
 
 
+def test_a_terminal_that_goes(refused: str, tmp_path: Path) -> None:
+    """The bar is drawn no more, and the sweep ends as it would have."""
+    fleet = tmp_path / "fleet"
+    os.mkfifo(fleet)
+    master, slave = os.openpty()
+    with open(master, "rb", buffering=0) as terminal:
+        sweep = subprocess.Popen(
+            [*SWEEP, str(fleet)],
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            text=True,
+            env=environment(TERM="xterm"),
+            start_new_session=True,
+        )
+        os.close(slave)
+        with sweep, open(fleet, "w") as listed:
+            shown = b""
+            while b"0 checked" not in shown:
+                shown += terminal.read(4096)
+            terminal.close()
+            listed.write(f"no target\n{refused}\n")
+            listed.close()
+            said, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 2
+    assert said.startswith("1 target in ")
+    assert said.endswith("1 line is no target\n")
+
+
 def test_bar_at_40_columns(refused: str, tmp_path: Path) -> None:
     """It is one line, and nothing is left of it."""
     fleet = tmp_path / "fleet"

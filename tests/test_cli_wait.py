@@ -7,23 +7,30 @@ import errno
 import io
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
 from programs import AIOCONNECT, environment, program, screen
 
+import aioconnect
 from aioconnect import Attempt, AttemptFailed, RetryScheduled, testing
 from aioconnect._cells import cells
 from aioconnect._cli import main
 from aioconnect._cli._changes import Changes
+from aioconnect._cli._commands import Parser
 from aioconnect._cli._errors import CommandError
 from aioconnect._cli._execute import find
+from aioconnect._cli._parser import make_parser
 from aioconnect._cli._states import State
+from aioconnect._cli._wait import _waits_for
 
 WAIT = (*AIOCONNECT, "wait")
 
@@ -176,6 +183,23 @@ def test_what_no_wait_mends() -> None:
         assert f"{wrong} (not a directory), unix:/dev/null (conn" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "is_waited_for"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, ""), True),
+        (socket.gaierror(socket.EAI_AGAIN, ""), True),
+        (socket.gaierror(socket.EAI_FAIL, ""), True),
+        (socket.gaierror(socket.EAI_ADDRFAMILY, ""), False),
+        (OSError(errno.EACCES, ""), True),
+        (OSError(errno.ECONNREFUSED, ""), True),
+        (OSError(errno.ENOTDIR, ""), False),
+    ],
+)
+def test_what_may_pass(error: OSError, is_waited_for: bool) -> None:
+    """Names to come, and name servers that fail, are waited for."""
+    assert _waits_for(error) == is_waited_for
+
+
 def is_caught(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     (caught,) = re.findall(r"SigCgt:\s(\w+)", status)
@@ -196,16 +220,85 @@ def test_signals(number: signal.Signals) -> None:
     assert out == err == ""
 
 
-def test_whoever_reads_has_gone() -> None:
-    """The signal that Python ignores ends it, too."""
-    with testing.unused_port() as held:
-        held.listen()
-        with started(*WAIT, f"127.0.0.1:{held.port}", "--down") as process:
+@contextlib.contextmanager
+def gone(how: str) -> Iterator[int | None]:
+    """Give a descriptor that cannot be written to, in the way that *how* says."""
+    if how == "full":
+        with open("/dev/full", "w") as file:
+            yield file.fileno()
+        return
+    if how == "closed":
+        yield None
+        return
+    reading, writing = os.openpty() if how == "terminal" else os.pipe()
+    os.close(reading)
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+
+
+GONE = ("pipe", "terminal", "full", "closed")
+
+
+def status_without_reader(how: str, *arguments: str) -> int:
+    """Return the status of ``aioconnect wait`` whose standard error is *gone*."""
+    with gone(how) as fd:
+        redirected = ("sh", "-c", 'exec "$@" 2>&-', "sh") if fd is None else ()
+        done = subprocess.run(
+            [*redirected, *WAIT, *arguments],
+            stdin=subprocess.DEVNULL,
+            stderr=fd,
+            check=False,
+            timeout=60,
+            env=environment(TERM="xterm"),
+        )
+    return done.returncode
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_nobody_reads_what_is_said(how: str, tmp_path: Path, port: int) -> None:
+    """The command is run all the same, and the status is what it would have been."""
+    up, broken = f"127.0.0.1:{port}", script(tmp_path / "broken", "#!/no/such\n")
+    for arguments, status in (
+        ((up, "--", "sh", "-c", "exit 7"), 7),
+        ((up, "--", broken), 127),
+        (("unix:/no/such/x", "--timeout", "0.2"), 124),
+        (("nonsense",), 2),
+    ):
+        assert status_without_reader(how, *arguments) == status, arguments
+
+
+def test_whoever_reads_goes() -> None:
+    """The wait goes on.  SIGPIPE ends the command, as it would without a wait."""
+    with testing.unused_port() as late:
+        wait = (*WAIT, f"127.0.0.1:{late.port}")
+        with started(*wait, "--", "sh", "-c", "echo up; echo no >&2") as process:
             line_of(process)
             assert process.stderr is not None
             process.stderr.close()
-            held.refuse()
+            late.listen()
+            assert process.stdout is not None
+            assert process.stdout.read() == "up\n"
             assert process.wait(20) == -signal.SIGPIPE
+
+
+def test_a_terminal_that_goes() -> None:
+    """It is drawn on no more, and the command is run."""
+    master, slave = os.openpty()
+    with testing.unused_port() as late, open(master, "rb", buffering=0) as terminal:
+        wait = (*WAIT, f"127.0.0.1:{late.port}", "--", "sh", "-c", "exit 7")
+        process = subprocess.Popen(
+            wait, stderr=slave, env=environment(TERM="xterm"), start_new_session=True
+        )
+        os.close(slave)
+        with process:
+            shown = b""
+            while b"connection refused" not in shown:
+                shown += terminal.read(4096)
+            terminal.close()
+            late.listen()
+            assert process.wait(20) == 7
 
 
 INHERITED = "grep ^Sig /proc/self/status; ls /proc/self/fd; env | sort"
@@ -235,19 +328,6 @@ def test_the_command_gets_what_it_would_have_got(port: int) -> None:
 def children(process: subprocess.Popen[str]) -> list[int]:
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [int(one) for one in listed.split()]
-
-
-@pytest.fixture
-def first_process() -> tuple[str, ...]:
-    """Give what runs a program as process 1 of a container."""
-    unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-    try:
-        probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("needs unshare")
-    if probe.returncode:
-        pytest.skip(f"PID namespaces are not allowed here: {probe.stderr!r}")
-    return unshare
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -296,6 +376,45 @@ def test_commands(tmp_path: Path, port: int) -> None:
     assert plain
 
 
+def other_pythons() -> Iterator[str]:
+    """Yield the Pythons of this machine that can run the command line."""
+    beside = Path(sys.base_prefix).parent.glob("3*/bin/python3")
+    named = (shutil.which(f"python3.{minor}") for minor in range(11, 20))
+    for python in {*map(str, beside), *filter(None, named)}:
+        code = "import sys; sys.exit(sys.version_info < (3, 11))"
+        done = subprocess.run([python, "-c", code], capture_output=True, check=False)
+        if done.returncode == 0:
+            yield python
+
+
+def test_a_target_behind_a_flag_is_no_command() -> None:
+    """The command is kept from argparse, so that no version can mistake it."""
+    commands: Any = make_parser()._subparsers
+    wait: Parser = commands._group_actions[0].choices["wait"]
+    positional = [one.dest for one in wait._actions if not one.option_strings]
+    assert positional == ["targets"]
+
+
+def test_a_target_behind_a_flag_on_other_pythons(port: int, tmp_path: Path) -> None:
+    """From 3.12.8 and 3.13.1 on argparse gave it to the command, which was run."""
+    mark = script(tmp_path / "a:1", f"#!/bin/sh\ntouch {tmp_path / 'mark'}\n")
+    arguments = ("wait", f"127.0.0.1:{port}", "--any", Path(mark).name, "--quiet")
+    root = Path(aioconnect.__file__).parent.parent
+    for python in (pythons := [*other_pythons()]):
+        path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+        done = subprocess.run(
+            [python, "-m", "aioconnect", *arguments, "--", "echo", "the", "command"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(PYTHONPATH=str(root), PATH=path),
+        )
+        assert (done.stdout, done.stderr) == ("the command\n", ""), python
+        assert not (tmp_path / "mark").exists()
+    if not pythons:
+        pytest.skip("needs another Python 3.11 or later")
+
+
 @pytest.mark.parametrize(
     ("command", "status", "says"),
     [
@@ -342,6 +461,9 @@ def test_command_in_a_directory_that_cannot_be_searched(tmp_path: Path) -> None:
         ("db", "target 'db', character 3: a port is missing"),
         ("db:1 cache", "target 'cache', character 6: a port is missing"),
         ("db:1 --any cache", "target 'cache', character 6: a port is missing"),
+        ("db:1 --any ./run", "a command goes behind --"),
+        ("db:1 --any --anything a:b@c:1", "arguments: --anything '***@c:1' (see"),
+        ("app:pw@db:1", "target '***@db:1', character 1: a target has no user"),
         ("db:99999", "port must be between 0 and 65535, not '99999'"),
         ("http://db:80", "'http' is no kind of target"),
         ("srv:db", "a service is _service._proto.name, not 'db'"),

@@ -47,6 +47,7 @@ CONTRACT = [
     "create_unix_connection",
     "is_refused",
     "is_transient",
+    "is_unknown_name",
     "log_events",
     "loop_factory",
     "open_connection",

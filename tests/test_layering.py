@@ -15,11 +15,12 @@ PACKAGE = Path(aioconnect.__file__).parent
 
 # What each module may import of the package, in the order of the layers.
 GRAPH: dict[str, set[str]] = {
+    "_startup": set(),
     "_shown": set(),
     "_address": {"_shown"},
     "_target": {"_address", "_shown"},
     "_place": {"_address", "_target"},
-    "_backoff": {"_shown"},
+    "_backoff": {"_address", "_shown"},
     "_errors": {"_address"},
     "_history": {"_address", "_backoff", "_errors", "_place"},
     "_guard": {"_address", "_shown"},

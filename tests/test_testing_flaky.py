@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import errno
 import random
+import re
 import select
 import socket
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -97,6 +99,60 @@ def test_each_word_follows_each_other(word: Word) -> None:
         script += [word, other]
     with leak_check(), flaky(script) as server:
         assert [attempt(server) for _ in script] == script
+
+
+STILL = r"stood still after {} attempts: .*prepare=\[server\]"
+
+
+@pytest.mark.parametrize(
+    "script", [["refuse", "accept"], ["accept", "refuse"], ["hang"] * 2]
+)
+def test_a_script_that_nobody_has_moved(script: list[Word]) -> None:
+    """A client that was not told of the server is told so, once, at the with."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with flaky(script):
+            pass
+    (warning,) = caught
+    assert warning.category is RuntimeWarning
+    assert re.search(STILL.format(0), str(warning.message))
+    assert warning.filename == __file__
+
+
+def test_a_script_that_accepting_does_not_move() -> None:
+    """A server does not see what it refuses, and waits for ever behind that."""
+    with (
+        pytest.warns(RuntimeWarning, match=STILL.format(1)),
+        flaky(["accept_close", "refuse", "accept"]) as server,
+        socket.create_connection((server.host, server.port)) as sock,
+    ):
+        assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize("script", [["accept", "hang"], ["reset", "refuse"]])
+def test_a_script_that_accepting_moves(script: list[Word]) -> None:
+    """Also by a connection that the server has not seen yet: no warning."""
+    with flaky(script) as server, socket.create_connection((server.host, server.port)):
+        pass
+    assert server.log == script[:1]
+
+
+@pytest.mark.parametrize("word", ["refuse", "hang", "accept"])
+def test_a_script_that_has_nowhere_to_go(word: Word) -> None:
+    """It needs no attempt to be announced: no warning."""
+    with flaky([word]):
+        pass
+
+
+def test_a_script_that_was_announced() -> None:
+    with flaky(["refuse", "accept"]) as server:
+        server.advance()
+
+
+def test_a_script_of_a_test_that_fails() -> None:
+    """Its own exception is the news: no warning."""
+    with pytest.raises(ZeroDivisionError), flaky(["refuse", "accept"]):
+        raise ZeroDivisionError
 
 
 def test_two_hundred_attempts_without_a_pause() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 import aioconnect.testing
 from aioconnect.testing import plugin
+
+pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -123,3 +127,70 @@ def test_the_fixtures_of_the_plugin(tmp_path: Path) -> None:
         env=env,
     )
     assert "fixture 'listener' not found" in unasked.stdout, unasked.stdout
+
+
+FAILING = """
+import pytest, socket
+from aioconnect.testing import Recorder, StaticResolver, flaky, leak_check
+
+def test_recorder(recorder):
+    recorder.assert_kinds("Connected")  # HERE 1
+
+def test_recorder_one(recorder):
+    recorder.only(Recorder)  # HERE 2
+
+def test_leaks():
+    with leak_check():  # HERE 3
+        left = socket.socket()
+
+async def test_leaks_of_a_loop():
+    async with leak_check():  # HERE 4
+        left = socket.socket()
+
+def test_accept(listener):
+    listener.accept(timeout=0)  # HERE 5
+
+def test_accept_unix(full_backlog_listener):
+    full_backlog_listener.free_slot()
+    full_backlog_listener.accept(timeout=0)  # HERE 6
+
+def test_connections(tls_echo_server):
+    tls_echo_server.wait_for_connections(1, timeout=0)  # HERE 7
+
+def test_flaky():
+    with flaky(["acept"]):  # HERE 8
+        pass
+
+def test_resolver():
+    StaticResolver({"name": ["no address"]})  # HERE 9
+"""
+
+
+def test_tracebacks_end_in_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure shows the line of the test, and no code of the kit."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "")
+    pytester.makepyfile(FAILING)
+    said = pytester.runpytest_subprocess(
+        *("-p", "aioconnect.testing.plugin", "-p", "no:cacheprovider"),
+        *("-o", "asyncio_mode=auto"),
+    )
+    said.assert_outcomes(failed=9)
+    shown = [line for line in said.outlines if line.startswith(">") and "HERE" in line]
+    assert [line[-1] for line in shown] == [*"123456789"]
+    assert "aioconnect/testing" not in said.stdout.str()
+
+
+# A failure of these is one of the kit, and not of the test.
+SHOWN = ("_traces", "_worker", "plugin")
+
+
+def test_what_raises_is_hidden() -> None:
+    """So is what will be added to the kit."""
+    for module in pkgutil.iter_modules(aioconnect.testing.__path__):
+        source = Path(aioconnect.testing.__path__[0], f"{module.name}.py").read_text()
+        if "    raise " in source and module.name not in SHOWN:
+            name = f"aioconnect.testing.{module.name}"
+            assert vars(importlib.import_module(name)).get("__tracebackhide__"), name

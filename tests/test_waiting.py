@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import math
+import pickle
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -27,7 +28,9 @@ from aioconnect import (
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
+    Lookup,
     Recorder,
+    ScriptedResolver,
     Server,
     StaticResolver,
     UnixServer,
@@ -80,6 +83,54 @@ async def test_up_on_unix_later(tmp_path: Path) -> None:
         server.bind(str(path))
         server.listen()
         await waiting
+
+
+NONE = Lookup(error=socket.EAI_NONAME)
+
+
+async def test_a_name_to_come() -> None:
+    """In a cluster it comes with the server; `is_unknown_name` waits for both."""
+    with unused_port() as held:
+        held.listen()
+        resolver = ScriptedResolver({"db.test": [NONE, NONE, Lookup(["127.0.0.1"])]})
+        await aioconnect.wait_until_up(
+            "db.test",
+            held.port,
+            timeout=30,
+            resolver=resolver,
+            retry_on=aioconnect.is_transient | aioconnect.is_unknown_name,
+        )
+    assert len(resolver.calls) > 2
+
+
+HINT = "; retry_on=is_transient | is_unknown_name waits for a name that does not"
+
+
+@pytest.mark.parametrize(
+    ("host", "code", "options", "has_hint"),
+    [
+        ("db.test", socket.EAI_NONAME, {}, True),
+        ("db.test", socket.EAI_NONAME, {"retry_on": aioconnect.is_refused}, True),
+        ("db.test", socket.EAI_FAIL, {}, False),
+        ("fe80::1%nowhere", socket.EAI_NONAME, {}, False),
+        (
+            "db.test",
+            socket.EAI_NONAME,
+            {"retry_on": aioconnect.is_unknown_name, "retry": (0,)},
+            False,
+        ),
+    ],
+)
+async def test_the_error_says_how_to_wait_for_a_name(
+    host: str, code: int, options: dict[str, Any], has_hint: bool
+) -> None:
+    """It does where that would help, and stays what it is otherwise."""
+    resolver = ScriptedResolver({"db.test": Lookup(error=code)})
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.wait_until_up(host, 1, timeout=9, resolver=resolver, **options)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert (HINT in str(error)) == (HINT in repr(error)) == has_hint
+        assert error.errno == code
 
 
 async def test_the_delays_of_the_options() -> None:

@@ -10,9 +10,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from .._startup import handle_as_first_process
 from ._errors import USAGE, CommandError
 from ._parser import make_parser, parse
-from ._signals import end_by, handle_as_first_process
+from ._signals import end_by
 from ._terminal import discard, hold_standard_streams, write
 
 __all__ = ["main"]

@@ -92,17 +92,20 @@ def add_command(
     *,
     summary: str,
     description: str,
+    usage: str | None = None,
     epilog: str = "",
     module: str = "",
 ) -> Parser:
     """Add the command *name*, which is ``run(arguments)`` of *module* (``_<name>``).
 
-    *epilog* has its examples: a block of lines that each begin with "  $ ".
+    *usage* says how to call it, if its flags and arguments alone do not.  *epilog* has
+    its examples: a block of lines that each begin with "  $ ".
     """
     command = commands.add_parser(
         name,
         help=summary,
         description=description,
+        usage=usage,
         epilog=epilog,
         formatter_class=Help,
         allow_abbrev=False,

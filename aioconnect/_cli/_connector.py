@@ -13,7 +13,7 @@ from typing import Any
 from .._backoff import Backoff, check_duration
 from .._connector import Connector
 from .._resolver import Resolver, system_resolver
-from .._target import Target, parse_target
+from .._target import Target, parse_target, without_secrets
 from ._commands import Container
 from ._errors import CommandError
 
@@ -59,6 +59,8 @@ def patience(text: str) -> float:
 
 def _number(text: str, what: str) -> float:
     try:
+        if "_" in text or not text.isascii():
+            raise ValueError  # these are numbers to Python alone
         number = float(text)
         check_duration("it", number)
     except ValueError:
@@ -112,7 +114,7 @@ def _local_addr(text: str) -> tuple[str, int]:
             target = parse_target(said)
             if target.host is not None and target.port is not None:
                 return target.host, target.port
-    said = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
+    said = f"{without_secrets(text)!r} is not HOST, HOST:PORT or [IPv6]:PORT"
     raise argparse.ArgumentTypeError(said)
 
 
@@ -147,7 +149,7 @@ def add_connector(options: Container) -> None:
         )
 
     add("--timeout", "S", patience, "seconds for the whole call")
-    add("--attempt-timeout", "S", duration, "seconds for an attempt at an address")
+    add("--attempt-timeout", "S", patience, "seconds for an attempt at an address")
     add_delays(options)
     add("--attempts", "N", count, "try N times, with the delays between")
     delay = "seconds until the next address joins the race (0.25); 'none': one by one"

@@ -60,8 +60,7 @@ def execute(command: list[str]) -> NoReturn:
     """
     path = find(command[0])
     environment = _environment()
-    for number in _IGNORED_BY_PYTHON:
-        signal.signal(number, signal.SIG_DFL)
+    handlers = {one: signal.signal(one, signal.SIG_DFL) for one in _IGNORED_BY_PYTHON}
     try:
         try:
             os.execve(path, command, environment)  # noqa: S606  # it is what we are for
@@ -71,6 +70,9 @@ def execute(command: list[str]) -> NoReturn:
             # A script without "#!": execvp(3), and so env(1) and a shell, has it run.
             os.execve("/bin/sh", ["sh", path, *command[1:]], environment)  # noqa: S606
     except OSError as exc:
+        # Nobody may be there to read why, and that is not what the status says.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if exc.errno == errno.ENOENT and os.path.exists(path):
             text = f"{path}: the interpreter that it names is not there"
             raise CommandError(text, _NOT_FOUND) from None

@@ -50,16 +50,16 @@ class Page:
         self._console.size = (columns, lines)
         shown = self.terminal.shown(_cropped(text, lines - 1))
         drawn = Text.from_ansi(shown, no_wrap=True, overflow="crop")
-        if self._live is None:
-            self._live = Live(
-                console=self._console,
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
         with contextlib.suppress(OSError):  # a terminal that has gone ends nothing
+            if self._live is None:
+                self._live = Live(
+                    console=self._console,
+                    auto_refresh=False,
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                self._live.start()
             self._live.update(drawn, refresh=True)
         self._widths = [min(cells(line), columns) for line in drawn.plain.splitlines()]
 

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Sequence
 
 from .. import __version__
+from .._target import without_secrets
 from . import (
     _completion_arguments,
     _demo_arguments,
@@ -21,7 +22,7 @@ from . import (
 )
 from ._commands import Commands, Help, Parser
 from ._errors import CommandError
-from ._target import target_of
+from ._wait_arguments import waited
 
 __all__ = ["make_parser", "parse"]
 
@@ -64,20 +65,25 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     # argparse takes the positional ones in one run; those behind a flag are left.
     late = [one for one in unknown if not one.startswith("-")]
     if late and "targets" in arguments and len(late) == len(unknown):
-        arguments.targets += map(target_of, late)
+        arguments.targets += map(waited, late)
     elif unknown:
         name = getattr(arguments, "module", "").replace("_", " ")
         see = f"(see 'aioconnect{name} --help')"
-        raise CommandError(f"unrecognized arguments: {shlex.join(unknown)} {see}")
-    if command is not None:
+        said = shlex.join(map(without_secrets, unknown))
+        raise CommandError(f"unrecognized arguments: {said} {see}")
+    if command:
         arguments.command = command
     return arguments
 
 
-def _parted(argv: Sequence[str]) -> tuple[Sequence[str], list[str] | None]:
-    """Return what of *argv* is ours, and the command behind ``--``, if there is one."""
+def _parted(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """Return the arguments in *argv*, and the command behind ``--``, if there is one.
+
+    argparse never sees the command.  It would take a target behind a flag for the
+    command's name, from Python 3.12.8 and 3.13.1 on.
+    """
     if argv[:1] != ["wait"] or "--" not in argv:
-        return argv, None
+        return argv, []
     at = argv.index("--")
     if at + 1 == len(argv):
         raise CommandError("there is no command behind --")

@@ -15,8 +15,8 @@ _DESCRIPTION = (
 )
 
 _EPILOG = """
-A TARGET is host:port, [IPv6]:port, unix:/path, unix:@abstract, vsock:cid:port or
-srv:_service._proto.name, which needs the extra aiodns.
+A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns.
 
   $ aioconnect probe db.internal:5432
   $ aioconnect probe example.org:443 --tls --svg connect.svg

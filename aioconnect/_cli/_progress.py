@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from .._cells import height
@@ -61,7 +62,10 @@ class Silent:
 
 
 class _Bar:
-    """A bar of rich's, that goes away at the end."""
+    """A bar of rich's, that goes away at the end.
+
+    A terminal that has gone changes nothing of what is done.
+    """
 
     def __init__(self, stream: TextIO, total: int | None) -> None:
         from rich.console import Console  # noqa: PLC0415  # it is an extra, and large
@@ -81,18 +85,25 @@ class _Bar:
         self._task: TaskID = self._progress.add_task("", total=total)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        with contextlib.suppress(OSError):
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):
+            self._progress.stop()
 
     def say(self, text: str) -> None:
         console = self._progress.console
         line = f"aioconnect: {text}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with contextlib.suppress(OSError):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, done: int, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._show(done, text)
+
+    def _show(self, done: int, text: str) -> None:
         columns = size_of(self._stream).columns
         drawn, self._width = self._width, _width_in(columns)
         self._progress.console.width = self._width

@@ -17,8 +17,9 @@ _DESCRIPTION = (
 )
 
 _EPILOG = f"""
-The list has a target a line: host:port, [IPv6]:port, unix:/path, unix:@abstract,
-vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. Empty lines
+The list has a target a line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
+unix:@abstract, vsock:cid:port or srv:_service._proto.name, which needs the extra
+aiodns. Empty lines
 are left out, and what follows a #. Of a line that is no target the number is said, and
 why, and the others are checked. Each target has {_TIMEOUT:g} s, unless --timeout says
 otherwise.

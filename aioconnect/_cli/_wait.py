@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .._backoff import is_transient
+from .._backoff import Predicate, is_transient, is_unknown_name
 from .._connector import Connector
 from .._errors import ConnectError, ConnectTimeoutError
 from .._options import place_of
+from .._startup import end_at_once
 from .._target import Target
 from .._waiting import until_down, until_up
 from ._changes import Changes, Shown
@@ -21,7 +22,6 @@ from ._connector import connector_of
 from ._errors import NOT_UP, OUT_OF_TIME, CommandError
 from ._execute import execute, find
 from ._screen import Screen
-from ._signals import end_at_once
 from ._states import State
 from ._terminal import Terminal, write
 
@@ -36,6 +36,9 @@ _BETWEEN_REMINDERS = 60.0
 # What a server that starts may have yet to put right: the permissions of its socket;
 # and what other waits hold, if there are many.
 _MAY_PASS = (errno.EACCES, errno.EMFILE, errno.ENFILE)
+
+# A name server can fail for as long as it starts, and so can asking it.
+_MAY_BE_ANSWERED = (socket.EAI_FAIL, socket.EAI_MEMORY, socket.EAI_SYSTEM)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,13 +67,14 @@ def _check(arguments: argparse.Namespace) -> None:
         find(arguments.command[0])
 
 
+@Predicate
 def _may_pass(error: OSError) -> bool:
-    """Tell whether *error* is one that who waits for a server waits out.
-
-    Where names come and go with what they name, one that does not exist is.
-    """
+    """Tell whether a server that starts, or a machine, may yet put *error* right."""
     is_lookup = isinstance(error, socket.gaierror)
-    return is_lookup or is_transient(error) or error.errno in _MAY_PASS
+    return error.errno in (_MAY_BE_ANSWERED if is_lookup else _MAY_PASS)
+
+
+_waits_for = is_transient | is_unknown_name | _may_pass
 
 
 class _Wait:
@@ -79,7 +83,7 @@ class _Wait:
     def __init__(self, arguments: argparse.Namespace, connector: Connector) -> None:
         self._arguments = arguments
         self._goal = "down" if arguments.down else "up"
-        self._connector = replace(connector, retry_on=_may_pass)
+        self._connector = replace(connector, retry_on=_waits_for)
         self._over = asyncio.Event()
         self._states: list[State] = []
         self._done = 0

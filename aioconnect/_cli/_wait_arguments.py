@@ -8,7 +8,7 @@ from ._connector import add_delays, add_resolver, duration, patience
 from ._errors import CommandError
 from ._target import target_of
 
-__all__ = ["add"]
+__all__ = ["add", "waited"]
 
 _DESCRIPTION = (
     "Wait until each TARGET has accepted a connection, and show until then why it has"
@@ -16,9 +16,10 @@ _DESCRIPTION = (
 )
 
 _EPILOG = """
-A TARGET is host:port, [IPv6]:port, unix:/path, unix:@abstract, vsock:cid:port or
-srv:_service._proto.name, which needs the extra aiodns. All are waited for at once. A
-name that does not exist may come later, and is waited for, as a port that refuses is.
+A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. All
+are waited for at once. A name that does not exist may come later, and is waited for,
+as a port that refuses is.
 
   $ aioconnect wait db:5432 cache:6379 --timeout 60 -- gunicorn app:main
   $ aioconnect wait unix:/run/app.sock --settle 2 --interval 0.5
@@ -33,7 +34,12 @@ there; 128 and more: ended by a signal, as a shell says it.
 """
 
 
-def _target_of(text: str) -> Target:
+def waited(text: str) -> Target:
+    """Return the target that *text* says: a ``type`` for argparse.
+
+    Raises:
+        CommandError: It says none, and may be a command.
+    """
     try:
         return target_of(text)
     except CommandError as exc:
@@ -48,6 +54,7 @@ def add(commands: Commands) -> None:
         commands,
         "wait",
         summary="wait until servers are up, and then run a command",
+        usage="%(prog)s [OPTION ...] TARGET [TARGET ...] [-- COMMAND ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -55,16 +62,10 @@ def add(commands: Commands) -> None:
         "targets",
         metavar="TARGET",
         nargs="+",
-        type=_target_of,
+        type=waited,
         help="where to connect to, such as db:5432",
     )
-    command.add_argument(
-        "command",
-        metavar="-- COMMAND",
-        nargs="*",
-        default=[],
-        help="what to run then, with its arguments",
-    )
+    command.set_defaults(command=[])  # `parse` puts there what stands behind --
     command.add_argument(
         "--timeout",
         metavar="S",

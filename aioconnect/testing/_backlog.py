@@ -27,6 +27,9 @@ from ._ports import (
 
 __all__ = ["BlackHole", "FullBacklog", "black_hole", "full_backlog"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 
 # listen(0) has room for one on Linux; other kernels round it up.

@@ -20,6 +20,9 @@ from ._worker import Worker
 
 __all__ = ["Conduct", "Connections", "serving"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 Conduct: TypeAlias = Literal["accept", "accept_close", "accept_silent", "reset"]
 
 # A client that writes without reading is made to wait at this many bytes.

@@ -30,6 +30,9 @@ from ._worker import Worker, working
 
 __all__ = ["DNSQuery", "DNSReply", "DNSServer", "Zone", "dns_server"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 
 @dataclass(frozen=True, slots=True)
 class DNSReply:

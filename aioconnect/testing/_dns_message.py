@@ -16,6 +16,9 @@ from .._shown import shown
 
 __all__ = ["Question", "Record", "check_record", "parse_question", "response"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 # An address in numbers for A and AAAA, (priority, weight, port, target) for SRV.
 Record: TypeAlias = str | tuple[int, int, int, str]
 

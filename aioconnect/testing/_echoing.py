@@ -22,6 +22,9 @@ from ._worker import Worker, working
 
 __all__ = ["EchoServer", "echo_server", "echoing", "late"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 Wrap = Callable[[socket.socket], socket.socket]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import get_args
@@ -25,9 +26,17 @@ from ._worker import Worker, working
 
 __all__ = ["FlakyServer", "Word", "flaky"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 _WORDS: tuple[str, ...] = get_args(Word)
 
 _BACKLOG = 1024
+
+_ADVICE = (
+    "give it to the connector, prepare=[server], or call server.advance() before each"
+    " attempt"
+)
 
 # How long an attempt that was announced may take to be made, and answered.
 _PATIENCE = 5.0
@@ -41,7 +50,8 @@ class FlakyServer:
     on, and the port is in its new state when the call returns.  An attempt at
     another address is none of its business.  A client without hooks calls
     `advance` instead.  With neither, each accepted connection moves the script
-    on, and "refuse" and "hang", which no server can see, stay.
+    on, and "refuse" and "hang", which no server can see, stay.  `flaky` warns at its
+    end if the script stands still for that.
 
     What was announced keeps its fate, whatever comes next: before the port
     changes, the attempts under way are waited for, which takes microseconds on
@@ -63,6 +73,7 @@ class FlakyServer:
         self._attempts = Attempts(held.port)
         self._log: list[Word] = []
         self._is_announced = False
+        self._is_known = False  # to the client
         self._is_closed = False
         self.address = held.address
         self.sockaddr = held.sockaddr
@@ -84,6 +95,22 @@ class FlakyServer:
         """How many connections were accepted so far, those reset included."""
         return self._connections.count
 
+    def stands_still(self) -> bool:
+        """Tell whether the script has words that no attempt was given, and can be.
+
+        That is so behind a word that no server can see, and where nobody has connected,
+        unless the client has called the server, as ``prepare=[server]`` does.
+        """
+        with self._lock:
+            if self._is_known or len(self._script) == 1:
+                return False
+            while self._take_next():
+                pass
+            number = len(self._log)
+            if _state(self._word(number)) == "open":
+                return number == 0
+            return number < len(self._script) - 1
+
     def wait_for_connections(self, count: int, timeout: float = 5.0) -> None:
         """Wait until *count* connections were accepted, in all.
 
@@ -94,6 +121,7 @@ class FlakyServer:
 
     def __call__(self, sock: socket.socket, address: Address) -> None:
         """Announce an attempt of *sock* at *address*: a ``prepare`` hook."""
+        self._is_known = True
         if (host_of(address), port_of(address)) == (self.host, self.port):
             self._announce(sock)
 
@@ -103,6 +131,7 @@ class FlakyServer:
         The connect before it has to be over: without its socket, nobody can
         tell which of two attempts a SYN belongs to.
         """
+        self._is_known = True
         self._announce(None)
 
     def close(self) -> None:
@@ -164,12 +193,12 @@ class FlakyServer:
         """Return how a connection is treated that nobody has announced."""
         return conduct_of(self._word(max(0, len(self._log) - 1))) or "reset"
 
-    def _take_next(self) -> None:
-        """Accept one connection that nobody announced, and move on."""
+    def _take_next(self) -> bool:
+        """Accept one connection that nobody announced, and move on, if there is one."""
         number = len(self._log)
         word = self._word(number)
         if (conduct := conduct_of(word)) is None:
-            return
+            return False
         if _state(self._word(number + 1)) != "open":
             # Accepting makes room in the queue: too early for the next client.
             self._gate.silence()
@@ -177,6 +206,7 @@ class FlakyServer:
             self._log.append(word)
             self._connections.serve(accepted[0], conduct)
         self._show(len(self._log))
+        return accepted is not None
 
 
 def _state(word: Word) -> State:
@@ -194,6 +224,9 @@ def flaky(script: Sequence[Word], host: str = "127.0.0.1") -> Generator[FlakySer
     order), ``accept_silent`` (accepted, nothing read, nothing written) and
     ``accept`` (echoes).  The last word is repeated once the script is over.
 
+    A `RuntimeWarning` says at the end that the script stood still, if the block has
+    raised nothing: the client was not told of the server.
+
     Raises:
         ValueError: *script* is empty or has an unknown word; *host* is a name.
         NotImplementedError: "hang" on a system without socket filters.
@@ -207,6 +240,9 @@ def flaky(script: Sequence[Word], host: str = "127.0.0.1") -> Generator[FlakySer
         server = FlakyServer(script, held, connections, worker)
         stack.callback(server.close)
         yield server
+        if server.stands_still():
+            text = f"{server} stood still after {len(server.log)} attempts: {_ADVICE}"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)  # at the with statement
 
 
 def _check(script: Sequence[Word]) -> None:

@@ -16,6 +16,9 @@ from ._traces import Trace, spare, traces, warm_up
 
 __all__ = ["LeakCheck", "leak_check"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 _TICKS = 10
 
 
@@ -108,7 +111,6 @@ class LeakCheck:
         return new
 
     def _tell(self, new: set[Trace], exc: BaseException | None) -> None:
-        __tracebackhide__ = True  # pytest shows the line of the block instead
         # What only the collector closes is a leak all the same, and worth a word.
         lines = {(trace.kind, trace.identity): str(trace) for trace in new}
         new.clear()

@@ -23,6 +23,9 @@ from ._ports import (
 
 __all__ = ["Server", "UnixServer", "listening", "unix_listening"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 
 class Server:
     """A listening TCP socket.

@@ -34,6 +34,9 @@ __all__ = [
     "unix_bound",
 ]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 UnixPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _kept: weakref.WeakSet[socket.socket] = weakref.WeakSet()

@@ -12,6 +12,9 @@ from .._event_types import Event
 
 __all__ = ["Kind", "Recorder"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 # An event's class or the name of it.
 Kind: TypeAlias = str | type[Event]
 

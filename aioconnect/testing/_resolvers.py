@@ -17,6 +17,9 @@ from .._shown import shown
 
 __all__ = ["Lookup", "ResolverCall", "ScriptedResolver", "StaticResolver"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 
 @dataclass(frozen=True, slots=True)
 class ResolverCall:

@@ -25,6 +25,9 @@ Configure = Callable[[ssl.SSLContext], None]
 
 __all__ = ["TLSEchoServer", "tls_echoing"]
 
+# To pytest: show the line of the test, and not those that raise here.
+__tracebackhide__ = True
+
 _LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 
 

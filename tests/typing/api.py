@@ -83,6 +83,8 @@ def is_forbidden(error: OSError) -> bool:
 
 
 Connector(ready=ping, resolver=plain, retry_on=is_forbidden | aioconnect.is_refused)
+Connector(retry_on=aioconnect.is_transient | aioconnect.is_unknown_name)
+assert_type(aioconnect.is_unknown_name, aioconnect.Predicate)
 
 
 async def methods(connector: Connector) -> None:
