@@ -12,7 +12,7 @@ from dataclasses import replace
 from ._address import numeric
 from ._backoff import Backoff, check_duration
 from ._call import Call
-from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason
+from ._errors import Attempt, ConnectError, ConnectTimeoutError, reason, subject
 from ._events import CallObserver, Observer, events, observing
 from ._history import History
 from ._options import Options
@@ -196,9 +196,7 @@ class _Descent:
     def _not_down(self, last: ConnectError | None) -> ConnectTimeoutError:
         said = "it is up"
         if last is not None:
-            lines = (
-                f"{one.address or one.host}: {reason(one)}" for one in last.attempts
-            )
+            lines = (f"{subject(one)}: {reason(one)}" for one in last.attempts)
             said = "; ".join(dict.fromkeys(lines)) or "nothing was tried"
         within = "" if self._timeout is None else f" within {self._timeout:g} s"
         many = "" if self._looks == 1 else "s"
