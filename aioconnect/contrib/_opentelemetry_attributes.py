@@ -79,7 +79,8 @@ def error_type(error: BaseException) -> str:
         return code
     kind = type(error)
     is_builtin = kind.__module__ == "builtins"
-    return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
+    within = "" if is_builtin else f"{kind.__module__}."
+    return printable(f"{within}{kind.__qualname__}")
 
 
 def failure(attempt: Attempt) -> Attributes:
