@@ -195,8 +195,8 @@ class ConnectProcessLookupError(ConnectError, ProcessLookupError):
 
 
 def os_error(code: int, text: str | None = None) -> OSError:
-    """Return the `OSError` subclass of errno *code*, with *text* or the system's."""
-    return OSError(code, printable(text) if text else os.strerror(code))
+    """Return the `OSError` subclass of errno *code*, with the system's words."""
+    return OSError(code, text or os.strerror(code))
 
 
 def no_answer(phase: str) -> Expired:

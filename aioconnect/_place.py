@@ -37,7 +37,7 @@ class Place(NamedTuple):
         if self.service is not None:
             return printable(f"srv:{self.service}")
         if self.port is None:
-            return printable(self.host or "the peer of the given socket")
+            return self.host or "the peer of the given socket"
         if self.host is None:
             return f"this machine, port {self.port}"
         return joined(self.host, self.port)

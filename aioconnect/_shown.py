@@ -8,6 +8,7 @@ out.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 __all__ = ["escaped", "printable", "said_by", "shown"]
 
@@ -21,13 +22,22 @@ _WORD = re.compile(r"\S+")
 
 def shown(value: object) -> str:
     """Return *value* as an error's text can quote it: its repr, on one line."""
+    part, is_cut = _beginning(value)
     try:
-        text = repr(value)
+        text = repr(part)
     except Exception:
         # It can be nested too deep, be an int of more digits than Python shows, or have
         # a __repr__ that fails.  None of these is what the error is about.
         text = f"<{type(value).__name__}>"
-    return _cut(_without_credentials(text), _LONGEST_VALUE)
+    return _cut(_without_credentials(text, is_cut=is_cut), _LONGEST_VALUE)
+
+
+def _beginning(value: Any) -> tuple[Any, bool]:
+    """Return as much of *value* as there is room for, and if that is not all of it."""
+    if type(value) not in (str, bytes, bytearray, list, tuple):
+        return value, False
+    # A list can have millions of members.
+    return value[:_LONGEST_VALUE], len(value) > _LONGEST_VALUE
 
 
 def said_by(error: BaseException, longest: int = _LONGEST) -> str:
@@ -57,8 +67,8 @@ def printable(text: str, longest: int | None = None) -> str:
 def escaped(text: str) -> str:
     r"""Return *text* with ``\n``, ``\x1b`` or ``\u202e`` for what is not printable.
 
-    These are control and format characters, separators but for the blank, and the lone
-    surrogates that stand for the bytes of a file's name.
+    These are control and format characters, separators other than the blank, and the
+    lone surrogates that stand for the bytes of a file's name.
     """
     if text.isprintable():
         return text
@@ -74,11 +84,14 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
-def _without_credentials(text: str) -> str:
+def _without_credentials(text: str, *, is_cut: bool = False) -> str:
     """Return *text* without the user and the password of the URL in it.
 
     A password may hold what has to be written %XX there, "@" and "/" among others.
+    Text that *is_cut* may end within it.
     """
     before, scheme, rest = text.partition("://")
+    if scheme and is_cut:
+        return f"{before}{scheme}***"
     _, at, after = rest.rpartition("@")
     return f"{before}{scheme}***{at}{after}" if at else text

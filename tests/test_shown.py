@@ -61,6 +61,9 @@ def test_a_password_in_a_value() -> None:
     """A value is one, whatever is in it."""
     assert shown("x://a b:c@d") == "'x://***@d'"
     assert shown(["x://a:b@c", "x://d:e@f"]) == "['x://***@f']"
+    for value in ("x://" + "a" * 300 + "@b", b"x://a@" + b"a" * 300 + b"@b"):
+        assert shown(value).removeprefix("b") == "'x://***"  # cut within it
+    assert shown([0] * 1000 + [Unshown(LookupError())]).startswith("[0, 0")
 
 
 def test_long_texts() -> None:

@@ -472,6 +472,21 @@ def test_a_value_that_is_refused(name: str, odd: object) -> None:
     check([str(caught.value)])
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target("a\x1b\x07", 80),
+        Target(service=f"_a._tcp.{ODD_NAME}"),
+        Target(address=Address(socket.AF_UNIX, f"/{ODD_NAME}\n\udcff")),
+        Target(address=Address(socket.AF_UNIX, b"\0\xff\x1b\n")),
+    ],
+    ids=ascii,
+)
+def test_a_target_that_no_text_makes(target: Target) -> None:
+    """It is shown in one line, though that is no target's text."""
+    check([str(target)])
+
+
 @pytest.mark.parametrize("path", ["", "/", ":1", "?a=/@b", " @", "'@"])
 def test_a_url_that_is_no_target(path: str) -> None:
     """Its password is not repeated, even where it is not written as it has to be."""
