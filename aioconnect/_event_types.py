@@ -143,6 +143,9 @@ def log_events(
 ) -> Callable[[Event], None]:
     """Return an observer that writes a line to *logger* for each event.
 
+    What a line quotes is escaped where it is not printable, so that nobody's words make
+    two lines of it.
+
     Raises:
         TypeError: The *logger* is none, or the *level* no number.
     """

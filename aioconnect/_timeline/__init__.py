@@ -85,8 +85,9 @@ class Timeline(CallObserver):
         None; ``addresses``: what a look-up found, 16 at most.  An attempt that goes on
         to something, TLS say, is ``ok``, and that is a step of its own.
 
-        Times are seconds since the call began.  Keys may be added to schema 1; none
-        goes, or changes its meaning.
+        Times are seconds since the call began.  A text is one line of printable
+        characters; others are escaped in it.  Keys may be added to schema 1; none goes,
+        or changes its meaning.
         """
         story = self._story(end)
         return {

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from xml.parsers import expat
 
+import httpcore
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -45,6 +46,7 @@ from aioconnect._events import Observer
 from aioconnect._loops import change
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
+from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import Server, tls_echoing
 
@@ -390,6 +392,16 @@ async def test_every_function(name: str) -> None:
         await ENTRY_POINTS[name](connector)
     assert SHOWN in str(caught.value)
     check([*said_by(caught.value), *told.lines()])
+
+
+async def test_a_certificate_of_a_client_of_httpcore() -> None:
+    """The name is a URL's, and so a server's that redirects to it."""
+    with tls_echoing() as server:
+        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        with pytest.raises(httpcore.ConnectError, match="is not valid for") as caught:
+            await plain.start_tls(server.client_context, ODD_NAME)
+    check([str(caught.value)])
+    assert SHOWN_NAME in str(caught.value)
 
 
 async def test_all_errors(listener: Server) -> None:
