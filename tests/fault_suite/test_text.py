@@ -185,6 +185,13 @@ class UnsayableError(OSError):
         raise LookupError("a bug")
 
 
+class Unshown:
+    """A value that cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise LookupError("a bug")
+
+
 OddlyNamedError = type(ODD_NAME, (OSError,), {})
 
 Call = Callable[[CallObserver, Server], Coroutine[Any, Any, object]]
@@ -234,6 +241,19 @@ CASES: dict[str, tuple[Call, str]] = {
     "resolver's error without a code": (
         calling("connect", "a.test", 80, resolver=resolver(OSError(ODD))),
         SHOWN,
+    ),
+    "resolver's error that cannot say it": (
+        calling("connect", "a.test", 80, resolver=resolver(UnsayableError())),
+        "UnsayableError",
+    ),
+    "resolver's text that cannot be said": (
+        calling(
+            "connect",
+            "a.test",
+            80,
+            resolver=resolver(socket.gaierror(socket.EAI_NONAME, Unshown())),
+        ),
+        "a.test:80: gaierror (",
     ),
     "service": (
         calling("connect_any", [SERVICE], resolver=Services(UNKNOWN_AND_ODD)),
@@ -404,6 +424,13 @@ async def test_a_certificate_of_a_client_of_httpcore() -> None:
     assert SHOWN_NAME in str(caught.value)
 
 
+async def test_the_system_resolver() -> None:
+    """What it raises by itself is shown so, too."""
+    with pytest.raises(socket.gaierror, match="no interface") as caught:
+        await aioconnect.system_resolver("fe80::1%\x1b[2J", 80)
+    check([str(caught.value)])
+
+
 async def test_all_errors(listener: Server) -> None:
     """A group of errors has a text of its own; theirs are as the hook raised them."""
     told = Told()
@@ -442,13 +469,6 @@ class Odd:
 
     def __repr__(self) -> str:
         return f"{ODD} redis://:hunter2@a"
-
-
-class Unshown:
-    """A value that cannot be shown."""
-
-    def __repr__(self) -> str:
-        raise LookupError("a bug")
 
 
 URL = "postgres://app:hunter2@db:5432/app"
