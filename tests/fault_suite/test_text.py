@@ -172,6 +172,10 @@ class Services:
 
 UNKNOWN = socket.gaierror(socket.EAI_NONAME, "unknown")
 UNKNOWN_AND_ODD = socket.gaierror(socket.EAI_NONAME, ODD)
+AGAIN = socket.gaierror(socket.EAI_AGAIN, ODD)
+
+# Options of a call that would go on for ever.
+WAITING: dict[str, Any] = {"timeout": 0.2, "retry": (0.05,) * 99}
 
 
 def prepare(*_: object) -> NoReturn:
@@ -281,6 +285,10 @@ CASES: dict[str, tuple[Call, str]] = {
         calling("connect", ODD_NAME, 80, resolver=resolver(UNKNOWN)),
         f"cannot connect to {SHOWN_NAME}:80: ",
     ),
+    "host that is not down": (
+        calling("wait_until_down", ODD_NAME, 80, resolver=resolver(AGAIN), **WAITING),
+        f"is not down within 0.2 s: {SHOWN_NAME}: {SHOWN}",
+    ),
     "scope": (
         calling("connect", "fe80::1%\x1b[2J", 80),
         r"[fe80::1%\x1b[2J]:80: no interface \x1b[2J",
@@ -380,8 +388,6 @@ async def _by_the_loop(connector: Connector) -> None:
         loop.__class__ = base
 
 
-AGAIN = socket.gaierror(socket.EAI_AGAIN, ODD)
-
 # The functions, each of which asks the resolver, that has something odd to say.
 ENTRY_POINTS: dict[str, Callable[[Connector], Coroutine[Any, Any, object]]] = {
     "connect": lambda to: to.connect("a.test", 80),
@@ -405,8 +411,7 @@ ENTRY_POINTS: dict[str, Callable[[Connector], Coroutine[Any, Any, object]]] = {
 async def test_every_function(name: str) -> None:
     """Each tells of it, and raises it, as one line."""
     told = Told()
-    waits = name.startswith(("wait", "reconnecting"))
-    options: Any = {"timeout": 0.2, "retry": (0.05,) * 99} if waits else {}
+    options = WAITING if name.startswith(("wait", "reconnecting")) else {}
     connector = Connector(observer=told, resolver=resolver(AGAIN), **options)
     with pytest.raises(ConnectError) as caught:
         await ENTRY_POINTS[name](connector)
@@ -422,6 +427,19 @@ async def test_a_certificate_of_a_client_of_httpcore() -> None:
             await plain.start_tls(server.client_context, ODD_NAME)
     check([str(caught.value)])
     assert SHOWN_NAME in str(caught.value)
+
+
+async def test_a_resolver_that_leads_to_a_path() -> None:
+    """The answer is said whole, though it is no address in numbers."""
+    told = Told()
+    address = Address(socket.AF_UNIX, b"/nowhere/\x1b\xff")
+    with pytest.raises(ConnectError) as caught:
+        await aioconnect.connect(
+            "a.test", 80, resolver=lambda *_, **__: [address], observer=told
+        )
+    lines = told.lines()
+    check([*said_by(caught.value), *lines])
+    assert lines.count(r"/nowhere/\x1b\udcff") >= 3  # an answer, and a peer twice
 
 
 async def test_the_system_resolver() -> None:
@@ -451,13 +469,14 @@ async def test_all_errors(listener: Server) -> None:
 async def test_a_hook_that_raises_what_is_no_oserror(listener: Server) -> None:
     """It comes through as it is; what is shown of it is one line."""
     told = Told()
+    error = type(ODD_NAME, (LookupError,), {})(ODD)
 
     async def bug(*_: object) -> NoReturn:
-        raise LookupError(ODD)
+        raise error
 
     with pytest.raises(LookupError) as caught:
         await aioconnect.connect(listener.host, listener.port, ready=bug, observer=told)
-    assert caught.value.args == (ODD,)
+    assert caught.value is error
     check(told.lines())
 
 
