@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from ._shown import shown
+from ._shown import escaped, shown
 
 __all__ = [
     "Address",
@@ -84,7 +84,7 @@ class Address:
             mark, path = ("@", path[1:]) if path[0] == "\0" else ("", path)
             if not mark and path.startswith("@"):
                 mark = "./"  # a file's name, which looks like an abstract one
-            return f"unix:{mark}{path if path.isprintable() else ascii(path)[1:-1]}"
+            return f"unix:{mark}{escaped(path)}"
         if self.family == socket.AF_INET6:
             host, port, _, scope = sockaddr + (0,) * (4 - len(sockaddr))
             return f"[{host}%{scope}]:{port}" if scope else f"[{host}]:{port}"

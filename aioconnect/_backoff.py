@@ -173,7 +173,7 @@ def _code(error: OSError) -> int | None:
         for builtin, code in ERRNOS.items():
             if isinstance(error, builtin):
                 return code
-    return error.errno
+    return error.errno if isinstance(error.errno, int) else None  # a hook's: anything
 
 
 # Of the exceptions that asyncio raises without one.

@@ -23,6 +23,7 @@ import ssl
 from dataclasses import dataclass
 
 from ._address import Address
+from ._shown import printable, said_by
 
 __all__ = [
     "AddressBlockedError",
@@ -50,6 +51,7 @@ __all__ = [
     "no_answer",
     "os_error",
     "reason",
+    "subject",
 ]
 
 
@@ -73,8 +75,8 @@ class Attempt:
     host: str | None = None
 
     def __str__(self) -> str:
-        where = self.address or self.host or "names"
-        return f"{where}: {reason(self)} ({self.elapsed:.3f} s, round {self.round})"
+        took = f"({self.elapsed:.3f} s, round {self.round})"
+        return f"{subject(self)}: {reason(self)} {took}"
 
 
 class AttemptError(Exception):
@@ -203,11 +205,14 @@ def no_answer(phase: str) -> Expired:
     return Expired(phase, error, sent=False)
 
 
+def subject(attempt: Attempt) -> str:
+    """Return what *attempt* was about: an address, or the name that was looked up."""
+    return printable(str(attempt.address or attempt.host or "names"))
+
+
 def reason(attempt: Attempt) -> str:
     """Return why *attempt* failed, in a few words on one line."""
-    error = attempt.error
-    text = str((isinstance(error, OSError) and error.strerror) or error)
-    text = " ".join(text.split()) or type(error).__name__
+    text = said_by(attempt.error)
     if " " in text and text[1:2].islower():
         text = text[0].lower() + text[1:]  # but not the name of an exception
     return (

@@ -17,7 +17,7 @@ from typing import TypeAlias, get_args
 
 from ._address import Address
 from ._errors import Attempt, ConnectError
-from ._shown import shown
+from ._shown import printable, said_by, shown
 
 __all__ = [
     "AttemptFailed",
@@ -143,6 +143,9 @@ def log_events(
 ) -> Callable[[Event], None]:
     """Return an observer that writes a line to *logger* for each event.
 
+    What a line quotes is escaped where it is not printable, so that nobody's words make
+    two lines of it.
+
     Raises:
         TypeError: The *logger* is none, or the *level* no number.
     """
@@ -162,7 +165,7 @@ class _Log:
 
     def __call__(self, event: Event) -> None:
         if self.logger.isEnabledFor(self.level):
-            self.logger.log(self.level, "%s", _line(event))
+            self.logger.log(self.level, "%s", printable(_line(event)))
 
 
 _FAMILIES: dict[int, str] = {socket.AF_INET: " for IPv4", socket.AF_INET6: " for IPv6"}
@@ -177,7 +180,8 @@ def _line(event: Event) -> str:
             found = ", ".join(map(str, event.addresses)) or "a service"
             return f"{event.host} is {found} ({event.elapsed:.3f} s)"
         case ResolveFailed():
-            return f"no address for {event.host}: {event.error} ({event.elapsed:.3f} s)"
+            why = said_by(event.error)
+            return f"no address for {event.host}: {why} ({event.elapsed:.3f} s)"
         case AttemptStarted():
             return f"connecting to {event.address} (round {event.round})"
         case PhaseStarted():

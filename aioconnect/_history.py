@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ._address import Address
 from ._backoff import ERRNOS
 from ._errors import (
     AddressBlockedError,
@@ -36,8 +35,10 @@ from ._errors import (
     ConnectTLSError,
     ResolveError,
     reason,
+    subject,
 )
 from ._place import Place
+from ._shown import printable
 
 __all__ = ["History", "error_group"]
 
@@ -163,7 +164,9 @@ class History:
         error.attempts, error.attempt_count = self.attempts, self.count
         error.rounds, error.elapsed = rounds, elapsed
         for name in _TLS_DETAILS if isinstance(error, ssl.SSLError) else ():
-            setattr(error, name, getattr(cause[-1].error, name, None))
+            detail = getattr(cause[-1].error, name, None)
+            text = printable(detail) if isinstance(detail, str) else detail
+            setattr(error, name, text)
         error.__cause__ = _cause([attempt.error for attempt in cause[-_LAST_KEPT:]])
         return error
 
@@ -184,11 +187,12 @@ class History:
         return f"{tried} ({self.count} attempt{many}{rest}, {elapsed:.3f} s)"
 
     def _line(self, attempt: Attempt) -> str:
-        where: Address | str | None = attempt.address or attempt.host
-        place = self._places[0]
-        if len(self._places) == 1 and place.beyond is None and where == place.host:
-            where = None  # it is named already
-        return f"{where}: {reason(attempt)}" if where else reason(attempt)
+        place, host = self._places[0], attempt.host
+        is_only = len(self._places) == 1 and place.beyond is None
+        is_named = host is None or (is_only and host == place.host)
+        if attempt.address is None and is_named:
+            return reason(attempt)
+        return f"{subject(attempt)}: {reason(attempt)}"
 
 
 def _is_temporary(attempt: Attempt) -> bool:
@@ -206,6 +210,7 @@ class _Kind(NamedTuple):
 def _kind(attempt: Attempt) -> _Kind:
     error = attempt.error
     code = error.errno if isinstance(error, OSError) else None
+    code = code if isinstance(code, int) else None  # a hook may have put text there
     if attempt.phase == "guard":
         return _Kind(AddressBlockedError, code)
     if isinstance(error, socket.gaierror):

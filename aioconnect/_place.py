@@ -6,6 +6,7 @@ import functools
 from typing import NamedTuple
 
 from ._address import Address, host_and_port
+from ._shown import printable
 from ._target import joined
 
 __all__ = ["Place", "place_at"]
@@ -34,7 +35,7 @@ class Place(NamedTuple):
         if self.beyond is not None:
             return f"{self.beyond} through {self._replace(beyond=None)}"
         if self.service is not None:
-            return f"srv:{self.service}"
+            return printable(f"srv:{self.service}")
         if self.port is None:
             return self.host or "the peer of the given socket"
         if self.host is None:

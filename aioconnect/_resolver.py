@@ -15,6 +15,7 @@ from typing import Protocol, cast
 from ._address import Address, SockAddr, check_host, check_port, numeric
 from ._errors import AttemptError, no_answer
 from ._lookups import AddrInfo, ask
+from ._shown import printable, said_by
 from ._waits import done_before
 
 __all__ = [
@@ -160,7 +161,7 @@ def literal(
         try:
             host = f"{bare}%{socket.if_nametoindex(scope)}"
         except OSError:
-            text = f"no interface {scope}"
+            text = f"no interface {printable(scope)}"
             raise socket.gaierror(socket.EAI_NONAME, text) from None
         address = numeric(host, port, proto)
     if address is None or family in (socket.AF_UNSPEC, address.family):
@@ -206,7 +207,7 @@ def no_address(errors: Sequence[OSError], family: int) -> OSError:
     if error is None:
         error = socket.gaierror(socket.EAI_NONAME, "the resolver gave no address")
     if is_no_address(error):
-        text = str(error.strerror)
+        text = said_by(error)
         if family in _NAMES:
             text += f" (asked for {_NAMES[socket.AddressFamily(family)]} only)"
         return socket.gaierror(error.errno, text)

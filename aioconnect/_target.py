@@ -21,7 +21,7 @@ from ._address import (
     numeric,
     unix_address,
 )
-from ._shown import shown
+from ._shown import printable, shown
 
 __all__ = [
     "AnyTarget",
@@ -92,7 +92,7 @@ class Target:
 
     def __str__(self) -> str:
         if self.service is not None:
-            return f"srv:{self.service}"
+            return printable(f"srv:{self.service}")
         if self.address is not None:
             return str(self.address)
         assert self.host is not None
@@ -104,7 +104,8 @@ def joined(host: str, port: int) -> str:
     """Return *host* and *port* as the text of a target."""
     # A host can have the name of a kind of target, too.
     is_bare = ":" not in host and host not in _PARSERS
-    return f"{host}:{port}" if is_bare else f"[{host}]:{port}"
+    said = printable(host)
+    return f"{said}:{port}" if is_bare else f"[{said}]:{port}"
 
 
 def _check_said(host: object) -> str:

@@ -17,6 +17,7 @@ from ._errors import (
     ConnectTimeoutError,
     ResolveError,
     reason,
+    subject,
 )
 from ._events import CallObserver, Observer, events, observing
 from ._history import History
@@ -199,9 +200,7 @@ class _Descent:
     def _not_down(self, last: ConnectError | None) -> ConnectTimeoutError:
         said = "it is up"
         if last is not None:
-            lines = (
-                f"{one.address or one.host}: {reason(one)}" for one in last.attempts
-            )
+            lines = (f"{subject(one)}: {reason(one)}" for one in last.attempts)
             said = "; ".join(dict.fromkeys(lines)) or "nothing was tried"
         within = "" if self._timeout is None else f" within {self._timeout:g} s"
         many = "" if self._looks == 1 else "s"

@@ -8,6 +8,7 @@ import json
 import pickle
 import socket
 import ssl
+import time
 import typing
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -309,6 +310,79 @@ async def test_cancelled(black_hole: BlackHole) -> None:
     timeline.ended(now, caught.value)
     assert timeline.to_dict() == record | {"outcome": "cancelled"}
     assert f"{black_hole.address}: cancelled after" in timeline.to_text()
+
+
+# Rounding to microseconds, of two times.
+ROUNDED = 2e-6
+
+
+async def test_one_clock(port: int) -> None:
+    """What takes a fraction of a millisecond does, whichever loop it is on."""
+    clock: list[float] = []
+    under_way: list[float] = []
+
+    async def ready(_: socket.socket) -> None:
+        clock.append(time.monotonic())
+        while time.monotonic() < clock[0] + 0.0007:
+            pass  # uvloop's clock stands still meanwhile
+        clock.append(time.monotonic())
+        under_way.append(timeline.to_dict()["elapsed"])
+
+    timeline = Timeline()
+    before = time.monotonic()
+    connecting = aioconnect.connect("127.0.0.1", port, ready=ready, observer=timeline)
+    (await connecting).close()
+    after = time.monotonic()
+    record = timeline.to_dict()
+    *_, step = record["steps"]
+    took = clock[1] - clock[0]
+    assert step["kind"] == "ready"
+    assert step["start"] <= clock[0] - before + ROUNDED
+    assert step["end"] - step["start"] >= took - ROUNDED
+    assert took - ROUNDED <= under_way[0] <= record["elapsed"]
+    assert record["elapsed"] <= after - before + ROUNDED
+
+
+async def test_one_clock_of_what_fails(port: int, refused_port: int) -> None:
+    """The call begins when it does, though uvloop's clock may have it earlier."""
+
+    async def bug(_: socket.socket) -> None:
+        time.sleep(0.0007)  # the loop's clock has to stand still
+        raise LookupError
+
+    for _ in range(20):
+        timeline = Timeline()
+        before = time.monotonic()
+        with pytest.raises(aioconnect.ConnectRefusedError):
+            await aioconnect.connect(
+                "127.0.0.1", refused_port, retry=(0.0003,) * 2, observer=timeline
+            )
+        record = timeline.to_dict()
+        assert record["elapsed"] <= time.monotonic() - before + ROUNDED
+    with pytest.raises(LookupError):
+        await aioconnect.connect("127.0.0.1", port, ready=bug, observer=timeline)
+    assert timeline.to_dict()["elapsed"] >= 0.0007
+
+
+def test_a_loop_that_counts_from_elsewhere(refused_port: int) -> None:
+    """The times of events are the loop's; those of a timeline are all of one clock."""
+
+    class Ahead(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return super().time() + 1e6
+
+    timeline = Timeline()
+    connecting = aioconnect.connect(
+        "127.0.0.1", refused_port, allow=aioconnect.only_public, observer=timeline
+    )
+    with (
+        asyncio.Runner(loop_factory=Ahead) as runner,
+        pytest.raises(aioconnect.AddressBlockedError),
+    ):
+        runner.run(connecting)
+    record = timeline.to_dict()
+    assert record["elapsed"] < 1e5
+    assert 0 <= record["steps"][0]["start"] <= record["steps"][0]["end"] < 1e5
 
 
 async def test_cancelled_call(black_hole: BlackHole) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from .._shown import said_by
 from .._startup import handle_as_first_process
 from ._errors import USAGE, CommandError
 from ._parser import make_parser, parse
@@ -43,7 +44,7 @@ def _status_of(argv: Sequence[str]) -> int:
         discard(1)
         if isinstance(exc, BrokenPipeError):  # who read has gone, as "head" does
             return end_by(signal.SIGPIPE)
-        write(sys.stderr, f"aioconnect: {exc.strerror or exc}\n")
+        write(sys.stderr, f"aioconnect: {said_by(exc)}\n")
         return 1
     return status
 

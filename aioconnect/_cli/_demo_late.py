@@ -12,7 +12,6 @@ from .._api import connect, open_connection
 from .._backoff import Backoff
 from .._timeline import Timeline
 from ._demo_stage import Stage, UntrueError
-from ._precise import Precise
 
 __all__ = ["late_server"]
 
@@ -51,7 +50,7 @@ async def late_server(stage: Stage, port: int) -> None:
     stage.say("aioconnect.open_connection, retry=Backoff(...), timeout=10:")
     timeline = Timeline()
     connecting = open_connection(
-        "127.0.0.1", port, timeout=10, retry=_RETRY, observer=Precise(timeline)
+        "127.0.0.1", port, timeout=10, retry=_RETRY, observer=timeline
     )
     reader, writer = await stage.ours(connecting, timeline)
     await _over_streams(reader, writer)

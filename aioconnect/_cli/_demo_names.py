@@ -16,7 +16,6 @@ from .._api import connect
 from .._timeline import Timeline
 from ..testing import Lookup, ScriptedResolver, black_hole, listening, on_one_port
 from ._demo_stage import PATIENCE, Stage, UntrueError
-from ._precise import Precise
 
 __all__ = ["NamedLoop", "half_silent", "silent_ipv6", "slow_answer"]
 
@@ -98,7 +97,7 @@ async def _ours(stage: Stage, host: str, port: int) -> None:
     stage.say("aioconnect.connect, as it is:")
     timeline = Timeline()
     connecting = connect(
-        host, port, timeout=PATIENCE, resolver=_RESOLVER, observer=Precise(timeline)
+        host, port, timeout=PATIENCE, resolver=_RESOLVER, observer=timeline
     )
     (await stage.ours(connecting, timeline)).close()
     outcomes = [step["outcome"] for step in timeline.to_dict()["steps"]]

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from .._cells import cells, cut, filled, wrapped
-from .._timeline._steps import plain
+from .._shown import printable
 from .._timeline._story import duration
 from .._timeline._svg import WIDTH, box, document, text
 
@@ -42,8 +42,8 @@ class _Bar:
 class Distribution:
     """Of the connects to *target*: those that were made, and those that failed."""
 
-    def __init__(self, target: object) -> None:
-        self._target = plain(target)
+    def __init__(self, target: str) -> None:
+        self._target = printable(target)
         self._took: Counter[float] = Counter()
         self._failures: Counter[str] = Counter()
 
@@ -53,7 +53,7 @@ class Distribution:
 
     def fail(self, why: str) -> None:
         """Count one that failed."""
-        self._failures[plain(why)] += 1
+        self._failures[printable(why)] += 1
 
     @property
     def count(self) -> int:

@@ -16,7 +16,6 @@ from .._timeline import Timeline
 from ._connecting import Connect, connect_of
 from ._distribution import Distribution
 from ._errors import NOT_UP, USAGE, CommandError
-from ._precise import Precise
 from ._running import loop_factory_of, run_until_signal
 from ._signals import end_by
 from ._terminal import ECHO, Terminal, standard_output
@@ -123,13 +122,12 @@ class _Probe:
         self._now = timeline = Timeline(self._target)
         self._started = time.monotonic()
         try:
-            await self._connect(Precise(timeline))
+            await self._connect(timeline)
         except ConnectError:
             pass  # the timeline was told
         except ValueError as exc:
             raise CommandError(exc) from None
         except asyncio.CancelledError:
-            timeline.ended(time.monotonic())
             self._timeline, self._which = timeline, "the last one:"
             raise
         finally:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from .._cells import height
+from .._shown import printable
 from ._terminal import ECHO, Terminal, erase_above, size_of, write
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Display(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def say(self, text: str) -> None:
-        """Write a line that stays."""
+        """Write a line that stays, whatever *text* quotes."""
         ...
 
     def show(self, done: int, text: str) -> None:
@@ -55,7 +56,7 @@ class Silent:
         pass
 
     def say(self, text: str) -> None:
-        write(self._stream, f"aioconnect: {text}\n")
+        write(self._stream, f"aioconnect: {printable(text)}\n")
 
     def show(self, done: int, text: str) -> None:
         pass
@@ -95,9 +96,12 @@ class _Bar:
 
     def say(self, text: str) -> None:
         console = self._progress.console
-        line = f"aioconnect: {text}"
+        line = f"aioconnect: {printable(text)}"
         with contextlib.suppress(OSError):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            # It is text, and "[red]" and ":bomb:" in it are a name's.
+            console.print(
+                line, markup=False, emoji=False, highlight=False, soft_wrap=True
+            )
 
     def show(self, done: int, text: str) -> None:
         with contextlib.suppress(OSError):

@@ -14,7 +14,6 @@ from .._event_types import (
     PhaseStarted,
     RetryScheduled,
 )
-from ._errors import one_line
 
 __all__ = ["State"]
 
@@ -45,7 +44,7 @@ class State:
                 self.is_settling = False
                 # Ready is what it has to stay: the user has given no such thing.
                 why = reason(event.attempt).removeprefix("ready: ")
-                self._met.add(one_line(why))
+                self._met.add(why)
             case Connected():
                 self._met.add("it is up")
             case PhaseStarted():

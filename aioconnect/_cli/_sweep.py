@@ -20,7 +20,7 @@ from .._timeline import Timeline
 from .._timeline._story import duration
 from ._connector import connector_of
 from ._descriptors import room_for
-from ._errors import NOT_UP, USAGE, CommandError, one_line
+from ._errors import NOT_UP, USAGE, CommandError
 from ._lines import Line, lines
 from ._output import Output
 from ._progress import Display, Silent, display
@@ -165,7 +165,7 @@ class _Sweep:
         except CommandError as exc:
             self._bad += 1
             self._read += line.size
-            self._shown.say(f"{self._name}:{line.number}: {one_line(str(exc))}")
+            self._shown.say(f"{self._name}:{line.number}: {exc}")
             return None
         return target
 

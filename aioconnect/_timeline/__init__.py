@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
-from .._event_types import Event
+from .._event_types import AttemptFailed, Event
 from .._events import CallObserver, Observer
 from ._narrator import Narrator
 from ._picture import picture
@@ -22,12 +24,16 @@ class Timeline(CallObserver):
     """An observer of a call, ``observer=timeline``, that can show what it did.
 
     It may be looked at while the call is under way: what is not over is *pending* then,
-    and drawn up to *end*, a time of the loop's clock: now, where a loop is running.
+    and drawn up to *end*, a time of `time.monotonic`: now, where a loop is running.
     *target* is what to call it, if not as the call does.  Of a call that takes very
     many steps the first 64 and the last 448 are kept.
 
-    Of several calls it shows the one that began last.  It can be called with events,
-    too; those do not say whose they are, and have to be one call's.
+    Of several calls it shows the one that began last.  It looks at the clock whenever
+    something happens: uvloop's own counts milliseconds, and stands still while
+    callbacks run.
+
+    It can be called with events, too.  Those do not say whose they are, and have to be
+    one call's.  It shows the times that they say.
     """
 
     __module__ = "aioconnect"  # where users import it from
@@ -43,15 +49,14 @@ class Timeline(CallObserver):
     @contextlib.contextmanager
     def call(self, host: str | None, port: int | None) -> Generator[Observer]:
         """Show the call that begins."""
-        loop = asyncio.get_running_loop()
         narrator = self._narrator = Narrator(self._target)
-        narrator.begin(host, port, loop.time())
+        narrator.begin(host, port, time.monotonic())
         try:
-            yield narrator.take
+            yield lambda event: narrator.take(_as_of(event, time.monotonic()))
         except BaseException as exc:
-            narrator.ended(loop.time(), exc)
+            narrator.ended(time.monotonic(), exc)
             raise
-        narrator.left(loop.time())
+        narrator.left(time.monotonic())
 
     def ended(self, at: float, error: BaseException | None = None) -> None:
         """Note that the call ended *at* that time, where no event says so.
@@ -80,8 +85,9 @@ class Timeline(CallObserver):
         None; ``addresses``: what a look-up found, 16 at most.  An attempt that goes on
         to something, TLS say, is ``ok``, and that is a step of its own.
 
-        Times are seconds since the call began.  Keys may be added to schema 1; none
-        goes, or changes its meaning.
+        Times are seconds since the call began.  A text is one line of printable
+        characters; others are escaped in it.  Keys may be added to schema 1; none goes,
+        or changes its meaning.
         """
         story = self._story(end)
         return {
@@ -113,7 +119,8 @@ class Timeline(CallObserver):
     def _story(self, end: float | None) -> Story:
         if end is None:
             with contextlib.suppress(RuntimeError):  # no loop is running
-                end = asyncio.get_running_loop().time()
+                asyncio.get_running_loop()
+                end = time.monotonic()
         return self._narrator.story(end)
 
     def __str__(self) -> str:
@@ -124,6 +131,16 @@ class Timeline(CallObserver):
 
     def _repr_svg_(self) -> str:
         return self.to_svg()
+
+
+def _as_of(event: Event, now: float) -> Event:
+    """Return *event*, which is on the loop's clock, as one that happens *now*."""
+    later = now - event.at
+    event = replace(event, at=now)
+    if isinstance(event, AttemptFailed):
+        started = event.attempt.started + later
+        event = replace(event, attempt=replace(event.attempt, started=started))
+    return event
 
 
 def _record(step: Step, started: float) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from .._event_types import (
     ResolveStarted,
     RetryScheduled,
 )
-from ._steps import Kind, Outcome, Step, Steps, errno_name, plain
+from .._shown import printable, said_by
+from ._steps import Kind, Outcome, Step, Steps, errno_name
 from ._story import Ending, Story
 
 __all__ = ["Narrator"]
@@ -28,7 +29,8 @@ __all__ = ["Narrator"]
 # So many addresses of a look-up are kept.
 _MOST_ADDRESSES = 16
 
-# Of the message of an error, in characters.
+# Of a text, and of the message of the call's error, in characters.
+_LONGEST = 300
 _LONGEST_MESSAGE = 4000
 
 _RECORDS: dict[int, str] = {socket.AF_INET: "A", socket.AF_INET6: "AAAA"}
@@ -40,11 +42,12 @@ class Narrator:
     """What is known of one call, which is called *target*, or what is told first."""
 
     def __init__(self, target: object = None) -> None:
-        self._target = None if target is None else plain(target)
+        self._target = None if target is None else _plain(target)
         self._steps = Steps()
         self._open: list[Step] = []
         self._asked: list[Step] = []  # the look-ups of this round
         self._started: float | None = None
+        self._has_begun = False
         self._last = 0.0
         self._round = 1
         self._rounds = 0
@@ -55,8 +58,9 @@ class Narrator:
     def begin(self, host: str | None, port: int | None, at: float) -> None:
         """Note that the call begins, to *host* and *port* if it has but one target."""
         self._tick(at)
+        self._has_begun = True
         if self._target is None and host is not None:
-            self._target = plain(_joined(host, port or 0))
+            self._target = _plain(_joined(host, port or 0))
 
     def take(self, event: Event) -> None:
         """Keep *event*."""
@@ -120,9 +124,14 @@ class Narrator:
         self._started = first if self._started is None else min(self._started, first)
         self._last = max(self._last, at)
 
+    def _take_elapsed(self, at: float, elapsed: float) -> None:
+        """Note how long the call has taken, unless it is known when it began."""
+        if not self._has_begun:
+            self._tick(at, at - elapsed)
+
     def _begin(self, kind: Kind, what: object, of: object, at: float) -> Step:
         self._rounds = self._round
-        step = Step(kind, plain(what), of, self._round, at)
+        step = Step(kind, _plain(what), of, self._round, at)
         self._steps.add(step)
         self._open.append(step)
         if self._target is None:
@@ -139,7 +148,7 @@ class Narrator:
     ) -> None:
         step.end = max(at, step.start)
         step.outcome = outcome
-        step.reason = None if why is None else plain(why)
+        step.reason = why
         step.errno = None if error is None else errno_name(error)
         self._open.remove(step)
 
@@ -150,10 +159,10 @@ class Narrator:
     def _look_up(self, event: ResolveStarted | Resolved | ResolveFailed) -> None:
         host, at = event.host, event.at
         kind = _RECORDS.get(event.family, "SRV" if host[:1] == "_" else "")
-        what = plain(f"{kind} {host}".strip())
+        what = _plain(f"{kind} {host}".strip())
         if isinstance(event, ResolveStarted):
             if self._target is None:
-                self._target = plain(_joined(host, event.port))
+                self._target = _plain(_joined(host, event.port))
             self._asked.append(self._begin("lookup", what, host, at))
             return
         step = self._find("lookup", host, what)
@@ -208,7 +217,7 @@ class Narrator:
     def _not_found(self, event: AttemptFailed) -> None:
         """Take the failure of a look-up, which may have been told before."""
         attempt = event.attempt
-        why = plain(reason(attempt))
+        why = reason(attempt)
         asked = [one for one in self._asked if one.of == attempt.host]
         step = next((one for one in asked if one.reason == why), None)
         step = step or next((one for one in asked if one.end is None), None)
@@ -229,23 +238,23 @@ class Narrator:
         self._round += 1
 
     def _connected(self, event: Connected) -> None:
-        self._tick(event.at, event.at - event.elapsed)
+        self._take_elapsed(event.at, event.elapsed)
         for step in self._attempts_at(event.address):
             self._end(step, event.at, "ok")
         self._drop_others(event.at)
         self._outcome, self._address = "connected", str(event.address)
 
     def _gave_up(self, event: GaveUp) -> None:
-        self._tick(event.at, event.at - event.error.elapsed)
+        self._take_elapsed(event.at, event.error.elapsed)
         self._drop_others(event.at)
         self._failed(event.error)
 
     def _failed(self, error: Exception) -> None:
         self._outcome = "failed"
         self._error = {
-            "type": type(error).__name__,
+            "type": printable(type(error).__name__),
             "errno": errno_name(error),
-            "message": plain(error, _LONGEST_MESSAGE),
+            "message": said_by(error, _LONGEST_MESSAGE),
         }
 
 
@@ -253,3 +262,7 @@ def _joined(host: str, port: int) -> str:
     if not port:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _plain(text: object) -> str:
+    return printable(str(text), _LONGEST)

@@ -1,7 +1,6 @@
 """Keep what one call did as steps, each with a beginning, an end and an outcome.
 
-Pure.  What is kept is bounded, and can be shown on a line: neither a peer nor a name
-can put a control character into it.
+Pure, and of bounded size.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Kind", "Outcome", "Step", "Steps", "errno_name", "plain"]
+__all__ = ["Kind", "Outcome", "Step", "Steps", "errno_name"]
 
 Kind: TypeAlias = Literal["lookup", "attempt", "proxy", "tls", "ready", "wait"]
 
@@ -25,9 +24,6 @@ Outcome: TypeAlias = Literal["ok", "failed", "dropped", "pending"]
 # A call can go on for days: its beginning and its end say what happened.
 _FIRST_KEPT = 64
 _LAST_KEPT = 448
-
-# Of a text, in characters: a banner of a server's may be part of a reason.
-_LONGEST = 300
 
 _EAI = {getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")}
 
@@ -80,19 +76,11 @@ class Steps:
         yield from self._last
 
 
-def plain(text: object, longest: int = _LONGEST) -> str:
-    """Return *text* with nothing in it that a terminal or a picture would obey."""
-    shown = "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)
-    )
-    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
-
-
 def errno_name(error: BaseException) -> str | None:
     """Return the name of the errno of *error*, or of its ``EAI_`` code, or None."""
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
         return None  # an SSLError's is OpenSSL's
-    if error.errno is None:
-        return None
+    if not isinstance(error.errno, int):
+        return None  # or a hook has put there what it liked
     names = _EAI if isinstance(error, socket.gaierror) else errno.errorcode
     return names.get(error.errno)

@@ -23,11 +23,11 @@ from .._event_types import (
     ResolveStarted,
     RetryScheduled,
 )
+from .._shown import printable, said_by
 from .._timeline._steps import errno_name
 
 __all__ = [
     "Attributes",
-    "encodable",
     "error_type",
     "failure",
     "network",
@@ -61,9 +61,14 @@ def peer(address: Address) -> Attributes:
     """Return which *address* is."""
     sockaddr = address.sockaddr
     if isinstance(sockaddr, str | bytes):
-        path = encodable(os.fsdecode(sockaddr))
-        return {"network.peer.address": path.replace("\0", "@", 1)}
-    return {"network.peer.address": str(sockaddr[0]), "network.peer.port": sockaddr[1]}
+        path = os.fsdecode(sockaddr).replace("\0", "@", 1)
+        return {"network.peer.address": printable(path)}
+    host = printable(str(sockaddr[0]))
+    return {"network.peer.address": host, "network.peer.port": sockaddr[1]}
+
+
+def _answer(address: Address) -> str:
+    return str(peer(address)["network.peer.address"])
 
 
 def error_type(error: BaseException) -> str:
@@ -74,7 +79,8 @@ def error_type(error: BaseException) -> str:
         return code
     kind = type(error)
     is_builtin = kind.__module__ == "builtins"
-    return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
+    within = "" if is_builtin else f"{kind.__module__}."
+    return printable(f"{within}{kind.__qualname__}")
 
 
 def failure(attempt: Attempt) -> Attributes:
@@ -82,11 +88,6 @@ def failure(attempt: Attempt) -> Attributes:
     kind = {} if attempt.address is None else network(attempt.address)
     phase: Attributes = {"aioconnect.phase": attempt.phase}
     return kind | phase | {"error.type": error_type(attempt.error)}
-
-
-def encodable(text: str) -> str:
-    """Return *text* as UTF-8 can have it: else an exporter would drop the batch."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def said(event: Event) -> tuple[str, Attributes] | None:
@@ -98,12 +99,12 @@ def said(event: Event) -> tuple[str, Attributes] | None:
         case ResolveStarted():
             return "lookup.started", _question(event)
         case Resolved():
-            answers = [str(address.sockaddr[0]) for address in event.addresses]
+            answers = [_answer(address) for address in event.addresses]
             return "lookup.answered", _question(event) | {"dns.answers": answers}
         case ResolveFailed():
             return "lookup.failed", _question(event) | {
                 "error.type": error_type(event.error),
-                "exception.message": encodable(str(event.error)),
+                "exception.message": said_by(event.error),
             }
         case AttemptStarted():
             return "attempt.started", _at(event.address, event.round)
@@ -123,7 +124,7 @@ def said(event: Event) -> tuple[str, Attributes] | None:
 
 
 def _question(event: ResolveStarted | Resolved | ResolveFailed) -> Attributes:
-    name: Attributes = {"dns.question.name": event.host}
+    name: Attributes = {"dns.question.name": printable(event.host)}
     kind = _TYPES.get(event.family)
     return name if kind is None else name | {"network.type": kind}
 
@@ -137,6 +138,6 @@ def _failed(attempt: Attempt) -> Attributes:
     if attempt.address is not None:
         where = _at(attempt.address, attempt.round)
     elif attempt.host is not None:
-        where["dns.question.name"] = attempt.host
-    why: Attributes = {"exception.message": encodable(reason(attempt))}
+        where["dns.question.name"] = printable(attempt.host)
+    why: Attributes = {"exception.message": reason(attempt)}
     return where | failure(attempt) | why

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from .._address import Address, check_host, check_port, unix_address
 from .._connector import Connector, check_connector
+from .._shown import printable
 from .._sockets import Prepare
 
 try:
@@ -213,10 +214,10 @@ def _raising(late: type[Exception], failed: type[Exception]) -> Generator[None]:
     try:
         yield
     except TimeoutError as exc:
-        raise late(str(exc)) from exc
+        raise late(printable(str(exc))) from exc
     except OSError as exc:
-        raise failed(str(exc)) from exc
+        raise failed(printable(str(exc))) from exc
     except (BrokenResourceError, EndOfStream) as exc:
-        raise failed(str(reason_of(exc))) from exc
+        raise failed(printable(str(reason_of(exc)))) from exc
     except ClosedResourceError as exc:
         raise failed("the stream is closed") from exc

@@ -27,7 +27,7 @@ from .._event_types import (
 )
 from .._events import CallObserver, Observer
 from .._place import Place
-from .._shown import shown
+from .._shown import printable, said_by, shown
 
 try:
     from opentelemetry import context, metrics, trace
@@ -40,7 +40,6 @@ except ModuleNotFoundError as exc:
 
 from ._opentelemetry_attributes import (
     Attributes,
-    encodable,
     error_type,
     failure,
     network,
@@ -57,6 +56,10 @@ _SCOPE = "aioconnect"
 # Those of the semantic conventions for a database client's operations: from what stays
 # on this machine to what had to be waited for.
 _BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+
+
+# Of the text of a status, in characters: an error names every address.
+_LONGEST_STATUS = 4000
 
 
 class _Instruments(NamedTuple):
@@ -178,7 +181,8 @@ class _Call:
         attributes: Attributes = {}
         if self._host is not None:
             name = f"connect {Place(self._host, self._port)}"
-            attributes["server.address"] = self._host.removeprefix("unix:")
+            host = self._host.removeprefix("unix:")
+            attributes["server.address"] = printable(host)
         if self._port is not None:
             attributes["server.port"] = self._port
         self._span = self._instruments.tracer.start_span(
@@ -218,7 +222,7 @@ class _Call:
         if isinstance(error, asyncio.CancelledError):
             span.add_event("cancelled")
         elif isinstance(error, Exception):
-            text = encodable(str(error)) or type(error).__name__
+            text = said_by(error, _LONGEST_STATUS)
             span.set_status(trace.Status(trace.StatusCode.ERROR, text))
         span.end()
 

@@ -253,7 +253,7 @@ class _Tunnel(Generic[T]):
     async def _look_up(self, hop: Hop, place: Place, rounds: Rounds) -> Address | None:
         """Return an address of *place*, or None: the *rounds* know why."""
         # How far a proxy gets by IPv6 is not known: that is asked for last.
-        options = replace(self._connector, family=hop.family)
+        options = replace(rounds.options, family=hop.family)
         found = await addresses_of(options, place, rounds)
         for address in found:
             if address.family not in (socket.AF_INET, socket.AF_INET6):

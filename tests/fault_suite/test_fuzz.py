@@ -37,7 +37,7 @@ def is_taken(surface: Surface, given: Drawn) -> bool:
         made = surface.call(**given)
     except (ValueError, TypeError) as exc:
         said = set(re.findall(r"\w+", str(exc)[:_BEGINNING]))
-        if said.isdisjoint({*given, *surface.also}):
+        if said.isdisjoint({*given, *surface.also}) or not str(exc).isprintable():
             raise
         return False
     if surface.check is not None:
