@@ -126,9 +126,9 @@ def parse_target(text: str) -> Target:
         raise TypeError(f"a target must be a str, not {shown(text)}")
     kind, colon, rest = text.partition(":")
     try:
-        for at, character in enumerate(text):
-            if not character.isprintable():
-                raise _Wrong(at, f"{shown(character)} cannot be in a target's text")
+        if not text.isprintable():
+            at, wrong = next(one for one in enumerate(text) if not one[1].isprintable())
+            raise _Wrong(at, f"{shown(wrong)} cannot be in a target's text")
         if colon and kind in _PARSERS:
             return _PARSERS[kind](rest, len(kind) + 1)
         return _host_and_port(text)
