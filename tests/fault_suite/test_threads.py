@@ -318,7 +318,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
     ]
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     monkeypatch.setattr(_lookups._lookups, "_limit", 2)
-    hung = asyncio.create_task(addresses("hung.pinned", 80))
+    hung = asyncio.create_task(addresses("hung.pinned", peers.refused))
     try:
         while len(_lookups._lookups._threads) < 2:
             await asyncio.sleep(0.001)
@@ -327,8 +327,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
             assert "2 look-ups hang, and names wait for a free thread" in str(raised)
         # Who waits for what hangs waits for no thread.
         raised = await outcome(to_hung, peers, SHORT)
-        assert str(raised).count("hang") == 0
-        assert "the resolver has not answered yet" in str(raised)
+        assert "the resolver has not answered yet (" in str(raised)
     finally:
         go_on.set()
         await hung
