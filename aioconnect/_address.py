@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 import os
+import re
 import socket
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias, cast
 from ._shown import escaped, shown
 
 __all__ = [
+    "LONGEST_NAME",
     "Address",
     "SockAddr",
     "check_host",
@@ -40,7 +42,18 @@ SockAddr: TypeAlias = (
 _SUN_PATH = 108 if sys.platform == "linux" else 104
 
 # RFC 1035, section 2.3.4: 255 octets, of which dots and the root take two more.
-_LONGEST_NAME = 253
+LONGEST_NAME = 253
+
+# Encoding 100,000 characters takes 5 s: Punycode's time grows with the square of a
+# label's length.  Text that is longer than this cannot be a name once it is encoded:
+# nameprep (RFC 3491) joins at most four characters into one, a letter and its accents,
+# which then takes an octet at least.  Only soft hyphens and their like are left out; a
+# name with hundreds of those is refused, too.
+_MOST_CHARACTERS = 4 * LONGEST_NAME
+_MOST_IN_LABEL = 4 * 63
+
+# RFC 3490, section 3.1: what separates labels.
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
@@ -204,9 +217,11 @@ def _unix(path: str, kind: int) -> Address:
 def check_host(host: object) -> str:
     """Return *host* as text that a resolver can be asked for.
 
+    The text is an exact str, whatever subclass is given.
+
     Raises:
-        ValueError: It is empty, has a NUL or white space, or has a label that
-            no encoding of a host name takes (RFC 1035: 1 to 63 octets).
+        ValueError: It is empty, too long, has a NUL or white space, or has a label
+            that no encoding of a host name takes (RFC 1035: 1 to 63 octets).
         TypeError: It is neither str nor bytes.
     """
     if isinstance(host, bytes):
@@ -216,6 +231,10 @@ def check_host(host: object) -> str:
             raise ValueError(f"host: {shown(host)} is not ASCII") from None
     if not isinstance(host, str):
         raise TypeError(f"host must be a str, not {shown(host)}")
+    host = str.__str__(host)
+    # Before anything is done with each character, or kept.
+    if len(host) > _MOST_CHARACTERS + 1:  # the root's dot
+        raise ValueError(f"host is {len(host):,} characters long, no name is")
     return _check_name(host)
 
 
@@ -226,12 +245,15 @@ def _check_name(host: str) -> str:
         raise ValueError("host is empty")
     if "\0" in host or any(map(str.isspace, host)):
         raise ValueError(f"host has a NUL or white space in it: {shown(host)}")
+    longest = max(map(len, _DOTS.split(host)))
+    if longest > _MOST_IN_LABEL:
+        raise ValueError(f"host has a label of {longest} characters: {shown(host)}")
     try:
         octets = len(host.encode("idna").rstrip(b"."))
     except UnicodeError as exc:
         raise ValueError(f"host: {shown(host)} is not a host name: {exc}") from None
-    if octets > _LONGEST_NAME:
-        raise ValueError(f"host is {octets} octets long, DNS takes {_LONGEST_NAME}")
+    if octets > LONGEST_NAME:
+        raise ValueError(f"host is {octets} octets long, DNS takes {LONGEST_NAME}")
     return host
 
 
@@ -270,15 +292,20 @@ def _port_number(port: object) -> int:
         raise TypeError(f"port must be an int or a str, not {shown(port)}") from None
 
 
-# A client connects to few numeric addresses, many times: parsing them anew would
-# be a tenth of what a connect costs.
-@functools.lru_cache(maxsize=512)
 def numeric(host: str, port: int, proto: int = 0) -> Address | None:
     """Return the `Address` that *host* spells in numbers, or None: it is a name.
 
     A scope id that is a number is understood; one that is an interface's name
     depends on the machine's state, and makes *host* a name.
     """
+    # What is longer is no address, and the cache must not keep it.
+    return None if len(host) > LONGEST_NAME else _numeric(host, port, proto)
+
+
+# A client connects to few numeric addresses, many times: parsing them anew would
+# be a tenth of what a connect costs.
+@functools.lru_cache(maxsize=512)
+def _numeric(host: str, port: int, proto: int) -> Address | None:
     literal, percent, scope = host.partition("%")
     for family in _INET if not percent else (socket.AF_INET6,):
         try:
@@ -289,7 +316,7 @@ def numeric(host: str, port: int, proto: int = 0) -> Address | None:
             return Address(family, (literal, port), proto)
         if not percent:
             return Address(family, (literal, port, 0, 0), proto)
-        if scope.isascii() and scope.isdecimal() and int(scope[:11]) < 2**32:
+        if scope.isascii() and scope.isdecimal() and int(scope) < 2**32:
             return Address(family, (literal, port, 0, int(scope)), proto)
     return None
 

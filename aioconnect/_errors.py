@@ -199,9 +199,10 @@ def os_error(code: int, text: str | None = None) -> OSError:
     return OSError(code, text or os.strerror(code))
 
 
-def no_answer(phase: str) -> Expired:
+def no_answer(phase: str, why: str | None = None) -> Expired:
     """Return the error of an attempt whose time was up before a name was known."""
-    error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
+    text = "the resolver has not answered yet"
+    error = os_error(errno.ETIMEDOUT, text if why is None else f"{text}: {why}")
     return Expired(phase, error, sent=False)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import encodings.idna
+import importlib
 import itertools
 import os
 import queue
@@ -19,7 +20,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-__all__ = ["MOST_THREADS", "THREAD_NAMES", "AddrInfo", "Lookups", "Question", "ask"]
+__all__ = [
+    "MOST_THREADS",
+    "THREAD_NAMES",
+    "AddrInfo",
+    "Lookups",
+    "Question",
+    "ask",
+    "hung_before",
+]
 
 # What getaddrinfo imports when it is first asked for a str: with no descriptor
 # left that would fail (K14).
@@ -28,10 +37,9 @@ _IMPORTED = encodings.idna
 THREAD_NAMES = "aioconnect-resolver-"
 
 # A name whose DNS server is silent holds two threads, AAAA and A, for as long as
-# the resolver has patience (seconds, resolv.conf(5)).  64 such names, which no
-# other may wait for, are 128 threads; the rest is room.  A thread that hangs in
-# recvmsg(2) costs some ten kilobytes.
-MOST_THREADS = 256
+# the resolver has patience (seconds, resolv.conf(5)).  Once 512 names hang, others
+# wait for a free thread.  One that hangs in recvmsg(2) costs some ten kilobytes.
+MOST_THREADS = 1024
 
 # Long enough for the next round of a retry, short enough for a program that
 # connects once to be rid of them.
@@ -41,8 +49,8 @@ _IDLE = 5.0
 # for a lost packet; but a retry loop must not fill the threads with one dead name.
 _TURNS = 4
 
-# The host as getaddrinfo takes it, the port, family and flags.
-Question: TypeAlias = tuple[bytes | None, int, int, int]
+# The host as text, the port, family and flags.
+Question: TypeAlias = tuple[str | None, int, int, int]
 
 AddrInfo: TypeAlias = tuple[
     int,
@@ -52,6 +60,9 @@ AddrInfo: TypeAlias = tuple[
     tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
 ]
 Waiter: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
+
+# Where an idle thread gets its next look-up; the thread's identity, too.
+_Inbox: TypeAlias = "queue.SimpleQueue[_Lookup]"
 
 
 class _Lookup:
@@ -76,8 +87,8 @@ class Lookups:
     """Threads that ask *look_up*, at most *limit* of them.
 
     They are started when there is a question and none of them is free, and end
-    after *idle* seconds without one.  They are daemons: one that hangs does not
-    delay the interpreter's exit.
+    after *idle* seconds without one.  As *daemons*, they do not delay the
+    interpreter's exit while they hang.
     """
 
     def __init__(
@@ -86,10 +97,12 @@ class Lookups:
         *,
         limit: int = MOST_THREADS,
         idle: float = _IDLE,
+        daemons: bool = True,
     ) -> None:
         self._look_up = look_up
         self._limit = limit
         self._patience = idle
+        self._daemons = daemons
         self.forget()
 
     def forget(self) -> None:
@@ -97,15 +110,16 @@ class Lookups:
         self._lock = threading.Lock()
         self._asked: dict[Question, _Lookup] = {}
         self._queued: OrderedDict[Question, _Lookup] = OrderedDict()
-        # The last one in is the first one out, or all would stay in use in turn.
-        self._idle: list[queue.SimpleQueue[_Lookup]] = []
-        self._count = 0
+        # All threads that live, and the idle ones.  Of these the last one in is the
+        # first one out, or all would stay in use in turn.
+        self._threads: set[_Inbox] = set()
+        self._idle: list[_Inbox] = []
         self._numbers = itertools.count(1)
 
     def ask(
         self,
         loop: asyncio.AbstractEventLoop,
-        host: str | bytes | None,
+        host: str | None,
         port: int,
         family: int,
         flags: int,
@@ -115,76 +129,116 @@ class Lookups:
         A question that is being asked already, by anybody, is not asked again.
         Cancelling the future is giving up: the last to do so drops a question
         that no thread has begun with, and the answer of one that has.  An error
-        that nobody looks at is not logged.
+        that nobody looks at is not logged.  Where no thread lives and the system
+        allows none, the future has a `socket.gaierror` that says so.
 
         Raises:
-            UnicodeError: *host* has no encoding as a host name.
+            Exception: What else keeps a thread from being made, a `MemoryError` say.
+                The next one who asks begins anew.
         """
-        if isinstance(host, str):
-            host = host.encode("idna")  # as socket.getaddrinfo does
         question = (host, port, family, flags)
         waiter: Waiter = loop.create_future()
         with self._lock:
-            lookup = self._asked.get(question)
-            if lookup is None or not (lookup.is_wanted() or lookup.turn >= _TURNS):
-                turn = 1 if lookup is None else lookup.turn + 1
-                lookup = self._asked[question] = _Lookup(question, turn)
-                lookup.waiters.add(waiter)
-                refused = self._hand_over(lookup)
-                if refused is not None:
-                    _tell(self._end(lookup), (), refused)
-            else:
-                lookup.waiters.add(waiter)
+            lookup = self._current(question)
+            lookup.waiters.add(waiter)
+            try:
+                if question in self._queued:
+                    self._hand_over(lookup)
+            except BaseException as exc:
+                self._withdraw(lookup, waiter)
+                if not _is_want_of_threads(exc):
+                    raise
+                text = f"no resolver thread: {exc}"
+                _settle(waiter, (), socket.gaierror(socket.EAI_AGAIN, text))
         waiter.add_done_callback(partial(self._left, lookup))
         return waiter
 
-    def _hand_over(self, lookup: _Lookup) -> socket.gaierror | None:
-        """Give *lookup* to a thread, now or later; return why there is none."""
+    def hung_before(
+        self, host: str | None, port: int, family: int, flags: int
+    ) -> int | None:
+        """Return how many look-ups hold the threads that this one waits for.
+
+        None is returned if it waits for no thread.
+        """
+        with self._lock:
+            is_queued = (host, port, family, flags) in self._queued
+            return len(self._threads) if is_queued else None
+
+    def _current(self, question: Question) -> _Lookup:
+        """Return the look-up of *question* that an answer can be expected of."""
+        lookup = self._asked.get(question)
+        turn = 1
+        if lookup is not None:
+            if question in self._queued or lookup.is_wanted() or lookup.turn >= _TURNS:
+                return lookup
+            turn = lookup.turn + 1
+        lookup = _Lookup(question, turn)
+        self._queued[question] = self._asked[question] = lookup
+        return lookup
+
+    def _hand_over(self, lookup: _Lookup) -> None:
+        """Give *lookup*, which is queued, to a thread, now or later.
+
+        Raises:
+            Exception: No thread lives, and none can be made.
+        """
         if self._idle:
-            self._idle.pop().put(lookup)
-        elif self._count >= self._limit:
-            self._queued[lookup.question] = lookup
-        else:
-            name = f"{THREAD_NAMES}{next(self._numbers)}"
-            thread = threading.Thread(
-                target=self._work, args=(lookup,), name=name, daemon=True
-            )
+            self._idle[-1].put(lookup)
+            self._idle.pop()
+            del self._queued[lookup.question]
+        elif len(self._threads) < self._limit:
             try:
-                thread.start()
-            except RuntimeError as exc:
-                return socket.gaierror(socket.EAI_AGAIN, f"no resolver thread: {exc}")
-            self._count += 1
-        return None
+                self._start_thread()
+            except Exception:
+                if not self._threads:
+                    raise
+                # A thread that lives takes it from the queue.
+
+    def _start_thread(self) -> None:
+        """Start a thread, which begins with the first look-up in the queue."""
+        inbox: _Inbox = queue.SimpleQueue()
+        name = f"{THREAD_NAMES}{next(self._numbers)}"
+        thread = threading.Thread(
+            target=self._work, args=(inbox,), name=name, daemon=self._daemons
+        )
+        self._threads.add(inbox)
+        try:
+            thread.start()
+        except BaseException:
+            self._threads.discard(inbox)
+            raise
 
     def _left(self, lookup: _Lookup, waiter: Waiter) -> None:
         """Drop *lookup* if nobody else waits for it, and it has not begun."""
-        if not waiter.cancelled():
-            return
-        with self._lock:
-            lookup.waiters.discard(waiter)
-            question = lookup.question
-            if not lookup.waiters and self._queued.get(question) is lookup:
-                del self._queued[question], self._asked[question]
+        if waiter.cancelled():
+            with self._lock:
+                self._withdraw(lookup, waiter)
 
-    def _work(self, lookup: _Lookup | None) -> None:
-        inbox: queue.SimpleQueue[_Lookup] = queue.SimpleQueue()
-        while lookup is not None:
+    def _withdraw(self, lookup: _Lookup, waiter: Waiter) -> None:
+        lookup.waiters.discard(waiter)
+        question = lookup.question
+        if not lookup.waiters and self._queued.get(question) is lookup:
+            del self._queued[question], self._asked[question]
+
+    def _work(self, inbox: _Inbox) -> None:
+        with self._lock:
+            # start() can raise although the thread lives, while it waits for it to
+            # begin: then it was counted out.
+            self._threads.add(inbox)
+            lookup = self._next(inbox)
+        while (lookup := lookup or self._wait(inbox)) is not None:
             found: tuple[AddrInfo, ...] = ()
-            error: Exception | None = None
+            error: BaseException | None = None
             try:
                 found = self._look_up(lookup.question)
-            except Exception as exc:  # whatever it is, it goes to whoever asked
+            except BaseException as exc:  # whatever it is, it goes to whoever asked
                 error = exc
             with self._lock:
                 waiters = self._end(lookup)
-                lookup = self._next()
-                if lookup is None:
-                    # Before the answer is out: whoever gets it may ask again.
-                    self._idle.append(inbox)
+                # Before the answer is out: whoever gets it may ask again.
+                lookup = self._next(inbox)
             _tell(waiters, found, error)
             del found, error  # an idle thread keeps nothing
-            if lookup is None:
-                lookup = self._wait(inbox)
 
     def _end(self, lookup: _Lookup) -> set[Waiter]:
         """Forget *lookup*, unless it was asked anew; return who waited for it."""
@@ -193,39 +247,48 @@ class Lookups:
         waiters, lookup.waiters = lookup.waiters, set()
         return waiters
 
-    def _next(self) -> _Lookup | None:
-        """Return the first in the queue that somebody waits for."""
+    def _next(self, inbox: _Inbox) -> _Lookup | None:
+        """Return the first in the queue that somebody waits for; or be idle."""
         while self._queued:
             _, lookup = self._queued.popitem(last=False)
             if lookup.is_wanted():
                 return lookup
             self._end(lookup)
+        self._idle.append(inbox)
         return None
 
-    def _wait(self, inbox: queue.SimpleQueue[_Lookup]) -> _Lookup | None:
+    def _wait(self, inbox: _Inbox) -> _Lookup | None:
         """Return what comes within a while, or None: the thread has to end."""
         with contextlib.suppress(queue.Empty):
             return inbox.get(timeout=self._patience)
         with self._lock:
             if inbox in self._idle:
                 self._idle.remove(inbox)
-                self._count -= 1
+                self._threads.discard(inbox)
                 return None
         return inbox.get()  # it came when the time was up
 
 
+def _is_want_of_threads(exc: BaseException) -> bool:
+    # Python says "can't start new thread" with a RuntimeError.  That is a call which is
+    # too deep, too, and more threads would not help it.
+    is_one = isinstance(exc, RuntimeError | OSError)
+    return is_one and not isinstance(exc, RecursionError)
+
+
 def _tell(
-    waiters: set[Waiter], found: tuple[AddrInfo, ...], error: Exception | None
+    waiters: set[Waiter], found: tuple[AddrInfo, ...], error: BaseException | None
 ) -> None:
     """Give each of *waiters* the answer, in its own loop."""
     while waiters:
         waiter = waiters.pop()
-        with contextlib.suppress(RuntimeError):  # its loop is closed
+        # A loop that is closed, or broken, must not end the thread: others wait.
+        with contextlib.suppress(Exception):
             waiter.get_loop().call_soon_threadsafe(_settle, waiter, found, error)
 
 
 def _settle(
-    waiter: Waiter, found: tuple[AddrInfo, ...], error: Exception | None
+    waiter: Waiter, found: tuple[AddrInfo, ...], error: BaseException | None
 ) -> None:
     if waiter.done():
         return
@@ -235,20 +298,42 @@ def _settle(
     if type(error) in (OSError, socket.gaierror):
         # Raised in two tasks, one and the same would hold the frames of both.
         error = type(error)(*error.args)
+    elif isinstance(error, StopIteration | asyncio.CancelledError):
+        # A future does not take the first, and looks cancelled with the second.
+        error = RuntimeError(f"getaddrinfo raised {error!r}")
     waiter.set_exception(error)
     waiter.exception()  # seen: it is not logged when nobody waits any more
 
 
 def _getaddrinfo(question: Question) -> tuple[AddrInfo, ...]:
     host, port, family, flags = question
-    return tuple(
-        socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)
-    )
+    # As asyncio calls it, looked up now and by position: what is put in its place, to
+    # pin or to cache names, knows this form.
+    return tuple(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags))
 
 
-_lookups = Lookups(_getaddrinfo)
+def _is_main_interpreter() -> bool:
+    """Tell whether this is no subinterpreter, of which nothing public tells."""
+    tells = getattr(threading, "_is_main_interpreter", None)  # since 3.12
+    if tells is not None:
+        return bool(tells())
+    try:
+        interpreters = importlib.import_module("_xxsubinterpreters")
+    except ImportError:
+        return True  # a Python that has none
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
+# A subinterpreter that ends while a daemon thread of it lives aborts the process, and
+# an isolated one allows no daemons.  It waits for its threads, so they are never idle.
+_lookups = (
+    Lookups(_getaddrinfo)
+    if _is_main_interpreter()
+    else Lookups(_getaddrinfo, idle=0.0, daemons=False)
+)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_lookups.forget)
 
 ask = _lookups.ask
+hung_before = _lookups.hung_before

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
-from ._errors import AttemptError, no_answer, os_error
+from ._errors import AttemptError, os_error
 from ._events import events
 from ._eyeballs import Question
 from ._lookups import ask
@@ -24,6 +24,7 @@ from ._resolver import (
     is_no_address,
     literal,
     no_address,
+    not_yet,
     questions,
     system_resolver,
     without_lookup,
@@ -261,7 +262,8 @@ class Names:
     def _error(self, family: int) -> AttemptError:
         if family in self._ended:
             return AttemptError("resolve", self._failure(family), sent=False)
-        return no_answer("resolve")
+        asked = (family, self._questions[family])
+        return not_yet("resolve", self._host, self._port, (asked,))
 
     def ordered(self, addresses: Sequence[Address]) -> Sequence[Address]:
         """Return *addresses* in the order in which they are tried.

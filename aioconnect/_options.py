@@ -24,7 +24,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from . import outcome as _outcome
-from ._address import check_host, check_port, numeric
+from ._address import LONGEST_NAME, check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
 from ._events import Observer, events
 from ._place import Place, place_at
@@ -147,7 +147,8 @@ class Options:
     def where(self, host: str, port: int | str) -> Place:
         """Return the place that *host* and *port* are, checked."""
         number = check_port(port)
-        if type(host) is not str:
+        # The cache of addresses must not keep a text that can be none.
+        if type(host) is not str or len(host) > LONGEST_NAME:
             host = check_host(host)
         place = _in_numbers(host, number, self.proto)
         if place is None:

@@ -10,11 +10,11 @@ import asyncio
 import functools
 import socket
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 from ._address import Address, SockAddr, check_host, check_port, numeric
-from ._errors import AttemptError, no_answer
-from ._lookups import AddrInfo, ask
+from ._errors import AttemptError, Expired, no_answer
+from ._lookups import AddrInfo, ask, hung_before
 from ._shown import printable, said_by
 from ._waits import done_before
 
@@ -24,6 +24,7 @@ __all__ = [
     "is_no_address",
     "literal",
     "no_address",
+    "not_yet",
     "questions",
     "resolve_local",
     "system_resolver",
@@ -33,6 +34,9 @@ __all__ = [
 _NAMES = {socket.AF_INET6: "IPv6", socket.AF_INET: "IPv4"}
 
 _LOOPBACK = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
+
+# What the system's getaddrinfo will have said.
+Asked: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
 
 # RFC 6761 section 6.3: "Name resolution APIs and libraries SHOULD recognize
 # localhost names as special and SHOULD always return the IP loopback address".
@@ -87,7 +91,8 @@ async def system_resolver(
 
     Raises:
         socket.gaierror: There is no address; code and text are the system's, and
-            the text says which *family* was asked for.
+            the text says which *family* was asked for.  ``EAI_AGAIN``, too, where
+            not one thread can be started.
         OSError: The system could not ask, for want of a descriptor, say.
         ValueError: *host* is no host name, or *port* no port.
     """
@@ -105,10 +110,12 @@ async def _ask_all(
     host: str, port: int, asked_for: Iterable[tuple[int, int]]
 ) -> tuple[list[AddrInfo], list[OSError]]:
     loop = asyncio.get_running_loop()
-    asked = [ask(loop, host, port, family, flags) for family, flags in asked_for]
+    asked: list[Asked] = []
     found: list[AddrInfo] = []
     errors: list[OSError] = []
     try:
+        for family, flags in asked_for:
+            asked.append(ask(loop, host, port, family, flags))
         while asked:
             try:
                 found += await asked[0]
@@ -247,5 +254,20 @@ async def _bindable(
         return known or ()
     task = loop.create_task(system_resolver(host, port))
     if not await done_before(loop, task, deadline):
-        raise no_answer("bind")
+        raise not_yet("bind", host, port, questions(socket.AF_UNSPEC, 0))
     return task.result()
+
+
+def not_yet(
+    phase: str, host: str | None, port: int, asked_for: Iterable[tuple[int, int]]
+) -> Expired:
+    """Return the error of *phase* whose time was up before *host* was known.
+
+    If a look-up still waits for a thread, it says that names do, and why.
+    """
+    counts = (hung_before(host, port, family, flags) for family, flags in asked_for)
+    count = next((one for one in counts if one is not None), None)
+    if count is None:
+        return no_answer(phase)
+    hang = "1 look-up hangs" if count == 1 else f"{count:,} look-ups hang"
+    return no_answer(phase, f"{hang}, and names wait for a free thread")

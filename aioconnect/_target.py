@@ -148,9 +148,9 @@ def parse_target(text: str) -> Target:
 
 def _parsed(text: str) -> Target:
     kind, colon, rest = text.partition(":")
-    for at, character in enumerate(text):
-        if not character.isprintable():
-            raise _Wrong(at, f"{shown(character)} cannot be in a target's text")
+    if not text.isprintable():
+        at, wrong = next(one for one in enumerate(text) if not one[1].isprintable())
+        raise _Wrong(at, f"{shown(wrong)} cannot be in a target's text")
     if _has_secrets(text):
         # Checked first: the other errors quote the part that is wrong.
         raise _Wrong(0, f"a target has no user, password or query; it is {_FORMS}")

@@ -374,7 +374,7 @@ def test_disk_that_is_full(refused: str) -> None:
             32,
             "aioconnect: 16 at once instead of 500: there are no more than",
         ),
-        ((64, 4096), 300, "2,000 targets in "),
+        ((64, 8192), 300, "2,000 targets in "),
     ],
 )
 def test_there_are_always_descriptors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import linecache
 import socket
@@ -13,8 +14,10 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from programs import run_script
 
 from aioconnect import _lookups
 from aioconnect._lookups import THREAD_NAMES, AddrInfo, Lookups, Question, ask
@@ -44,7 +47,7 @@ class System:
     def __init__(self) -> None:
         self.asked: list[Question] = []
         self.is_open = threading.Event()
-        self.answer: Answer | Exception = FOUND
+        self.answer: Answer | BaseException = FOUND
         self._came = threading.Condition()
 
     def __call__(self, question: Question) -> Answer:
@@ -52,7 +55,7 @@ class System:
             self.asked.append(question)
             self._came.notify_all()
         assert self.is_open.wait(PATIENCE)
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -126,20 +129,34 @@ async def test_the_answer_is_getaddrinfos(lookups: Lookups, system: System) -> N
     lookups._patience = 1.0  # it is there when it is looked at
     system.is_open.set()
     assert await put(lookups, "a.test") == FOUND
-    assert system.asked == [(b"a.test", 80, socket.AF_INET, 0)]
+    assert system.asked == [("a.test", 80, socket.AF_INET, 0)]
     assert [thread.daemon for thread in resolver_threads()] == [True]
 
 
-async def test_names_are_encoded_as_the_socket_module_does(
-    lookups: Lookups, system: System
+def test_getaddrinfo_is_asked_as_asyncio_asks_it(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    system.is_open.set()
-    for host in ("bücher.test", b"raw.test", None):
-        await lookups.ask(asyncio.get_running_loop(), host, 80, 0, 0)
-    hosts = [host for host, *_ in system.asked]
-    assert hosts == [b"xn--bcher-kva.test", b"raw.test", None]
-    with pytest.raises(UnicodeError):
-        put(lookups, "x" * 64)
+    """What is put in its place, to pin or to cache names, gets the same arguments."""
+    asked: list[tuple[Any, ...]] = []
+
+    def pinned(*arguments: Any) -> Iterator[AddrInfo]:
+        asked.append(arguments)
+        return iter(FOUND)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for host in ("db.pinned", "bücher.test", None):
+            details = {"family": socket.AF_INET, "type": socket.SOCK_STREAM, "flags": 8}
+            await loop.getaddrinfo(host, 80, **details)
+            assert await ask(loop, host, 80, socket.AF_INET, 8) == FOUND
+
+    monkeypatch.setattr(_lookups._lookups, "_patience", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", pinned)
+    # Only asyncio's own loop asks what can be replaced.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(main())
+    assert len(asked) == 6
+    assert asked[::2] == asked[1::2]
 
 
 async def test_questions_at_once_are_asked_at_once(
@@ -227,7 +244,7 @@ async def test_what_nobody_waits_for_is_not_begun(
     while lookups._asked:
         time.sleep(0.001)
     assert await asked[4] == await asked[1] == FOUND
-    assert [host for host, *_ in system.asked] == [b"0.test", b"1.test", b"4.test"]
+    assert [host for host, *_ in system.asked] == ["0.test", "1.test", "4.test"]
 
 
 async def test_what_nobody_waits_for_is_asked_anew_a_few_times(
@@ -243,7 +260,7 @@ async def test_what_nobody_waits_for_is_asked_anew_a_few_times(
     last = put(lookups, "dead.test")
     other = put(lookups, "other.test")
     await system.wait_for_questions(5)
-    assert system.asked[4][0] == b"other.test"
+    assert system.asked[4][0] == "other.test"
     system.is_open.set()
     assert await last == await other == FOUND
     assert len(resolver_threads()) <= 5
@@ -281,7 +298,7 @@ async def test_idle_threads_are_used_again_and_end(
     await asyncio.gather(*asked)
     while resolver_threads():
         await asyncio.sleep(0.001)
-    assert lookups._count == 0
+    assert not lookups._threads
     assert lookups._idle == []
     assert await put(lookups, "a.test") == FOUND
 
@@ -301,9 +318,10 @@ async def test_a_thread_that_is_ending_misses_no_question(
     assert await put(lookups, "a.test") == FOUND
     (thread,) = resolver_threads()
     waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    lookup = _lookups._Lookup((b"b.test", 80, 0, 0), 1)
+    lookup = _lookups._Lookup(("b.test", 80, 0, 0), 1)
     lookup.waiters.add(waiter)
     with lookups._lock:
+        lookups._queued[lookup.question] = lookup
         while line_of(thread) != "with self._lock:":
             time.sleep(0.001)
         lookups._hand_over(lookup)
@@ -317,10 +335,11 @@ async def test_a_thread_that_is_ending_misses_no_question(
         socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
         OSError(24, "Too many open files"),
         RuntimeError("a hook of the user's own"),
+        GeneratorExit("a greenlet's end"),
     ],
 )
 async def test_errors_are_the_systems(
-    lookups: Lookups, system: System, error: Exception
+    lookups: Lookups, system: System, error: BaseException
 ) -> None:
     """Each waiter has its own, with its own frames alone."""
     system.answer = error
@@ -334,6 +353,20 @@ async def test_errors_are_the_systems(
         raised.append(caught.value)
     if isinstance(error, OSError):
         assert raised[0] is not raised[1]
+
+
+@pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError()])
+async def test_what_a_future_cannot_have_is_an_error_nevertheless(
+    lookups: Lookups, system: System, error: BaseException
+) -> None:
+    """The thread lives, and the next one who asks is answered."""
+    system.is_open.set()
+    system.answer = error
+    asked = put(lookups, "a.test")
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        await asked
+    system.answer = FOUND
+    assert await put(lookups, "a.test") == FOUND
 
 
 async def test_an_error_that_nobody_looks_at_is_not_logged(
@@ -390,6 +423,20 @@ def test_a_loop_that_is_closed_meanwhile_is_no_error(
     assert capfd.readouterr() == ("", "")
 
 
+async def test_a_loop_that_cannot_be_told_keeps_nobody_else_waiting(
+    lookups: Lookups, system: System, loop_factory: Factory
+) -> None:
+    """Whatever its method raises: the thread lives, and answers the others."""
+    with contextlib.closing(loop_factory()) as broken:
+        vars(broken)["call_soon_threadsafe"] = refusing(MemoryError())
+        untold = lookups.ask(broken, "a.test", 80, socket.AF_INET, 0)
+        asked = put(lookups, "a.test")
+        system.is_open.set()
+        assert await asked == FOUND
+        assert await put(lookups, "b.test") == FOUND
+        assert not untold.done()
+
+
 def test_nothing_is_kept_of_a_loop_or_a_future(
     system: System, loop_factory: Factory
 ) -> None:
@@ -429,12 +476,10 @@ def test_nothing_is_kept_of_a_loop_or_a_future(
         gc.enable()
 
 
-@pytest.mark.parametrize("is_first", [True, False])
 async def test_a_thread_that_cannot_start_is_a_clear_error(
-    lookups: Lookups, system: System, is_first: bool
+    lookups: Lookups, system: System
 ) -> None:
     """Nothing is left of the question, and the next one is asked."""
-    busy = None if is_first else put(lookups, "busy.test")
     size = threading.stack_size(1 << 47)  # more than a process can address
     try:
         asked = put(lookups, "a.test")
@@ -443,12 +488,153 @@ async def test_a_thread_that_cannot_start_is_a_clear_error(
     with pytest.raises(socket.gaierror, match="can't start new thread") as caught:
         await asked
     assert caught.value.errno == socket.EAI_AGAIN
-    assert lookups._count == (0 if is_first else 1)
-    assert not lookups._queued
+    assert_nothing_is_kept(lookups)
     system.is_open.set()
     assert await put(lookups, "a.test") == FOUND
-    if busy is not None:
-        assert await busy == FOUND
+
+
+def assert_nothing_is_kept(lookups: Lookups) -> None:
+    """Assert that there is neither a thread nor a question."""
+    assert not lookups._threads
+    assert not lookups._idle
+    assert not lookups._queued
+    assert not lookups._asked
+
+
+def raising(error: BaseException, real: Callable[..., None]) -> Callable[..., None]:
+    """Return what raises *error* after it has done what *real* does."""
+
+    def raise_after(*arguments: Any, **named: Any) -> None:
+        real(*arguments, **named)
+        raise error
+
+    return raise_after
+
+
+def refusing(error: BaseException) -> Callable[..., None]:
+    """Return what raises *error*."""
+    return raising(error, lambda *_, **__: None)
+
+
+@pytest.mark.parametrize("method", ["__init__", "start"])
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RecursionError("too deep"), ValueError("a hook"), SystemExit(3)],
+)
+async def test_what_keeps_a_thread_from_being_made_is_that_calls_error(
+    lookups: Lookups,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    error: BaseException,
+) -> None:
+    """It comes through as itself, and the next one who asks is answered."""
+    system.is_open.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, method, refusing(error))
+        for _ in range(5):
+            with pytest.raises(type(error)) as caught:
+                put(lookups, "a.test")
+            assert caught.value is error
+            assert_nothing_is_kept(lookups)
+    assert await put(lookups, "a.test") == FOUND
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt()])
+async def test_a_thread_that_lives_though_start_has_raised(
+    lookups: Lookups,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    """``start`` can raise while it waits for the thread: that is counted all the same.
+
+    It finds nothing to do, and is there for the next one who asks.
+    """
+    lookups._patience = PATIENCE
+    system.is_open.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", raising(error, threading.Thread.start))
+        with pytest.raises(type(error)):
+            put(lookups, "a.test")
+    while not lookups._idle:
+        await asyncio.sleep(0.001)
+    assert not lookups._asked
+    assert len(lookups._threads) == 1
+    lookups._patience = 0.01
+    assert await put(lookups, "b.test") == FOUND
+    assert [host for host, *_ in system.asked] == ["b.test"]
+    while resolver_threads():
+        await asyncio.sleep(0.001)
+    assert_nothing_is_kept(lookups)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no more"), MemoryError()])
+async def test_a_question_without_a_thread_waits_for_one_that_lives(
+    lookups: Lookups,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    """With one thread left AAAA and A, and other names, are asked one by one."""
+    asked = [put(lookups, "a.test", socket.AF_INET6)]
+    await system.wait_for_questions(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refusing(error))
+        asked.append(put(lookups, "a.test"))
+        asked += [put(lookups, f"{number}.test") for number in range(4)]
+        assert len(resolver_threads()) == 1
+        system.is_open.set()
+        assert await asyncio.gather(*asked) == [FOUND] * 6
+    assert len(system.asked) == 6
+
+
+async def test_an_interruption_goes_through_where_a_thread_lives(
+    lookups: Lookups, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what others wait for is still asked."""
+    asked = [put(lookups, "a.test")]
+    await system.wait_for_questions(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refusing(MemoryError()))
+        asked.append(put(lookups, "b.test"))
+        patch.setattr(threading.Thread, "start", refusing(KeyboardInterrupt()))
+        for host in ("b.test", "c.test"):
+            with pytest.raises(KeyboardInterrupt):
+                put(lookups, host)
+    assert [host for host, *_ in lookups._queued] == ["b.test"]
+    system.is_open.set()
+    assert await asyncio.gather(*asked) == [FOUND] * 2
+    assert [host for host, *_ in system.asked] == ["a.test", "b.test"]
+
+
+async def test_a_queued_question_that_was_given_up_is_joined(
+    lookups: Lookups, system: System
+) -> None:
+    """It has not been asked: it is not put into the queue again, nor counted."""
+    lookups._limit = 1
+    first = put(lookups, "busy.test")
+    for _ in range(9):
+        asked = put(lookups, "a.test")
+        asked.cancel()
+    last = put(lookups, "a.test")
+    await asyncio.sleep(0)
+    system.is_open.set()
+    assert await first == await last == FOUND
+    assert [host for host, *_ in system.asked] == ["busy.test", "a.test"]
+
+
+async def test_who_waits_for_a_thread_is_told_behind_how_many(
+    lookups: Lookups, system: System
+) -> None:
+    """Who is being asked for, or has been, waits for none."""
+    asked = [put(lookups, f"{number}.test") for number in range(4)]
+    await system.wait_for_questions(3)
+    counts = [lookups.hung_before(f"{n}.test", 80, socket.AF_INET, 0) for n in range(5)]
+    assert counts == [None, None, None, 3, None]
+    system.is_open.set()
+    await asyncio.gather(*asked)
+    assert lookups.hung_before("3.test", 80, socket.AF_INET, 0) is None
 
 
 async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
@@ -457,7 +643,7 @@ async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
     def look_up(question: Question) -> Answer:
         host, port, family, _ = question
         assert host is not None
-        return ((family, 0, 0, host.decode(), ("192.0.2.1", port)),)
+        return ((family, 0, 0, host, ("192.0.2.1", port)),)
 
     lookups = Lookups(look_up, limit=8, idle=0.1)
     answers: list[int] = []
@@ -516,6 +702,25 @@ def test_the_interpreter_ends_silently(case: str) -> None:
         check=False,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "asked\n", "")
+
+
+SUBINTERPRETERS = (
+    "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+)
+
+
+@pytest.mark.parametrize("kind", ["legacy", "isolated"])
+def test_a_subinterpreter_ends(kind: str) -> None:
+    """It waits for its look-ups and ends at once; the process goes on.
+
+    While a daemon thread of it lives, idle say, its end aborts the process, and one
+    that is isolated allows no daemons.
+    """
+    pytest.importorskip(SUBINTERPRETERS, reason="this Python has no subinterpreters")
+    if kind == "isolated" and sys.version_info < (3, 13):
+        pytest.skip("Python 3.11 allows no threads in one, and 3.12 crashes itself")
+    script = str(SCRIPTS / "subinterpreter.py")
+    assert run_script(sys.executable, script, kind) == "ended\n"
 
 
 @pytest.mark.namespace

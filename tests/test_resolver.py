@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aioconnect import Address
+from aioconnect import Address, _resolver
 from aioconnect._resolver import (
     Resolver,
     addresses_in,
@@ -129,6 +129,41 @@ async def test_what_has_to_be_asked_for_is_asked_by_family() -> None:
     with pytest.raises(socket.gaierror, match="asked for IPv6 only") as caught:
         await system_resolver("127.1", 80, family=INET6)
     assert caught.value.errno == socket.EAI_ADDRFAMILY
+
+
+async def test_a_host_in_octets_is_asked_for_as_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is put in getaddrinfo's place knows names by their text alone."""
+    asked: list[Any] = []
+
+    def pinned(host: str, port: int, *more: Any) -> list[Any]:
+        asked.append(host)
+        return [(INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", pinned)
+    for host in ("db.pinned", b"db.pinned"):
+        found = await system_resolver(host, 80)  # type: ignore[arg-type]  # as users do
+        assert found == (IPV4,)
+    assert asked == ["db.pinned"] * 4
+
+
+async def test_a_second_question_that_cannot_be_asked_leaves_nothing_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is cancelled: nobody waits for its answer."""
+    asked: list[asyncio.Future[Any]] = []
+
+    def ask_once(loop: asyncio.AbstractEventLoop, *question: Any) -> Any:
+        if asked:
+            raise MemoryError
+        asked.append(loop.create_future())
+        return asked[0]
+
+    monkeypatch.setattr(_resolver, "ask", ask_once)
+    with pytest.raises(MemoryError):
+        await system_resolver("db.test", 80)
+    assert asked[0].cancelled()
 
 
 async def test_a_cancelled_look_up_ends_at_once() -> None:
