@@ -49,7 +49,9 @@ __all__ = [
     "ResolveError",
     "no_answer",
     "os_error",
+    "overdue",
     "reason",
+    "too_late",
 ]
 
 
@@ -201,6 +203,18 @@ def no_answer(phase: str) -> Expired:
     """Return the error of an attempt whose time was up before a name was known."""
     error = os_error(errno.ETIMEDOUT, "the resolver has not answered yet")
     return Expired(phase, error, sent=False)
+
+
+def too_late(what: str) -> Expired:
+    """Return the error of a look-up that found *what* when the time was up."""
+    text = f"the time was up before its {what} could be tried"
+    return Expired("resolve", os_error(errno.ETIMEDOUT, text), sent=False)
+
+
+def overdue() -> OSError:
+    """Return the error of a look-up that made room for another."""
+    text = "the resolver has not answered yet, given up for the next name"
+    return os_error(errno.ETIMEDOUT, text)
 
 
 def reason(attempt: Attempt) -> str:
