@@ -59,9 +59,9 @@ class _Candidates:
         # By place: as they came, and in order.
         self._found: dict[Turn, dict[Address, None]] = {}
         self._ordered: dict[Turn, Sequence[Address]] = {}
-        # A heap: the next position of each place, and how many addresses the place had
-        # then.  An entry is stale once it has more.
-        self._heads: list[tuple[int, Turn, int]] = []
+        # A heap: the next position of each place.  After each answer there is one more,
+        # from the first position on: the new order may have another address there.
+        self._heads: list[tuple[int, Turn]] = []
 
     def __len__(self) -> int:
         return len(self._all) - len(self._taken)
@@ -75,20 +75,19 @@ class _Candidates:
             self._all.update(addresses)
             # With those that were taken, so that the families go on taking turns.
             self._ordered[turn] = self._order(tuple(found))
-            heapq.heappush(self._heads, (0, turn, len(found)))
+            heapq.heappush(self._heads, (0, turn))
 
     def take(self) -> Address:
         """Return the next address, which is then no longer left."""
         while True:
-            position, turn, count = self._heads[0]
+            position, turn = self._heads[0]
             ordered = self._ordered[turn]
-            is_stale = count != len(ordered)
-            if is_stale or position + 1 == count:
-                heapq.heappop(self._heads)
+            if position + 1 < len(ordered):
+                heapq.heapreplace(self._heads, (position + 1, turn))
             else:
-                heapq.heapreplace(self._heads, (position + 1, turn, count))
+                heapq.heappop(self._heads)
             # Two places can have the same address.
-            if not is_stale and ordered[position] not in self._taken:
+            if ordered[position] not in self._taken:
                 self._taken.add(ordered[position])
                 return ordered[position]
 

@@ -263,8 +263,8 @@ class Names:
     def knows_all(self) -> bool:
         """Whether every question was answered, if with no."""
         answers = (self._causes.get(family) for family in self._started)
-        was_asked = bool(self._found or self._started)
-        is_complete = was_asked and len(self._ended) == len(self._started)
+        needs_none = bool(self._found) and not self._started
+        is_complete = needs_none or len(self._ended) == len(self._questions)
         return is_complete and all(one is None or is_no_address(one) for one in answers)
 
     def failures(self, late: bool = False) -> list[Failure]:

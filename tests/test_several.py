@@ -7,7 +7,7 @@ import contextlib
 import errno
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from aioconnect import (
     parse_target,
     testing,
 )
+from aioconnect._several import Several
 from aioconnect.testing import (
     BlackHole,
     Lookup,
@@ -406,8 +407,71 @@ async def test_the_time_is_up_when_a_service_answers() -> None:
     assert "before its hosts could be tried" in str(caught.value)
 
 
-async def test_what_is_known_waits_for_nobody(listener: Server) -> None:
+async def test_looking_at_the_targets_takes_time() -> None:
+    """Which is the call's."""
+
+    def targets() -> Iterator[tuple[str, int]]:
+        time.sleep(0.3)
+        yield "hangs", 1
+
+    resolver = ScriptedResolver({"hangs": Lookup(never=True)})
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect_any(targets(), timeout=0.1, resolver=resolver)
+    assert caught.value.elapsed >= 0.29
+
+
+async def test_an_address_may_be_missing_until_all_were_asked() -> None:
+    """A name that was not asked for yet may have one."""
+    loop = asyncio.get_running_loop()
+    options = aioconnect.Connector(resolver=StaticResolver(NAMES))
+    places = [options.where("a.test", 1), options.where("127.0.0.1", 1)]
+    several = Several(loop, options, places)
+    assert not several.knows_all
+    questions = [question for question, known in several.upcoming() if known is None]
+    assert len(questions) == 2
+    assert not several.has_more
+    for question in questions:
+        assert not several.knows_all
+        lookup = several.ask(question)
+        await lookup
+        several.answer(question, lookup)
+    assert several.knows_all
+
+
+async def test_places_are_looked_at_some_at_a_time() -> None:
+    """So that the loop runs in between: a target, or a service's host, like another."""
+    options = aioconnect.Connector(resolver=Services([], {}))
+    places = [options.where(f"n{n}.test", 1) for n in range(100)]
+    several = Several(asyncio.get_running_loop(), options, places)
+    found: list[Any] = []
+    while several.has_more:
+        some = several.upcoming()
+        assert len(some) <= 2 * 64
+        found += some
+    assert [turn for (turn, _), _ in found[::2]] == [(n,) for n in range(100)]
+
+
+async def test_the_loop_runs_while_targets_are_checked() -> None:
+    ticks = 0
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        handles[0] = loop.call_soon(tick)
+
+    handles = [loop.call_soon(tick)]
+    with pytest.raises(ValueError, match="a port is missing"):
+        await aioconnect.connect_any([*(f"n{n}.test:1" for n in range(1000)), "n"])
+    handles[0].cancel()
+    assert ticks > 10
+
+
+async def test_what_is_known_waits_for_nobody(
+    listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many names are to be asked for before."""
+    monkeypatch.setattr("aioconnect._several._PATIENCE", 1e6)
     resolver = ScriptedResolver({f"n{n}": Lookup(never=True) for n in range(300)})
     sock = await aioconnect.connect_any(
         [*((f"n{n}", 1) for n in range(300)), listener.address],
