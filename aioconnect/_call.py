@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,7 +30,8 @@ from ._rounds import Rounds
 from ._services import ServiceLookUp
 from ._several import Several
 from ._sockets import begin, start
-from ._waits import done_before
+from ._sources import in_order
+from ._waits import done_before, gradually
 from ._watchers import check_loop
 from .outcome import has_peer
 
@@ -90,7 +92,8 @@ class Call:
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._options = options
-        self._places = self._turns = places
+        self._places = places
+        self._turns = deque(places)  # those that the round has not come to
         self._races = races
         self._before = before
         self._sock = sock
@@ -140,7 +143,7 @@ class Call:
                 place = await self._next()
                 started = loop.time()
             else:
-                place, started = self._places[0], rounds.started
+                place, started = self._turns.popleft(), rounds.started
                 rounds.begin()
             address = None if self._races else place.address
             limit = rounds.until  # a look-up's; an attempt has its own
@@ -198,8 +201,8 @@ class Call:
         while True:
             await rounds.next()
             if rounds.turn == 0:
-                self._turns = self._places
-            place = self._turns[rounds.turn]
+                self._turns = deque(self._places)
+            place = self._turns.popleft()
             found: Place | None = place
             if place.service is not None and not self._races:
                 found = await self._expanded(place.service)
@@ -213,20 +216,20 @@ class Call:
 
         None is returned when the turn has failed.
         """
-        rounds, turn = self._rounds, self._rounds.turn
+        rounds = self._rounds
         started = self._loop.time()
         try:
             asked = ServiceLookUp(self._loop, self._options, service)
             if not await done_before(self._loop, asked.future, rounds.until):
                 raise no_answer("resolve")
-            places = asked.places()
+            places = await gradually(asked.places(asked.future))
         except AttemptError as exc:
             rounds.failed(None, exc, started, rounds.until, host=service)
             return None
-        self._turns = (*self._turns[:turn], *places, *self._turns[turn + 1 :])
-        rounds.turns = len(self._turns)
+        self._turns.extendleft(reversed(places))
+        rounds.turns += len(places) - 1
         rounds.share()
-        return self._turns[turn]
+        return self._turns.popleft()
 
     async def _finish(
         self,
@@ -281,14 +284,11 @@ class Call:
         """Return what is made of the first address that wins, or None: none did."""
         loop, options, rounds = self._loop, self._options, self._rounds
         names = self._names(place)
-        known = names.known()
         race = Race(
             attempt_delay=options.happy_eyeballs_delay,
             resolution_delay=options.resolution_delay,
-            order=names.ordered,
+            order=partial(in_order, count=options.interleave or 0),
         )
-        if known:
-            race.answered((0, options.family), known, loop.time())
         racer = Racer(loop, race, names, rounds, self._begin, options.outcome)
         try:
             await racer.ask()
@@ -296,7 +296,8 @@ class Call:
                 made = await self._won(racer, winner, finish)
                 if made is not None or racer.is_closed:
                     return made
-            if not race.is_over:
+            late = not (racer.is_over or race.has_begun)
+            if not racer.is_over:
                 rounds.expire()
         finally:
             racer.close()
@@ -304,7 +305,7 @@ class Call:
                 self._begun.sock.close()
             self._begun = None
         self.knows_all = names.knows_all
-        rounds.not_found(names.failures())
+        await gradually(map(rounds.not_found, names.failures(late)))
         return None
 
     def _names(self, place: Place) -> LookUps:

@@ -30,9 +30,10 @@ from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
 from ._shown import shown
 from ._sockets import check_sock
-from ._target import AnyTarget, check_targets
+from ._target import AnyTarget, each_target
 from ._tls import TLSArguments, TLSOptions, tls_options
 from ._waiting import until_down, until_up
+from ._waits import gradually
 
 __all__ = ["Connector", "StrOrBytesPath", "check_connector"]
 
@@ -63,7 +64,8 @@ class Connector(Options):
     A name's addresses are raced as RFC 8305 says: IPv6 and IPv4 are looked up
     apart, IPv4 waits *resolution_delay* for IPv6, and an address that has not
     answered after *happy_eyeballs_delay* (held within 10 ms and 2 s; None: tried
-    one at a time) is joined by the next.  *interleave* is the First Address Family
+    one at a time) is joined by the next; a seventh takes the place of the oldest.
+    *interleave* is the First Address Family
     Count, 0 keeps the order of RFC 6724.  *resolver* is asked for the names, and
     *allow*, such as `only_public`, for each address before it is dialled: ``::`` and
     IPv4-mapped ones come as they are.  With it Unix and vsock are refused; a
@@ -170,15 +172,16 @@ class Connector(Options):
         """Do what `aioconnect.connect_any` does."""
         if not isinstance(race, bool):
             raise TypeError(f"race must be True or False, not {shown(race)}")
-        checked = check_targets(targets)
+        started = asyncio.get_running_loop().time()
+        checked = await gradually(each_target(targets))
         check_services(self, checked)
-        places = [place_of(self, target) for target in checked]
+        places = await gradually(map(partial(place_of, self), checked))
         begun = None
         if all(place.address is not None for place in places):
             begun = at_once(self, places[0].address)
         if isinstance(begun, socket.socket):
             return begun
-        call = Call(self, places, races=race, begun=begun)
+        call = Call(self, places, races=race, begun=begun, started=started)
         made: socket.socket = await call.run(None)
         return made
 

@@ -50,8 +50,10 @@ __all__ = [
     "ResolveError",
     "no_answer",
     "os_error",
+    "overdue",
     "reason",
     "subject",
+    "too_late",
 ]
 
 
@@ -209,6 +211,18 @@ def no_answer(phase: str, why: str | None = None) -> Expired:
 def subject(attempt: Attempt) -> str:
     """Return what *attempt* was about: an address, or the name that was looked up."""
     return printable(str(attempt.address or attempt.host or "names"))
+
+
+def too_late(what: str) -> Expired:
+    """Return the error of a look-up that found *what* when the time was up."""
+    text = f"the time was up before its {what} could be tried"
+    return Expired("resolve", os_error(errno.ETIMEDOUT, text), sent=False)
+
+
+def overdue() -> OSError:
+    """Return the error of a look-up that made room for another."""
+    text = "the resolver has not answered yet, given up for the next name"
+    return os_error(errno.ETIMEDOUT, text)
 
 
 def reason(attempt: Attempt) -> str:

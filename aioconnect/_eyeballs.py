@@ -6,6 +6,7 @@ drives it owns the sockets, the look-ups and the clock.
 
 from __future__ import annotations
 
+import heapq
 import socket
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
@@ -19,6 +20,7 @@ __all__ = [
     "Order",
     "Question",
     "Race",
+    "Turn",
 ]
 
 # "Minimum Connection Attempt Delay [...] MUST NOT be less than 10 milliseconds.
@@ -30,11 +32,64 @@ MAXIMUM_ATTEMPT_DELAY = 2.0
 # A name with fifty addresses that are all silent is no reason for fifty SYNs.
 MOST_LIVE = 6
 
-# Gives the addresses, each once, in the order in which they are to be tried.
+# Puts the addresses of one place into the order in which they are tried, each once.
 Order: TypeAlias = Callable[[Sequence[Address]], Sequence[Address]]
 
-# Which of the names that are raced, and for which family.
-Question: TypeAlias = tuple[int, int]
+# Where a place stands among those that are raced: (2,) is the third, (2, 0) the first
+# host of the service there, and () the only one.
+Turn: TypeAlias = tuple[int, ...]
+
+# Whose addresses are asked for, and of which family.
+Question: TypeAlias = tuple[Turn, int]
+
+
+class _Candidates:
+    """The addresses that are left to try: the first of each place, then the second.
+
+    An answer is put in order with those of its own place only.  It costs what is in
+    it, however many places have answered before.
+    """
+
+    __slots__ = ("_all", "_found", "_heads", "_order", "_ordered", "_taken")
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._all: set[Address] = set()
+        self._taken: set[Address] = set()
+        # By place: as they came, and in order.
+        self._found: dict[Turn, dict[Address, None]] = {}
+        self._ordered: dict[Turn, Sequence[Address]] = {}
+        # A heap: the next position of each place.  After each answer there is one more,
+        # from the first position on: the new order may have another address there.
+        self._heads: list[tuple[int, Turn]] = []
+
+    def __len__(self) -> int:
+        return len(self._all) - len(self._taken)
+
+    def add(self, turn: Turn, addresses: Collection[Address]) -> None:
+        """Have *addresses* join those of the place at *turn*."""
+        found = self._found.setdefault(turn, {})
+        before = len(found)
+        found.update(dict.fromkeys(addresses))
+        if len(found) > before:
+            self._all.update(addresses)
+            # With those that were taken, so that the families go on taking turns.
+            self._ordered[turn] = self._order(tuple(found))
+            heapq.heappush(self._heads, (0, turn))
+
+    def take(self) -> Address:
+        """Return the next address, which is then no longer left."""
+        while True:
+            position, turn = self._heads[0]
+            ordered = self._ordered[turn]
+            if position + 1 < len(ordered):
+                heapq.heapreplace(self._heads, (position + 1, turn))
+            else:
+                heapq.heappop(self._heads)
+            # Two places can have the same address.
+            if ordered[position] not in self._taken:
+                self._taken.add(ordered[position])
+                return ordered[position]
 
 
 class Race:
@@ -43,22 +98,20 @@ class Race:
     It begins with the first answer that has an address, but an answer without IPv6
     waits *resolution_delay* seconds for the same name's answer with it.  A further
     attempt starts *attempt_delay* seconds after the last one, or at once when one has
-    failed; None means that one has to fail first.  *order* is asked anew with each
-    answer.
+    failed; None means that one has to fail first.  The places take turns, and *order*
+    is that of the addresses of each.
     """
 
     __slots__ = (
         "_attempt_delay",
-        "_found",
+        "_candidates",
         "_hurried",
         "_last_start",
         "_live",
         "_named",
         "_opens_at",
-        "_order",
         "_resolution_delay",
         "_unanswered",
-        "_untried",
     )
 
     def __init__(
@@ -73,11 +126,9 @@ class Race:
             attempt_delay = min(least, MAXIMUM_ATTEMPT_DELAY)
         self._attempt_delay = attempt_delay
         self._resolution_delay = resolution_delay
-        self._order = order
+        self._candidates = _Candidates(order)
         self._unanswered: set[Question] = set()
-        self._found: dict[Address, None] = {}
-        self._named: set[int] = set()  # the names that have an address
-        self._untried: list[Address] = []
+        self._named: set[Turn] = set()  # the names that have an address
         self._live = 0
         self._hurried = False
         # When the first attempt may start, and when the last one did.
@@ -93,20 +144,16 @@ class Race:
     ) -> None:
         """Take the answer to *question*; one that failed has no *addresses*.
 
-        Those that are new join what is left to try, which is put in order again.
+        Those that are new join what is left to try, in their place's turn.
         """
         self._unanswered.discard(question)
         if addresses:
-            tried = self._found.keys() - self._untried if self._found else ()
-            self._found.update(dict.fromkeys(addresses))
-            # With what was tried already, so that the families go on taking turns.
-            ordered = self._order(tuple(self._found))
-            self._untried = [one for one in ordered if one not in tried]
+            self._candidates.add(question[0], addresses)
             self._named.add(question[0])
         if question[0] in self._named:
             self._open(question[0], now)
 
-    def _open(self, name: int, now: float) -> None:
+    def _open(self, name: Turn, now: float) -> None:
         """Set the time of the first attempt, after an answer for *name*."""
         # "If a positive A response is received first due to reordering, the client
         # SHOULD wait a short time for the AAAA response" (RFC 8305, section 3).
@@ -115,19 +162,29 @@ class Race:
         elif self._opens_at is None:
             self._opens_at = now + self._resolution_delay
 
+    def makes_room(self, now: float) -> bool:
+        """Tell whether the oldest live attempt is to be given up: it has `failed` then.
+
+        The next one is due, and no more may be live.
+        """
+        return self._live >= MOST_LIVE and self._is_due(now)
+
     def start(self, now: float) -> Address | None:
         """Return the address to connect to now, if there is one; it is then live."""
-        due = self.due()
-        if due is None or due > now:
+        if self._live >= MOST_LIVE or not self._is_due(now):
             return None
         self._live += 1
         self._hurried = False
         self._last_start = now
-        return self._untried.pop(0)
+        return self._candidates.take()
+
+    def _is_due(self, now: float) -> bool:
+        due = self.due()
+        return due is not None and due <= now
 
     def due(self) -> float | None:
         """Return when the next attempt starts if nothing happens before, or None."""
-        if not self._untried or self._live >= MOST_LIVE:
+        if not self._candidates:
             return None
         opens_at = self._opens_at
         assert opens_at is not None, "there are addresses, and no answer"
@@ -149,9 +206,14 @@ class Race:
     @property
     def waiting(self) -> int:
         """How many addresses are left to try."""
-        return len(self._untried)
+        return len(self._candidates)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an attempt has started."""
+        return self._last_start is not None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is live, nothing left to try and no answer to come."""
-        return not (self._live or self._untried or self._unanswered)
+        return not (self._live or self._candidates or self._unanswered)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ._address import Address
-from ._errors import AttemptError, os_error
+from ._errors import AttemptError, os_error, too_late
 from ._events import events
-from ._eyeballs import Question
+from ._eyeballs import Question, Turn
 from ._lookups import ask
 from ._options import Options
-from ._order import interleaved
 from ._resolver import (
     addresses_in,
     is_no_address,
@@ -30,9 +29,8 @@ from ._resolver import (
     without_lookup,
 )
 from ._shown import shown
-from ._sources import preferred
 
-__all__ = ["Failure", "LookUp", "LookUps", "Names", "begun"]
+__all__ = ["Failure", "LookUp", "LookUps", "Names", "Upcoming", "begun"]
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
@@ -51,19 +49,24 @@ class Failure(NamedTuple):
     ended: float | None
 
 
+# A question, and the answer if nobody has to be asked for it.
+Upcoming: TypeAlias = tuple[Question, Sequence[Address] | None]
+
+
 class LookUps(Protocol):
     """What a race asks for addresses: a name, or several places at once."""
 
-    def known(self) -> Sequence[Address] | None:
-        """Return the addresses that nobody has to be asked for, or None.
-
-        Raises:
-            AttemptError: There can be none.
-        """
+    @property
+    def has_more(self) -> bool:
+        """Whether `upcoming` has questions that it has not given yet."""
         ...
 
-    def unasked(self) -> Sequence[Question]:
-        """Return the questions that are to be asked now, each once."""
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return the next questions, each once: some of many at a time.
+
+        Raises:
+            AttemptError: There can be no address.
+        """
         ...
 
     def ask(self, question: Question) -> LookUp:
@@ -79,12 +82,11 @@ class LookUps(Protocol):
         """
         ...
 
-    def ordered(self, found: Sequence[Address], /) -> Sequence[Address]:
-        """Return all that were *found* in the order in which they are tried."""
-        ...
+    def failures(self, late: bool) -> Iterable[Failure]:
+        """Return the look-ups that left a place without an address.
 
-    def failures(self) -> list[Failure]:
-        """Return the look-ups that left a place without an address."""
+        With *late* the time was up before any address could be tried: all are returned.
+        """
         ...
 
     @property
@@ -96,20 +98,21 @@ class LookUps(Protocol):
 class Names:
     """The look-ups of *host*, on the running loop, under *options*.
 
-    In a race of several places it is that of number *index*.
+    In a race of several places it is the one at *turn*.
     """
 
     __slots__ = (
         "_causes",
         "_ended",
-        "_has_addresses",
+        "_found",
         "_host",
-        "_index",
         "_loop",
         "_options",
         "_port",
         "_questions",
         "_started",
+        "_turn",
+        "has_more",
     )
 
     def __init__(
@@ -118,24 +121,37 @@ class Names:
         options: Options,
         host: str | None,
         port: int,
-        index: int = 0,
+        turn: Turn = (),
     ) -> None:
         self._loop = loop
         self._options = options
         self._host = host
         self._port = port
-        self._index = index
+        self._turn = turn
         self._questions = dict(questions(options.family, options.flags))
         self._started: dict[int, float] = {}
         self._ended: dict[int, float] = {}
         self._causes: dict[int, OSError | None] = {}
-        self._has_addresses = False
+        self._found: set[int] = set()  # the families that there is an address of
+        self.has_more = True
 
     def unasked(self) -> Sequence[Question]:
         """Return the families to ask for, in this order, if nothing is known."""
-        if self._started or self._has_addresses:
+        if self._started or self._found:
             return ()
-        return [(self._index, family) for family in self._questions]
+        return [(self._turn, family) for family in self._questions]
+
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return the questions, or what is `known`.
+
+        Raises:
+            AttemptError: It is in numbers, and of another family.
+        """
+        self.has_more = False
+        known = self.known()
+        if known is not None:
+            return [((self._turn, self._options.family), known)]
+        return [(question, None) for question in self.unasked()]
 
     def known(self) -> Sequence[Address] | None:
         """Return the addresses of a host that nobody has to be asked for, or None.
@@ -150,13 +166,13 @@ class Names:
         except socket.gaierror as exc:
             raise AttemptError("resolve", exc, sent=False) from None
         if address is not None:
-            self._has_addresses = True
+            self._found.add(address.family)
             return (address,)
         if host is not None and options.resolver is not system_resolver:
             return None
         found = without_lookup(host, port, *details)
         if found is not None:
-            self._has_addresses = True
+            self._found.update(one.family for one in found)
             for family in self._questions:
                 self._tell_started(family)
                 self._ended[family] = self._started[family]
@@ -201,10 +217,11 @@ class Names:
             # By nobody here: a race that ends asks no more.
             cause = os_error(errno.ECANCELED, "the resolver gave up")
         elif cause is None:
-            found = self._found(lookup.result())
+            found = self._addresses(lookup.result())
         elif not isinstance(cause, OSError):
             raise cause
-        self._has_addresses = self._has_addresses or bool(found)
+        if found:
+            self._found.add(family)
         self._ended[family] = self._loop.time()
         self._causes[family] = cause
         if self._options.observer is not None:
@@ -228,7 +245,7 @@ class Names:
         cause = self._causes[family]
         return no_address((cause,) if cause else (), self._options.family)
 
-    def _found(self, answer: Any) -> tuple[Address, ...]:
+    def _addresses(self, answer: Any) -> tuple[Address, ...]:
         if self._host is None or self._options.resolver is system_resolver:
             return addresses_in(answer, self._options.proto)
         family = self._options.family
@@ -247,12 +264,13 @@ class Names:
     def knows_all(self) -> bool:
         """Whether every question was answered, if with no."""
         answers = (self._causes.get(family) for family in self._started)
-        is_complete = len(self._ended) == len(self._started)
+        needs_none = bool(self._found) and not self._started
+        is_complete = needs_none or len(self._ended) == len(self._questions)
         return is_complete and all(one is None or is_no_address(one) for one in answers)
 
-    def failures(self) -> list[Failure]:
-        """Return what became of the look-ups, if none gave an address."""
-        if self._has_addresses:
+    def failures(self, late: bool = False) -> list[Failure]:
+        """Return what became of the look-ups, if none gave an address or if *late*."""
+        if self._found and not late:
             return []
         return [
             Failure(self._host, self._error(family), started, self._ended.get(family))
@@ -260,20 +278,12 @@ class Names:
         ]
 
     def _error(self, family: int) -> AttemptError:
-        if family in self._ended:
-            return AttemptError("resolve", self._failure(family), sent=False)
-        asked = (family, self._questions[family])
-        return not_yet("resolve", self._host, self._port, (asked,))
-
-    def ordered(self, addresses: Sequence[Address]) -> Sequence[Address]:
-        """Return *addresses* in the order in which they are tried.
-
-        A resolver has put those of one family in order; which family comes first
-        is for RFC 6724 to say.
-        """
-        if len({address.family for address in addresses}) < 2:
-            return addresses
-        return interleaved(preferred(addresses), self._options.interleave or 0)
+        if family not in self._ended:
+            asked = (family, self._questions[family])
+            return not_yet("resolve", self._host, self._port, (asked,))
+        if family in self._found:
+            return too_late("addresses")
+        return AttemptError("resolve", self._failure(family), sent=False)
 
 
 def begun(

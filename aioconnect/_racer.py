@@ -14,10 +14,11 @@ from typing import NamedTuple, TypeAlias
 
 from ._address import Address
 from ._errors import AttemptError
-from ._eyeballs import Question, Race
+from ._eyeballs import Race
 from ._names import LookUp, LookUps
 from ._pending import Pending
 from ._rounds import Rounds
+from ._several import Asking
 from ._waits import Waiter, soonest, wake
 from .outcome import Outcome
 
@@ -59,11 +60,10 @@ class Racer:
     """
 
     __slots__ = (
+        "_asking",
         "_begin",
         "_live",
-        "_lookups",
         "_loop",
-        "_names",
         "_outcome",
         "_race",
         "_rounds",
@@ -82,23 +82,21 @@ class Racer:
     ) -> None:
         self._loop = loop
         self._race = race
-        self._names = names
+        self._asking = Asking(loop, names, race, self._answered)
         self._rounds = rounds
         self._begin = begin
         self._outcome = outcome
-        self._lookups: list[tuple[LookUp, Question]] = []
-        self._live: list[_Attempt] = []
+        self._live: list[_Attempt] = []  # the oldest first
         self._waiter: Waiter | None = None
         self.is_closed = False
 
     async def ask(self) -> None:
-        """Begin with the look-ups."""
-        for lookup in (asked := self._ask_more()):
-            if not lookup.done():
-                # A resolver that knows the answer has given it by then.
-                await asyncio.sleep(0)
-                self._listen(asked)
-                return
+        """Begin with the look-ups.
+
+        Raises:
+            AttemptError: There can be no address.
+        """
+        await self._asking.begin()
 
     async def run(self) -> Winner | None:
         """Return the next that is connected, or None: all have failed.
@@ -112,9 +110,15 @@ class Racer:
             if winner is None and self._is_late(now):
                 # Whatever was begun has ended by now, one way or the other.
                 return self._take(now)
-            if winner is not None or self._race.is_over:
+            if winner is not None or self.is_over:
                 return winner
+            self._asking.ask()
             await self._wait()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is under way, and nothing can come."""
+        return self._race.is_over and not self._asking.is_ready
 
     def rest(self) -> None:
         """Have nobody woken until `run` is called again, which looks at them all."""
@@ -125,7 +129,7 @@ class Racer:
     @property
     def others(self) -> int:
         """How many others there are besides the winner, or may be."""
-        return self._race.waiting + len(self._live) + len(self._lookups)
+        return self._race.waiting + len(self._live) + self._asking.count
 
     def failed(self, winner: Winner, exc: AttemptError) -> None:
         """Go on without *winner*, which was connected and came to nothing."""
@@ -135,39 +139,16 @@ class Racer:
         """Leave nothing open or watched, and cancel the look-ups."""
         self.is_closed = True
         self._waiter = None
-        lookups, self._lookups = self._lookups, []
-        for lookup, _ in lookups:
-            lookup.add_done_callback(self._answered)
-            lookup.cancel()
+        self._asking.close()
         while self._live:
             attempt = self._live.pop()
             attempt.pending.disarm(self._loop)
             attempt.pending.sock.close()
 
-    def _ask_more(self) -> list[LookUp]:
-        asked: list[LookUp] = []
-        for question in self._names.unasked():
-            self._race.asked(question)
-            lookup = self._names.ask(question)
-            self._lookups.append((lookup, question))
-            asked.append(lookup)
-        return asked
-
-    def _listen(self, lookups: list[LookUp]) -> None:
-        for lookup in lookups:
-            if not lookup.done():
-                lookup.add_done_callback(self._answered)
-
     def _take(self, now: float) -> Winner | None:
         """Take what has come: answers, and what became of attempts."""
-        while done := [one for one in self._lookups if one[0].done()]:
-            for one in done:
-                self._lookups.remove(one)
-                lookup, question = one
-                found = self._names.answer(question, lookup)
-                self._race.answered(question, found, now)
-            self._listen(self._ask_more())
-            self._make_room(now)
+        if self._asking.take(now):
+            self._share(now)
         for attempt in list(self._live):
             if attempt.is_woken or (attempt.due is not None and attempt.due <= now):
                 winner = self._ask(attempt, now)
@@ -175,7 +156,7 @@ class Racer:
                     return winner
         return None
 
-    def _make_room(self, now: float) -> None:
+    def _share(self, now: float) -> None:
         """Bound what is live, if more is waiting now than was known when it began."""
         waiting = self._race.waiting
         for attempt in self._live if waiting else ():
@@ -188,14 +169,18 @@ class Racer:
         pending.disarm(self._loop)
         try:
             if pending.look():
-                self._live.remove(attempt)
-                return Winner(pending.sock, pending.address, pending.started, limit)
+                return self._won(attempt)
             if limit is not None and limit <= now:
                 raise pending.expired()
             self._arm(attempt, now)
         except AttemptError as exc:
             self._drop(attempt, exc)
         return None
+
+    def _won(self, attempt: _Attempt) -> Winner:
+        pending = attempt.pending
+        self._live.remove(attempt)
+        return Winner(pending.sock, pending.address, pending.started, attempt.limit)
 
     def _arm(self, attempt: _Attempt, now: float) -> None:
         attempt.is_woken = False
@@ -213,7 +198,11 @@ class Racer:
         """Start what is due; one that the kernel connects at once has won."""
         for _ in range(_IN_A_ROW):
             now = self._loop.time()
-            if self._is_late(now) or (address := self._race.start(now)) is None:
+            if self._is_late(now):
+                break
+            if self._race.makes_room(now) and (winner := self._make_room()):
+                return winner
+            if (address := self._race.start(now)) is None:
                 break
             limit = self._rounds.limit(now, self._race.waiting)
             try:
@@ -232,6 +221,18 @@ class Racer:
                 self._drop(attempt, exc)
         return None
 
+    def _make_room(self) -> Winner | None:
+        """Give up the oldest attempt for the next one, unless it has just won."""
+        oldest = self._live[0]
+        oldest.pending.disarm(self._loop)
+        try:
+            if oldest.pending.look():
+                return self._won(oldest)
+            raise oldest.pending.given_up()
+        except AttemptError as exc:
+            self._drop(oldest, exc)
+        return None
+
     def _failed(
         self, address: Address, exc: AttemptError, started: float, limit: float | None
     ) -> None:
@@ -244,9 +245,13 @@ class Racer:
 
     async def _wait(self) -> None:
         """Wait for an answer, an attempt, or the time of something."""
+        if self._asking.is_ready:
+            await asyncio.sleep(0)
+            return
         self._waiter = waiter = self._loop.create_future()
         dues = [attempt.due for attempt in self._live]
-        until = soonest(*dues, self._race.due(), self._rounds.until)
+        others = (self._race.due(), self._asking.due(), self._rounds.until)
+        until = soonest(*dues, *others)
         timer = None
         if until is not None:
             timer = self._loop.call_at(until, wake, waiter, True)

@@ -202,7 +202,8 @@ async def addresses_of(
             break
         if found := names.answer(question, lookup):
             break
-    rounds.not_found(names.failures())
+    for failure in names.failures():
+        rounds.not_found(failure)
     return found
 
 

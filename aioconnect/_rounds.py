@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ._address import Address
 from ._backoff import check_duration, cut_short
@@ -22,7 +22,6 @@ from ._errors import (
     os_error,
 )
 from ._events import events
-from ._eyeballs import MOST_LIVE
 from ._history import History, error_group
 from ._names import Failure
 from ._options import Options
@@ -218,15 +217,14 @@ class Rounds:
     def limit(self, now: float, waiting: int = 0) -> float | None:
         """Return when an attempt that starts *now* has to end.
 
-        If so many other addresses are *waiting* that they have to wait for it to end,
-        and no option bounds it, it is after its share of the time.
+        If other addresses are *waiting* for it to end, one at a time, and no option
+        bounds it, it is after its share of the time.
         """
         options, until = self.options, self.until
         seconds = options.attempt_timeout
-        slots = 1 if options.happy_eyeballs_delay is None else MOST_LIVE
-        if seconds is None and waiting >= slots and until is not None:
-            turns = -(-(waiting + 1) // slots)
-            seconds = max((until - now) / turns, _LEAST_SHARE)
+        waits = waiting and options.happy_eyeballs_delay is None
+        if seconds is None and waits and until is not None:
+            seconds = max((until - now) / (waiting + 1), _LEAST_SHARE)
         return until if seconds is None else soonest(until, now + seconds)
 
     def patience(self, now: float, limit: float | None, others: int) -> float | None:
@@ -271,10 +269,10 @@ class Rounds:
         if self.options.observer is not None:
             self.options.observer(events.AttemptFailed(now, attempt))
 
-    def not_found(self, failures: Iterable[Failure]) -> None:
-        """Keep look-ups that gave no address."""
-        for host, error, started, ended in failures:
-            self.failed(None, error, started, self.until, ended=ended, host=host)
+    def not_found(self, failure: Failure) -> None:
+        """Keep a look-up that gave no address."""
+        host, error, started, ended = failure
+        self.failed(None, error, started, self.until, ended=ended, host=host)
 
     def lost(self, address: Address | None, since: float, text: str) -> None:
         """Count what was connected, *since* then, as an attempt that has failed.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from ._backoff import uniform
@@ -57,8 +58,11 @@ class ServiceLookUp:
             options.observer(event)
         self.future: LookUp = begun(loop, _look_up(options), service)
 
-    def places(self) -> tuple[Place, ...]:
-        """Return where the service is, in the order to be tried, once that is known.
+    def places(self, lookup: LookUp) -> Iterator[Place]:
+        """Return where the service is by *lookup*, in the order to be tried.
+
+        *lookup* is done: it is the *future*, or one that stands for it.  The places are
+        made as they are taken: there may be thousands.
 
         Raises:
             AttemptError: It is nowhere.
@@ -66,20 +70,22 @@ class ServiceLookUp:
             Exception: What it raised that is no `OSError`.
         """
         error: OSError | None = None
-        places: tuple[Place, ...] = ()
-        if self.future.cancelled():
+        places: Iterator[Place] = iter(())
+        if lookup.cancelled():
             error = os_error(errno.ECANCELED, "the resolver gave up")
-        elif isinstance(cause := self.future.exception(), OSError):
+        elif isinstance(cause := lookup.exception(), OSError):
             error = cause
         else:
-            places = _places_of(self._options, self.future.result())
-        if error is None and not places:
+            places = _places_of(self._options, _checked(lookup.result()))
+        first = next(places, None)
+        if error is None and first is None:
             text = "the service is nowhere available"
             error = socket.gaierror(socket.EAI_NONAME, text)
         self._tell(error)
-        if error is not None:
+        if first is None:
+            assert error is not None
             raise AttemptError("resolve", error, sent=False)
-        return places
+        return itertools.chain((first,), places)
 
     def _tell(self, error: OSError | None) -> None:
         observe = self._options.observer
@@ -94,19 +100,20 @@ class ServiceLookUp:
             observe(events.ResolveFailed(*what, error, elapsed))
 
 
-def _places_of(options: Options, records: object) -> tuple[Place, ...]:
-    if not isinstance(records, Sequence):
-        raise TypeError(f"services() must give a sequence, not {shown(records)}")
-    given = cast("Sequence[object]", records)
-    found: list[Place] = []
-    for record in in_turn(map(_checked, given), uniform):
+def _places_of(options: Options, records: Iterable[SRVRecord]) -> Iterator[Place]:
+    for record in in_turn(records, uniform):
         # What a name server says is nobody's argument: one that is no name is left out.
         with contextlib.suppress(ValueError):
-            found.append(options.where(record.host.rstrip("."), record.port))
-    return tuple(found)
+            yield options.where(record.host.rstrip("."), record.port)
 
 
-def _checked(record: object) -> SRVRecord:
+def _checked(records: object) -> list[SRVRecord]:
+    if not isinstance(records, Sequence):
+        raise TypeError(f"services() must give a sequence, not {shown(records)}")
+    return [_checked_record(one) for one in cast("Sequence[object]", records)]
+
+
+def _checked_record(record: object) -> SRVRecord:
     """Return a record that a resolver gave, if it is what records can be."""
     if not isinstance(record, SRVRecord):
         raise TypeError(f"services() must give SRVRecords, not {shown(record)}")

@@ -1,4 +1,4 @@
-"""Ask for the addresses of several places at once, so that they can be raced.
+"""Ask for the addresses that are raced: so many look-ups at a time.
 
 The places take turns: the first address of each, then the second of each.
 """
@@ -6,25 +6,35 @@ The places take turns: the first address of each, then the second of each.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ._address import Address
-from ._errors import AttemptError, no_answer
-from ._eyeballs import Question
-from ._names import Failure, LookUp, Names
+from ._errors import AttemptError, no_answer, overdue, too_late
+from ._eyeballs import Question, Race, Turn
+from ._names import Failure, LookUp, LookUps, Names, Upcoming
 from ._options import Options
 from ._place import Place
 from ._services import ServiceLookUp
 
-__all__ = ["Several"]
+__all__ = ["MOST_ASKED", "Asking", "Several"]
+
+# How many look-ups of one call are under way.  A name has two, AAAA and A.
+MOST_ASKED = 64
+
+# After so many seconds a look-up makes room for another.  It is what a name server has
+# to answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).
+_PATIENCE = 5.0
+
+# So many places are looked at before the loop gets to run in between.
+_IN_A_ROW = 64
 
 
 class Several:
     """The look-ups of *places*, on the running loop, under *options*.
 
-    The hosts and ports of a service take its place once they are known.
+    The hosts and ports of a service take its turn once they are known.
     """
 
     def __init__(
@@ -35,123 +45,210 @@ class Several:
     ) -> None:
         self._loop = loop
         self._options = options
-        self._unasked: list[Question] = []
-        self._numbers = itertools.count()
-        # By the number of the place, in the order in which the places take turns.
-        self._found: dict[int, list[Address]] = {}
-        self._ordered: dict[int, Sequence[Address]] = {}
-        self._names: dict[int, Names] = {}
-        self._services: dict[int, str] = {}
-        self._asked: dict[int, ServiceLookUp] = {}
+        # Those that nobody has looked at yet, each with its turn.
+        self._places: deque[Iterator[tuple[Turn, Place]]] = deque()
+        self._names: dict[Turn, Names] = {}
+        self._services: dict[Turn, str] = {}
+        self._asked: dict[Turn, ServiceLookUp] = {}
+        self._answered: list[ServiceLookUp] = []
         self._failures: list[Failure] = []
-        for place in places:
-            self._add(place)
+        self._add((), places)
 
-    def known(self) -> tuple[Address, ...]:
-        """Return the addresses that nobody has to be asked for."""
-        return tuple(itertools.chain.from_iterable(self._found.values()))
+    def _add(self, turn: Turn, places: Iterable[Place]) -> None:
+        """Have *places* take their turns at *turn*, one after the other."""
+        self._places.append(((*turn, n), place) for n, place in enumerate(places))
 
-    def _add(self, place: Place) -> None:
-        number = next(self._numbers)
-        found = self._found[number] = []
-        now = self._loop.time()
-        if place.service is not None:
-            self._services[number] = place.service
-            self._unasked.append((number, socket.AF_UNSPEC))
-        elif place.address is not None:
-            found.append(place.address)
-        else:
-            port = place.port or 0
-            names = Names(self._loop, self._options, place.host, port, number)
+    @property
+    def has_more(self) -> bool:
+        """Whether there are places that nobody has looked at."""
+        return bool(self._places)
+
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return the questions about the next places, or what is known of them."""
+        found: list[Upcoming] = []
+        for _ in range(_IN_A_ROW):
+            if not self._places:
+                break
             try:
-                known = names.known()
-            except AttemptError as exc:
-                self._failures.append(Failure(place.host, _bare(exc), now, now))
-                return
-            self._names[number] = names
-            self._unasked += names.unasked()
-            found += known or ()
+                turn, place = next(self._places[0])
+            except StopIteration:
+                self._places.popleft()
+            else:
+                found += self._about(turn, place)
+        return found
 
-    def unasked(self) -> Sequence[Question]:
-        """Do what `Names.unasked` does."""
-        unasked, self._unasked = self._unasked, []
-        return unasked
+    def _about(self, turn: Turn, place: Place) -> Iterable[Upcoming]:
+        question = turn, socket.AF_UNSPEC
+        if place.service is not None:
+            self._services[turn] = place.service
+            return ((question, None),)
+        if place.address is not None:
+            return ((question, (place.address,)),)
+        names = Names(self._loop, self._options, place.host, place.port or 0, turn)
+        now = self._loop.time()
+        try:
+            upcoming = names.upcoming()
+        except AttemptError as exc:
+            self._failures.append(Failure(place.host, _bare(exc), now, now))
+            return ()
+        self._names[turn] = names
+        return upcoming
 
     def ask(self, question: Question) -> LookUp:
         """Do what `Names.ask` does."""
-        service = self._services.get(question[0])
-        if service is not None:
-            asked = ServiceLookUp(self._loop, self._options, service)
-            self._asked[question[0]] = asked
-            return asked.future
-        return self._names[question[0]].ask(question)
+        turn = question[0]
+        service = self._services.pop(turn, None)
+        if service is None:
+            return self._names[turn].ask(question)
+        asked = self._asked[turn] = ServiceLookUp(self._loop, self._options, service)
+        return asked.future
 
     def answer(self, question: Question, lookup: LookUp) -> Sequence[Address]:
-        """Do what `Names.answer` does."""
-        number = question[0]
-        if number in self._services:
-            return self._expand(number, self._asked.pop(number))
-        found = self._names[number].answer(question, lookup)
-        self._found[number] += found
-        self._ordered.pop(number, None)
-        return found
-
-    def _expand(self, number: int, asked: ServiceLookUp) -> Sequence[Address]:
-        """Put the places of a service where it was; return what is known of them."""
-        service = self._services.pop(number)
+        """Do what `Names.answer` does; a service's places are `upcoming` then."""
+        turn = question[0]
+        asked = self._asked.pop(turn, None)
+        if asked is None:
+            return self._names[turn].answer(question, lookup)
         try:
-            places = asked.places()
+            self._add(turn, asked.places(lookup))
+            self._answered.append(asked)
         except AttemptError as exc:
             now = self._loop.time()
-            self._failures.append(Failure(service, _bare(exc), asked.started, now))
-            return ()
-        others, self._found = self._found, {}
-        added: tuple[Address, ...] = ()
-        for each, found in others.items():
-            if each != number:
-                self._found[each] = found
-                continue
-            known = len(self.known())
-            for place in places:
-                self._add(place)
-            added = self.known()[known:]
-        return added
-
-    def ordered(self, _: Sequence[Address]) -> Sequence[Address]:
-        """Return all addresses, each place's in its order, the places in turns."""
-        rows = [self._row(number, found) for number, found in self._found.items()]
-        turns = itertools.chain.from_iterable(itertools.zip_longest(*rows))
-        return tuple(dict.fromkeys(one for one in turns if one is not None))
+            failure = Failure(asked.service, _bare(exc), asked.started, now)
+            self._failures.append(failure)
+        return ()
 
     @property
     def knows_all(self) -> bool:
         """Whether every question was answered, if with no."""
-        names = self._names.values()
-        return not (self._services or self._failures) and all(
-            one.knows_all for one in names
-        )
+        if self._places or self._services or self._asked or self._failures:
+            return False
+        return all(names.knows_all for names in self._names.values())
 
-    def _row(self, number: int, found: list[Address]) -> Sequence[Address]:
-        # Asking the kernel about each place with each answer would take for ever.
-        row = self._ordered.get(number)
-        if row is None:
-            names = self._names.get(number)
-            row = found if names is None else names.ordered(tuple(found))
-            self._ordered[number] = row
-        return row
-
-    def failures(self) -> list[Failure]:
-        """Return the look-ups that left a place without an address."""
+    def failures(self, late: bool) -> Iterator[Failure]:
+        """Yield the look-ups that left a place without an address, or all if *late*."""
+        yield from self._failures
         hung = no_answer("resolve")
-        return [
-            *self._failures,
-            *(
-                Failure(one.service, hung, one.started, None)
-                for one in self._asked.values()
-            ),
-            *(one for names in self._names.values() for one in names.failures()),
-        ]
+        for one in self._asked.values():
+            yield Failure(one.service, hung, one.started, None)
+        # The hosts of a service that were asked for speak for it.
+        for one in self._answered if late and not self._names else ():
+            yield Failure(one.service, too_late("hosts"), one.started, None)
+        for names in self._names.values():
+            yield from names.failures(late)
 
 
 def _bare(exc: AttemptError) -> AttemptError:
     return exc.with_traceback(None)  # which has this frame, and that what it is in
+
+
+class Asking:
+    """The look-ups of *names* for *race*, on the running loop: `MOST_ASKED` at a time.
+
+    *answered* is called when one of them has ended.  Whoever drives it calls `begin`
+    once, `take` and `ask` in turns, and `close` in any case.
+    """
+
+    __slots__ = ("_answered", "_asked", "_loop", "_names", "_race", "_unasked")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        names: LookUps,
+        race: Race,
+        answered: Callable[[LookUp], object],
+    ) -> None:
+        self._loop = loop
+        self._names = names
+        self._race = race
+        self._answered = answered
+        self._unasked: deque[Question] = deque()
+        # With the time when each began, the oldest first.
+        self._asked: dict[Question, tuple[LookUp, float]] = {}
+
+    async def begin(self) -> None:
+        """Ask the first questions, and wait for the answers that are there at once.
+
+        Raises:
+            AttemptError: There can be no address.
+        """
+        begun = self._begin()
+        if any(not lookup.done() for lookup in begun):
+            # A resolver that knows the answer has given it by then.
+            await asyncio.sleep(0)
+            self._listen(begun)
+
+    def ask(self) -> None:
+        """Ask what may be asked now."""
+        if self._unasked or self._names.has_more:
+            self._listen(self._begin())
+
+    def _begin(self) -> list[LookUp]:
+        now = self._loop.time()
+        for question, known in self._names.upcoming() if self._names.has_more else ():
+            if known is not None:
+                self._race.answered(question, known, now)
+            else:
+                self._race.asked(question)
+                self._unasked.append(question)
+        begun: list[LookUp] = []
+        while self._unasked and len(self._asked) < MOST_ASKED:
+            question = self._unasked.popleft()
+            lookup = self._names.ask(question)
+            self._asked[question] = lookup, now
+            begun.append(lookup)
+        return begun
+
+    def _listen(self, lookups: Iterable[LookUp]) -> None:
+        for lookup in lookups:
+            if not lookup.done():
+                lookup.add_done_callback(self._answered)
+
+    def take(self, now: float) -> bool:
+        """Give the race what was answered; tell whether there was anything."""
+        self._make_room(now)
+        done = [(to, it) for to, (it, _) in self._asked.items() if it.done()]
+        for question, lookup in done:
+            self._take(question, lookup, now)
+        return bool(done)
+
+    def _take(self, question: Question, lookup: LookUp, now: float) -> None:
+        del self._asked[question]
+        found = self._names.answer(question, lookup)
+        self._race.answered(question, found, now)
+
+    def _make_room(self, now: float) -> None:
+        """Give up the oldest look-up if it has kept others waiting for too long."""
+        due = self.due()
+        if due is None or due > now:
+            return
+        question, (lookup, _) = next(iter(self._asked.items()))
+        if not lookup.done():
+            lookup.cancel()
+            lookup = self._loop.create_future()
+            lookup.set_exception(overdue())
+        self._take(question, lookup, now)
+
+    def due(self) -> float | None:
+        """Return when the oldest look-up has to make room for another, or None."""
+        if not self._unasked or len(self._asked) < MOST_ASKED:
+            return None
+        _, began = next(iter(self._asked.values()))
+        return began + _PATIENCE
+
+    @property
+    def count(self) -> int:
+        """How many look-ups are under way, or wait for that."""
+        return len(self._asked) + len(self._unasked)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, and nobody who will say so."""
+        return self._names.has_more or any(it.done() for it, _ in self._asked.values())
+
+    def close(self) -> None:
+        """Cancel the look-ups."""
+        asked, self._asked = self._asked, {}
+        for lookup, _ in asked.values():
+            lookup.add_done_callback(self._answered)
+            lookup.cancel()

@@ -14,13 +14,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ._address import Address, host_and_port
-from ._order import Source, common_prefix_length, ordered
+from ._order import Source, common_prefix_length, interleaved, ordered
 
-__all__ = ["preferred", "sources"]
+__all__ = ["in_order", "preferred", "sources"]
 
 _Pair: TypeAlias = tuple[Address, Source | None]
 
 _INET = (socket.AF_INET, socket.AF_INET6)
+
+# The kernel is asked about this many addresses of each family.  Asking about the
+# thousands that an answer can have would hold the loop, and few are ever tried.
+_RANKED = 100
 
 # The lines are: address, index, prefix length, scope, flags, interface.
 _IF_INET6 = "/proc/net/if_inet6"
@@ -41,6 +45,23 @@ _ATTRIBUTE = struct.Struct("=HH4s")
 _AF_NETLINK = 16  # a name that the socket module has on Linux only
 _RTM_NEWROUTE, _RTM_GETROUTE, _NLM_F_REQUEST = 24, 26, 1
 _RTM_F_FIB_MATCH, _RTA_DST, _RTPROT_KERNEL = 0x2000, 1, 2
+
+
+def in_order(addresses: Sequence[Address], count: int) -> Sequence[Address]:
+    """Return the *addresses* of one host in the order in which they are tried.
+
+    A resolver has put those of one family in order.  RFC 6724 says which family comes
+    first, and *count* how many of it come before the families take turns.
+    """
+    seen = dict.fromkeys((address.family for address in addresses), 0)
+    if len(seen) < 2:
+        return addresses
+    ranked: list[Address] = []
+    rest: list[Address] = []
+    for address in addresses:
+        seen[address.family] += 1
+        (ranked if seen[address.family] <= _RANKED else rest).append(address)
+    return interleaved((*preferred(ranked), *rest), count)
 
 
 def preferred(addresses: Sequence[Address]) -> tuple[Address, ...]:

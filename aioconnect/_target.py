@@ -10,7 +10,7 @@ import functools
 import re
 import socket
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -27,6 +27,7 @@ __all__ = [
     "AnyTarget",
     "Target",
     "check_targets",
+    "each_target",
     "joined",
     "parse_target",
     "without_secrets",
@@ -285,13 +286,21 @@ def check_targets(targets: object) -> tuple[Target, ...]:
     Raises:
         ValueError, TypeError: One of them is none, or there is none at all.
     """
+    return tuple(each_target(targets))
+
+
+def each_target(targets: object) -> Iterator[Target]:
+    """Give what `check_targets` returns one by one, each checked when it is taken.
+
+    Raises what that does.
+    """
     is_one = isinstance(targets, str | bytes | Target | Address) or _is_pair(targets)
     if is_one or not isinstance(targets, Iterable):
         raise TypeError(f"targets must be a list of targets, not {shown(targets)}")
-    found = tuple(map(_target, cast("Iterable[object]", targets)))
-    if not found:
+    given = tuple(cast("Iterable[object]", targets))
+    if not given:
         raise ValueError("targets is empty: there is nothing to connect to")
-    return found
+    return map(_target, given)
 
 
 # For the same reason as `numeric`: a client connects to few, many times.

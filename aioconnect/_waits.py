@@ -7,10 +7,17 @@ No task is made and none is cancelled, which is what `asyncio.timeout` and
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Waiter", "done_before", "sleep_until", "soonest", "wake"]
+__all__ = ["Waiter", "done_before", "gradually", "sleep_until", "soonest", "wake"]
+
+T = TypeVar("T")
+
+# What is made, of many, before the loop gets to run in between.
+_IN_A_ROW = 64
 
 # Its result says whether it was the time that ended the wait.
 Waiter: TypeAlias = "asyncio.Future[bool]"
@@ -59,3 +66,15 @@ async def done_before(
             timer.cancel()
         if not task.done():
             task.cancel()
+
+
+async def gradually(things: Iterable[T]) -> list[T]:
+    """Return what *things* gives, and let the loop run now and then meanwhile."""
+    rest = iter(things)
+    made = list(itertools.islice(rest, _IN_A_ROW))
+    more = made
+    while len(more) == _IN_A_ROW:
+        await asyncio.sleep(0)
+        more = list(itertools.islice(rest, _IN_A_ROW))
+        made += more
+    return made

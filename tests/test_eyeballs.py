@@ -30,6 +30,9 @@ from aioconnect._order import interleaved
 V6, V4 = socket.AF_INET6, socket.AF_INET
 BOTH = (V6, V4)
 
+# The turns of two names that are raced.
+ONE, TWO = (0,), (1,)
+
 
 def six(number: int) -> Address:
     return Address(V6, (f"2001:db8::{number}", 80))
@@ -56,7 +59,7 @@ def race(
         attempt_delay=attempt_delay, resolution_delay=resolution_delay, order=order
     )
     for family in families:
-        subject.asked((0, family))
+        subject.asked((ONE, family))
     return subject
 
 
@@ -68,7 +71,7 @@ def play(subject: Race, steps: Sequence[Step]) -> None:
     """Tell *subject* of each step, and compare what it says."""
     for number, (now, event, addresses, starts, due) in enumerate(steps):
         if event in ("AAAA", "A"):
-            subject.answered((0, V6 if event == "AAAA" else V4), addresses, now)
+            subject.answered((ONE, V6 if event == "AAAA" else V4), addresses, now)
         elif event == "fails":
             subject.failed()
         else:
@@ -239,34 +242,101 @@ def test_another_name_without_an_address() -> None:
     """That one name has no address says nothing about the IPv6 of the other."""
     subject = race()
     for family in (V6, V4):
-        subject.asked((1, family))
-    subject.answered((0, V4), [four(1)], 0.0)
+        subject.asked((TWO, family))
+    subject.answered((ONE, V4), [four(1)], 0.0)
     for family in (V6, V4):
-        subject.answered((1, family), [], 0.01)
+        subject.answered((TWO, family), [], 0.01)
     assert subject.due() == 0.05
-    subject.answered((0, V6), [], 0.02)
+    subject.answered((ONE, V6), [], 0.02)
     assert subject.due() == 0.02
 
 
-def test_six_live_at_most() -> None:
-    """The seventh attempt waits until one of the six has ended."""
-    subject = race()
-    addresses = [six(number) for number in range(1, 9)]
-    subject.answered((0, V6), addresses, 0.0)
+def filled(**options: float | None) -> Race:
+    """Return a race of nine silent addresses at 1.25 s, when six are live."""
+    subject = race(**options)  # type: ignore[arg-type]  # a table of both options
+    subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
     for number in range(MOST_LIVE):
-        assert subject.start(number * 1.0) == addresses[number]
-    assert subject.due() is None
-    assert subject.start(99.0) is None
+        assert not subject.makes_room(number * 0.25)
+        assert subject.start(number * 0.25) == six(number + 1)
+    return subject
+
+
+def test_the_seventh() -> None:
+    """Six are live at most: when a seventh is due, the oldest is given up."""
+    subject = filled()
+    assert subject.due() == 1.5
+    assert not subject.makes_room(1.49)
+    assert subject.start(1.49) is None
+    assert subject.makes_room(1.5)
+    assert subject.start(1.5) is None, "seven are live"
     subject.failed()
-    assert subject.start(99.0) == addresses[MOST_LIVE]
+    assert not subject.makes_room(1.5), "there is room"
+    assert subject.start(1.5) == six(7)
+    # And each of the others after its delay.
+    assert not subject.makes_room(1.74)
+    assert subject.makes_room(1.75)
+
+
+def test_one_of_six_has_failed() -> None:
+    """The seventh starts at once in its place, and nobody is given up."""
+    subject = filled()
+    subject.failed()
+    assert not subject.makes_room(1.3)
+    assert subject.start(1.3) == six(7)
+    assert not subject.makes_room(1.5), "the delay begins anew"
+    assert subject.due() == 1.55
+
+
+def test_nobody_makes_room_for_nobody() -> None:
+    """The last six addresses keep their time."""
+    subject = race()
+    subject.answered((ONE, V6), [six(number) for number in range(MOST_LIVE)], 0.0)
+    for number in range(MOST_LIVE):
+        assert subject.start(number * 0.25) is not None
+    assert subject.due() is None
+    assert not subject.makes_room(1e6)
+    # But for an answer that comes late they do.
+    subject.answered((ONE, V4), [four(1)], 1e6)
+    assert subject.makes_room(1e6)
+
+
+def test_one_at_a_time_makes_no_room() -> None:
+    """Without a delay nothing is ever due beside another."""
+    subject = race(attempt_delay=None)
+    subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
+    assert subject.start(0.0) == six(1)
+    assert not subject.makes_room(1e6)
+    assert subject.start(1e6) is None
+
+
+def test_places_take_turns() -> None:
+    """The first address of each, then the second of each, whenever they are found."""
+    subject = race((), order=lambda found: found)
+    hosts = {(0,): [1, 2, 3], (1, 0): [4], (1, 1): [5, 2], (2,): [6, 7]}
+    for turn in ((2,), (1, 1), (0,), (1, 0)):
+        subject.answered((turn, V4), [four(n) for n in hosts[turn]], 0.0)
+    started: list[Address | None] = []
+
+    def start() -> None:
+        started.append(subject.start(0.0))
+        subject.failed()
+
+    start()
+    start()
+    # A family that comes later is put in order with the other, of its place only.
+    subject.answered(((0,), V6), [six(8)], 0.0)
+    while subject.waiting:
+        start()
+    assert started == [*map(four, (1, 4, 5, 6, 2, 7, 3)), six(8)]
+    assert subject.is_over
 
 
 def test_duplicates() -> None:
     """An address is tried once, however often it is answered."""
     subject = race()
-    subject.answered((0, V6), [six(1), six(1)], 0.0)
+    subject.answered((ONE, V6), [six(1), six(1)], 0.0)
     assert subject.start(0.0) == six(1)
-    subject.answered((0, V4), [six(1), four(1), four(1)], 0.1)
+    subject.answered((ONE, V4), [six(1), four(1), four(1)], 0.1)
     subject.failed()
     assert subject.start(0.1) == four(1)
     subject.failed()
@@ -278,7 +348,7 @@ def test_nothing_found() -> None:
     subject = race()
     over: list[bool] = [subject.is_over]
     for family in (V4, V6):
-        subject.answered((0, family), [], 0.0)
+        subject.answered((ONE, family), [], 0.0)
         over.append(subject.is_over)
     assert over == [False, False, True]
 
@@ -308,6 +378,15 @@ class Racing(RuleBasedStateMachine):
         self.failed_since = True
 
     def drive(self) -> None:
+        if self.race.makes_room(self.now):
+            assert self.live == MOST_LIVE
+            assert self.last_start is not None
+            assert self.delay is not None, "one at a time"
+            least = min(max(self.delay, 0.01), 2.0)
+            assert self.now >= self.last_start + least, "given up too early"
+            self.live -= 1
+            self.failed_since = True
+            self.race.failed()
         while (address := self.race.start(self.now)) is not None:
             assert address in self.found
             assert address not in self.tried, "tried twice"
@@ -330,7 +409,7 @@ class Racing(RuleBasedStateMachine):
         make = six if family == V6 else four
         addresses = [make(number) for number in numbers]
         self.found |= set(addresses)
-        self.race.answered((0, family), addresses, self.now)
+        self.race.answered((ONE, family), addresses, self.now)
         self.drive()
 
     @precondition(lambda self: self.live)
@@ -372,7 +451,7 @@ class Racing(RuleBasedStateMachine):
         if not hasattr(self, "race"):
             return
         for family in list(self.unanswered):
-            self.race.answered((0, family), [], self.now)
+            self.race.answered((ONE, family), [], self.now)
         self.unanswered.clear()
         self.now += self.resolution_delay
         self.drive()

@@ -5,7 +5,7 @@ import itertools
 import math
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -283,7 +283,7 @@ def records(text: str) -> list[SRVRecord]:
     return [record(one) for one in text.split(", ")]
 
 
-def hosts(found: Sequence[SRVRecord]) -> str:
+def hosts(found: Iterable[SRVRecord]) -> str:
     """Return the hosts of *found*."""
     return " ".join(one.host for one in found)
 
@@ -366,13 +366,13 @@ def test_weight_zero() -> None:
 def test_root(host: str) -> None:
     """RFC 2782: "A Target of "." means that the service is decidedly not available"."""
     nowhere = SRVRecord(0, 0, 0, host)
-    assert in_turn([nowhere], lambda: 0.0) == ()
+    assert not [*in_turn([nowhere], lambda: 0.0)]
     there = record("a.test. 1 0")
-    assert in_turn([nowhere, there, nowhere], lambda: 0.0) == (there,)
+    assert [*in_turn([nowhere, there, nowhere], lambda: 0.0)] == [there]
 
 
 def test_no_records() -> None:
-    assert in_turn(iter(()), lambda: 0.0) == ()
+    assert not [*in_turn(iter(()), lambda: 0.0)]
 
 
 some_records = st.builds(
@@ -394,8 +394,58 @@ def test_each_record_once(given_: list[SRVRecord], draws: list[float]) -> None:
 
     "This process is repeated for each Priority."
     """
-    found = in_turn(iter(given_), itertools.cycle(draws).__next__)
+    found = [*in_turn(iter(given_), itertools.cycle(draws).__next__)]
     there = [one for one in given_ if one.host.strip(".")]
     assert collections.Counter(found) == collections.Counter(there)
     priorities = [one.priority for one in found]
     assert priorities == sorted(priorities)
+    assert found == [*as_the_rfc_says(given_, itertools.cycle(draws).__next__)]
+
+
+def as_the_rfc_says(
+    given_: Iterable[SRVRecord], uniform: Callable[[], float]
+) -> Iterator[SRVRecord]:
+    """Order *given_* as RFC 2782 says it, word by word; it takes the square."""
+    left = [one for one in given_ if one.host.strip(".")]
+    left.sort(key=lambda one: (one.priority, one.weight != 0))
+    while left:
+        same = [one for one in left if one.priority == left[0].priority]
+        sums = [*itertools.accumulate(one.weight for one in same)]
+        drawn = int(uniform() * (sums[-1] + 1))
+        at = next(index for index, total in enumerate(sums) if total >= drawn)
+        yield left.pop(at)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 64, 65, 300])
+@pytest.mark.parametrize("weights", [(0, 1), (0, 65535), (1, 3), (0, 0), (5, 5)])
+def test_many_records(count: int, weights: tuple[int, int]) -> None:
+    """They come as the RFC's own words give them, for the same draws."""
+    chance = random.Random(count)
+    given_ = [
+        SRVRecord(chance.randint(0, 1), chance.randint(*weights), 80, f"h{number}")
+        for number in range(count)
+    ]
+    seed = chance.random()
+    draws = random.Random(seed).random, random.Random(seed).random
+    assert [*in_turn(given_, draws[0])] == [*as_the_rfc_says(given_, draws[1])]
+
+
+def test_chances_of_each_order() -> None:
+    """Every draw there can be gives each order as often as the RFC's words do."""
+    given_ = records("none 0 0, nil 0 0, light 0 1, heavy 0 2")
+    for order in (in_turn, as_the_rfc_says):
+        chances: collections.Counter[str] = collections.Counter()
+        # All draws for sums of 3, 2, 1 and 0 that are left: 12 divides each evenly.
+        for draws in itertools.product(range(12), repeat=4):
+            evenly = iter([(draw + 0.5) / 12 for draw in draws]).__next__
+            chances[hosts(order(given_, evenly))] += 1
+        if order is in_turn:
+            expected = chances
+    assert chances == expected
+    assert len(expected) == 12
+
+
+def test_places_of_families() -> None:
+    """Thousands of one family, and one of the other, which comes second."""
+    many = [to(f"10.0.{n >> 8}.{n & 255}") for n in range(5000)]
+    assert interleaved([*many, to("::1")], 1) == (many[0], to("::1"), *many[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import itertools
 import socket
 import time
 from collections.abc import Sequence
@@ -559,18 +560,163 @@ async def test_no_task_for_an_attempt() -> None:
     assert seen[-1] == before
 
 
-async def test_six_at_a_time() -> None:
-    """Seven silent addresses are no reason for seven SYNs at once."""
+async def test_the_seventh_address() -> None:
+    """Six are live at most: for each further one the oldest is given up, and says so.
+
+    Without a timeout, too: each of the silent ones costs its delay, however many.
+    """
     recorder = Recorder()
     with ExitStack() as stack:
-        holes = [stack.enter_context(black_hole()) for _ in range(7)]
-        with pytest.raises(aioconnect.ConnectTimeoutError):
+        holes = [stack.enter_context(black_hole()) for _ in range(9)]
+        server = stack.enter_context(listening())
+        addresses = [hole.address for hole in holes]
+        sock = await aioconnect.connect(
+            "ten",
+            1,
+            resolver=Answering(*addresses, server.address),
+            happy_eyeballs_delay=0.05,
+            observer=recorder,
+        )
+        with sock:
+            assert sock.getpeername() == server.sockaddr
+    started = recorder.of(aioconnect.AttemptStarted)
+    assert [event.address for event in started] == [*addresses, server.address]
+    failed = [event.attempt for event in recorder.of(aioconnect.AttemptFailed)]
+    assert [attempt.address for attempt in failed] == addresses[:4]
+    for attempt in failed:
+        assert "no answer yet, given up for the next address" in str(attempt)
+        assert isinstance(attempt.error, TimeoutError)
+        assert aioconnect.is_transient(attempt.error)
+    live = 0
+    for event in recorder.events:
+        live += isinstance(event, aioconnect.AttemptStarted)
+        live -= isinstance(event, aioconnect.AttemptFailed)
+        assert live <= 6
+    # uvloop's clock counts milliseconds.
+    delays = [two.at - one.at for one, two in itertools.pairwise(started)]
+    assert min(delays) > 0.04
+
+
+async def test_the_last_six_keep_their_time() -> None:
+    """Nobody waits for them: what ends them is the time of the call."""
+    with ExitStack() as stack:
+        holes = [stack.enter_context(black_hole()) for _ in range(8)]
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect(
-                "seven",
+                "eight",
                 1,
                 resolver=Answering(*(hole.address for hole in holes)),
                 happy_eyeballs_delay=0.01,
                 timeout=1,
+            )
+    elapsed = [attempt.elapsed for attempt in caught.value.attempts]
+    assert len(elapsed) == 8
+    texts = [str(attempt.error) for attempt in caught.value.attempts]
+    assert ["given up" in text for text in texts] == [True] * 2 + [False] * 6
+    assert caught.value.elapsed >= 0.99
+
+
+async def test_an_address_that_was_given_up_is_tried_again() -> None:
+    """A retry policy takes it for a timeout, whatever became of the others."""
+
+    def forbid(sock: socket.socket, address: Address) -> None:
+        if address != found[0] and len(recorder.of(aioconnect.AttemptStarted)) > 6:
+            raise PermissionError(errno.EPERM, "not this one")
+
+    recorder = Recorder()
+    with ExitStack() as stack:
+        holes = [stack.enter_context(black_hole()) for _ in range(7)]
+        found = [hole.address for hole in holes]
+        with pytest.raises(aioconnect.ConnectError) as caught:
+            await aioconnect.connect(
+                "seven",
+                1,
+                resolver=Answering(*found),
+                happy_eyeballs_delay=0.01,
+                prepare=[forbid],
+                # The first alone, which was given up, is a reason to go on.
+                retry_on=lambda error: "given up" in str(error),
+                retry=(0,),
+                attempt_timeout=1,
                 observer=recorder,
             )
+    first = [one for one in caught.value.attempts if one.round == 1]
+    assert caught.value.rounds == 2
+    assert ["given up" in str(one) for one in first] == [True] + [False] * 6
+
+
+async def test_the_oldest_has_just_connected() -> None:
+    """It is not given up: it has won, though nobody was told of it yet."""
+    recorder = Recorder()
+    socks: list[socket.socket] = []
+    with flaky(["hang", "accept"]) as server, ExitStack() as stack:
+        holes = [stack.enter_context(black_hole()) for _ in range(6)]
+
+        def hold_the_loop(event: aioconnect.Event) -> None:
+            recorder(event)
+            if len(recorder.of(aioconnect.AttemptStarted)) == 6:
+                server.advance()
+                _wait_for_the_peer_of(socks[0])
+
+        server.advance()
+        sock = await aioconnect.connect(
+            "seven",
+            1,
+            resolver=Answering(server.address, *(hole.address for hole in holes)),
+            happy_eyeballs_delay=0.01,
+            prepare=[lambda sock, _: socks.append(sock)],
+            observer=hold_the_loop,
+            timeout=60,
+        )
+        with sock:
+            assert sock.getpeername() == server.sockaddr
     assert len(recorder.of(aioconnect.AttemptStarted)) == 6
+    recorder.assert_none(aioconnect.AttemptFailed)
+
+
+def _wait_for_the_peer_of(sock: socket.socket) -> None:
+    for _ in range(3000):
+        try:
+            sock.getpeername()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+    raise AssertionError("it was never connected")
+
+
+async def test_one_that_proves_itself_is_not_given_up() -> None:
+    """Connected is connected, however many wait for their turn."""
+    recorder = Recorder()
+
+    async def ready(sock: socket.socket) -> None:
+        await asyncio.sleep(0.2)
+
+    with listening() as server, ExitStack() as stack:
+        holes = [stack.enter_context(black_hole()) for _ in range(8)]
+        found = [hole.address for hole in holes]
+        sock = await aioconnect.connect(
+            "nine",
+            1,
+            resolver=Answering(*found[:5], server.address, *found[5:]),
+            happy_eyeballs_delay=0.01,
+            ready=ready,
+            observer=recorder,
+        )
+        with sock:
+            assert sock.getpeername() == server.sockaddr
+    recorder.assert_none(aioconnect.AttemptFailed)
+
+
+async def test_the_time_is_up_before_an_address_is_tried() -> None:
+    """Looked up is not "nothing was tried": the error has what was known, and not."""
+    resolver = ScriptedResolver(
+        {("name", V6): Lookup(never=True), ("name", V4): Lookup(["127.0.0.1"])}
+    )
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            "name", 1, resolver=resolver, resolution_delay=60, timeout=0.2
+        )
+    assert [attempt.phase for attempt in caught.value.attempts] == ["resolve"] * 2
+    assert "the time was up before its addresses could be tried" in str(caught.value)
+    assert "the resolver has not answered yet" in str(caught.value)

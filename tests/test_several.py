@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from aioconnect import (
     parse_target,
     testing,
 )
+from aioconnect._several import Several
 from aioconnect.testing import (
     BlackHole,
     Lookup,
@@ -214,23 +216,24 @@ async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
     sock.close()
 
 
-async def test_six_silent_ones_and_a_good_one(
-    black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
+async def test_silent_targets_and_a_good_one(
+    black_hole: BlackHole, listener: Server
 ) -> None:
-    """So many are live at once; each has a share of the time, and the last one too."""
-    monkeypatch.setattr("aioconnect._rounds._LEAST_SHARE", 0.1)
+    """Six are live at once; each that is silent costs its delay, timeout or not."""
     with contextlib.ExitStack() as stack:
         silent = [
             stack.enter_context(testing.black_hole(f"127.0.0.{n}")) for n in range(2, 7)
         ]
         targets = [black_hole.address, *(hole.address for hole in silent)]
-        sock = await aioconnect.connect_any(
-            [*targets, listener.address],
-            race=True,
-            happy_eyeballs_delay=0.01,
-            timeout=2,
-        )
-        sock.close()
+        for timeout in (None, 60):
+            sock = await aioconnect.connect_any(
+                [*targets, listener.address],
+                race=True,
+                happy_eyeballs_delay=0.01,
+                timeout=timeout,
+            )
+            with sock:
+                assert sock.getpeername() == listener.sockaddr
 
 
 async def test_a_name_that_answers_late_has_its_share(
@@ -280,6 +283,204 @@ async def test_many_names_are_raced_in_time() -> None:
     assert caught.value.attempt_count == 2
     assert len(str(caught.value)) < 1000
     assert "and 184 more: " in str(caught.value)
+
+
+class Counting(StaticResolver):
+    """A resolver that waits for a turn of the loop, and counts who waits."""
+
+    def __init__(self, names: dict[str, list[str]]) -> None:
+        super().__init__(names)
+        self.live = self.most = 0
+
+    async def __call__(self, host: str, port: int, **asked: Any) -> Any:
+        self.live += 1
+        self.most = max(self.most, self.live)
+        try:
+            await asyncio.sleep(0)
+            return await super().__call__(host, port, **asked)
+        finally:
+            self.live -= 1
+
+
+async def test_look_ups_at_a_time() -> None:
+    """64 at most, and all of them in the end, in their order."""
+    recorder = Recorder()
+    names = {f"n{n}.test": [f"127.1.0.{n}"] for n in range(1, 151)}
+    resolver = Counting(names)
+    with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect_any(
+            [(name, refused.port) for name in names],
+            race=True,
+            resolver=resolver,
+            observer=recorder,
+        )
+    assert caught.value.attempt_count == 150
+    assert resolver.most == 64
+    assert [call.host for call in resolver.calls[::2]] == [*names]
+    assert [address.sockaddr[0] for address in tried(recorder)] == [
+        address for (address,) in names.values()
+    ]
+
+
+async def test_names_that_hang_make_room(
+    listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many that hang as may be asked for at a time, the next has its turn."""
+    monkeypatch.setattr("aioconnect._several._PATIENCE", 0.05)
+    recorder = Recorder()
+    script: Any = {f"n{n}": Lookup(never=True) for n in range(40)}
+    resolver = ScriptedResolver({**script, "good": Lookup(["127.0.0.1"])})
+    async with leak_check():
+        sock = await aioconnect.connect_any(
+            [*((name, 1) for name in script), ("good", listener.port)],
+            race=True,
+            resolver=resolver,
+            observer=recorder,
+        )
+        sock.close()
+        await asyncio.sleep(0)
+    given_up = recorder.of(aioconnect.ResolveFailed)
+    assert {event.host for event in given_up[:-1]} == {f"n{n}" for n in range(9)}
+    for event in given_up[:-1]:
+        assert "given up for the next name" in str(event.error)
+        assert isinstance(event.error, OSError)
+        assert aioconnect.is_transient(event.error)
+
+
+async def test_a_service_that_hangs_makes_room(
+    listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a name does, and the error of the call has it."""
+    monkeypatch.setattr("aioconnect._several._PATIENCE", 0.05)
+
+    class Hanging(StaticResolver):
+        async def services(self, service: str) -> Sequence[SRVRecord]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    with refusing() as refused, pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect_any(
+            [*(f"srv:_x._tcp.n{n}.test" for n in range(64)), ("a.test", refused.port)],
+            race=True,
+            resolver=Hanging(NAMES),
+            timeout=2,
+        )
+    first = caught.value.attempts[1]
+    assert (first.host, first.phase) == ("_x._tcp.n0.test", "resolve")
+    assert "given up for the next name" in str(first)
+
+
+@pytest.mark.parametrize("race", [False, True])
+async def test_the_time_is_up_before_a_name_is_known(race: bool) -> None:
+    """The error has what was still being looked up, of a service's many names too."""
+
+    class Silent(Services):
+        async def __call__(self, host: str, port: int, **asked: Any) -> Any:
+            await asyncio.Event().wait()
+
+    records = [SRVRecord(1, 1, 1, f"n{n}.test") for n in range(200)]
+    for targets in (["srv:_x._tcp.test"], [(f"n{n}.test", 1) for n in range(200)]):
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+            await aioconnect.connect_any(
+                targets, race=race, resolver=Silent(records, {}), timeout=0.5
+            )
+        assert "test: the resolver has not answered yet" in str(caught.value)
+        if race:
+            assert caught.value.attempt_count == 64
+
+
+async def test_the_time_is_up_when_a_service_answers() -> None:
+    """What it found is nowhere tried, and that is said."""
+
+    class Slow(Services):
+        def services(self, service: str) -> Any:  # and it holds the loop
+            time.sleep(0.3)
+            return self.records
+
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect_any(
+            ["srv:_x._tcp.test"],
+            race=True,
+            resolver=Slow([SRVRecord(1, 1, 1, "a.test")], NAMES),
+            timeout=0.2,
+        )
+    assert "before its hosts could be tried" in str(caught.value)
+
+
+async def test_looking_at_the_targets_takes_time() -> None:
+    """Which is the call's."""
+
+    def targets() -> Iterator[tuple[str, int]]:
+        time.sleep(0.3)
+        yield "hangs", 1
+
+    resolver = ScriptedResolver({"hangs": Lookup(never=True)})
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect_any(targets(), timeout=0.1, resolver=resolver)
+    assert caught.value.elapsed >= 0.29
+
+
+async def test_an_address_may_be_missing_until_all_were_asked() -> None:
+    """A name that was not asked for yet may have one."""
+    loop = asyncio.get_running_loop()
+    options = aioconnect.Connector(resolver=StaticResolver(NAMES))
+    places = [options.where("a.test", 1), options.where("127.0.0.1", 1)]
+    several = Several(loop, options, places)
+    assert not several.knows_all
+    questions = [question for question, known in several.upcoming() if known is None]
+    assert len(questions) == 2
+    assert not several.has_more
+    for question in questions:
+        assert not several.knows_all
+        lookup = several.ask(question)
+        await lookup
+        several.answer(question, lookup)
+    assert several.knows_all
+
+
+async def test_places_are_looked_at_some_at_a_time() -> None:
+    """So that the loop runs in between: a target, or a service's host, like another."""
+    options = aioconnect.Connector(resolver=Services([], {}))
+    places = [options.where(f"n{n}.test", 1) for n in range(100)]
+    several = Several(asyncio.get_running_loop(), options, places)
+    found: list[Any] = []
+    while several.has_more:
+        some = several.upcoming()
+        assert len(some) <= 2 * 64
+        found += some
+    assert [turn for (turn, _), _ in found[::2]] == [(n,) for n in range(100)]
+
+
+async def test_the_loop_runs_while_targets_are_checked() -> None:
+    ticks = 0
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        handles[0] = loop.call_soon(tick)
+
+    handles = [loop.call_soon(tick)]
+    with pytest.raises(ValueError, match="a port is missing"):
+        await aioconnect.connect_any([*(f"n{n}.test:1" for n in range(1000)), "n"])
+    handles[0].cancel()
+    assert ticks > 10
+
+
+async def test_what_is_known_waits_for_nobody(
+    listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many names are to be asked for before."""
+    monkeypatch.setattr("aioconnect._several._PATIENCE", 1e6)
+    resolver = ScriptedResolver({f"n{n}": Lookup(never=True) for n in range(300)})
+    sock = await aioconnect.connect_any(
+        [*((f"n{n}", 1) for n in range(300)), listener.address],
+        race=True,
+        resolver=resolver,
+    )
+    sock.close()
+    await asyncio.sleep(0)
+    assert not resolver.pending
 
 
 async def test_the_loop_runs_between_many_turns() -> None:

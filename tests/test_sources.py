@@ -6,14 +6,14 @@ import platform
 import re
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from aioconnect import Address, _sources
 from aioconnect._order import Source
-from aioconnect._sources import preferred, sources
+from aioconnect._sources import in_order, preferred, sources
 
 IPV4 = Address(socket.AF_INET, ("127.0.0.1", 80))
 IPV4_ALIAS = Address(socket.AF_INET, ("127.0.0.200", 80))
@@ -176,3 +176,24 @@ def test_no_netlink(
 def test_an_interface_that_has_gone(ipv6: None) -> None:
     """An interface that is no more is no tunnel."""
     assert not _sources._is_tunnel(b"gone")
+
+
+def test_thousands_are_not_all_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ranks the first of each family; the others keep their place."""
+    asked: list[Address] = []
+
+    def backwards(addresses: Sequence[Address]) -> tuple[Address, ...]:
+        asked.extend(addresses)
+        return tuple(reversed(addresses))
+
+    monkeypatch.setattr("aioconnect._sources.preferred", backwards)
+    six = [Address(socket.AF_INET6, (f"fd00::{n:x}", 80)) for n in range(1, 301)]
+    four = [
+        Address(socket.AF_INET, (f"10.0.{n >> 8}.{n & 255}", 80)) for n in range(150)
+    ]
+    found = in_order((*six, *four), 1)
+    assert asked == [*six[:100], *four[:100]]
+    assert found[:4] == (four[99], six[99], four[98], six[98])
+    ranked = [*reversed(four[:100])], [*reversed(six[:100])]
+    assert [a for a in found if a.family == socket.AF_INET] == [*ranked[0], *four[100:]]
+    assert [a for a in found if a.family == socket.AF_INET6] == [*ranked[1], *six[100:]]
