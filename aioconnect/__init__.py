@@ -4,10 +4,13 @@ Where to connect is an argument, how is an option; `Connector` says the options
 once.  See README.md for examples.
 """
 
-from . import _startup as _startup
+import sys as _sys
+
+if _sys.argv and _sys.argv[0].endswith(("-m", "aioconnect")):
+    # It may be the command line.  That hears signals before it imports the rest.
+    from . import _startup as _startup
 
 # isort: split
-# Signals are heard from here on, if this is the command line: the rest takes its time.
 import importlib as _importlib
 import typing as _typing
 from types import FunctionType as _FunctionType

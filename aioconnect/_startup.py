@@ -1,9 +1,9 @@
 """Let a signal end the command ``aioconnect`` from its first moment on.
 
-`aioconnect` imports this before all else, as the rest takes a tenth of a second, most
-of it asyncio's.  A signal that comes meanwhile would be passed over in process 1 of a
-container, and SIGINT would show a traceback elsewhere.  In a program that imports the
-library nothing is done here.
+`aioconnect` imports this before all else, if it may be the command: the rest takes a
+tenth of a second, most of it asyncio's.  A signal that comes meanwhile would be passed
+over in process 1 of a container, and SIGINT would show a traceback elsewhere.  In any
+other program nothing is done here.
 """
 
 from __future__ import annotations

@@ -308,7 +308,7 @@ def test_importing_is_cheap() -> None:
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
     partners = {"anyio", "httpcore", "httpx", "opentelemetry", "rich"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
-    late = ("_event_types", "_guard", "_loops", "_timeline", "sockopts")
+    late = ("_event_types", "_guard", "_loops", "_startup", "_timeline", "sockopts")
     assert not loaded & {f"aioconnect.{name}" for name in late}
 
 
