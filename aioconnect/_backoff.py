@@ -173,7 +173,8 @@ def _code(error: OSError) -> int | None:
         for builtin, code in ERRNOS.items():
             if isinstance(error, builtin):
                 return code
-    return error.errno if isinstance(error.errno, int) else None  # a hook's: anything
+    # A hook can put anything there.
+    return error.errno if isinstance(error.errno, int) else None
 
 
 # Of the exceptions that asyncio raises without one.

@@ -210,7 +210,7 @@ class _Kind(NamedTuple):
 def _kind(attempt: Attempt) -> _Kind:
     error = attempt.error
     code = error.errno if isinstance(error, OSError) else None
-    code = code if isinstance(code, int) else None  # a hook may have put text there
+    code = code if isinstance(code, int) else None  # a hook can put anything there
     if attempt.phase == "guard":
         return _Kind(AddressBlockedError, code)
     if isinstance(error, socket.gaierror):

@@ -43,7 +43,7 @@ class Distribution:
     """Of the connects to *target*: those that were made, and those that failed."""
 
     def __init__(self, target: str) -> None:
-        self._target = printable(target)
+        self._target = target
         self._took: Counter[float] = Counter()
         self._failures: Counter[str] = Counter()
 

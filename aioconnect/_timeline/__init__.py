@@ -29,7 +29,7 @@ class Timeline(CallObserver):
     many steps the first 64 and the last 448 are kept.
 
     Of several calls it shows the one that began last.  It looks at the clock whenever
-    something happens: uvloop's own counts milliseconds, and stands still while
+    something happens: uvloop's own counts milliseconds, and can stand still while
     callbacks run.
 
     It can be called with events, too.  Those do not say whose they are, and have to be

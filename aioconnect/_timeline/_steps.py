@@ -81,6 +81,6 @@ def errno_name(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
         return None  # an SSLError's is OpenSSL's
     if not isinstance(error.errno, int):
-        return None  # or a hook has put there what it liked
+        return None  # there is none, or a hook put something else there
     names = _EAI if isinstance(error, socket.gaierror) else errno.errorcode
     return names.get(error.errno)
