@@ -611,17 +611,22 @@ async def test_an_interruption_goes_through_where_a_thread_lives(
 async def test_a_queued_question_that_was_given_up_is_joined(
     lookups: Lookups, system: System
 ) -> None:
-    """It has not been asked: it is not put into the queue again, nor counted."""
+    """It has not been asked: none of its turns is over, and it is in no queue twice."""
     lookups._limit = 1
-    first = put(lookups, "busy.test")
+    asked = [put(lookups, "busy.test")]
+    await system.wait_for_questions(1)
     for _ in range(9):
-        asked = put(lookups, "a.test")
-        asked.cancel()
-    last = put(lookups, "a.test")
+        put(lookups, "a.test").cancel()
+    lookups._limit = 3
+    given_up = put(lookups, "a.test")
+    await system.wait_for_questions(2)
+    given_up.cancel()
     await asyncio.sleep(0)
+    asked.append(put(lookups, "a.test"))
+    await system.wait_for_questions(3)
     system.is_open.set()
-    assert await first == await last == FOUND
-    assert [host for host, *_ in system.asked] == ["busy.test", "a.test"]
+    assert await asyncio.gather(*asked) == [FOUND] * 2
+    assert [host for host, *_ in system.asked] == ["busy.test", "a.test", "a.test"]
 
 
 async def test_who_waits_for_a_thread_is_told_behind_how_many(

@@ -25,6 +25,7 @@ from aioconnect._cli._errors import CommandError
 from aioconnect._cli._target import target_of
 from aioconnect._loops import change
 from aioconnect._order import SRVRecord
+from aioconnect._shown import shown
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver
 from aioconnect.contrib.anyio import Connectable
@@ -182,3 +183,20 @@ async def test_a_long_text_is_not_kept(name: str) -> None:
         await SURFACES[name](text)
     gc.collect()
     assert sys.getrefcount(text) == count
+
+
+def test_of_a_long_value_only_the_beginning_is_looked_at() -> None:
+    """What an error's text has no room for is not made first."""
+    looked_at: list[object] = []
+
+    class Member:
+        def __repr__(self) -> str:
+            looked_at.append(self)
+            return "member"
+
+    values: list[object] = [[Member()] * LENGTH, (Member(),) * LENGTH]
+    for value in values:
+        looked_at.clear()
+        assert shown(value).endswith("...")
+        assert len(looked_at) < 1000
+    assert shown("x" * LENGTH) == f"'{'x' * 199}..."
