@@ -18,6 +18,7 @@ from ._history import History
 from ._options import Options
 from ._place import Place
 from ._ready import settled
+from ._sockets import handshake_now
 from ._waits import sleep_until
 
 __all__ = ["Looks", "until_down", "until_up"]
@@ -97,6 +98,8 @@ def _patient(
     loop: asyncio.AbstractEventLoop, options: Options, settle: float = 0.0
 ) -> Options:
     """Return *options* with what who waits means, where nothing else is said."""
+    if options.prepare:
+        options = replace(options, prepare=(*options.prepare, handshake_now))
     if options.attempt_timeout is None and options.ready is None:
         options = replace(options, attempt_timeout=_LOOK + settle)
     if options.retry:
