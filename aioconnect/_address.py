@@ -21,8 +21,10 @@ __all__ = [
     "LONGEST_NAME",
     "Address",
     "SockAddr",
+    "check_address",
     "check_host",
     "check_port",
+    "exact",
     "host_and_port",
     "numeric",
     "unix_address",
@@ -58,6 +60,9 @@ _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 
+# What is its own value, and stays as it is: bool is a mistake, which is told later.
+_PLAIN = frozenset({int, str, bytes, bool, socket.AddressFamily, socket.SocketKind})
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -68,6 +73,9 @@ class Address:
     ``(host, port, flowinfo, scope_id)`` for ``AF_INET6`` (the last two may be
     left out), a path for ``AF_UNIX`` (``"\0name"`` is abstract), and
     ``(cid, port)`` for ``AF_VSOCK``.  *proto* and *type* are the socket's.
+
+    The fields hold plain tuples, numbers and text, also where a subclass of those was
+    given: it could say one thing to a check and another to ``connect(2)``.
 
     Raises:
         ValueError: *sockaddr* cannot be an address of *family*.
@@ -81,7 +89,10 @@ class Address:
 
     def __post_init__(self) -> None:
         for name in ("family", "proto", "type"):
-            _uint32(name, getattr(self, name))
+            given = getattr(self, name)
+            number = _uint32(name, given)
+            if number is not given:
+                object.__setattr__(self, name, number)
         if self.family in _INET:
             sockaddr = _inet_sockaddr(self.family, self.sockaddr)
         elif self.family == socket.AF_UNIX:
@@ -106,6 +117,35 @@ class Address:
         if self.family == _AF_VSOCK:
             return f"vsock:{sockaddr[0]}:{sockaddr[1]}"
         return f"family {int(self.family)}: {sockaddr}"
+
+
+def exact(address: Address) -> Address:
+    """Return *address* as an `Address` that says the same to everybody who asks.
+
+    A subclass, and a tuple or a number that is of one, could give another address each
+    time: of such a value each field is read once.
+    """
+    if type(address) is Address and _is_exact(address):
+        return address
+    return Address(address.family, address.sockaddr, address.proto, address.type)
+
+
+def _is_exact(address: Address) -> bool:
+    sockaddr: object = address.sockaddr
+    values = sockaddr if type(sockaddr) is tuple else (sockaddr,)
+    values = (address.family, address.proto, address.type, *values)
+    return _PLAIN.issuperset(map(type, values))
+
+
+def check_address(address: object) -> Address:
+    """Return *address*, which a caller gave, as `exact` does.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(address, Address):
+        raise TypeError(f"address must be an Address, not {shown(address)}")
+    return exact(address)
 
 
 def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
@@ -136,7 +176,21 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
 
 
 def _members(sockaddr: object) -> tuple[Any, ...]:
-    return cast("tuple[Any, ...]", sockaddr) if isinstance(sockaddr, tuple) else ()
+    """Return what a tuple holds, read once; of anything else nothing."""
+    if not isinstance(sockaddr, tuple):
+        return ()
+    return tuple(map(_plain, cast("tuple[object, ...]", sockaddr)))
+
+
+def _plain(value: object) -> Any:
+    """Return text or a number as a plain one, whatever its class makes of it."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes.__bytes__(value)
+    return operator.index(value) if isinstance(value, int) else value
 
 
 def _other_sockaddr(family: int, sockaddr: object) -> SockAddr:
@@ -156,6 +210,7 @@ def _is_plain(member: object) -> bool:
 
 
 def _uint32(name: str, value: object) -> int:
+    value = _plain(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}: {shown(value)} is not an int")
     if not 0 <= value < 2**32:
@@ -163,11 +218,11 @@ def _uint32(name: str, value: object) -> int:
     return value
 
 
-def _unix_sockaddr(path: object) -> str | bytes:
+def _unix_sockaddr(given: object) -> str | bytes:
     try:
-        path = os.fspath(cast("str | bytes", path))
+        path: str | bytes = _plain(os.fspath(cast("str | bytes", given)))
     except TypeError:
-        text = f"path must be str, bytes or os.PathLike, not {shown(path)}"
+        text = f"path must be str, bytes or os.PathLike, not {shown(given)}"
         raise TypeError(text) from None
     try:
         raw = os.fsencode(path)
@@ -231,7 +286,7 @@ def check_host(host: object) -> str:
             raise ValueError(f"host: {shown(host)} is not ASCII") from None
     if not isinstance(host, str):
         raise TypeError(f"host must be a str, not {shown(host)}")
-    host = str.__str__(host)
+    host = _plain(host)
     # Before anything is done with each character, or kept.
     if len(host) > _MOST_CHARACTERS + 1:  # the root's dot
         raise ValueError(f"host is {len(host):,} characters long, no name is")

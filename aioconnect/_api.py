@@ -251,8 +251,13 @@ async def wait_until_up(
     """Wait until *host* and *port* can be connected to; return the seconds it took.
 
     With *settle* the connection must still be open after so many seconds: a proxy that
-    accepts and closes is not up.  With the option *ready*, which is given the socket,
+    accepts and closes is not up.  What the server says meanwhile is not read.  Over
+    TCP, the end behind more data than the kernel holds (some 100 kB) is therefore not
+    noticed; a reset always is.  With the option *ready*, which is given the socket,
     that has to pass first.
+
+    Up means that the server has answered: TCP Fast Open is turned off for the wait,
+    if a function of *prepare* turned it on.
 
     The delays are the *retry* policy's.  If the options have none, they grow to a
     second.  If they have no *attempt_timeout* either, and no *ready*, a look ends after
@@ -289,7 +294,7 @@ async def wait_until_down(
 
     Gone is a host that cannot be reached, or a name that does not exist.  One that
     does not answer is slow, and waited for.  It is looked at by connecting, after the
-    same delays as by `wait_until_up`; *ready* is not asked.
+    same delays, and without TCP Fast Open, as by `wait_until_up`; *ready* is not asked.
 
     Raises:
         ConnectTimeoutError: It was not down within *timeout*, or the last delay.

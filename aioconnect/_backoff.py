@@ -31,6 +31,7 @@ __all__ = [
 
 _TRANSIENT = frozenset(
     {
+        errno.EADDRINUSE,  # of a local port that was asked for
         errno.EADDRNOTAVAIL,
         errno.EAGAIN,
         errno.ECONNABORTED,
@@ -42,6 +43,7 @@ _TRANSIENT = frozenset(
         errno.ENETRESET,
         errno.ENETUNREACH,
         errno.ENOBUFS,
+        errno.ENODEV,  # an interface that is not there yet
         errno.ENOENT,
         errno.ETIMEDOUT,
     }
@@ -152,9 +154,9 @@ is_refused = Predicate(_is_refused)
 
 # The same connect may succeed later, with nothing changed here.  True for what
 # is_refused accepts, and for reset, aborted, timed out, unreachable (host and
-# network), network down, EAGAIN, EADDRNOTAVAIL, ENOBUFS and EAI_AGAIN.  False for
-# everything else: what the kernel or a route forbids, a lack of descriptors, a name
-# that does not exist, a certificate that does not verify.
+# network), network down, EAGAIN, EADDRNOTAVAIL, EADDRINUSE, ENODEV, ENOBUFS and
+# EAI_AGAIN.  False for everything else: what the kernel or a route forbids, a lack of
+# descriptors, a name that does not exist, a certificate that does not verify.
 is_transient = Predicate(_is_transient)
 
 # The name does not exist (yet), or has no address: EAI_NONAME and EAI_NODATA of a

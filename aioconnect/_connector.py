@@ -12,6 +12,7 @@ from typing import TypeVar, Unpack
 from ._address import (
     Address,
     SockAddr,
+    check_address,
     unix_address,
 )
 from ._adopt import (
@@ -58,8 +59,10 @@ class Connector(Options):
 
     *family*, *proto*, *flags* and *local_addr* are those of
     `asyncio.loop.create_connection`; *proto* is the sockets' alone, and
-    *local_addr* may be a sequence, of which an attempt takes the first of its
-    own family.
+    *local_addr* may be a sequence, or a name with several addresses.  An attempt
+    takes the first of its own family that can be bound.  A port in it is shared
+    with the connections to other peers that are open, or were, from it
+    (``SO_REUSEADDR``).
 
     A name's addresses are raced as RFC 8305 says: IPv6 and IPv4 are looked up
     apart, IPv4 waits *resolution_delay* for IPv6, and an address that has not
@@ -101,9 +104,8 @@ class Connector(Options):
 
     async def connect_address(self, address: Address) -> socket.socket:
         """Do what `aioconnect.connect_address` does, with these options."""
-        if not isinstance(address, Address):
-            raise TypeError(f"address must be an Address, not {shown(address)}")
-        sock: socket.socket = await reach(self, place_at(address))
+        place = place_at(check_address(address))
+        sock: socket.socket = await reach(self, place)
         return sock
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
-from ._address import Address
+from ._address import Address, exact
 from ._errors import AttemptError, os_error, too_late
 from ._events import events
 from ._eyeballs import Question, Turn
@@ -251,11 +251,7 @@ class Names:
         family = self._options.family
         if not isinstance(answer, Sequence):
             raise TypeError(f"resolver must give a sequence, not {shown(answer)}")
-        given = tuple(cast("Sequence[Any]", answer))
-        for address in given:
-            if not isinstance(address, Address) or address.type != socket.SOCK_STREAM:
-                text = "Address values of stream sockets"
-                raise TypeError(f"resolver must give {text}, not {shown(address)}")
+        given = tuple(map(_checked, cast("Sequence[object]", answer)))
         if family == socket.AF_UNSPEC:
             return given
         return tuple(a for a in given if a.family == family or a.family not in _INET)
@@ -284,6 +280,15 @@ class Names:
         if family in self._found:
             return too_late("addresses")
         return AttemptError("resolve", self._failure(family), sent=False)
+
+
+def _checked(address: object) -> Address:
+    """Return an address that a resolver gave, as nothing but that (see `exact`)."""
+    plain = exact(address) if isinstance(address, Address) else None
+    if plain is None or plain.type != socket.SOCK_STREAM:
+        text = "Address values of stream sockets"
+        raise TypeError(f"resolver must give {text}, not {shown(address)}")
+    return plain
 
 
 def begun(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import select
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 
 from ._errors import AttemptError, Expired, os_error
 from ._shown import shown
+from ._waits import sleep_until
 from ._watchers import is_readable
 
 __all__ = ["Ready", "pass_ready", "settled"]
@@ -21,6 +23,14 @@ __all__ = ["Ready", "pass_ready", "settled"]
 # Is called with the socket, the reader and the writer, or the transport and the
 # protocol: with what the call would return.
 Ready: TypeAlias = Callable[..., Awaitable[object]]
+
+# poll(2): the peer has closed its side, and all that it sent has come.  A system
+# without this event tells of the end of both sides only: POLLHUP, unasked.
+_POLLRDHUP = getattr(select, "POLLRDHUP", 0)
+
+# The pauses, in seconds, between two looks for an end behind data.
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
 
 
 async def pass_ready(ready: Ready, made: Any, deadline: float | None) -> None:
@@ -84,13 +94,25 @@ async def _settled(seconds: float, ready: Ready | None, sock: socket.socket) -> 
         return False
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    # Whoever speaks all the time is looked at no longer for it.
-    while loop.time() < until and await is_readable(loop, sock, until):
-        # What the server says is for somebody else; that it ends is for us.
-        try:
-            if not sock.recv(65536):
-                text = f"closed again, and not open for {seconds:g} s"
-                raise os_error(errno.ECONNRESET, text)
-        except (BlockingIOError, InterruptedError):
-            continue
-    return True
+    # Nothing is read: a peer that floods would be read from all the time.  With data in
+    # front of it the end of the stream is no event, so it is looked for now and then.
+    if sock.fileno() == -1 or not await is_readable(loop, sock, until):
+        return True
+    pause = _FIRST_PAUSE
+    while not _has_ended(sock):
+        now = loop.time()
+        if now >= until:
+            return True
+        await sleep_until(loop, min(now + pause, until))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    text = None if code else f"closed again, and not open for {seconds:g} s"
+    raise os_error(code or errno.ECONNRESET, text)
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Tell whether the peer has closed or reset *sock*; what it sent may be unread."""
+    poll = select.poll()
+    poll.register(sock, _POLLRDHUP)
+    # POLLERR alone is a message in the error queue.
+    return any(event & ~select.POLLERR for _, event in poll.poll(0))

@@ -168,8 +168,9 @@ def literal(
         try:
             host = f"{bare}%{socket.if_nametoindex(scope)}"
         except OSError:
+            # It may come, as the one of a number does, which is unreachable until then.
             text = f"no interface {printable(scope)}"
-            raise socket.gaierror(socket.EAI_NONAME, text) from None
+            raise socket.gaierror(socket.EAI_AGAIN, text) from None
         address = numeric(host, port, proto)
     if address is None or family in (socket.AF_UNSPEC, address.family):
         return address

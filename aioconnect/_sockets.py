@@ -25,6 +25,7 @@ __all__ = [
     "ask_again",
     "begin",
     "check_sock",
+    "handshake_now",
     "is_pending",
     "refuse_itself",
     "start",
@@ -53,6 +54,9 @@ _INTERRUPTIONS = 16
 
 # linux/in.h; the socket module names it since Python 3.12.
 _IP_BIND_ADDRESS_NO_PORT = 24 if sys.platform == "linux" else None
+
+# linux/tcp.h, for what the socket module does not name.
+_TCP_FASTOPEN_CONNECT = 30 if sys.platform == "linux" else None
 
 # SO_LINGER on, 0 seconds: close(2) resets instead of lingering in TIME_WAIT.
 _RESET = b"\x01\0\0\0\0\0\0\0"
@@ -153,25 +157,58 @@ def _prepare(sock: socket.socket, address: Address, prepare: Iterable[Prepare]) 
 
 
 def _bind(sock: socket.socket, address: Address, local: Sequence[Address]) -> None:
-    chosen = next((own for own in local if own.family == address.family), None)
-    if chosen is None:
+    """Bind *sock* to the first of *local*, of the family of *address*, that it can be.
+
+    Raises:
+        AttemptError: There is none; it names each of that family, and why.
+    """
+    failed: dict[Address, OSError] = {}
+    for own in local:
+        if own.family == address.family:
+            try:
+                _bind_to(sock, own)
+            except OSError as exc:
+                failed[own] = exc
+            else:
+                return
+    if failed:
+        reasons = (
+            f"cannot bind to {own}: {exc.strerror}" for own, exc in failed.items()
+        )
+        code = next(iter(failed.values())).errno or errno.EIO
+        error = os_error(code, "; ".join(reasons))
+    else:
         version = "IPv4" if address.family == socket.AF_INET else "IPv6"
         given = ", ".join(map(str, local))
         text = f"local_addr has no {version} address: {given}"
         error = os_error(errno.EADDRNOTAVAIL, text)
-        raise AttemptError("bind", error, sent=False)
-    assert isinstance(chosen.sockaddr, tuple)
-    try:
-        if chosen.sockaddr[1] == 0 and _IP_BIND_ADDRESS_NO_PORT is not None:
-            # Else bind reserves a port for all destinations at once (K9): where the
-            # kernel does not know the option, it does.
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-        sock.bind(chosen.sockaddr)
-    except OSError as exc:
-        text = f"cannot bind to {chosen}: {exc.strerror}"
-        error = os_error(exc.errno or errno.EIO, text)
-        raise AttemptError("bind", error, sent=False) from None
+    raise AttemptError("bind", error, sent=False)
+
+
+def _bind_to(sock: socket.socket, own: Address) -> None:
+    assert isinstance(own.sockaddr, tuple)
+    if own.sockaddr[1] != 0:
+        # A closed connection holds its port for a minute (TIME_WAIT), and attempts of a
+        # race have the same one at the same time.  Each has another peer, so the kernel
+        # tells them apart; only a listener keeps its port for itself.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    elif _IP_BIND_ADDRESS_NO_PORT is not None:
+        # Else bind reserves a port for all destinations at once (K9): where the
+        # kernel does not know the option, it does.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind(own.sockaddr)
+
+
+def handshake_now(sock: socket.socket, address: Address) -> None:
+    """Turn TCP Fast Open off, whoever turned it on (a `Prepare`; run it last).
+
+    With it ``connect`` succeeds before a packet is sent, and none is sent before the
+    first write (K20).  A wait needs the peer's answer.
+    """
+    if address.family in _INET and _TCP_FASTOPEN_CONNECT is not None:
+        with contextlib.suppress(OSError):  # it is no TCP, or has no Fast Open
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN_CONNECT, 0)
 
 
 def ask_again(sock: socket.socket, sockaddr: SockAddr) -> int:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from ._address import (
     Address,
+    check_address,
     check_host,
     check_port,
     numeric,
@@ -86,8 +87,8 @@ class Target:
             # Checked, and in the one form that compares.
             object.__setattr__(self, "host", _check_said(self.host))
             object.__setattr__(self, "port", check_port(self.port))
-        if self.address is not None and not isinstance(self.address, Address):
-            raise TypeError(f"address must be an Address, not {shown(self.address)}")
+        if self.address is not None:
+            object.__setattr__(self, "address", check_address(self.address))
         if self.service is not None:
             object.__setattr__(self, "service", _check_service(self.service))
 
@@ -319,9 +320,11 @@ def _is_pair(value: object) -> bool:
 
 def _target(value: object) -> Target:
     if isinstance(value, Target):
-        return value
+        if type(value) is Target:
+            return value
+        return Target(value.host, value.port, value.address, value.service)
     if isinstance(value, Address):
-        return _at(value)
+        return _at(check_address(value))
     if isinstance(value, str):
         return parse_target(value)
     pair = cast("Sequence[Any]", value) if isinstance(value, tuple | list) else ()

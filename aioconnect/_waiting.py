@@ -24,6 +24,7 @@ from ._history import History
 from ._options import Options
 from ._place import Place
 from ._ready import settled
+from ._sockets import handshake_now
 from ._waits import sleep_until
 
 __all__ = ["until_down", "until_up"]
@@ -84,6 +85,8 @@ def _check_settle(options: Options, settle: float) -> None:
 
 def _patient(options: Options, settle: float = 0.0) -> Options:
     """Return *options* with the defaults of a wait where they say nothing else."""
+    if options.prepare:
+        options = replace(options, prepare=(*options.prepare, handshake_now))
     if options.attempt_timeout is None and options.ready is None:
         options = replace(options, attempt_timeout=_LOOK + settle)
     return options if options.retry else replace(options, retry=_DELAYS)

@@ -51,11 +51,18 @@ class SocketOptions:
     options: tuple[tuple[int, int, int, int | bytes], ...] = field(repr=False)
 
     def __call__(self, sock: socket.socket, address: Address) -> None:
-        """Set what applies to the family of *address* on *sock*."""
+        """Set what applies to the family of *address* on *sock*.
+
+        Raises:
+            OSError: The system's, whose text names the option.
+        """
         of = address.family
-        for family, level, name, value in self.options:
-            if family in (_ANY, of) or (family == _TCP and of in _INET):
-                sock.setsockopt(level, name, value)
+        try:
+            for family, level, name, value in self.options:
+                if family in (_ANY, of) or (family == _TCP and of in _INET):
+                    sock.setsockopt(level, name, value)
+        except OSError as exc:
+            raise OSError(exc.errno, f"{self.said}: {exc.strerror}") from None
 
     def __repr__(self) -> str:
         return f"aioconnect.sockopts.{self.said}"
@@ -111,7 +118,10 @@ def user_timeout(seconds: float) -> SocketOptions:
 
 
 def bind_device(name: str) -> SocketOptions:
-    """Use the interface *name* alone: ``SO_BINDTODEVICE`` (Linux)."""
+    """Use the interface *name* alone: ``SO_BINDTODEVICE`` (Linux).
+
+    One that is not there fails the attempt with ``ENODEV``, which may pass.
+    """
     _linux("bind_device")
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {shown(name)}")
@@ -149,7 +159,8 @@ def fast_open() -> SocketOptions:
 
     Once the kernel has a cookie of the server, the handshake is put off until
     the first write, which is what is asked for here: such a socket is handed out
-    before its peer has answered, and the first write tells if it does not.
+    before its peer has answered, and the first write tells if it does not.  A wait
+    (`wait_until_up`, `wait_until_down`) turns it off.
     """
     _linux("fast_open")
     return SocketOptions("fast_open()", (_tcp(_TCP_FASTOPEN_CONNECT, 1),))

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from aioconnect import Address
 from aioconnect._address import (
+    check_address,
     check_host,
     check_port,
+    exact,
     host_and_port,
     numeric,
     unix_address,
@@ -90,6 +92,114 @@ def test_bad(family: int, sockaddr: Any, error: type[Exception], says: str) -> N
     with pytest.raises(error) as caught:
         Address(family, sockaddr)
     assert says in str(caught.value)
+
+
+class Said(str):
+    """A text that says another one of itself."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "said"
+
+    def __fspath__(self) -> str:
+        return "said"
+
+
+class Octets(bytes):
+    """Octets that say others of themselves."""
+
+    def __bytes__(self) -> bytes:
+        return b"said"
+
+    def __getitem__(self, at: Any) -> Any:
+        return b"said"[at]
+
+
+class Number(int):
+    """A number that says another one of itself."""
+
+    def __int__(self) -> int:
+        return 7
+
+    __index__ = __int__
+
+    def __ge__(self, other: object) -> bool:
+        return True
+
+    __le__ = __lt__ = __gt__ = __ge__
+
+
+class Several(tuple[Any, ...]):
+    """A tuple that says another one of itself each time."""
+
+    __slots__ = ()
+
+    def __getitem__(self, at: Any) -> Any:
+        return ("192.0.2.1", 7)[at]
+
+
+@pytest.mark.parametrize(
+    ("given", "family", "sockaddr"),
+    [
+        ((Said("127.0.0.1"), Number(80)), socket.AF_INET, ("127.0.0.1", 80)),
+        (Several(("127.0.0.1", 80)), socket.AF_INET, ("127.0.0.1", 80)),
+        ((Said("::1"), Number(1), Number(2), Number(3)), socket.AF_INET6, None),
+        (Said("/run/x"), socket.AF_UNIX, "/run/x"),
+        (Octets(b"/run/x"), socket.AF_UNIX, b"/run/x"),
+        ((Number(2), Number(1024)), socket.AF_VSOCK, (2, 1024)),
+        ((Number(2), Octets(b"x"), Said("y")), 17, (2, b"x", "y")),
+    ],
+    ids=["IPv4", "a tuple", "IPv6", "a path", "octets", "vsock", "another"],
+)
+def test_nothing_but_plain_values(given: Any, family: int, sockaddr: Any) -> None:
+    """An address is what C makes of it: no class has a say in it afterwards."""
+    plain = {int, str, bytes, socket.AddressFamily, socket.SocketKind}
+    address = Address(Number(family), given, Number(6), Number(1))
+    sockaddr = sockaddr or ("::1", 1, 2, 3)
+    assert address == Address(family, sockaddr, 6, 1)
+    members = address.sockaddr if type(address.sockaddr) is tuple else ()
+    values = (address.family, address.proto, address.type, *members)
+    assert {type(value) for value in values} <= plain
+    assert type(address.sockaddr) is type(sockaddr)
+
+
+@pytest.mark.parametrize("name", ["family", "proto", "type"])
+def test_a_number_that_only_says_that_it_fits(name: str) -> None:
+    fields: dict[str, Any] = {"family": 2, "sockaddr": ("127.0.0.1", 1)}
+    with pytest.raises(ValueError, match=f"{name}: -1 is not between"):
+        Address(**{**fields, name: Number(-1)})
+
+
+class Turning(Address):
+    """An address that gives another port each time."""
+
+    reads = 0
+
+    @property
+    def sockaddr(self) -> Any:
+        """The address, for now."""
+        type(self).reads += 1
+        return ("127.0.0.1", self.reads)
+
+
+def test_a_subclass_is_asked_once() -> None:
+    """What it says then is the address, and no more of it is asked."""
+    turning = object.__new__(Turning)
+    for name, value in (("family", 2), ("proto", 0), ("type", 1)):
+        object.__setattr__(turning, name, value)
+    for asked in (exact, check_address):
+        before = Turning.reads
+        address = asked(turning)
+        assert type(address) is Address
+        assert address.sockaddr == ("127.0.0.1", before + 1)
+        assert Turning.reads == before + 1
+    assert check_address(address) is address
+
+
+def test_a_host_is_plain_text() -> None:
+    assert type(check_host(Said("a.test"))) is str
+    assert check_host(Said("a.test")) == "a.test"
 
 
 def test_longest_paths() -> None:

@@ -150,7 +150,9 @@ TRANSIENT = REFUSED | {
     errno.ENETRESET,
     errno.EAGAIN,
     errno.EADDRNOTAVAIL,
+    errno.EADDRINUSE,
     errno.ENOBUFS,
+    errno.ENODEV,
 }
 
 

@@ -205,6 +205,13 @@ async def test_refused(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, ConnectError)
 
 
+async def test_a_socket_option_that_fails_is_named(port: int) -> None:
+    option = (socket.SOL_SOCKET, 9999, 1)
+    with pytest.raises(httpcore.ConnectError) as caught:
+        await ConnectorBackend().connect_tcp("127.0.0.1", port, socket_options=[option])
+    assert f"socket option {option}: Protocol not available" in str(caught.value)
+
+
 async def test_what_is_no_host(port: int) -> None:
     """A client may have been redirected to it: it is no error of the program's."""
     with pytest.raises(httpcore.ConnectError, match="host"):

@@ -55,7 +55,7 @@ GRAPH: dict[str, set[str]] = {
     "sockopts": {"_address", "_backoff", "_shown"},
     "_sockets": {"_address", "_errors", "_shown", "outcome"},
     "_watchers": {"_errors", "_waits"},
-    "_ready": {"_errors", "_shown", "_watchers"},
+    "_ready": {"_errors", "_shown", "_waits", "_watchers"},
     "_pending": {
         "_address",
         "_errors",
@@ -168,6 +168,7 @@ GRAPH: dict[str, set[str]] = {
         "_options",
         "_ready",
         "_place",
+        "_sockets",
         "_waits",
     },
     "_reconnecting": {"_adopt", "_backoff", "_call", "_options", "_place"},

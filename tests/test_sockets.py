@@ -17,10 +17,18 @@ from typing import Any
 import pytest
 
 import aioconnect
-from aioconnect import Address, _sockets, outcome
+from aioconnect import Address, Connector, _sockets, outcome
 from aioconnect._errors import AttemptError
+from aioconnect._loops import change
 from aioconnect._watchers import check_loop, is_readable
-from aioconnect.testing import BlackHole, FullBacklog, Server, unix_listening
+from aioconnect.testing import (
+    BlackHole,
+    FullBacklog,
+    Server,
+    echoing,
+    listening,
+    unix_listening,
+)
 
 OUTCOMES = (
     outcome.so_error,
@@ -340,6 +348,112 @@ async def test_nothing_to_bind_to(port: int) -> None:
     # 192.0.2.0/24 is for documentation: nobody here has such an address.
     with pytest.raises(aioconnect.ConnectError, match=r"cannot bind to 192\.0\.2\.1"):
         await aioconnect.connect_address(tcp(port), local_addr=("192.0.2.1", 0))
+
+
+async def test_the_first_that_can_be_bound(port: int) -> None:
+    """Of several local addresses each is tried, in their order."""
+    several = [("198.51.100.1", 0), ("::1", 0), ("127.0.0.6", 0), ("127.0.0.7", 0)]
+    with await aioconnect.connect_address(tcp(port), local_addr=several) as sock:
+        assert sock.getsockname()[0] == "127.0.0.6"
+    several = [("198.51.100.1", 0), ("::1", 0), ("198.51.100.2", 0)]
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect_address(tcp(port), local_addr=several)
+    said = "cannot bind to {}:0: Cannot assign requested address"
+    both = "; ".join(said.format(host) for host in ("198.51.100.1", "198.51.100.2"))
+    assert f"bind: {both} (" in str(caught.value)
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_local_name_of_several_addresses(
+    in_namespace: Callable[..., str], loop: str
+) -> None:
+    """The first one that can be bound is used; if none can, the error has each."""
+    in_namespace("local_names.py", loop)
+
+
+@pytest.fixture
+def own_port() -> tuple[str, int]:
+    """Give a local address with a port that nobody else has: the host is ours."""
+    host = f"127.77.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF}"
+    with socket.socket() as sock:
+        sock.bind((host, 0))
+        return host, sock.getsockname()[1]
+
+
+async def test_a_race_with_a_fixed_port(
+    own_port: tuple[str, int], black_hole: BlackHole
+) -> None:
+    """Attempts at several addresses have the same local port at the same time."""
+    with listening("127.0.0.2") as server:
+
+        def resolver(host: str, port: int, **asked: int) -> list[Address]:
+            return [black_hole.address, server.address]
+
+        with await aioconnect.connect(
+            "two.test",
+            1,
+            resolver=resolver,
+            happy_eyeballs_delay=0.01,
+            local_addr=own_port,
+            timeout=30,
+        ) as sock:
+            assert sock.getpeername() == server.sockaddr
+            assert sock.getsockname() == own_port
+
+
+async def test_a_fixed_port_after_a_connection(own_port: tuple[str, int]) -> None:
+    """One that was closed (TIME_WAIT) does not keep the port from the next one."""
+    loop = asyncio.get_running_loop()
+    kind = type(loop)
+    with listening() as first, listening("127.0.0.2") as second:
+        for server in (first, second):
+            sock = await aioconnect.connect(*server.sockaddr, local_addr=own_port)
+            server.accept().close()
+            sock.close()
+        change(loop, Connector(timeout=30))
+        try:
+            with listening("127.0.0.3") as third:
+                _, writer = await asyncio.open_connection(
+                    *third.sockaddr, local_addr=own_port
+                )
+                assert writer.get_extra_info("sockname") == own_port
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            loop.__class__ = kind
+
+
+async def test_reconnecting_from_a_fixed_port(own_port: tuple[str, int]) -> None:
+    """To the same server it comes back when the kernel lets it have the port again."""
+    reuse = Path("/proc/sys/net/ipv4/tcp_tw_reuse")
+    if not reuse.exists() or reuse.read_text().strip() == "0":
+        pytest.skip("net.ipv4.tcp_tw_reuse is 0: a port is free after a minute")
+    peers: list[Any] = []
+    with echoing() as server:
+        async for _, writer in aioconnect.reconnecting(
+            *server.sockaddr, local_addr=own_port, stable_after=0, timeout=60
+        ):
+            peers.append(writer.get_extra_info("sockname"))
+            if len(peers) == 2:
+                break
+    assert peers == [own_port] * 2
+
+
+async def test_a_fixed_port_that_a_listener_has(own_port: tuple[str, int]) -> None:
+    """It may be free soon: the call goes on, with a retry policy."""
+    with listening() as server, contextlib.ExitStack() as stack:
+        stack.enter_context(socket.create_server(own_port))
+
+        def free(event: aioconnect.Event) -> None:
+            if isinstance(event, aioconnect.RetryScheduled):
+                stack.close()
+
+        with await aioconnect.connect(
+            *server.sockaddr, local_addr=own_port, retry=(0, 0), observer=free
+        ) as sock:
+            assert sock.getsockname() == own_port
 
 
 @pytest.mark.parametrize(("was_sent", "tries"), [(False, 2), (True, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import socket
@@ -16,6 +17,9 @@ from aioconnect.testing import Server, UnixServer
 
 TCP = socket.IPPROTO_TCP
 SOL = socket.SOL_SOCKET
+
+# Of an option that is set for every family.
+_ANY = -1
 
 
 @pytest.mark.parametrize(
@@ -77,14 +81,38 @@ async def test_unix_sockets_take_what_is_theirs(unix_listener: UnixServer) -> No
         assert sock.getsockopt(SOL, socket.SO_SNDBUF) == 2 * 9999
 
 
-async def test_unknown_device(port: int) -> None:
+async def test_a_device_that_is_to_come(port: int) -> None:
+    """It is named, and waited for as a network that is unreachable is."""
     if os.geteuid() != 0:
-        pytest.skip("SO_BINDTODEVICE needs CAP_NET_RAW")
+        pytest.skip("SO_BINDTODEVICE needs CAP_NET_RAW before Linux 5.7")
     with pytest.raises(aioconnect.ConnectError) as caught:
         await aioconnect.connect(
-            "127.0.0.1", port, prepare=[sockopts.bind_device("nosuch0")]
+            "127.0.0.1",
+            port,
+            prepare=[sockopts.bind_device("nosuch0")],
+            retry=(0, 0),
         )
+    assert "socket: bind_device('nosuch0'): No such device" in str(caught.value)
+    assert caught.value.errno == errno.ENODEV
+    assert caught.value.attempt_count == 3
     assert caught.value.attempts[0].phase == "socket"
+
+
+async def test_a_scope_that_is_to_come() -> None:
+    """An interface's name in an address is waited for, too."""
+    with pytest.raises(aioconnect.ResolveError, match="no interface nosuch0") as caught:
+        await aioconnect.connect("fe80::1%nosuch0", 9, retry=(0, 0))
+    assert caught.value.attempt_count == 3
+
+
+async def test_what_fails_is_named(port: int) -> None:
+    """An error says which option the kernel did not take, and keeps its errno."""
+    options = (_ANY, SOL, 9999, 1)
+    prepare = [sockopts.nodelay(), sockopts.SocketOptions("unheard_of(1)", (options,))]
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect("127.0.0.1", port, prepare=prepare)
+    assert "socket: unheard_of(1): Protocol not available" in str(caught.value)
+    assert caught.value.errno == errno.ENOPROTOOPT
 
 
 def test_deferred_fast_open(in_namespace: Callable[..., str]) -> None:

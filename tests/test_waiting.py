@@ -7,9 +7,11 @@ import contextlib
 import errno
 import math
 import pickle
+import select
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from aioconnect import (
     GaveUp,
     RetryScheduled,
 )
+from aioconnect._ready import _has_ended as has_ended
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -43,6 +46,17 @@ from aioconnect.testing import (
     unix_listening,
     unused_port,
 )
+
+# asm-generic/socket.h and linux/net_tstamp.h: SOF_TIMESTAMPING_SOFTWARE, _TX_SOFTWARE.
+SO_TIMESTAMPING, TX_SOFTWARE = 37, 1 << 4 | 1 << 1
+
+# SO_LINGER on, 0 seconds: close(2) resets.
+RESET = b"\x01\0\0\0\0\0\0\0"
+
+
+def never(error: OSError) -> bool:
+    """Have no other round."""
+    return False
 
 
 async def test_up_at_once(listener: Server, unix_listener: UnixServer) -> None:
@@ -195,6 +209,130 @@ async def test_what_it_says_meanwhile(listener: Server) -> None:
     with pytest.raises(aioconnect.ConnectResetError) as caught:
         await waiting
     assert caught.value.attempt_count == 2
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_an_answer_is_waited_for(in_namespace: Callable[..., str], loop: str) -> None:
+    """K20: with TCP Fast Open a server is up when it has answered, and down if not."""
+    in_namespace("unanswered.py", loop)
+
+
+Settling = Callable[..., Awaitable[float]]
+
+
+@pytest.fixture(params=["TCP", "Unix"])
+def settling(
+    request: pytest.FixtureRequest, listener: Server, unix_listener: UnixServer
+) -> tuple[Settling, Server | UnixServer]:
+    """Give what waits until a server is up, and the server, of either kind."""
+    if request.param == "Unix":
+        up = partial(aioconnect.wait_until_up_unix, unix_listener.path, timeout=60)
+        return up, unix_listener
+    return partial(aioconnect.wait_until_up, *listener.sockaddr, timeout=60), listener
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Give what was seen each time that an end behind data was looked for."""
+    seen: list[bool] = []
+
+    def look(sock: socket.socket) -> bool:
+        seen.append(has_ended(sock))
+        return seen[-1]
+
+    monkeypatch.setattr("aioconnect._ready._has_ended", look)
+    return seen
+
+
+async def test_settling_reads_nothing(
+    settling: tuple[Settling, Server | UnixServer], looks: list[bool]
+) -> None:
+    """However much the peer sends, it costs neither reading nor many looks."""
+    up, server = settling
+    kept: list[socket.socket] = []
+    sent = 0
+
+    async def ready(sock: socket.socket) -> None:
+        nonlocal sent
+        kept.append(sock.dup())
+        peer = server.accept()
+        kept.append(peer)
+        peer.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += peer.send(bytes(1 << 16))
+
+    await up(settle=0.5, ready=ready)
+    received = 0
+    with kept[0] as sock, kept[1] as peer:
+        peer.close()
+        while data := sock.recv(1 << 16):
+            received += len(data)
+    assert received == sent > 0
+    assert 0 < len(looks) < 40
+
+
+@pytest.mark.parametrize("ending", ["close", "shutdown", "reset"])
+async def test_an_end_behind_data(
+    settling: tuple[Settling, Server | UnixServer], looks: list[bool], ending: str
+) -> None:
+    """It is noticed, though what was sent before it is not read."""
+    up, server = settling
+    is_connected = asyncio.Event()
+
+    async def ready(sock: socket.socket) -> None:
+        sock.send(b"unread, this makes a reset of a close")
+        is_connected.set()
+
+    waiting = asyncio.ensure_future(up(settle=50, retry_on=never, ready=ready))
+    await is_connected.wait()
+    with server.accept() as peer:
+        peer.sendall(b"220 ready\r\n" * 1000)
+        while len(looks) < 3:
+            await asyncio.sleep(0)
+        if ending == "shutdown":
+            peer.shutdown(socket.SHUT_WR)
+        elif ending == "close":
+            peer.recv(100)
+            peer.close()
+        else:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            peer.close()
+        with pytest.raises(aioconnect.ConnectResetError) as caught:
+            await waiting
+    assert caught.value.attempt_count == 1
+    said = "reset by peer" if ending == "reset" else "closed again"
+    assert said in str(caught.value)
+
+
+async def test_a_message_in_the_error_queue_is_no_end(listener: Server) -> None:
+    """Such as the time at which something was sent, where somebody asked for it."""
+
+    def prepare(sock: socket.socket, address: Address) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE)
+
+    async def ready(sock: socket.socket) -> None:
+        sock.send(b"now")
+        poll = select.poll()
+        poll.register(sock, 0)
+        assert poll.poll(5000) == [(sock.fileno(), select.POLLERR)]
+
+    await aioconnect.wait_until_up(
+        *listener.sockaddr, timeout=60, settle=0.05, prepare=[prepare], ready=ready
+    )
+
+
+async def test_settling_what_a_hook_has_closed(listener: Server) -> None:
+    """It is no connection that is open."""
+
+    async def ready(sock: socket.socket) -> None:
+        sock.close()
+
+    with pytest.raises(aioconnect.ConnectAbortedError, match="it has closed"):
+        await aioconnect.wait_until_up(
+            *listener.sockaddr, timeout=60, settle=1, ready=ready, retry_on=never
+        )
 
 
 async def test_ready_and_then_settled() -> None:

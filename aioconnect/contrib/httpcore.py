@@ -117,7 +117,11 @@ class ConnectorBackend(httpcore.AsyncNetworkBackend):
 
 def _set(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
     for option in options:
-        sock.setsockopt(*option)
+        try:
+            sock.setsockopt(*option)
+        except OSError as exc:
+            text = f"socket option {shown(option)}: {exc.strerror}"
+            raise OSError(exc.errno, text) from None
 
 
 def _lower(one: float | None, other: float | None) -> float | None:

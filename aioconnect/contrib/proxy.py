@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar, Unpack, cast
 
-from .._address import Address
+from .._address import Address, host_and_port
 from .._adopt import (
     LIMIT,
     Finish,
@@ -246,8 +246,10 @@ class _Tunnel(Generic[T]):
                 now = asyncio.get_running_loop().time()
                 rounds.failed(None, error, now, None, host=str(place.end))
                 return None
-            host = ascii_name(host) if address is None else str(address.sockaddr[0])
-            self._requests.append((hop, host, place.port or 0))
+            # What was allowed, with the port that the resolver gave.
+            known = address and host_and_port(address)
+            host, port = known or (ascii_name(host), place.port)
+            self._requests.append((hop, host, port or 0))
         return first
 
     async def _look_up(self, hop: Hop, place: Place, rounds: Rounds) -> Address | None:

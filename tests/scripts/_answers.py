@@ -17,7 +17,7 @@ from aioconnect.testing import leak_check
 # that the class inherits is the one that Python maps the errno to.
 CONTRACT: dict[int, tuple[type[aioconnect.ConnectError], bool]] = {
     errno.EACCES: (aioconnect.ConnectPermissionError, False),
-    errno.EADDRINUSE: (aioconnect.ConnectError, False),
+    errno.EADDRINUSE: (aioconnect.ConnectError, True),
     errno.EADDRNOTAVAIL: (aioconnect.ConnectError, True),
     errno.EAFNOSUPPORT: (aioconnect.ConnectError, False),
     errno.ECONNABORTED: (aioconnect.ConnectAbortedError, True),
@@ -29,7 +29,7 @@ CONTRACT: dict[int, tuple[type[aioconnect.ConnectError], bool]] = {
     errno.ELOOP: (aioconnect.ConnectError, False),
     errno.EMFILE: (aioconnect.ConnectError, False),
     errno.ENETUNREACH: (aioconnect.ConnectError, True),
-    errno.ENODEV: (aioconnect.ConnectError, False),
+    errno.ENODEV: (aioconnect.ConnectError, True),
     errno.ENOENT: (aioconnect.ConnectNotFoundError, True),
     errno.ENOPROTOOPT: (aioconnect.ConnectError, False),
     errno.ENOTDIR: (aioconnect.ConnectNotDirectoryError, False),
