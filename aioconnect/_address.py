@@ -236,7 +236,7 @@ def _check_name(host: str) -> str:
 
 
 def check_port(port: object) -> int:
-    """Return *port*, an int, a decimal text or a service name, as a number.
+    """Return *port*, a whole number, a decimal text or a service name, as an int.
 
     Only a service's name is looked up, in the system's own table.
 
@@ -264,6 +264,8 @@ def _port_number(port: object) -> int:
             ) from None
     if isinstance(port, bool):
         raise TypeError(f"port must be an int or a str, not {shown(port)}")
+    if isinstance(port, float) and port.is_integer():
+        return int(port)  # as a number comes that was read from JSON, say
     try:
         return operator.index(port)  # type: ignore[arg-type]  # it says so itself
     except TypeError:

@@ -263,12 +263,14 @@ def _is_host(value: object) -> bool:
 
 def _check_pair(value: object) -> tuple[str | None, int]:
     pair = _sequence(value)
-    if len(pair) not in (2, 4):  # what getsockname gives is taken too
+    if not 2 <= len(pair) <= 4:  # what getsockname gives is taken too
         raise _not_local(value)
     try:
         # As in asyncio: no host is this machine, and no port any.
         host = None if pair[0] is None else check_host(pair[0])
-        return host, check_port(0 if pair[1] is None else pair[1])
+        port = pair[1]
+        is_any = port is None or (isinstance(port, str | bytes) and not port)
+        return host, 0 if is_any else check_port(port)
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"local_addr: {exc}") from None
 

@@ -43,7 +43,8 @@ class TLSOptions(NamedTuple):
             ValueError: One of the others is given without *ssl*, or *ssl* without a
                 name to verify (asyncio's own words).
         """
-        if self.ssl is not None and not isinstance(self.ssl, bool | _ssl.SSLContext):
+        # As in asyncio, whatever is false stands for no TLS.
+        if self.ssl and not isinstance(self.ssl, bool | _ssl.SSLContext):
             raise TypeError(
                 f"ssl must be an SSLContext, a bool or None: {shown(self.ssl)}"
             )

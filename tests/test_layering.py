@@ -214,9 +214,16 @@ GRAPH: dict[str, set[str]] = {
         "_target",
         "outcome",
     },
-    "_loops": {
+    "_as_base": {
         "_address",
+        "_connector",
+        "_place",
+        "_reach",
+        "_shown",
+    },
+    "_loops": {
         "_adopt",
+        "_as_base",
         "_call",
         "_connector",
         "_options",
