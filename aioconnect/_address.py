@@ -202,11 +202,12 @@ def _unix(path: str, kind: int) -> Address:
 
 
 def check_host(host: object) -> str:
-    """Return *host* as text that a resolver can be asked for.
+    """Return *host* as text that a resolver can be asked for, without brackets.
 
     Raises:
-        ValueError: It is empty, has a NUL or white space, or has a label that
-            no encoding of a host name takes (RFC 1035: 1 to 63 octets).
+        ValueError: It is empty, has a port in it, a NUL or white space, is a URL, or
+            has a label that no encoding of a host name takes (RFC 1035: 1 to 63
+            octets).
         TypeError: It is neither str nor bytes.
     """
     if isinstance(host, bytes):
@@ -224,6 +225,7 @@ def check_host(host: object) -> str:
 def _check_name(host: str) -> str:
     if not host:
         raise ValueError("host is empty")
+    host = _bare(host)
     if "\0" in host or any(map(str.isspace, host)):
         raise ValueError(f"host has a NUL or white space in it: {shown(host)}")
     try:
@@ -232,6 +234,26 @@ def _check_name(host: str) -> str:
         raise ValueError(f"host: {shown(host)} is not a host name: {exc}") from None
     if octets > _LONGEST_NAME:
         raise ValueError(f"host is {octets} octets long, DNS takes {_LONGEST_NAME}")
+    return host
+
+
+def _bare(host: str) -> str:
+    """Return *host* without the brackets that an IPv6 address has in a URL.
+
+    Raises:
+        ValueError: It says more than a host.
+    """
+    inside = host[1:-1]
+    is_bracketed = ":" in inside and host == f"[{inside}]"
+    if is_bracketed and numeric(inside.partition("%")[0], 0) is not None:
+        return inside
+    name, colon, port = host.rpartition(":")
+    if "://" in host or (colon and "@" in host):
+        # Not shown: there may be a password in it.
+        raise ValueError("host must be a host alone, not a URL: its port goes apart")
+    if colon and "%" not in port and (":" not in name or name.endswith("]")):
+        text = f"host: {shown(host)} has a port in it: the port goes apart"
+        raise ValueError(f"{text}, {shown(name)} and {shown(port)}")
     return host
 
 

@@ -133,11 +133,11 @@ def place_of_sock(sock: socket.socket, given: Any) -> Place:
 
 
 def _members(given: object) -> Sequence[Any]:
-    if isinstance(given, Sequence) and not isinstance(given, str | bytes):
-        members = cast("Sequence[Any]", given)
-        if len(members) >= 2:
-            return members[:4]
-    raise TypeError(f"address must be (host, port), not {shown(given)}")
+    members = cast("Sequence[Any]", given if isinstance(given, tuple | list) else ())
+    if len(members) < 2:
+        text = shown(cast("object", given))
+        raise TypeError(f"address must be (host, port), not {text}")
+    return members[:4]
 
 
 def _path(given: Any) -> Any:

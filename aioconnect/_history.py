@@ -194,7 +194,8 @@ class History:
     def _line(self, attempt: Attempt) -> str:
         where: Address | str | None = attempt.address or attempt.host
         place = self._places[0]
-        if len(self._places) == 1 and place.beyond is None and where == place.host:
+        is_only = len(self._places) == 1 and place.beyond is None
+        if is_only and where in (place.host, place.address):
             where = None  # it is named already
         return f"{where}: {reason(attempt)}" if where else reason(attempt)
 

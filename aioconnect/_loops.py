@@ -19,6 +19,7 @@ from ._adopt import Finish, Once, to_transport
 from ._as_base import place_of_call, place_of_sock, place_on_unix
 from ._call import Call
 from ._connector import Connector
+from ._hooks import check_factory
 from ._options import LocalAddr
 from ._place import Place
 from ._reach import StrOrBytesPath, addresses_of, check_is_socket, reach
@@ -220,6 +221,7 @@ def _unasked(connector: Connector, sock: socket.socket | None) -> Connector:
 def _transport(
     factory: Callable[[], P], host: str | None, tls: TLSArguments
 ) -> Finish[Made[P]]:
+    check_factory(factory)
     return partial(to_transport, factory=factory, tls=tls_options(host, tls))
 
 

@@ -47,6 +47,7 @@ TCP = {
     "{'local_addr': ('127.0.0.1', 70000)}": WRONG_PORT,
     "{'local_addr': ('127.0.0.1', -1)}": WRONG_PORT,
     "host '::1%lo'": WIDER,
+    "host '[::1]'": WIDER,
     "{'proto': 262}": WIDER,  # MPTCP, of which getaddrinfo knows nothing
     "{'all_errors':": WIDER,
     "{'happy_eyeballs_delay':": WIDER,
@@ -88,6 +89,7 @@ SOCK = {
     "AF_INET five": LENIENT,
     "AF_INET6 five": LENIENT,
     "AF_INET6 a scope's name": WIDER,
+    "AF_INET6 in brackets": WIDER,
     "AF_INET a fraction as port": WRONG_PORT,
     "AF_INET '127.0.0.1'": "the base takes its first two letters for host and port",
     "AF_INET6 a negative scope": UNREAD,

@@ -871,7 +871,7 @@ def test_no_connector() -> None:
         ("socks5h", "127.1", "neither a name nor an address that a proxy knows"),
         ("http", "010.0.0.1", "neither a name nor an address"),
         ("http", "1.2.3.4.", "neither a name nor an address"),
-        ("http", "a:80", "neither a name nor an address"),
+        ("http", "a:80", "has a port in it"),
         ("http", "a\uff1a80", "neither a name nor an address"),
         ("http", "a/b", "neither a name nor an address"),
         ("socks5h", "a\x01b", "neither a name nor an address"),
@@ -916,4 +916,4 @@ def test_without_python_socks() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert "pip install 'aioconnect-net[proxy]'" in done.stdout
+    assert "in a checkout, pip install '.[proxy]'" in done.stdout

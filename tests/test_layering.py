@@ -16,6 +16,7 @@ PACKAGE = Path(aioconnect.__file__).parent
 # What each module may import of the package, in the order of the layers.
 GRAPH: dict[str, set[str]] = {
     "_shown": set(),
+    "_words": set(),
     "_address": {"_shown"},
     "_target": {"_address", "_shown"},
     "_place": {"_address", "_target"},
@@ -66,12 +67,14 @@ GRAPH: dict[str, set[str]] = {
     "_sources": {"_address", "_order"},
     "_lookups": set(),
     "_resolver": {"_address", "_errors", "_lookups", "_waits"},
-    "_tls": {"_address", "_backoff", "_shown"},
+    "_tls": {"_words", "_address", "_backoff", "_shown"},
     "_adopt": {"_errors", "_shown", "_tls", "_watchers"},
+    "_hooks": {"_ready", "_shown", "_sockets"},
     "_options": {
         "_address",
         "_backoff",
         "_events",
+        "_hooks",
         "_guard",
         "_ready",
         "_resolver",
@@ -79,6 +82,7 @@ GRAPH: dict[str, set[str]] = {
         "_sockets",
         "_place",
         "_target",
+        "_words",
         "outcome",
     },
     "_names": {
@@ -189,6 +193,7 @@ GRAPH: dict[str, set[str]] = {
         "_address",
         "_adopt",
         "_call",
+        "_hooks",
         "_options",
         "_reach",
         "_reconnecting",
@@ -212,6 +217,8 @@ GRAPH: dict[str, set[str]] = {
         "_reconnecting",
         "_sockets",
         "_target",
+        "_tls",
+        "_words",
         "outcome",
     },
     "_as_base": {
@@ -226,6 +233,7 @@ GRAPH: dict[str, set[str]] = {
         "_as_base",
         "_call",
         "_connector",
+        "_hooks",
         "_options",
         "_reach",
         "_rounds",
@@ -255,6 +263,7 @@ PURE = (
     "_place",
     "_target",
     "_timeline._waterfall",
+    "_words",
 )
 IMPURE = {"asyncio", "random", "threading", "time"}
 

@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         "aioconnect.contrib.proxy needs python-socks:"
-        " pip install 'aioconnect-net[proxy]'",
+        " in a checkout, pip install '.[proxy]'",
         name=exc.name,
     ) from exc
 

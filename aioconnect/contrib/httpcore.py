@@ -1,7 +1,7 @@
 """Connect for httpcore: a network backend whose connections a `Connector` makes.
 
 For httpx see `aioconnect.contrib.httpx`.  The extra is ``httpcore``:
-``pip install 'aioconnect-net[httpcore]'``.
+in a checkout, ``pip install '.[httpcore]'``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ try:
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         "aioconnect.contrib.httpcore needs httpcore:"
-        " pip install 'aioconnect-net[httpcore]'",
+        " in a checkout, pip install '.[httpcore]'",
         name=exc.name,
     ) from exc
 

@@ -1,7 +1,7 @@
 """Connect through SOCKS and HTTP proxies, whose language python-socks speaks.
 
 The connection to the first proxy is made here, as any other is.  The extra is
-``proxy``: ``pip install 'aioconnect-net[proxy]'``.
+``proxy``: in a checkout, ``pip install '.[proxy]'``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from .._call import Call
 from .._connector import Connector
 from .._errors import AttemptError, os_error
 from .._guard import is_allowed
+from .._hooks import check_factory
 from .._options import ConnectorOptions
 from .._place import Place
 from .._reach import addresses_of
 from .._rounds import Rounds
 from .._shown import shown
 from .._tls import TLSArguments, tls_options
+from .._words import explaining
 from ._proxy_handshake import Handshake
 from ._proxy_url import Hop, ascii_name, hops_of
 
@@ -46,6 +48,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 _DEFAULT = Connector()
 
 
+@explaining
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ProxyConnector:
     """How to connect through *proxy*: a value, whose methods say where.
@@ -108,6 +111,7 @@ class ProxyConnector:
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `create_connection` does."""
+        check_factory(protocol_factory)
         options = tls_options(host, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=options)
         return await self._through(host, port, finish)
