@@ -270,13 +270,14 @@ def _unix(path: str, kind: int) -> Address:
 
 
 def check_host(host: object) -> str:
-    """Return *host* as text that a resolver can be asked for.
+    """Return *host* as text that a resolver can be asked for, without brackets.
 
     The text is an exact str, whatever subclass is given.
 
     Raises:
-        ValueError: It is empty, too long, has a NUL or white space, or has a label
-            that no encoding of a host name takes (RFC 1035: 1 to 63 octets).
+        ValueError: It is empty, too long, has a port in it, a NUL or white space, is a
+            URL, or has a label that no encoding of a host name takes (RFC 1035: 1 to
+            63 octets).
         TypeError: It is neither str nor bytes.
     """
     if isinstance(host, bytes):
@@ -286,7 +287,7 @@ def check_host(host: object) -> str:
             raise ValueError(f"host: {shown(host)} is not ASCII") from None
     if not isinstance(host, str):
         raise TypeError(f"host must be a str, not {shown(host)}")
-    host = _plain(host)
+    host = str.__str__(host)
     # Before anything is done with each character, or kept.
     if len(host) > _MOST_CHARACTERS + 1:  # the root's dot
         raise ValueError(f"host is {len(host):,} characters long, no name is")
@@ -298,6 +299,7 @@ def check_host(host: object) -> str:
 def _check_name(host: str) -> str:
     if not host:
         raise ValueError("host is empty")
+    host = _bare(host)
     if "\0" in host or any(map(str.isspace, host)):
         raise ValueError(f"host has a NUL or white space in it: {shown(host)}")
     longest = max(map(len, _DOTS.split(host)))
@@ -312,8 +314,28 @@ def _check_name(host: str) -> str:
     return host
 
 
+def _bare(host: str) -> str:
+    """Return *host* without the brackets that an IPv6 address has in a URL.
+
+    Raises:
+        ValueError: It says more than a host.
+    """
+    inside = host[1:-1]
+    is_bracketed = ":" in inside and host == f"[{inside}]"
+    if is_bracketed and numeric(inside.partition("%")[0], 0) is not None:
+        return inside
+    name, colon, port = host.rpartition(":")
+    if "://" in host or (colon and "@" in host):
+        # Not shown: there may be a password in it.
+        raise ValueError("host must be a host alone, not a URL: its port goes apart")
+    if colon and "%" not in port and (":" not in name or name.endswith("]")):
+        text = f"host: {shown(host)} has a port in it: the port goes apart"
+        raise ValueError(f"{text}, {shown(name)} and {shown(port)}")
+    return host
+
+
 def check_port(port: object) -> int:
-    """Return *port*, an int, a decimal text or a service name, as a number.
+    """Return *port*, a whole number, a decimal text or a service name, as an int.
 
     Only a service's name is looked up, in the system's own table.
 
@@ -341,6 +363,8 @@ def _port_number(port: object) -> int:
             ) from None
     if isinstance(port, bool):
         raise TypeError(f"port must be an int or a str, not {shown(port)}")
+    if isinstance(port, float) and port.is_integer():
+        return int(port)  # as a number comes that was read from JSON, say
     try:
         return operator.index(port)  # type: ignore[arg-type]  # it says so itself
     except TypeError:

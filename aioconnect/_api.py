@@ -7,6 +7,7 @@ import functools
 import socket
 import ssl as _ssl
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
 from . import outcome as _outcome
@@ -21,6 +22,8 @@ from ._reach import at_once, limit_of
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._sockets import Prepare
 from ._target import AnyTarget
+from ._tls import TLSArguments
+from ._words import unknown
 from .outcome import Outcome
 
 __all__ = [
@@ -51,14 +54,22 @@ def _connector(options: ConnectorOptions) -> Connector:
         return _DEFAULT
     if len(options) == 1 and type(timeout := options.get("timeout")) in (int, float):
         return _within(timeout)
-    unknown = options.keys() - ConnectorOptions.__annotations__.keys()
-    if unknown:
-        names = ", ".join(sorted(map(repr, unknown)))
-        raise TypeError(
-            f"no such option: {names}; the options are the fields of Connector:"
-            f" {', '.join(ConnectorOptions.__annotations__)}"
-        )
+    misspelt = options.keys() - ConnectorOptions.__annotations__.keys()
+    if misspelt:
+        raise TypeError(f"no such option: {_meant(misspelt)}")
     return Connector(**options)
+
+
+def _meant(misspelt: AbstractSet[str]) -> str:
+    """Return what to say of options that are *misspelt*, or are another function's."""
+    if tls := misspelt & TLSArguments.__annotations__.keys():
+        names = ", ".join(sorted(map(repr, tls)))
+        return f"{names}; TLS is for open_connection and create_connection"
+    known = [*ConnectorOptions.__annotations__, *TLSArguments.__annotations__]
+    options = ", ".join(ConnectorOptions.__annotations__)
+    return unknown(
+        misspelt, known, f"the options are the fields of Connector: {options}"
+    )
 
 
 # What is said most often: checking it anew would be a fifth of a connect.

@@ -275,7 +275,8 @@ def uniform() -> float:
 def check_duration(name: str, value: object, *, positive: bool = False) -> None:
     """Raise unless *value* is a number of seconds that can be waited for."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {shown(value)}")
+        text = f"{name} must be a number of seconds, such as {name}=5"
+        raise TypeError(f"{text}, not {shown(value)}")
     # Ten thousand years, and no number that the loop's clock cannot hold.
     if not 0 <= value < 1e12 or (positive and value == 0):
         least = "more than 0" if positive else "0 or more"

@@ -24,6 +24,7 @@ from ._adopt import (
     to_transport,
 )
 from ._call import Call
+from ._hooks import check_factory
 from ._options import Options, place_of
 from ._place import place_at
 from ._reach import StrOrBytesPath, anywhere, at_once, at_path, reach
@@ -125,6 +126,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `aioconnect.create_connection` does."""
+        check_factory(protocol_factory)
         options = tls_options(host, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=options)
         return await anywhere(self, host, port, sock, finish, all_errors=all_errors)
@@ -152,6 +154,7 @@ class Connector(Options):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `aioconnect.create_unix_connection` does."""
+        check_factory(protocol_factory)
         options = tls_options(None, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=options)
         return await at_path(self, path, sock, finish)

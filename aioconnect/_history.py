@@ -187,11 +187,11 @@ class History:
         return f"{tried} ({self.count} attempt{many}{rest}, {elapsed:.3f} s)"
 
     def _line(self, attempt: Attempt) -> str:
-        place, host = self._places[0], attempt.host
+        place = self._places[0]
         is_only = len(self._places) == 1 and place.beyond is None
-        is_named = host is None or (is_only and host == place.host)
-        if attempt.address is None and is_named:
-            return reason(attempt)
+        where = attempt.address or attempt.host
+        if where is None or (is_only and where in (place.host, place.address)):
+            return reason(attempt)  # it is named already
         return f"{subject(attempt)}: {reason(attempt)}"
 
 

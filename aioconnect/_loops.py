@@ -15,13 +15,14 @@ from ssl import SSLSocket
 from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar, Unpack
 
-from ._address import numeric
 from ._adopt import Finish, Once, to_transport
+from ._as_base import place_of_call, place_of_sock, place_on_unix
 from ._call import Call
 from ._connector import Connector, check_connector
+from ._hooks import check_factory
 from ._options import LocalAddr
 from ._place import Place
-from ._reach import StrOrBytesPath, addresses_of, anywhere, at_path
+from ._reach import StrOrBytesPath, addresses_of, check_is_socket, reach
 from ._rounds import Rounds
 from ._shown import shown
 from ._sockets import check_sock
@@ -34,7 +35,6 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 Made: TypeAlias = tuple[asyncio.Transport, P]
 
 _CONNECTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
-_INET = (socket.AF_INET, socket.AF_INET6)
 
 _DEFAULT = Connector()
 
@@ -138,23 +138,19 @@ def _connecting(
                 create: Any = super().create_connection
                 made: Made[P] = await create(protocol_factory, sock=sock, **tls)
                 return made
-            said: dict[str, Any] = {
+            options = _racing(connector, happy_eyeballs_delay, interleave, sock)
+            said = {
                 "family": family,
                 "proto": proto,
                 "flags": flags,
                 "local_addr": local_addr,
             }
-            said = {name: value for name, value in said.items() if value}
-            if happy_eyeballs_delay is not ...:
-                said["happy_eyeballs_delay"] = happy_eyeballs_delay
-            if interleave is not None:
-                said["interleave"] = interleave
-            return await anywhere(
-                _with(connector, said, sock),
-                host,
-                port,
-                sock,
+            options, place = place_of_call(options, said, host, port, sock)
+            return await reach(
+                options,
+                place,
                 _transport(protocol_factory, host, tls),
+                sock=sock,
                 all_errors=all_errors,
                 proves_socket=True,
             )
@@ -171,77 +167,95 @@ def _connecting(
                 create: Any = super().create_unix_connection
                 made: Made[P] = await create(protocol_factory, sock=sock, **tls)
                 return made
+            place = place_on_unix(path, sock)
             finish = _transport(protocol_factory, None, tls)
-            options = _with(connector, {}, sock)
-            return await at_path(options, path, sock, finish, proves_socket=True)
+            options = _unasked(connector, sock)
+            return await reach(options, place, finish, sock=sock, proves_socket=True)
 
         async def sock_connect(self, sock: socket.socket, address: Any) -> None:
             if isinstance(sock, SSLSocket):
                 raise TypeError("Socket cannot be of type SSLSocket")
-            if getattr(sock, "type", socket.SOCK_STREAM) not in _CONNECTED:
+            check_is_socket(sock)
+            if sock.type not in _CONNECTED:
                 connect: Any = super().sock_connect
                 await connect(sock, address)
-            else:
+            elif sock.gettimeout() == 0:
                 await _connect(connector, sock, address)
+            elif self.get_debug():
+                raise ValueError("the socket must be non-blocking")  # as both loops say
+            else:
+                await _unblocked(connector, sock, address)
 
     Connecting.__name__ = Connecting.__qualname__ = f"Connecting{base.__name__}"
     Connecting.__module__ = base.__module__  # by which some tell uvloop
     return Connecting
 
 
-def _with(
-    connector: Connector, said: dict[str, Any], sock: socket.socket | None
+def _racing(
+    connector: Connector,
+    happy_eyeballs_delay: float | EllipsisType | None,
+    interleave: int | None,
+    sock: socket.socket | None,
 ) -> Connector:
-    """Return *connector* with what is *said*; nothing is asked of a given *sock*.
+    """Return *connector* with what a call says of the race."""
+    said: dict[str, Any] = {}
+    if happy_eyeballs_delay is not ...:
+        said["happy_eyeballs_delay"] = happy_eyeballs_delay
+    if interleave is not None:
+        # asyncio asks no more of it than whether it is true, and how much.
+        is_flag = isinstance(interleave, bool)
+        said["interleave"] = int(interleave) if is_flag else interleave
+    options = _unasked(connector, sock)
+    return replace(options, **said) if said else options
 
-    Who gives one has connected it, by the loop perhaps, where *ready* has passed.
+
+def _unasked(connector: Connector, sock: socket.socket | None) -> Connector:
+    """Return *connector*, without *ready* if a *sock* is given.
+
+    Whoever gives one has connected it, by the loop perhaps, where *ready* has passed.
     """
-    if sock is not None and connector.ready is not None:
-        said = {**said, "ready": None}
-    return replace(connector, **said) if said else connector
+    if sock is None or connector.ready is None:
+        return connector
+    return replace(connector, ready=None)
 
 
 def _transport(
     factory: Callable[[], P], host: str | None, tls: TLSArguments
 ) -> Finish[Made[P]]:
+    check_factory(factory)
     return partial(to_transport, factory=factory, tls=tls_options(host, tls))
+
+
+async def _unblocked(connector: Connector, sock: socket.socket, given: Any) -> None:
+    """Do what `_connect` does with a *sock* that blocks, or has a timeout of its own.
+
+    The base loops leave that to ``connect(2)``, which holds the whole loop.  Here the
+    socket waits as all do, and blocks again at the end.
+    """
+    timeout = sock.gettimeout()
+    if timeout is not None:
+        whole = connector.timeout
+        limit = timeout if whole is None else min(timeout, whole)
+        connector = replace(connector, timeout=limit)
+    sock.setblocking(False)
+    try:
+        await _connect(connector, sock, given)
+    finally:
+        if sock.fileno() != -1:  # its owner may have closed it meanwhile
+            sock.settimeout(timeout)
 
 
 async def _connect(connector: Connector, sock: socket.socket, given: Any) -> None:
     """Connect the caller's *sock* to the address *given*, maybe with a name in it."""
     check_sock(sock)
-    if sock.family not in _INET:
-        await connector.connect_sock(sock, given)
-        return
-    address = _in_numbers(given, sock.family)
-    if address is not None:
-        await connector.connect_sock(sock, address)
+    place = place_of_sock(sock, given)
+    if place.address is not None:
+        await Call(connector, (place,), sock=sock).run(None)
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
-    host, port = given[:2]
-    place = options.where("localhost" if host is None else host, port)
 
     async def found(place: Place, rounds: Rounds) -> Place | None:
         addresses = await addresses_of(options, place, rounds)
         return place._replace(address=addresses[0]) if addresses else None
 
     await Call(options, (place,), sock=sock, before=found).run(None)
-
-
-def _in_numbers(given: Any, family: int) -> Any:
-    """Return the address *given*, or None if it is not all in numbers of *family*.
-
-    As asyncio does, it takes a list, and of an IPv4 address what is too much.
-    """
-    match given:
-        case (str(host), int(port), *more):
-            known = numeric(host, port)
-            if known is None or known.family != family:
-                return None
-            if family == socket.AF_INET or "%" in host:
-                return known.sockaddr
-            return (host, port, *more)
-        case (_, _, *_):
-            return None
-        case _:
-            return given

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import inspect
 import itertools
 import socket
 from collections.abc import (
@@ -20,19 +19,20 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, fields
-from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from . import outcome as _outcome
 from ._address import LONGEST_NAME, check_host, check_port, numeric
 from ._backoff import check_duration, is_transient
 from ._events import Observer, events
+from ._hooks import check_function, check_prepare, check_ready, check_synchronous
 from ._place import Place, place_at
 from ._ready import Ready
 from ._resolver import Resolver, system_resolver
 from ._shown import shown
 from ._sockets import Prepare
 from ._target import Target
+from ._words import explaining
 from .outcome import Outcome
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ __all__ = [
 
 # So many delays of a range are looked at when it is given, and all of a list.
 _CHECKED = 100
-
-_ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
 
@@ -84,6 +82,7 @@ class ConnectorOptions(WaitOptions, total=False):
     timeout: float | None
 
 
+@explaining
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Options:
     """How to connect: the fields of `Connector`, checked when they are given."""
@@ -111,21 +110,7 @@ class Options:
         _check_seconds("attempt_timeout", self.attempt_timeout, positive=True)
         _check_seconds("happy_eyeballs_delay", self.happy_eyeballs_delay)
         check_duration("resolution_delay", self.resolution_delay)
-        for name in ("retry_on", "resolver", "outcome"):
-            _check_callable(name, getattr(self, name))
-        for name in ("allow", "ready", "observer"):
-            if getattr(self, name) is not None:
-                _check_callable(name, getattr(self, name))
-        for name in ("retry_on", "outcome", "allow", "observer"):
-            if getattr(self, name) is not None:
-                _check_synchronous(name, getattr(self, name))
-        if self.allow is not None:
-            # Before an address has to be judged: the import could fail then (K14).
-            importlib.import_module("._guard", __package__)
-        observer: object = self.observer
-        # And the events are imported by that, if there is an observer.
-        if observer is not None and observer is events.log_events:
-            raise TypeError("observer: log_events needs a logger: log_events(logger)")
+        self._check_hooks()
         _check_family(self.family)
         _check_count("proto", self.proto)
         _check_count("flags", self.flags)
@@ -134,10 +119,29 @@ class Options:
         _check_count("interleave", self.interleave)
         # Tuples, so that the value is hashable, and nobody else's list.
         object.__setattr__(self, "retry", _check_retry(self.retry))
-        object.__setattr__(self, "prepare", _check_prepare(self.prepare))
+        object.__setattr__(self, "prepare", check_prepare(self.prepare))
         if self.local_addr is not None:
             check_local_addr(self.local_addr)
             object.__setattr__(self, "local_addr", _tuples(self.local_addr))
+
+    def _check_hooks(self) -> None:
+        for name in ("retry_on", "resolver", "outcome"):
+            check_function(name, getattr(self, name))
+        for name in ("allow", "observer"):
+            if getattr(self, name) is not None:
+                check_function(name, getattr(self, name))
+        if self.ready is not None:
+            check_ready(self.ready)
+        for name in ("retry_on", "outcome", "allow", "observer"):
+            if getattr(self, name) is not None:
+                check_synchronous(name, getattr(self, name))
+        if self.allow is not None:
+            # Before an address has to be judged: the import could fail then (K14).
+            importlib.import_module("._guard", __package__)
+        observer: object = self.observer
+        # And the events are imported by that, if there is an observer.
+        if observer is not None and observer is events.log_events:
+            raise TypeError("observer: log_events needs a logger: log_events(logger)")
 
     def __repr__(self) -> str:
         values = ((field, getattr(self, field.name)) for field in fields(self))
@@ -152,7 +156,12 @@ class Options:
             host = check_host(host)
         place = _in_numbers(host, number, self.proto)
         if place is None:
-            return Place(check_host(host), number)
+            name = check_host(host)
+            if name != host:  # it had brackets
+                place = _in_numbers(name, number, self.proto)
+            if place is None:
+                return Place(name, number)
+            host = name
         assert place.address is not None
         if self.family not in (socket.AF_UNSPEC, place.address.family):
             return Place(host, number)  # the resolver's to say why not
@@ -189,8 +198,8 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
             " up by one call: give a tuple, or Backoff(...)"
         )
     if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
-        such = "an iterable of seconds, such as (0.1, 0.5) or Backoff(attempts=3)"
-        raise TypeError(f"retry must be {such}, not {shown(retry)}")
+        text = f"retry must be an iterable of seconds, not {shown(retry)}"
+        raise TypeError(f"{text}: {_form_of_retry(retry)}")
     if not isinstance(retry, Collection):
         return retry  # perhaps without an end: each is checked when it is drawn
     # A list, an array or the like is no value; a range is, and may be long.
@@ -200,24 +209,15 @@ def _check_retry(retry: Iterable[float]) -> Iterable[float]:
     return retry if is_value else tuple(retry)
 
 
-def _check_callable(name: str, value: object) -> None:
-    """Check a function that will be called later."""
-    if isinstance(value, type):
-        # It can be called, and what it gives is true.
-        raise TypeError(f"{name} must be a function, not the class {value.__name__}")
-    if not callable(value):
-        raise TypeError(f"{name} must be callable, not {shown(value)}")
-
-
-def _check_synchronous(name: str, value: object) -> None:
-    """Check a function that nobody will await: what an asynchronous one gives is true.
-
-    One that is not seen to be so, behind a `functools.partial` say, is taken.
-    """
-    function = value if hasattr(value, "__code__") else type(value).__call__
-    code = getattr(function, "__code__", None)
-    if isinstance(code, CodeType) and code.co_flags & _ASYNCHRONOUS:
-        raise TypeError(f"{name} must be no asynchronous function: {shown(value)}")
+def _form_of_retry(retry: object) -> str:
+    """Return what *retry* may be meant to say."""
+    if isinstance(retry, type | bool):
+        return "retry=Backoff()"
+    if isinstance(retry, int):
+        return f"retry=Backoff(attempts={shown(retry)})"
+    if isinstance(retry, float):
+        return f"one delay is retry=({retry},)"
+    return "retry=(0.1, 0.5), say, or retry=Backoff(attempts=3)"
 
 
 def _check_count(name: str, value: object) -> None:
@@ -237,18 +237,6 @@ def _check_family(family: object) -> None:
         )
 
 
-def _check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:
-    """Check the hooks that are run on each new socket."""
-    if callable(prepare) or not isinstance(prepare, Sequence):
-        raise TypeError(
-            f"prepare must be a sequence of functions, not {shown(prepare)}"
-        )
-    for hook in prepare:
-        _check_callable("prepare", hook)
-        _check_synchronous("prepare", hook)
-    return tuple(prepare)
-
-
 def check_local_addr(local_addr: object) -> tuple[tuple[str | None, int], ...]:
     """Return the addresses to connect from, as pairs with the port as a number."""
     given = _sequence(local_addr)
@@ -264,12 +252,14 @@ def _is_host(value: object) -> bool:
 
 def _check_pair(value: object) -> tuple[str | None, int]:
     pair = _sequence(value)
-    if len(pair) not in (2, 4):  # what getsockname gives is taken too
+    if not 2 <= len(pair) <= 4:  # what getsockname gives is taken too
         raise _not_local(value)
     try:
         # As in asyncio: no host is this machine, and no port any.
         host = None if pair[0] is None else check_host(pair[0])
-        return host, check_port(0 if pair[1] is None else pair[1])
+        port = pair[1]
+        is_any = port is None or (isinstance(port, str | bytes) and not port)
+        return host, 0 if is_any else check_port(port)
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"local_addr: {exc}") from None
 

@@ -22,7 +22,7 @@ from ._pending import Pending
 from ._place import Place, place_at
 from ._rounds import Rounds
 from ._shown import shown
-from ._sockets import begin
+from ._sockets import begin, check_open
 from ._waits import done_before
 from ._watchers import check_loop
 
@@ -32,8 +32,11 @@ __all__ = [
     "anywhere",
     "at_once",
     "at_path",
+    "check_is_socket",
     "limit_of",
     "reach",
+    "where",
+    "where_on_unix",
 ]
 
 T = TypeVar("T")
@@ -49,11 +52,24 @@ async def anywhere(
     finish: Finish[T],
     *,
     all_errors: bool = False,
-    proves_socket: bool = False,
 ) -> T:
     """Return what *finish* makes of *sock*, or of a socket to *host* and *port*.
 
-    None as *host* is this machine, as in asyncio.  What else is asked for is `Call`'s.
+    Raises what `where` and `Call.run` do.
+    """
+    place = where(options, host, port, sock)
+    return await reach(options, place, finish, sock=sock, all_errors=all_errors)
+
+
+def where(
+    options: Options,
+    host: str | None,
+    port: int | str | None,
+    sock: socket.socket | None,
+) -> Place:
+    """Return the place of *sock*, or of *host* and *port*.
+
+    None as *host* is this machine, as in asyncio.
 
     Raises:
         ValueError: There is neither, or both (asyncio's own words).
@@ -62,22 +78,13 @@ async def anywhere(
         if host is not None or port is not None:
             text = "host/port and sock can not be specified at the same time"
             raise ValueError(text)
-        _check_is_socket(sock)
-        place = _of(sock)
-    elif host is not None:
-        place = options.where(host, 0 if port is None else port)
-    elif port is not None:
-        place = Place(None, check_port(port))
-    else:
-        raise ValueError("host and port was not specified and no sock specified")
-    return await reach(
-        options,
-        place,
-        finish,
-        sock=sock,
-        all_errors=all_errors,
-        proves_socket=proves_socket,
-    )
+        check_is_socket(sock)
+        return _of(sock)
+    if host is not None:
+        return options.where(host, 0 if port is None else port)
+    if port is not None:
+        return Place(None, check_port(port))
+    raise ValueError("host and port was not specified and no sock specified")
 
 
 async def at_path(
@@ -85,26 +92,30 @@ async def at_path(
     path: StrOrBytesPath | None,
     sock: socket.socket | None,
     finish: Finish[T],
-    *,
-    proves_socket: bool = False,
 ) -> T:
     """Return what *finish* makes of *sock*, or of a Unix socket to *path*.
 
-    Raises what `anywhere` does.
+    Raises what `where_on_unix` and `Call.run` do.
+    """
+    return await reach(options, where_on_unix(path, sock), finish, sock=sock)
+
+
+def where_on_unix(path: StrOrBytesPath | None, sock: socket.socket | None) -> Place:
+    """Return the place of *sock*, or of *path*.
+
+    Raises what `where` does.
     """
     if sock is None:
         if path is None:
             raise ValueError("no path and sock were specified")
-        place = place_at(unix_address(path))
-    else:
-        if path is not None:
-            raise ValueError("path and sock can not be specified at the same time")
-        _check_is_socket(sock)
-        if sock.family != socket.AF_UNIX:
-            text = f"A UNIX Domain Stream Socket was expected, got {shown(sock)}"
-            raise ValueError(text)
-        place = _of(sock)
-    return await reach(options, place, finish, sock=sock, proves_socket=proves_socket)
+        return place_at(unix_address(path))
+    if path is not None:
+        raise ValueError("path and sock can not be specified at the same time")
+    check_is_socket(sock)
+    if sock.family != socket.AF_UNIX:
+        text = f"A UNIX Domain Stream Socket was expected, got {shown(sock)}"
+        raise ValueError(text)
+    return _of(sock)
 
 
 async def reach(
@@ -214,6 +225,8 @@ def _of(sock: socket.socket) -> Place:
     return Place(None, None)
 
 
-def _check_is_socket(sock: object) -> None:
+def check_is_socket(sock: object) -> None:
+    """Raise unless *sock* is a socket, and open."""
     if not isinstance(sock, socket.socket):
         raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")
+    check_open(sock)

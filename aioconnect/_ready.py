@@ -72,7 +72,10 @@ def _asked(ready: Ready, made: Any) -> Awaitable[object]:
         ready(*made) if isinstance(made, tuple) else ready(made)
     )
     if not isinstance(asked, Awaitable):
-        raise TypeError(f"ready must be a coroutine function, not {shown(ready)}")
+        text = f"it returned {shown(asked)}, which cannot be awaited"
+        raise TypeError(
+            f"ready must be a coroutine function, not {shown(ready)}: {text}"
+        )
     return asked
 
 

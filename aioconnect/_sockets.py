@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "SocketStateError",
     "ask_again",
     "begin",
+    "check_open",
     "check_sock",
     "handshake_now",
     "is_pending",
@@ -263,6 +265,13 @@ class SocketStateError(OSError, ValueError):
     """
 
 
+def check_open(sock: socket.socket) -> None:
+    """Raise `SocketStateError` if *sock*, the caller's, is closed."""
+    if sock.fileno() == -1:
+        text = f"{os.strerror(errno.EBADF)}: sock is closed"
+        raise SocketStateError(errno.EBADF, text)
+
+
 def check_sock(sock: socket.socket) -> None:
     """Raise unless *sock*, the caller's, can be connected without blocking.
 
@@ -272,8 +281,7 @@ def check_sock(sock: socket.socket) -> None:
     """
     if not isinstance(sock, socket.socket):
         raise TypeError(f"sock must be a socket.socket, not {shown(sock)}")
-    if sock.fileno() == -1:
-        raise SocketStateError(errno.EBADF, "sock is closed")
+    check_open(sock)
     if sock.gettimeout() != 0:
         raise ValueError("sock is blocking: call sock.setblocking(False) first")
     if _outcome.has_peer(sock) == 0:

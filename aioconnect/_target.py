@@ -121,10 +121,9 @@ def _check_said(host: object) -> str:
 
 
 def _check_service(service: object) -> str:
-    name = check_host(service)
-    if not re.fullmatch(_SERVICE, name):
-        raise ValueError(f"a service is _service._proto.name, not {shown(name)}")
-    return name
+    if isinstance(service, str) and not re.fullmatch(_SERVICE, service):
+        raise ValueError(f"a service is _service._proto.name, not {shown(service)}")
+    return check_host(service)
 
 
 def parse_target(text: str) -> Target:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypedDict
 from ._address import check_host
 from ._backoff import check_duration
 from ._shown import shown
+from ._words import unknown
 
 __all__ = ["EARLY", "TLSArguments", "TLSOptions", "tls_options"]
 
@@ -43,7 +44,8 @@ class TLSOptions(NamedTuple):
             ValueError: One of the others is given without *ssl*, or *ssl* without a
                 name to verify (asyncio's own words).
         """
-        if self.ssl is not None and not isinstance(self.ssl, bool | _ssl.SSLContext):
+        # As in asyncio, whatever is false stands for no TLS.
+        if self.ssl and not isinstance(self.ssl, bool | _ssl.SSLContext):
             raise TypeError(
                 f"ssl must be an SSLContext, a bool or None: {shown(self.ssl)}"
             )
@@ -117,8 +119,9 @@ def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
     """Return the *arguments*, checked, with *host* as the name to verify."""
     if not arguments or arguments == _UNSAID:
         return _PLAIN
-    unknown = arguments.keys() - TLSArguments.__annotations__.keys()
-    if unknown:
-        names = ", ".join(sorted(map(repr, unknown)))
-        raise TypeError(f"no such argument: {names}; options are the Connector's")
+    misspelt = arguments.keys() - TLSArguments.__annotations__.keys()
+    if misspelt:
+        known = TLSArguments.__annotations__
+        text = unknown(misspelt, known, "options are the Connector's")
+        raise TypeError(f"no such argument: {text}")
     return TLSOptions(**arguments).checked().for_host(host)

@@ -327,7 +327,7 @@ def test_service() -> None:
         ("-1", ValueError, "neither"),
         ("٣", ValueError, "neither"),
         ("a\0", ValueError, "neither"),
-        (80.0, TypeError, "an int or a str"),
+        (80.5, TypeError, "an int or a str"),
         (True, TypeError, "an int or a str"),
         (None, TypeError, "an int or a str"),
     ],

@@ -83,7 +83,7 @@ def test_without_the_extra(
     monkeypatch.setitem(sys.modules, "shtab", None)
     monkeypatch.delitem(sys.modules, "aioconnect._cli._completion", raising=False)
     assert main(["completion", "bash"]) == 2
-    said = "completion needs shtab: pip install 'aioconnect-net[cli]'"
+    said = "completion needs shtab: in a checkout, pip install '.[cli]'"
     assert capsys.readouterr().err == f"aioconnect: {said}\n"
 
 

@@ -205,7 +205,8 @@ def test_without_uvloop(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert main(["probe", "db:1", "--loop", "uvloop"]) == 2
     assert capsys.readouterr().err == (
-        "aioconnect: --loop uvloop needs uvloop: pip install 'aioconnect-net[uvloop]'\n"
+        "aioconnect: --loop uvloop needs uvloop:"
+        " in a checkout, pip install '.[uvloop]'\n"
     )
 
 
@@ -217,7 +218,7 @@ def test_without_rich(
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert main(["probe", f"127.0.0.1:{port}"]) == 2
     assert capsys.readouterr().err == (
-        "aioconnect: this needs rich: pip install 'aioconnect-net[cli]'"
+        "aioconnect: this needs rich: in a checkout, pip install '.[cli]'"
         " (--json does not)\n"
     )
     assert main(["probe", f"127.0.0.1:{port}", "--json"]) == 0

@@ -597,7 +597,9 @@ def test_without_rich(refused: str, tmp_path: Path) -> None:
         sweep.close()
     finally:
         sweep.close(force=True)
-    assert "no progress bar: it needs rich (pip install 'aioconnect-net[cli]')" in said
+    assert (
+        "no progress bar: it needs rich (in a checkout, pip install '.[cli]')" in said
+    )
     assert "1 target in " in said
     assert sweep.exitstatus == 1
 

@@ -598,4 +598,4 @@ def test_without_the_package_it_says_what_to_install() -> None:
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert "needs aiodns: pip install 'aioconnect-net[aiodns]'" in run.stderr
+    assert "needs aiodns: in a checkout, pip install '.[aiodns]'" in run.stderr

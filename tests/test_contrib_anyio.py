@@ -543,4 +543,4 @@ def test_without_the_package_it_says_what_to_install(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert f"needs {name}: pip install 'aioconnect-net[{name}]'" in done.stderr
+    assert f"needs {name}: in a checkout, pip install '.[{name}]'" in done.stderr

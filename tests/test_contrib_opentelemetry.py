@@ -652,4 +652,4 @@ def test_without_the_package_it_says_what_to_install() -> None:
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert "pip install 'aioconnect-net[opentelemetry]'" in run.stderr
+    assert "in a checkout, pip install '.[opentelemetry]'" in run.stderr

@@ -938,7 +938,7 @@ def test_a_proxy_connector_is_no_connector(make: Callable[[Any], object]) -> Non
         ("socks5h", "127.1", "neither a name nor an address that a proxy knows"),
         ("http", "010.0.0.1", "neither a name nor an address"),
         ("http", "1.2.3.4.", "neither a name nor an address"),
-        ("http", "a:80", "neither a name nor an address"),
+        ("http", "a:80", "has a port in it"),
         ("http", "a\uff1a80", "neither a name nor an address"),
         ("http", "a/b", "neither a name nor an address"),
         ("socks5h", "a\x01b", "neither a name nor an address"),

@@ -17,6 +17,7 @@ PACKAGE = Path(aioconnect.__file__).parent
 GRAPH: dict[str, set[str]] = {
     "_startup": set(),
     "_shown": set(),
+    "_words": set(),
     "_address": {"_shown"},
     "_target": {"_address", "_shown"},
     "_place": {"_address", "_shown", "_target"},
@@ -68,12 +69,14 @@ GRAPH: dict[str, set[str]] = {
     "_sources": {"_address", "_order"},
     "_lookups": set(),
     "_resolver": {"_address", "_errors", "_lookups", "_shown", "_waits"},
-    "_tls": {"_address", "_backoff", "_shown"},
+    "_tls": {"_words", "_address", "_backoff", "_shown"},
     "_adopt": {"_errors", "_shown", "_tls", "_watchers"},
+    "_hooks": {"_ready", "_shown", "_sockets"},
     "_options": {
         "_address",
         "_backoff",
         "_events",
+        "_hooks",
         "_guard",
         "_ready",
         "_resolver",
@@ -81,6 +84,7 @@ GRAPH: dict[str, set[str]] = {
         "_sockets",
         "_place",
         "_target",
+        "_words",
         "outcome",
     },
     "_names": {
@@ -191,6 +195,7 @@ GRAPH: dict[str, set[str]] = {
         "_address",
         "_adopt",
         "_call",
+        "_hooks",
         "_options",
         "_reach",
         "_reconnecting",
@@ -215,13 +220,23 @@ GRAPH: dict[str, set[str]] = {
         "_reconnecting",
         "_sockets",
         "_target",
+        "_tls",
+        "_words",
         "outcome",
     },
-    "_loops": {
+    "_as_base": {
         "_address",
+        "_connector",
+        "_place",
+        "_reach",
+        "_shown",
+    },
+    "_loops": {
         "_adopt",
+        "_as_base",
         "_call",
         "_connector",
+        "_hooks",
         "_options",
         "_reach",
         "_rounds",
@@ -251,6 +266,7 @@ PURE = (
     "_place",
     "_target",
     "_timeline._waterfall",
+    "_words",
 )
 IMPURE = {"asyncio", "random", "threading", "time"}
 

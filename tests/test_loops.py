@@ -44,7 +44,11 @@ OURS = {"create_connection", "create_unix_connection", "sock_connect"}
 
 
 def run(
-    base: Factory, connector: Connector, main: Callable[[], Coroutine[Any, Any, None]]
+    base: Factory,
+    connector: Connector,
+    main: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    debug: bool = True,
 ) -> None:
     """Run *main* on a loop of a factory, and see that it leaves nothing."""
 
@@ -55,7 +59,7 @@ def run(
                 await asyncio.sleep(0)
 
     factory = aioconnect.loop_factory(connector, base=base)
-    with asyncio.Runner(loop_factory=factory, debug=True) as runner:
+    with asyncio.Runner(loop_factory=factory, debug=debug) as runner:
         runner.run(checked())
 
 
@@ -216,7 +220,7 @@ def test_what_is_said(
     async def connected(connector: Connector, *what: Any, **more: Any) -> None:
         options.append(connector)
 
-    monkeypatch.setattr(_loops, "anywhere", connected)
+    monkeypatch.setattr(_loops, "reach", connected)
     loop: Any = aioconnect.loop_factory(Connector(interleave=2))()
     create = loop.create_connection(asyncio.Protocol, "localhost", 80, **said)
     loop.run_until_complete(create)
@@ -516,6 +520,75 @@ def test_bad_sockets(loop_factory: Factory, port: int) -> None:
             for bad in (("127.0.0.1",), "127.0.0.1", ("", 80), ("a b", 80)):
                 with pytest.raises((TypeError, ValueError)):
                     await loop.sock_connect(sock, bad)
+
+    run(loop_factory, Connector(), main)
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_sockets_that_block(
+    loop_factory: Factory, port: int, black_hole: BlackHole, timeout: float | None
+) -> None:
+    """They wait as others do, without holding the loop, and block again at the end."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock:
+            sock.settimeout(timeout)
+            await loop.sock_connect(sock, ("localhost", port))
+            assert sock.gettimeout() == timeout
+        with socket.socket() as sock:
+            sock.settimeout(timeout)
+            where = ("127.0.0.1", black_hole.port)
+            pending = asyncio.ensure_future(loop.sock_connect(sock, where))
+            await asyncio.sleep(0)  # which a connect that blocks would not let return
+            pending.cancel()
+            await asyncio.wait([pending])
+            assert sock.gettimeout() == timeout
+        sock = socket.socket()
+        sock.settimeout(timeout)
+        pending = asyncio.ensure_future(loop.sock_connect(sock, where))
+        await asyncio.sleep(0)
+        sock.close()
+        pending.cancel()
+        await asyncio.wait([pending])
+        assert pending.cancelled()
+
+    run(loop_factory, Connector(), main, debug=False)
+
+
+def test_a_timeout_of_the_socket(loop_factory: Factory, black_hole: BlackHole) -> None:
+    """It bounds the connect, unless the connector's is shorter."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        where = ("127.0.0.1", black_hole.port)
+        for timeout, shorter in ((0.05, "0.05"), (60.0, "0.1")):
+            with socket.socket() as sock:
+                sock.settimeout(timeout)
+                with pytest.raises(TimeoutError, match=f"within {shorter} s"):
+                    await loop.sock_connect(sock, where)
+
+    run(loop_factory, Connector(timeout=0.1), main, debug=False)
+
+
+def test_closed_socket(loop_factory: Factory) -> None:
+    """It is said so in the system's own words, before anything is done with it."""
+    with socket.socket() as sock, socket.socket(socket.AF_UNIX) as unix:
+        pass
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for call in (
+            asyncio.open_connection(sock=sock),
+            asyncio.open_unix_connection(sock=unix),
+            loop.sock_connect(sock, ("127.0.0.1", 1)),
+            aioconnect.open_connection(sock=sock),
+            aioconnect.create_unix_connection(asyncio.Protocol, sock=unix),
+            aioconnect.connect_sock(sock, ("127.0.0.1", 1)),
+        ):
+            with pytest.raises(OSError, match="Bad file descriptor") as caught:
+                await call
+            assert caught.value.errno == errno.EBADF
 
     run(loop_factory, Connector(), main)
 

@@ -135,7 +135,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"observer": 1}, TypeError, "observer must be callable"),
     ({"local_addr": "127.0.0.1"}, TypeError, r"local_addr must be \(host, port\)"),
     ({"local_addr": ("127.0.0.1",)}, TypeError, "local_addr must be"),
-    ({"local_addr": [("127.0.0.1", 0, 0)]}, TypeError, "local_addr must be"),
+    ({"local_addr": [("127.0.0.1", 0, 0, 0, 0)]}, TypeError, "local_addr must be"),
     ({"local_addr": 7}, TypeError, "local_addr must be"),
     ({"local_addr": ()}, ValueError, "local_addr is empty"),
     ({"local_addr": ("", 0)}, ValueError, "local_addr: host is empty"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
 import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +19,20 @@ from thrown import ROWS, rows_in
 
 import aioconnect
 from aioconnect.testing import echoing
+
+# What a reader has imported, and made, by then.
+BEFORE = """import asyncio
+import socket
+from typing import Any
+
+import httpx
+
+import aioconnect
+
+connector = aioconnect.Connector()
+fleet = [("db1", 5432), ("db2", 5432)]
+client: Any = ...
+"""
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -38,6 +56,33 @@ def test_examples(example: int) -> None:
         program = program.replace("9000", str(server.port))
         said = run_script(sys.executable, "-X", "dev", "-c", program)
     assert said.strip() == "b'is anybody there?'"
+
+
+# The checkers, and how each is told to be strict.
+CHECKERS = {
+    "mypy": ("--strict", "--no-incremental", "--cache-dir", os.devnull),
+    "basedpyright": ("--level", "error", "--pythonpath", sys.executable),
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_examples_are_typed(checker: str, tmp_path: Path) -> None:
+    """Every example passes, in a function of its own."""
+    if importlib.util.find_spec(checker) is None:
+        pytest.skip(f"needs {checker}, of the extra dev")
+    bodies = (
+        f"async def example_{number}() -> None:\n{textwrap.indent(block, '    ')}"
+        for number, block in enumerate(blocks("python"))
+    )
+    example = tmp_path / "examples.py"
+    example.write_text("\n\n".join([BEFORE, *bodies]))
+    settings = {"typeCheckingMode": "standard"}  # pyright's own
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = (sys.executable, "-m", checker, *CHECKERS[checker], "examples.py")
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_waiting_and_coming_back() -> None:
@@ -116,8 +161,11 @@ async def test_the_kit() -> None:
 
 
 def test_never_the_strangers_package() -> None:
-    """Nobody is told to install the package that has this name on the index."""
-    assert not re.search(r"pip install ['\"]?aioconnect\b(?!-)", README.read_text())
+    """Nobody is told to install from the index, which has a stranger's of this name."""
+    package = Path(aioconnect.__file__).parent
+    for path in (README, *package.rglob("*.py")):
+        told = re.findall(r"pip install\s+(?!'\.\[)(.*)", path.read_text())
+        assert not told, path
 
 
 def test_the_two_commands() -> None:

@@ -449,7 +449,7 @@ def test_hosts_with_the_name_of_a_kind(host: str) -> None:
     assert parse_target(str(target)) == target
 
 
-@pytest.mark.parametrize("host", ["a:b", "[x", "[::1]", "x]", "a:b%1"])
+@pytest.mark.parametrize("host", ["[x", "[x]", "x]", "a:b%1"])
 def test_hosts_that_no_text_can_say(host: str) -> None:
     with pytest.raises(ValueError, match="neither a name nor an IPv6 address"):
         Target(host, 80)

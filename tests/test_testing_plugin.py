@@ -43,7 +43,7 @@ def test_importing_it_needs_nothing_but_the_standard_library() -> None:
         check=True,
         cwd=ROOT,
     )
-    assert "needs pytest: pip install 'aioconnect-net[test]'" in run.stdout
+    assert "needs pytest: in a checkout, pip install '.[test]'" in run.stdout
 
 
 @pytest.mark.parametrize("name", plugin.__all__)

@@ -549,7 +549,7 @@ def test_without_trustme_the_error_says_what_to_install() -> None:
         check=True,
         cwd=Path(__file__).parent.parent,
     )
-    assert "pip install 'aioconnect-net[test]'" in run.stdout
+    assert "in a checkout, pip install '.[test]'" in run.stdout
 
 
 def test_a_connection_that_comes_at_the_end_is_reset() -> None:

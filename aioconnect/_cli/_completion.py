@@ -13,7 +13,7 @@ try:
     import shtab
 except ModuleNotFoundError:
     raise CommandError(
-        "completion needs shtab: pip install 'aioconnect-net[cli]'"
+        "completion needs shtab: in a checkout, pip install '.[cli]'"
     ) from None
 
 __all__ = ["run"]

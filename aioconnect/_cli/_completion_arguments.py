@@ -12,7 +12,7 @@ _EPILOG = """
   $ aioconnect completion fish | source
 
 That is for ~/.bashrc, for ~/.zshrc (behind compinit), or for
-~/.config/fish/config.fish. It needs the extra: pip install 'aioconnect-net[cli]'.
+~/.config/fish/config.fish. It needs the extra: in a checkout, pip install '.[cli]'.
 """
 
 

@@ -16,7 +16,7 @@ try:
     from rich.live import Live
     from rich.text import Text
 except ModuleNotFoundError:
-    _extra = "pip install 'aioconnect-net[cli]'"
+    _extra = "in a checkout, pip install '.[cli]'"
     raise CommandError(f"this needs rich: {_extra} (--json does not)") from None
 
 __all__ = ["Page"]

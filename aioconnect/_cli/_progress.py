@@ -39,7 +39,8 @@ def display(stream: TextIO | None, total: int | None) -> Display:
         return _Bar(stream, total)
     except ModuleNotFoundError:
         quiet = Silent(stream)
-        quiet.say("no progress bar: it needs rich (pip install 'aioconnect-net[cli]')")
+        extra = "in a checkout, pip install '.[cli]'"
+        quiet.say(f"no progress bar: it needs rich ({extra})")
         return quiet
 
 

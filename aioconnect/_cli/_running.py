@@ -38,7 +38,7 @@ def loop_factory_of(name: str) -> LoopFactory:
     try:
         import uvloop  # noqa: PLC0415  # it is an extra
     except ModuleNotFoundError:
-        extra = "pip install 'aioconnect-net[uvloop]'"
+        extra = "in a checkout, pip install '.[uvloop]'"
         raise CommandError(f"--loop uvloop needs uvloop: {extra}") from None
     factory: LoopFactory = uvloop.new_event_loop
     return factory

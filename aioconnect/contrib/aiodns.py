@@ -1,7 +1,7 @@
 """Resolve names with c-ares, by way of aiodns, instead of the system's getaddrinfo.
 
 A look-up holds no thread, and what is cancelled is over.  The extra is ``aiodns``:
-``pip install 'aioconnect-net[aiodns]'``.
+in a checkout, ``pip install '.[aiodns]'``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ try:
     import pycares
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        "aioconnect.contrib.aiodns needs aiodns: pip install 'aioconnect-net[aiodns]'",
+        "aioconnect.contrib.aiodns needs aiodns:"
+        " in a checkout, pip install '.[aiodns]'",
         name=exc.name,
     ) from exc
 

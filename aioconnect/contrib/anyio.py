@@ -1,7 +1,7 @@
 """Connect for anyio: a `Connectable` gives anyio's own streams, as a `Connector` says.
 
 On anyio's asyncio backend, uvloop too.  The extra is ``anyio``:
-``pip install 'aioconnect-net[anyio]'``.
+in a checkout, ``pip install '.[anyio]'``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ try:
     from ._anyio_streams import Handshake, StreamTransport, to_stream
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        "aioconnect.contrib.anyio needs anyio: pip install 'aioconnect-net[anyio]'",
+        "aioconnect.contrib.anyio needs anyio: in a checkout, pip install '.[anyio]'",
         name=exc.name,
     ) from exc
 

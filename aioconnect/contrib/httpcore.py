@@ -1,7 +1,7 @@
 """Connect for httpcore: a network backend whose connections a `Connector` makes.
 
 For httpx see `aioconnect.contrib.httpx`.  The extra is ``httpcore``:
-``pip install 'aioconnect-net[httpcore]'``.
+in a checkout, ``pip install '.[httpcore]'``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from .._address import Address, check_host, check_port, unix_address
 from .._connector import Connector, check_connector
-from .._shown import printable
+from .._shown import printable, shown
 from .._sockets import Prepare
 
 try:
@@ -38,7 +38,7 @@ try:
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         "aioconnect.contrib.httpcore needs httpcore:"
-        " pip install 'aioconnect-net[httpcore]'",
+        " in a checkout, pip install '.[httpcore]'",
         name=exc.name,
     ) from exc
 

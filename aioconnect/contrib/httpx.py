@@ -1,7 +1,7 @@
 """Connect for httpx: a transport whose connections a `Connector` makes.
 
 Of httpx and httpcore only what is public is used.  The extra is ``httpx``:
-``pip install 'aioconnect-net[httpx]'``.
+in a checkout, ``pip install '.[httpx]'``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ try:
     from .httpcore import ConnectorBackend
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        "aioconnect.contrib.httpx needs httpx: pip install 'aioconnect-net[httpx]'",
+        "aioconnect.contrib.httpx needs httpx: in a checkout, pip install '.[httpx]'",
         name=exc.name,
     ) from exc
 

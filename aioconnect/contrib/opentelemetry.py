@@ -1,8 +1,8 @@
 """Tell OpenTelemetry of each call: a span with its attempts, and metrics of all.
 
 Of OpenTelemetry only the API is used; what becomes of it is for the application's SDK
-to say.  The extra is ``opentelemetry``: ``pip install
-'aioconnect-net[opentelemetry]'``.
+to say.  The extra is ``opentelemetry``: in a checkout, ``pip install
+'.[opentelemetry]'``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ try:
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         "aioconnect.contrib.opentelemetry needs opentelemetry-api:"
-        " pip install 'aioconnect-net[opentelemetry]'",
+        " in a checkout, pip install '.[opentelemetry]'",
         name=exc.name,
     ) from exc
 

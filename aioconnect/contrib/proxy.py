@@ -30,6 +30,7 @@ from .._call import Call
 from .._connector import Connector, check_connector
 from .._errors import AttemptError, os_error
 from .._guard import is_allowed
+from .._hooks import check_factory
 from .._options import ConnectorOptions
 from .._place import Place
 from .._reach import addresses_of
@@ -112,6 +113,7 @@ class ProxyConnector:
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Do what `create_connection` does."""
+        check_factory(protocol_factory)
         options = tls_options(host, tls)
         finish = partial(to_transport, factory=protocol_factory, tls=options)
         return await self._through(host, port, finish)

@@ -137,7 +137,7 @@ def _certificate_authority() -> trustme.CA:
         import trustme  # noqa: PLC0415 - nothing else here needs it
     except ModuleNotFoundError as exc:
         raise ModuleNotFoundError(
-            "tls_echoing() needs trustme: pip install 'aioconnect-net[test]'",
+            "tls_echoing() needs trustme: in a checkout, pip install '.[test]'",
             name=exc.name,
         ) from exc
     return trustme.CA()

@@ -22,7 +22,7 @@ try:
     import pytest
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        "aioconnect.testing.plugin needs pytest: pip install 'aioconnect-net[test]'",
+        "aioconnect.testing.plugin needs pytest: in a checkout, pip install '.[test]'",
         name=exc.name,
     ) from exc
 
