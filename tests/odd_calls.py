@@ -17,7 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Make", "Result", "World", "sock_calls", "tcp_calls", "unix_calls"]
+__all__ = [
+    "Make",
+    "Result",
+    "World",
+    "alone",
+    "sock_calls",
+    "tcp_calls",
+    "unix_calls",
+]
 
 NUMERIC = {"flags": socket.AI_NUMERICHOST}
 
@@ -277,6 +285,12 @@ SOCKETS: dict[str, Callable[[World], socket.socket]] = {
 }
 
 
+def alone(error: Exception) -> Exception:
+    """Return *error* without the frames that it came through, and their sockets."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 async def made_with(
     sock: socket.socket, call: Callable[[socket.socket], Awaitable[Any]]
 ) -> Result:
@@ -285,7 +299,7 @@ async def made_with(
     try:
         made = await call(sock)
     except Exception as exc:  # whatever the loop says
-        error = exc
+        error = alone(exc)
     timeout = sock.gettimeout()
     if made is not None:
         made[0].abort()
