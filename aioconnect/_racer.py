@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -90,13 +90,9 @@ class Racer:
         self._waiter: Waiter | None = None
         self.is_closed = False
 
-    async def ask(self) -> None:
-        """Begin with the look-ups.
-
-        Raises:
-            AttemptError: There can be no address.
-        """
-        await self._asking.begin()
+    def ask(self) -> Awaitable[None]:
+        """Begin with the look-ups: return what `Asking.begin` does."""
+        return self._asking.begin()
 
     async def run(self) -> Winner | None:
         """Return the next that is connected, or None: all have failed.
