@@ -144,7 +144,8 @@ class Options:
             raise TypeError("observer: log_events needs a logger: log_events(logger)")
 
     def __repr__(self) -> str:
-        values = ((field, getattr(self, field.name)) for field in fields(self))
+        # In a traceback it can be half made.
+        values = ((f, getattr(self, f.name, f.default)) for f in fields(self))
         given = [f"{f.name}={value!r}" for f, value in values if value != f.default]
         return f"{type(self).__name__}({', '.join(given)})"
 

@@ -143,7 +143,7 @@ BAD = [
     ("vsock:2:٣", 9, f"'٣' {LIMIT}"),
     ("vsock:2:3:4", 9, f"'3:4' {LIMIT}"),
     (f"vsock:2:{'0' * 5000}", 9, f"'{'0' * 199}... {LIMIT}"),
-    ("srv:", 5, "host is empty"),
+    ("srv:", 5, NO_SERVICE),
     ("srv:example.org", 5, NO_SERVICE),
     ("srv:_a.b.c", 5, NO_SERVICE),
     ("srv:_a._b.", 5, NO_SERVICE),
@@ -202,7 +202,7 @@ def test_secrets(text: str, said: str) -> None:
 
 @pytest.mark.parametrize("host", ["app:hunter2@db", "hunter2@db", "amqp://a:hunter2"])
 def test_secrets_in_a_host(host: str) -> None:
-    with pytest.raises(ValueError, match="is neither a name nor") as caught:
+    with pytest.raises(ValueError, match=r"^host") as caught:
         Target(host, 5432)
     assert "hunter2" not in str(caught.value)
 

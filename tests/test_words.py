@@ -155,11 +155,9 @@ def test_by_name_alone() -> None:
     with pytest.raises(TypeError, match=r"by name: Connector\(timeout=\.\.\.\)"):
         make(5)
     make = proxy.ProxyConnector
-    with pytest.raises(TypeError, match=r"ProxyConnector\(proxy=\.\.\.\)") as caught:
+    with pytest.raises(TypeError, match="positional") as caught:
         make("socks5://user:secret@x:1")
     assert "secret" not in str(caught.value)
-    with pytest.raises(TypeError, match="did you mean 'proxy'"):
-        make(proxi="socks5://x:1")
     with pytest.raises(TypeError, match="missing 1 required"):
         make()
 
