@@ -28,6 +28,8 @@ from benchmarks.results import DIRECTORY, Measure, Outcome, Row, load, save
 from benchmarks.running import NONE, Contestant, Loops, Plan, isolated, take_turns
 from benchmarks.servers import Place, serving
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parent.parent
 
 OUTCOME = Outcome(

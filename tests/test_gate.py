@@ -11,6 +11,8 @@ import pytest
 import aioconnect
 from benchmarks import counting, gate, tracing
 
+pytestmark = pytest.mark.thorough
+
 connect = aioconnect.connect
 
 

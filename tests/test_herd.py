@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 # As in scripts/herd.py.
 TASKS = 2000
 MAXIMUM = 2.0

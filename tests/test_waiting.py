@@ -126,7 +126,6 @@ HINT = "; retry_on=is_transient | is_unknown_name waits for a name that does not
         ("db.test", socket.EAI_NONAME, {}, True),
         ("db.test", socket.EAI_NONAME, {"retry_on": aioconnect.is_refused}, True),
         ("db.test", socket.EAI_FAIL, {}, False),
-        ("fe80::1%nowhere", socket.EAI_NONAME, {}, False),
         (
             "db.test",
             socket.EAI_NONAME,
