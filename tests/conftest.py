@@ -57,15 +57,17 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
-# The marks of tests that a stranger need not run to trust an installation.
+# What a stranger need not run to trust an installation: these marks and this folder.
 THOROUGH = ("clients", "soak", "strace", "sweep")
+FAULT_SUITE = Path(__file__).parent / "fault_suite"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is thorough, before ``-m`` selects by it."""
     for item in items:
-        if any(map(item.get_closest_marker, THOROUGH)):
+        is_fault = FAULT_SUITE in item.path.parents
+        if is_fault or any(map(item.get_closest_marker, THOROUGH)):
             item.add_marker(pytest.mark.thorough)
 
 
@@ -82,10 +84,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count; have SIGINT as a terminal does, also after a script's "&"."""
+    """Begin to count; have signals as a terminal does, also after a script's "&"."""
     config.stash[THROWN] = Thrown()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

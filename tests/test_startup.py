@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def script(directory: Path, text: str = SCRIPT, name: str = "aioconnect") -> Pat
     return path
 
 
-Run = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., contextlib.AbstractContextManager[subprocess.Popen[str]]]
 
 
 @pytest.fixture(params=["module", "script"])
@@ -50,16 +51,20 @@ def importing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     path = os.pathsep.join([str(shadow), str(Path(__file__).parent.parent)])
     command = AIOCONNECT if request.param == "module" else (str(script(tmp_path)),)
 
-    def run(*before: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+    @contextlib.contextmanager
+    def run(*before: str) -> Iterator[subprocess.Popen[str]]:
+        with subprocess.Popen(
             [*before, *command, "wait", "127.0.0.1:1"],
             stderr=subprocess.PIPE,
             text=True,
             env=environment(PYTHONPATH=path),
-        )
-        assert process.stderr is not None
-        assert process.stderr.readline() == "importing\n"
-        return process
+        ) as process:
+            try:
+                assert process.stderr is not None
+                assert process.stderr.readline() == "importing\n"
+                yield process
+            finally:
+                process.kill()  # one that no signal has ended
 
     return run
 
@@ -93,7 +98,6 @@ def test_what_was_ignored_stays_so(importing: Run) -> None:
     """As of what a shell starts with "&"."""
     with importing("sh", "-c", 'trap "" INT; exec "$@"', "sh") as process:
         status = Path(f"/proc/{process.pid}/status").read_text()
-        process.kill()
     ignored = next(one for one in status.splitlines() if one.startswith("SigIgn"))
     assert int(ignored.split()[1], 16) >> (signal.SIGINT - 1) & 1
 

@@ -99,6 +99,7 @@ def wrong(module: str, came: Mapping[str, Any]) -> Iterator[str]:
         yield f"{module}: {len(passed)} passed, with {came['heard']} events: not ours"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_stdlib(loop: str) -> None:
     """What the standard library tests of connecting is true of a loop of ours.

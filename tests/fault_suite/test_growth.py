@@ -31,8 +31,6 @@ from aioconnect import Address, Backoff, Connector, SRVRecord, Timeline
 from aioconnect._order import in_turn
 from aioconnect.testing import refusing
 
-pytestmark = pytest.mark.thorough
-
 # What a square makes 4, and a sort some hundredths more than 2.
 FACTOR = 3.0
 

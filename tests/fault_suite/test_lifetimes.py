@@ -35,8 +35,6 @@ from aioconnect.testing import (
     unix_listening,
 )
 
-pytestmark = pytest.mark.thorough
-
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 LOOPS = ["asyncio", "uvloop"]
 NOTHING_LEFT = "nothing left"
