@@ -247,8 +247,16 @@ class Asking:
         return self._names.has_more or any(it.done() for it, _ in self._asked.values())
 
     def close(self) -> None:
-        """Cancel the look-ups."""
+        """Cancel the look-ups, and call nobody any more."""
+        # Else this and what drives it would hold each other.
+        self._answered = _seen
         asked, self._asked = self._asked, {}
         for lookup, _ in asked.values():
-            lookup.add_done_callback(self._answered)
+            lookup.add_done_callback(_seen)
             lookup.cancel()
+
+
+def _seen(lookup: LookUp) -> None:
+    """Have an error not be logged that nobody looks at any more."""
+    if not lookup.cancelled():
+        lookup.exception()

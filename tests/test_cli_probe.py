@@ -462,8 +462,7 @@ def test_live(black_hole: BlackHole) -> None:
             f"{where}: not connected, ETIMEDOUT, after T",
             "0 T",
             f"✗ attempt {where} ━ T no answer yet",
-            f"not connected within T to {where}: {where}: no answer yet (1",
-            "attempt, T)",
+            f"not connected within T to {where}: no answer yet (1 attempt, T)",
             "status 1",
         ]
 

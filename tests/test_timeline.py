@@ -124,7 +124,7 @@ async def test_race() -> None:
     assert record["steps"][0]["addresses"] == [f"[::1]:{port}"]
     assert record["steps"][1]["what"] == "A db.test"
     silent, winner = record["steps"][2:]
-    assert silent["start"] + 0.02 <= winner["start"] + 0.001
+    assert silent["start"] < winner["start"]
     assert silent["end"] == winner["end"]
     assert f"✓ attempt 127.0.0.1:{port}" in timeline.to_text()
     assert "no answer, dropped" in timeline.to_text()

@@ -25,8 +25,8 @@ PORT, IPV6_PORT, REFUSING = 7000, 7001, 7002
 ATTEMPT_DELAY = 0.25
 
 # Of the processor, for a race whose first host is silent: half a dozen iterations of
-# a loop in debug mode, on any machine.
-OWN_TIME = 0.005
+# a loop in debug mode.  One that spins takes a quarter of a second.
+OWN_TIME = 0.05
 
 SILENT = Distance(delay=None)
 
