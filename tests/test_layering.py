@@ -67,7 +67,8 @@ GRAPH: dict[str, set[str]] = {
     "_lookups": set(),
     "_resolver": {"_address", "_errors", "_lookups", "_waits"},
     "_tls": {"_address", "_backoff", "_shown"},
-    "_adopt": {"_errors", "_shown", "_tls", "_watchers"},
+    "_ownership": set(),
+    "_adopt": {"_errors", "_ownership", "_shown", "_tls", "_watchers"},
     "_options": {
         "_address",
         "_backoff",

@@ -22,8 +22,9 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._adopt import Tell, inode_of
+from .._adopt import Tell
 from .._errors import AttemptError, Expired, os_error
+from .._ownership import closes_sockets, in_step
 
 __all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
 
@@ -67,7 +68,7 @@ class StreamTransport:
 
 
 async def to_stream(
-    _: asyncio.AbstractEventLoop,
+    loop: asyncio.AbstractEventLoop,
     sock: socket.socket,
     deadline: float | None,
     /,
@@ -84,7 +85,7 @@ async def to_stream(
         AttemptError: The handshake, or the loop, failed.
         Expired: The handshake had not ended at *deadline*.
     """
-    stream = await _wrapped(sock)
+    stream = await _wrapped(loop, sock)
     transport = StreamTransport(stream, sock)
     if handshake is None:
         return transport, stream
@@ -97,39 +98,33 @@ async def to_stream(
         raise
 
 
-async def _wrapped(sock: socket.socket) -> SocketStream:
+async def _wrapped(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket
+) -> SocketStream:
     kind = UNIXSocketStream if sock.family == socket.AF_UNIX else SocketStream
-    inode = inode_of(sock)
+    is_told = closes_sockets(loop)
     stream: SocketStream | None = None
     try:
-        stream = await kind.from_socket(sock)
+        making = kind.from_socket(sock)
+        stream = await (making if is_told else in_step(making, abort))
         return stream
     except ValueError:
         # So says from_socket of one that was connected, and has been reset since.
         failure = AttemptError("adopt", os_error(errno.ECONNRESET))
     except OSError as exc:
         failure = AttemptError("adopt", exc)
+    except BaseException:
+        if not is_told:
+            sock.detach()  # there is a transport, which has the descriptor
+        raise
     finally:
         if stream is None:
-            _let_go(sock, inode)
+            sock.close()
     try:
         # Not above: the error would be its context, and hold these frames.
         raise failure
     finally:
         del failure
-
-
-def _let_go(sock: socket.socket, inode: int | None) -> None:
-    """Close *sock*, of which no stream was made.
-
-    If a transport was, the loop has closed that.  asyncio's closes the socket, which
-    may be closed before; uvloop's has closed the descriptor, and uvloop before 0.23
-    does not tell the socket: it would close whoever has the number by then.
-    """
-    if sock.fileno() != -1 and inode_of(sock) != inode:
-        sock.detach()
-    else:
-        sock.close()
 
 
 async def _shaken(
