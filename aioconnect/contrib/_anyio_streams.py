@@ -25,13 +25,17 @@ from anyio.streams.tls import TLSStream
 from .._adopt import Tell
 from .._errors import AttemptError, Expired, os_error
 from .._ownership import closes_sockets, in_step
+from .._tls import server_name
 
 __all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A TLS handshake to make: the arguments of `TLSStream.wrap`."""
+    """A TLS handshake to make: the arguments of `TLSStream.wrap`.
+
+    The *hostname* may be written as a URL or a resolver takes it: see `server_name`.
+    """
 
     context: ssl.SSLContext
     hostname: str | None
@@ -39,10 +43,11 @@ class Handshake:
 
     async def over(self, stream: AnyByteStream) -> TLSStream:
         """Shake hands over *stream*, which stays the caller's when this raises."""
+        name = self.hostname
         return await TLSStream.wrap(
             stream,
             server_side=False,
-            hostname=self.hostname,
+            hostname=None if name is None else server_name(name),
             ssl_context=self.context,
             standard_compatible=self.is_standard,
         )
