@@ -8,13 +8,14 @@ it whatever happens, on a cancellation and a failed handshake too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ._errors import AttemptError, Expired, os_error
+from ._ownership import abort_transport, closes_sockets, identity_of, in_step
 from ._shown import shown
 from ._tls import EARLY, TLSOptions
 from ._watchers import forget
@@ -28,7 +29,6 @@ __all__ = [
     "Tell",
     "check_limit",
     "discard",
-    "inode_of",
     "to_streams",
     "to_transport",
 ]
@@ -118,8 +118,9 @@ async def to_transport(
     """
     remaining = None if deadline is None else deadline - loop.time()
     once = Once(factory)
-    # asyncio's own loops close the socket; others, the descriptor.
-    inode = None if isinstance(loop, asyncio.BaseEventLoop) else inode_of(sock)
+    is_told = closes_sockets(loop)
+    # Until the transport is returned, another loop's tells the socket nothing.
+    identity = None if is_told else identity_of(sock)
     try:
         if tls.ssl and tell is not None:
             once.is_running = True  # as the factory, an observer is the caller's own
@@ -128,9 +129,10 @@ async def to_transport(
         if owned:
             forget(loop, sock.fileno())
         create = _creation(loop, sock)
+        creating = create(once, sock=sock, **tls.arguments(remaining))
         made: tuple[asyncio.Transport, P]
-        made = await create(once, sock=sock, **tls.arguments(remaining))
-        inode = None  # the transport has the socket, and tells it
+        made = await (creating if is_told else in_step(creating, discard))
+        identity = None  # the transport has the socket, and tells it
         return made
     except OSError as exc:
         if once.is_running:
@@ -141,16 +143,14 @@ async def to_transport(
             error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
             failure = Expired("tls", error)
     except BaseException:
-        if once.called and tls.ssl:
-            _abort(loop, sock)
+        if once.called:
+            abort_transport(loop, sock, identity)
         raise
     finally:
-        if owned and not once.called:
+        if once.called and identity is not None:
+            sock.detach()  # at once: it may be collected with this call
+        elif owned and not once.called:
             sock.close()
-        elif inode is not None and sock.fileno() != -1 and inode_of(sock) != inode:
-            # uvloop tells the socket only if the transport lives to be returned; it
-            # would close the number again, whoever has that by then.
-            sock.detach()
     try:
         # Not above: asyncio's error would be its context, and hold these frames.
         raise failure
@@ -162,26 +162,6 @@ def _creation(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
     """Return the method of *loop* that makes a transport over *sock*."""
     is_unix = sock.family == socket.AF_UNIX
     return loop.create_unix_connection if is_unix else loop.create_connection
-
-
-def _abort(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-    """End the transport of a handshake that nobody waits for any more.
-
-    asyncio closes it politely, and then may go on with the handshake for as long
-    as that has time; it gives the transport to nobody, but knows it by its number.
-    """
-    transports: Mapping[int, asyncio.Transport] = getattr(loop, "_transports", {})
-    transport = transports.get(sock.fileno())
-    if transport is not None:
-        transport.abort()
-
-
-def inode_of(sock: socket.socket) -> int | None:
-    """Return what tells the socket behind a descriptor from all others."""
-    try:
-        return os.fstat(sock.fileno()).st_ino
-    except OSError:
-        return None
 
 
 async def to_streams(
@@ -214,4 +194,5 @@ def discard(made: Any) -> None:
         return
     first, second = made
     transport = second.transport if isinstance(first, asyncio.StreamReader) else first
-    transport.abort()
+    with contextlib.suppress(RuntimeError):  # its loop is closed, and it with that
+        transport.abort()

@@ -127,22 +127,25 @@ class _Given:
     too, in whichever thread that runs, before the loop could close it.
     """
 
-    __slots__ = ("_loop", "_writer")
+    __slots__ = ("_loop", "_plain", "_writer")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._plain: asyncio.WriteTransport | None = None  # if there is no TLS
 
     def keep(
         self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter
     ) -> None:
         """Remember *writer*, of *loop*."""
         self._loop, self._writer = loop, writer
+        is_tls = writer.get_extra_info("sslcontext") is not None
+        self._plain = None if is_tls else writer.transport
 
     def close(self) -> bool:
         """Close the writer, from whichever thread this is; tell if there was one."""
-        loop, writer = self._loop, self._writer
-        self._loop = self._writer = None
+        loop, writer, plain = self._loop, self._writer, self._plain
+        self._loop = self._writer = self._plain = None
         if loop is None or writer is None:
             return False
         try:
@@ -150,17 +153,26 @@ class _Given:
         except RuntimeError:
             is_here = False
         if is_here:
-            _close(loop, writer)
+            _close(loop, writer, plain)
         else:
             with contextlib.suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(_close, loop, writer)
+                loop.call_soon_threadsafe(_close, loop, writer, plain)
         return True
 
 
-def _close(loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    is_tls = writer.get_extra_info("ssl_object") is not None
-    if is_tls or writer.transport.get_write_buffer_size():
+def _close(
+    loop: asyncio.AbstractEventLoop,
+    writer: asyncio.StreamWriter,
+    plain: asyncio.WriteTransport | None,
+) -> None:
+    transport = writer.transport
+    # The body, or the peer, may have closed it.  asyncio's TLS transports lose their
+    # parts when they are closed twice: after that almost every method of theirs
+    # raises AttributeError, and `abort` does nothing.
+    if not transport.is_closing():
+        writer.close()
+    # The body may have begun TLS, which replaces the transport.
+    if transport is not plain or transport.get_write_buffer_size():
         # It waits for the peer, to take the rest or to say goodbye.  The transport
         # keeps the task, until it has closed.
         loop.create_task(_flushed(writer))
@@ -170,9 +182,9 @@ async def _flushed(writer: asyncio.StreamWriter) -> None:
     """Wait for the peer to read what was written, and for so long only."""
     try:
         async with asyncio.timeout(_FLUSH):
-            await writer.wait_closed()
+            # Whoever else waits for it would be cancelled, too, without the shield.
+            await asyncio.shield(writer.wait_closed())
     except (TimeoutError, asyncio.CancelledError) as exc:
-        # Only now: asyncio's transports cannot be aborted when they have closed.
         writer.transport.abort()
         if isinstance(exc, asyncio.CancelledError):
             raise

@@ -10,14 +10,31 @@ from ._backoff import check_duration
 from ._shown import shown
 from ._words import unknown
 
-__all__ = ["EARLY", "TLSArguments", "TLSOptions", "tls_options"]
+__all__ = ["EARLY", "TLSArguments", "TLSOptions", "server_name", "tls_options"]
 
 # What asyncio gives a handshake, in seconds (asyncio.constants).
 _HANDSHAKE = 60.0
 
+# What IDNA takes for the dot between two labels (RFC 3490, section 3.1).
+_DOTS = (".", "\u3002", "\uff0e", "\uff61")
+
 # How early, in seconds, a loop may end a handshake that was given the rest of the
 # time: uvloop's clock and timers count milliseconds.
 EARLY = 0.005
+
+
+def server_name(host: str) -> str:
+    """Return *host* in the form in which TLS sends and verifies it.
+
+    A zone id only says which interface of this machine leads to an address, brackets
+    only mark an address in a URL, and the final dot is for DNS alone.  A certificate
+    has none of them, and RFC 6066, section 3, forbids to send the dot.
+    """
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if ":" in host:  # an IPv6 address: no name has a colon
+        return host.partition("%")[0]
+    return host[:-1] if host.endswith(_DOTS) else host
 
 
 class TLSArguments(TypedDict, total=False):
@@ -76,7 +93,7 @@ class TLSOptions(NamedTuple):
                 raise ValueError(
                     "You must set server_hostname when using ssl without a host"
                 )
-            name = check_host(host)
+            name = server_name(check_host(host))
         # Made here and not by the loop: it can fail, and nothing is open yet.
         context = self.ssl if self.ssl is not True else _ssl.create_default_context()
         if self.ssl is True and not name:
@@ -106,7 +123,7 @@ class TLSOptions(NamedTuple):
 
 def _check_name(name: object) -> str:
     try:
-        return check_host(name)
+        return server_name(check_host(name))
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"server_hostname: {exc}") from None
 

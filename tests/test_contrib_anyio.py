@@ -41,7 +41,6 @@ from aioconnect import (
     RetryScheduled,
     parse_target,
 )
-from aioconnect._adopt import inode_of
 from aioconnect._errors import AttemptError
 from aioconnect.contrib import _anyio_streams
 from aioconnect.contrib import anyio as contrib
@@ -521,18 +520,6 @@ def test_the_loop_fails(listener: Server) -> None:
     ):
         runner.run(connectable.connect())
     assert caught.value.errno == errno.ENOSPC
-
-
-def test_a_descriptor_that_the_loop_has_closed() -> None:
-    """Whoever has its number now keeps it: uvloop before 0.23 does not say so."""
-    one, other = socket.socketpair()
-    with other:
-        inode = inode_of(one)
-        os.dup2(other.fileno(), one.fileno())
-        number = one.fileno()
-        _anyio_streams._let_go(one, inode)
-        assert one.fileno() == -1
-        os.close(number)  # it is still open
 
 
 @pytest.mark.parametrize("name", ["anyio", "httpcore", "httpx"])

@@ -70,7 +70,8 @@ GRAPH: dict[str, set[str]] = {
     "_lookups": set(),
     "_resolver": {"_address", "_errors", "_lookups", "_shown", "_waits"},
     "_tls": {"_words", "_address", "_backoff", "_shown"},
-    "_adopt": {"_errors", "_shown", "_tls", "_watchers"},
+    "_ownership": set(),
+    "_adopt": {"_errors", "_ownership", "_shown", "_tls", "_watchers"},
     "_hooks": {"_ready", "_shown", "_sockets"},
     "_options": {
         "_address",

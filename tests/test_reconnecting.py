@@ -7,17 +7,21 @@ import contextlib
 import errno
 import gc
 import math
+import os
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 import aioconnect
 from aioconnect import (
@@ -631,6 +635,97 @@ async def test_tls_and_limit(tls_echo_server: TLSEchoServer) -> None:
     await closed(*writers)
 
 
+async def stay(_: socket.socket, __: asyncio.StreamWriter) -> None: ...
+
+
+async def close_politely(_: socket.socket, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def reset(sock: socket.socket, writer: asyncio.StreamWriter) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    writer.transport.abort()
+
+
+async def half_close(sock: socket.socket, _: asyncio.StreamWriter) -> None:
+    sock.shutdown(socket.SHUT_WR)  # without a word of TLS
+
+
+Conduct = Callable[[socket.socket, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def tls_serving(conduct: Conduct) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
+    """Serve TLS as *conduct* says; give the port and a context that trusts it."""
+    ca, ours = trustme.CA(), ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(LOCAL).configure_cert(context)
+    ca.configure_trust(ours)
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        # By a socket of the module's: uvloop's stand-in cannot be shut down.
+        number = os.dup(writer.get_extra_info("socket").fileno())
+        with socket.socket(fileno=number) as sock:
+            await conduct(sock, writer)
+
+    server = await asyncio.start_server(serve, LOCAL, 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1], ours
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+
+
+def close_twice(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    writer.close()
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def close_and_abort(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    writer.transport.abort()
+
+
+BODIES: dict[str, Callable[[asyncio.StreamWriter], object]] = {
+    "leaves": lambda _: None,
+    "closes": asyncio.StreamWriter.close,
+    "closes twice": close_twice,
+    "aborts": abort,
+    "closes, aborts": close_and_abort,
+}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("conduct", [stay, close_politely, reset, half_close])
+async def test_tls_that_has_ended(conduct: Conduct, body: str, waits: bool) -> None:
+    """However a turn of TLS ends, and whoever ends it, there is a next one."""
+    writers = []
+    async with tls_serving(conduct) as (port, context):
+        iterator = aioconnect.reconnecting(
+            LOCAL, port, ssl=context, retry=(0,) * 3, timeout=60
+        )
+        async for reader, writer in iterator:
+            writers.append(writer)
+            if conduct is not stay:
+                with contextlib.suppress(OSError):
+                    assert await reader.read() == b""
+            BODIES[body](writer)
+            if waits and body != "leaves":
+                await closed(writer)
+            if len(writers) == 3:
+                break
+        await iterator.aclose()
+        await closed(*writers)
+
+
 async def test_certificate_that_does_not_verify() -> None:
     """It is never tried again, not even here."""
     with tls_echoing(expired=True) as server:
@@ -860,6 +955,31 @@ async def test_a_peer_that_has_stopped_to_read(
         assert others, "all of it was taken"
         await asyncio.wait(others)
     assert writer.transport.get_write_buffer_size() == 0
+
+
+async def test_a_peer_of_tls_that_says_no_goodbye(
+    listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for either, when the body has closed the writer already."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca, ours = trustme.CA(), ssl.create_default_context()
+    ca.issue_cert(LOCAL).configure_cert(context)
+    ca.configure_trust(ours)
+    loop = asyncio.get_running_loop()
+    shaking = loop.run_in_executor(
+        None, lambda: context.wrap_socket(listener.accept(), server_side=True)
+    )
+    with impatient(monkeypatch, 0.1):
+        iterator = aioconnect.reconnecting(
+            LOCAL, listener.port, ssl=ours, ssl_shutdown_timeout=60
+        )
+        _, writer = await anext(iterator)
+        with await shaking:
+            writer.close()
+            await iterator.aclose()
+            async with asyncio.timeout(30):
+                await closed(writer)
+    await loop.shutdown_default_executor()
 
 
 def test_the_end_of_the_loop_waits_for_nobody(

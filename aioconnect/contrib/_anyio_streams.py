@@ -22,15 +22,20 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._adopt import Tell, inode_of
+from .._adopt import Tell
 from .._errors import AttemptError, Expired, os_error
+from .._ownership import closes_sockets, in_step
+from .._tls import server_name
 
 __all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A TLS handshake to make: the arguments of `TLSStream.wrap`."""
+    """A TLS handshake to make: the arguments of `TLSStream.wrap`.
+
+    The *hostname* may be written as a URL or a resolver takes it: see `server_name`.
+    """
 
     context: ssl.SSLContext
     hostname: str | None
@@ -38,10 +43,11 @@ class Handshake:
 
     async def over(self, stream: AnyByteStream) -> TLSStream:
         """Shake hands over *stream*, which stays the caller's when this raises."""
+        name = self.hostname
         return await TLSStream.wrap(
             stream,
             server_side=False,
-            hostname=self.hostname,
+            hostname=None if name is None else server_name(name),
             ssl_context=self.context,
             standard_compatible=self.is_standard,
         )
@@ -67,7 +73,7 @@ class StreamTransport:
 
 
 async def to_stream(
-    _: asyncio.AbstractEventLoop,
+    loop: asyncio.AbstractEventLoop,
     sock: socket.socket,
     deadline: float | None,
     /,
@@ -84,7 +90,7 @@ async def to_stream(
         AttemptError: The handshake, or the loop, failed.
         Expired: The handshake had not ended at *deadline*.
     """
-    stream = await _wrapped(sock)
+    stream = await _wrapped(loop, sock)
     transport = StreamTransport(stream, sock)
     if handshake is None:
         return transport, stream
@@ -97,12 +103,15 @@ async def to_stream(
         raise
 
 
-async def _wrapped(sock: socket.socket) -> SocketStream:
+async def _wrapped(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket
+) -> SocketStream:
     kind = UNIXSocketStream if sock.family == socket.AF_UNIX else SocketStream
-    inode = inode_of(sock)
+    is_told = closes_sockets(loop)
     stream: SocketStream | None = None
     try:
-        stream = await kind.from_socket(sock)
+        making = kind.from_socket(sock)
+        stream = await (making if is_told else in_step(making, abort))
         _pause(stream)
         return stream
     except ValueError:
@@ -110,9 +119,13 @@ async def _wrapped(sock: socket.socket) -> SocketStream:
         failure = AttemptError("adopt", os_error(errno.ECONNRESET))
     except OSError as exc:
         failure = AttemptError("adopt", exc)
+    except BaseException:
+        if not is_told:
+            sock.detach()  # there is a transport, which has the descriptor
+        raise
     finally:
         if stream is None:
-            _let_go(sock, inode)
+            sock.close()
     try:
         # Not above: the error would be its context, and hold these frames.
         raise failure
@@ -129,19 +142,6 @@ def _pause(stream: SocketStream) -> None:
     transport: asyncio.ReadTransport | None = getattr(stream, "_transport", None)
     if transport is not None and not transport.is_closing():
         transport.pause_reading()
-
-
-def _let_go(sock: socket.socket, inode: int | None) -> None:
-    """Close *sock*, of which no stream was made.
-
-    If a transport was, the loop has closed that.  asyncio's closes the socket, which
-    may be closed before; uvloop's has closed the descriptor, and uvloop before 0.23
-    does not tell the socket: it would close whoever has the number by then.
-    """
-    if sock.fileno() != -1 and inode_of(sock) != inode:
-        sock.detach()
-    else:
-        sock.close()
 
 
 async def _shaken(

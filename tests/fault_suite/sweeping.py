@@ -18,11 +18,9 @@ from aioconnect.testing import leak_check
 
 __all__ = [
     "DESTROYED",
-    "HANDSHAKE",
     "UNHEARD",
     "Point",
     "Start",
-    "is_uvloops",
     "loop_may_log",
     "nothing_left",
     "sweep",
@@ -74,9 +72,7 @@ async def nothing_left() -> AsyncIterator[None]:
         yield
         for _ in range(3):  # what was closed says so to its protocol, one tick later
             await asyncio.sleep(0)
-        # uvloop says goodbye to its peer when it gives up a handshake that is done.
-        allowed = ("descriptor", "timer <TimerHandle SSLProtocol._start_shutdown")
-        left = [leak for leak in check.leaks() if not leak.startswith(allowed)]
+        left = [leak for leak in check.leaks() if not leak.startswith("descriptor")]
         assert not left, left
 
 
@@ -91,21 +87,6 @@ async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[
     assert ends or all(came), "what never ends has ended"
     return came
 
-
-# The entry points that give what is over a transport.
-_TRANSPORTS = ("open_", "create_", "reconnecting", "anyio", "httpcore")
-
-
-def is_uvloops(name: str) -> bool:
-    """Tell whether it is uvloop that makes the transport of entry point *name*."""
-    loop = asyncio.get_running_loop()
-    is_uvloop = type(loop).__module__.startswith("uvloop")
-    return is_uvloop and name.startswith(_TRANSPORTS)
-
-
-# Logged by uvloop, which shakes hands over a transport that it has closed, if it is
-# cancelled before the handshake has begun.
-HANDSHAKE = "Fatal error on SSL protocol"
 
 # Logged by asyncio of the handshake that a closed coroutine has waited for.
 UNHEARD = "Future exception was never retrieved"

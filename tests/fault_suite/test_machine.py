@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 from fault_suite.model import Bug, Place, Program
-from fault_suite.sweeping import HANDSHAKE, UNHEARD, is_uvloops
 from fault_suite.verdict import close, echoes, what_came
 from fault_suite.world import Names, World, building, run
 from hypothesis import HealthCheck, Phase, settings
@@ -218,12 +217,7 @@ async def judged(worlds: list[World]) -> list[str]:
     logged: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
 
-    def handler(_: object, context: dict[str, Any]) -> None:
-        # uvloop's own, of a handshake that was cancelled or reset under it.
-        if context["message"] not in (HANDSHAKE, UNHEARD) or not is_uvloops("open_"):
-            logged.append(context)
-
-    loop.set_exception_handler(handler)
+    loop.set_exception_handler(lambda _, context: logged.append(context))
     async with leak_check(patience=5.0):
         seen = await asyncio.gather(*map(run, worlds))
         try:
