@@ -20,7 +20,7 @@ from programs import run_script
 from thrown import Thrown
 
 from aioconnect import testing
-from aioconnect.testing import BlackHole, FullBacklog, Server, leak_check
+from aioconnect.testing import BlackHole, FullBacklog, Server, _filters, leak_check
 
 pytest_plugins = ["aioconnect.testing.plugin"]
 
@@ -124,6 +124,28 @@ def pytest_terminal_summary(
 def thrown(pytestconfig: pytest.Config) -> Thrown:
     """Give the counts of the fault suite: ``thrown(row, what_came, count)``."""
     return pytestconfig.stash[THROWN]
+
+
+@pytest.fixture(scope="session")
+def allows_filters() -> bool:
+    """Tell whether this user may attach a socket filter, as the kit does."""
+    with socket.socket() as sock:
+        try:
+            _filters.drop_everything(sock)
+        except PermissionError:
+            return False
+    return True
+
+
+@pytest.fixture(autouse=True)
+def filters_or_skip(allows_filters: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip a test that comes to need a socket filter where none may be attached."""
+
+    def skip(*_: object) -> None:
+        pytest.skip("needs SO_ATTACH_FILTER, which is not allowed to this user here")
+
+    if not allows_filters:
+        monkeypatch.setattr(_filters, "_attach", skip)
 
 
 @pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))

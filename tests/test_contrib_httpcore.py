@@ -86,7 +86,9 @@ class HTTPServer:
         if self._server is not None:
             self._server.close()
         for writer in self.writers:
-            writer.transport.abort()
+            # So says Python 3.11.2 of TLS that has closed.
+            with contextlib.suppress(AttributeError):
+                writer.transport.abort()
         await asyncio.gather(*(task for task in self._tasks if task is not None))
         self._tasks.clear()
 
@@ -315,7 +317,7 @@ async def test_no_handshake(ours: float | None, theirs: float | None) -> None:
 async def test_the_peer_ends_the_handshake(listener: Server) -> None:
     stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
     listener.accept().close()
-    with pytest.raises(httpcore.ConnectError, match=r"closed the connection|reset"):
+    with pytest.raises(httpcore.ConnectError, match=r"closed|reset"):
         await stream.start_tls(ssl.create_default_context(), "localhost")
 
 

@@ -690,7 +690,8 @@ def abort(writer: asyncio.StreamWriter) -> None:
 
 def close_and_abort(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    writer.transport.abort()
+    with contextlib.suppress(AttributeError):  # so says Python 3.11.2 of TLS
+        writer.transport.abort()
 
 
 BODIES: dict[str, Callable[[asyncio.StreamWriter], object]] = {

@@ -29,6 +29,8 @@ from .._tls import server_name
 
 __all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
 
+_UNEXPECTED_EOF = "UNEXPECTED_EOF_WHILE_READING"
+
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
@@ -168,9 +170,15 @@ def reason_of(exc: Exception) -> OSError:
     that it is the end of the stream.
     """
     cause = exc if isinstance(exc, OSError) else exc.__cause__
-    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLEOFError):
+    if isinstance(cause, OSError) and not _is_end(cause):
         return cause
     return os_error(errno.ECONNRESET, "the peer has closed the connection")
+
+
+def _is_end(error: OSError) -> bool:
+    # With OpenSSL 3, Python before 3.11.4 has no class of its own for it.
+    reason = getattr(error, "reason", None)
+    return isinstance(error, ssl.SSLEOFError) or reason == _UNEXPECTED_EOF
 
 
 def abort(stream: ByteStream) -> None:

@@ -58,4 +58,8 @@ def _attach(
     # The kernel copies the program, which has to live until then.
     buffer = ctypes.create_string_buffer(code)
     value = struct.pack("@HP", len(program), ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+    except PermissionError as exc:
+        text = "this system lets only root attach a socket filter (SO_ATTACH_FILTER)"
+        raise PermissionError(exc.errno, text) from None
