@@ -6,7 +6,7 @@ once.  See README.md for examples.
 
 import sys as _sys
 
-if _sys.argv and _sys.argv[0].endswith(("-m", "aioconnect")):
+if _sys.argv and str(_sys.argv[0]).endswith(("-m", "aioconnect")):
     # It may be the command line.  That hears signals before it imports the rest.
     from . import _startup as _startup
 

@@ -7,7 +7,13 @@ library's idea of what is private, for those differ.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+)
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias, cast
 
@@ -130,7 +136,7 @@ def is_allowed(allow: Allow, address: Address) -> bool:
     ``AF_VSOCK``) leads to this host or its hypervisor, so a guard refuses it.
 
     Raises:
-        TypeError: *allow* is asynchronous.
+        TypeError: *allow* gives what has to be awaited or iterated, and is true.
     """
     ip: IPv4Address | IPv6Address
     if address.family == socket.AF_INET:
@@ -144,7 +150,9 @@ def is_allowed(allow: Allow, address: Address) -> bool:
     else:
         return False
     answer: object = allow(ip, port)
-    if isinstance(answer, Coroutine):  # which is true, whatever it would say
-        answer.close()
-        raise TypeError(f"allow must be no coroutine function: {shown(allow)}")
+    if isinstance(answer, Awaitable | Generator | AsyncGenerator):
+        # It is true, whatever it would say.
+        if isinstance(answer, Coroutine | Generator):
+            answer.close()
+        raise TypeError(f"allow must return True or False: {shown(allow)}")
     return bool(answer)

@@ -115,15 +115,16 @@ def check_ready(ready: Ready) -> None:
 
 
 def _returns_plainly(code: CodeType) -> bool:
-    last = ""
+    last, returns = "", 0
     for instruction in dis.get_instructions(code):
+        returns += instruction.opname in ("RETURN_VALUE", "RETURN_CONST")
         if instruction.opname == "RETURN_VALUE" and (
             # A jump brings what another expression gave: ``first or None``.
             last not in _PLAIN_ENDS or instruction.is_jump_target
         ):
             return False
         last = instruction.opname
-    return True
+    return returns > 0  # one that only raises is a failed attempt
 
 
 def check_factory(factory: object) -> None:

@@ -23,7 +23,7 @@ _IMPORTED_BY_SCRIPT = b"aioconnect._cli"
 
 def is_command() -> bool:
     """Tell whether this process is ``aioconnect`` or ``python -m aioconnect``."""
-    name, *arguments = sys.argv or [""]
+    name, *arguments = map(str, sys.argv or [""])  # a program may put anything there
     if name == "-m":  # until Python has found the module, whose name comes next
         return sys.orig_argv[-1 - len(arguments) :][:1] == ["aioconnect"]
     if os.path.basename(name) != "aioconnect":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl as _ssl
 from typing import Any, NamedTuple, TypedDict
 
-from ._address import check_host
+from ._address import check_host, numeric
 from ._backoff import check_duration
 from ._shown import shown
 from ._words import unknown
@@ -28,13 +28,15 @@ def server_name(host: str) -> str:
 
     A zone id only says which interface of this machine leads to an address, brackets
     only mark an address in a URL, and the final dot is for DNS alone.  A certificate
-    has none of them, and RFC 6066, section 3, forbids to send the dot.
+    has none of them, and RFC 6066, section 3, forbids to send the dot.  What is
+    neither an address nor a name stays as it is: nothing may become no name at all,
+    which nobody would verify.
     """
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if ":" in host:  # an IPv6 address: no name has a colon
-        return host.partition("%")[0]
-    return host[:-1] if host.endswith(_DOTS) else host
+    inside = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    address = inside.partition("%")[0]
+    if ":" in address and numeric(address, 0) is not None:
+        return address
+    return host[:-1] if len(host) > 1 and host.endswith(_DOTS) else host
 
 
 class TLSArguments(TypedDict, total=False):

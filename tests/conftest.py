@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,26 +126,39 @@ def thrown(pytestconfig: pytest.Config) -> Thrown:
     return pytestconfig.stash[THROWN]
 
 
-@pytest.fixture(scope="session")
-def allows_filters() -> bool:
-    """Tell whether this user may attach a socket filter, as the kit does."""
-    with socket.socket() as sock:
-        try:
-            _filters.drop_everything(sock)
-        except PermissionError:
-            return False
-    return True
+FORBIDDEN = pytest.StashKey[list[PermissionError]]()
 
 
 @pytest.fixture(autouse=True)
-def filters_or_skip(allows_filters: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip a test that comes to need a socket filter where none may be attached."""
+def forbidden_filters(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Note when the kit may attach no socket filter, as an ordinary user may not."""
+    forbidden = request.node.stash[FORBIDDEN] = []
+    attach = _filters._attach
 
-    def skip(*_: object) -> None:
-        pytest.skip("needs SO_ATTACH_FILTER, which is not allowed to this user here")
+    def noting(*given: Any) -> None:
+        try:
+            attach(*given)
+        except PermissionError as exc:
+            forbidden.append(exc.with_traceback(None))
+            raise
 
-    if not allows_filters:
-        monkeypatch.setattr(_filters, "_attach", skip)
+    monkeypatch.setattr(_filters, "_attach", noting)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have a test be skipped that could not pass without a socket filter."""
+    report = yield
+    forbidden = item.stash.get(FORBIDDEN, [])
+    if report.failed and forbidden:
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, line or 0, f"Skipped: {forbidden[0].strerror}")
+    return report
 
 
 @pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+import aioconnect
 from aioconnect import Address
 from aioconnect._guard import is_allowed, only_public
 
@@ -275,3 +278,29 @@ def test_exception_of_the_guard() -> None:
     with pytest.raises(LookupError) as caught:
         is_allowed(allow, Address(socket.AF_INET, ("8.8.8.8", 80)))
     assert caught.value is error
+
+
+class Awaitable:
+    """What is true, and says no when it is awaited."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+def yields(ip: object, port: int) -> Iterator[bool]:
+    yield False
+
+
+def future(ip: object, port: int) -> object:
+    return asyncio.get_running_loop().create_future()
+
+
+def awaitable(ip: object, port: int) -> object:
+    return Awaitable()
+
+
+@pytest.mark.parametrize("allow", [future, awaitable, yields])
+async def test_an_answer_that_is_to_be_awaited(port: int, allow: Any) -> None:
+    """It is true, whatever it would say: nothing is connected."""
+    with pytest.raises(TypeError, match="allow must return True or False"):
+        await aioconnect.connect("127.0.0.1", port, allow=allow)

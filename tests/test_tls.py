@@ -47,6 +47,19 @@ def test_what_is_no_zone_and_no_final_dot_stays(written: str) -> None:
     assert server_name(written) == written.removesuffix(".")
 
 
+ODD_NAMES = ["[]", "[.]", ".", "[\u3002]", "%a::b", "[%a::b]", "[example.com]", "[::1"]
+
+
+@pytest.mark.parametrize("written", ODD_NAMES)
+async def test_an_odd_name_is_verified(written: str) -> None:
+    """It is refused or fails to verify, and never becomes no name at all."""
+    assert server_name(written) == written
+    with tls_echoing(wrong_name=True) as server:
+        options: Any = {"ssl": server.client_context, "server_hostname": written}
+        with pytest.raises((ValueError, ssl.SSLCertVerificationError)):
+            await aioconnect.open_connection(server.host, server.port, **options)
+
+
 def streams_name(streams: Any) -> str:
     """Return the name that these have verified, and close them."""
     name: str = streams[1].get_extra_info("ssl_object").server_hostname

@@ -123,11 +123,16 @@ async def test_options(options: dict[str, Any], says: str) -> None:
             await awaited
 
 
+def raises(sock: socket.socket) -> None:
+    raise ConnectionResetError
+
+
 @pytest.mark.parametrize(
     "ready",
     [
         *(coroutine, hands_on, hands_on_or_not, an_old_one, Awaited(), print),
         *(functools.partial(nothing), lambda sock: hands_on(sock)),  # noqa: PLW0108  # that is the test
+        raises,
     ],
 )
 def test_ready_that_may_be_awaited(ready: Any) -> None:

@@ -121,9 +121,9 @@ async def _wrapped(
         failure = AttemptError("adopt", os_error(errno.ECONNRESET))
     except OSError as exc:
         failure = AttemptError("adopt", exc)
-    except BaseException:
+    except (asyncio.CancelledError, GeneratorExit):
         if not is_told:
-            sock.detach()  # there is a transport, which has the descriptor
+            sock.detach()  # what was waited for is a transport, which has it
         raise
     finally:
         if stream is None:

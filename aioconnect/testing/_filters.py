@@ -13,6 +13,8 @@ import sys
 
 __all__ = ["drop_everything", "drop_new_connections", "filters_exist", "hear_again"]
 
+__tracebackhide__ = True
+
 # <asm-generic/socket.h>: the socket module has no names for them.
 _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
