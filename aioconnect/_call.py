@@ -93,7 +93,7 @@ class Call:
         check_loop(loop)
         self._options = options
         self._places = places
-        self._turns = deque(places)  # those that the round has not come to
+        self._turns: deque[Place] = deque()  # those that the round has not come to
         self._races = races
         self._before = before
         self._sock = sock
@@ -120,6 +120,10 @@ class Call:
         """
         self._lost = (self.address, since, text)
 
+    def expect(self, seconds: float) -> None:
+        """Have the last round before the deadline have time for this much, and more."""
+        self._rounds.expect(seconds)
+
     def resume(self) -> None:
         """Have it `run` again after it was cancelled, from where it was."""
         self._rounds.resume()
@@ -143,6 +147,7 @@ class Call:
                 place = await self._next()
                 started = loop.time()
             else:
+                self._turns.extend(self._places)
                 place, started = self._turns.popleft(), rounds.started
                 rounds.begin()
             address = None if self._races else place.address

@@ -46,6 +46,7 @@ __all__ = [
     "ConnectResetError",
     "ConnectTLSError",
     "ConnectTimeoutError",
+    "Displaced",
     "Expired",
     "ResolveError",
     "no_answer",
@@ -98,6 +99,10 @@ class AttemptError(Exception):
 
 class Expired(AttemptError):  # noqa: N818  # it is no error but a time
     """The attempt had not ended when its time was up."""
+
+
+class Displaced(AttemptError):  # noqa: N818  # nor is this
+    """The attempt had not ended when another took its place."""
 
 
 class ConnectError(OSError):

@@ -15,7 +15,7 @@ from types import MethodType
 
 from . import outcome as _outcome
 from ._address import Address, SockAddr
-from ._errors import AttemptError, Expired, os_error
+from ._errors import Displaced, Expired, os_error
 from ._shown import shown
 from ._sockets import UNDER_WAY, ask_again, failure, is_pending, refuse_itself
 from ._waits import Waiter, soonest, wake
@@ -131,10 +131,10 @@ class Pending:
         """Return the error for one whose time is up."""
         return Expired("connect", os_error(errno.ETIMEDOUT, _STILL[self.code]))
 
-    def given_up(self) -> AttemptError:
+    def given_up(self) -> Displaced:
         """Return the error for one that made room for the next address."""
         text = f"{_STILL[self.code]}, given up for the next address"
-        return AttemptError("connect", os_error(errno.ETIMEDOUT, text))
+        return Displaced("connect", os_error(errno.ETIMEDOUT, text))
 
     async def settled(
         self,

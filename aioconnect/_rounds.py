@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ._address import Address
 from ._backoff import check_duration, cut_short
@@ -17,6 +17,7 @@ from ._errors import (
     Attempt,
     AttemptError,
     ConnectError,
+    Displaced,
     Expired,
     ResolveError,
     os_error,
@@ -66,6 +67,7 @@ class Rounds:
         "_retries",
         "_round_started",
         "_turns",
+        "_verdict",
         "deadline",
         "number",
         "options",
@@ -102,6 +104,7 @@ class Rounds:
         # After how many seconds of a round an attempt has failed, at the most.
         self._longest_answer = 0.0
         self._round_started = self.started
+        self._verdict: Callable[[Rounds], Exception] | None = None
         self._history: History | None = None
         self._delays: Iterator[float] | None = None
         self._drawn: float | None = None
@@ -113,12 +116,18 @@ class Rounds:
         if self.turns > 1:
             self.share()
 
+    def expect(self, seconds: float) -> None:
+        """Say how long a success takes: refusals have taken next to no time."""
+        self._longest_answer = seconds
+
     async def next(self) -> None:
         """Wait until the next turn may begin, in this round or in the next one.
 
         Raises:
             ConnectError: There is none, and this is what became of the call.
         """
+        if self._verdict is not None:
+            raise self._verdict(self)
         if self.number and self.turn + 1 < self.turns and not self._is_expired:
             self.turn += 1
             if self.turn % _IN_A_ROW == 0:
@@ -132,8 +141,7 @@ class Rounds:
             self.turn, self.turns = 0, self._turns
             self._round_started = self._loop.time()
         if self.deadline is not None and self._is_late(self._loop.time()):
-            await _let_others_run()
-            raise self._time_is_up()
+            raise await self._ended(Rounds._time_is_up)
         if self.turns > 1:
             self.share()
 
@@ -175,8 +183,8 @@ class Rounds:
             delay = self._next_delay()
             is_too_late = delay is not None and self._is_late(now)
         if delay is None or is_too_late:
-            await _let_others_run()
-            raise self._time_is_up() if is_too_late else self._give_up()
+            verdict = Rounds._time_is_up if is_too_late else Rounds._give_up
+            raise await self._ended(verdict)
         if self.deadline is not None:
             whole = delay
             delay = cut_short(whole, self.deadline - now, self._longest_answer)
@@ -184,6 +192,16 @@ class Rounds:
         if self.options.observer is not None:
             self.options.observer(events.RetryScheduled(now, self.number, delay))
         return delay
+
+    async def _ended(self, verdict: Callable[[Rounds], Exception]) -> Exception:
+        """Return the call's error, once others have run.
+
+        Nothing may have waited in the call: a caller that tries again at once, and for
+        ever, would be the only task that runs, and no timeout end it.
+        """
+        self._verdict = verdict  # it stands, if this is cancelled
+        await asyncio.sleep(0)
+        return verdict(self)
 
     def _is_late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline
@@ -255,7 +273,7 @@ class Rounds:
         now = self._loop.time()
         if ended is None:
             ended = now
-        if not isinstance(exc, Expired):
+        if not isinstance(exc, Expired | Displaced):
             answered_after = ended - self._round_started
             self._longest_answer = max(self._longest_answer, answered_after)
         elif limit == self.until:
@@ -337,12 +355,3 @@ class Rounds:
         if self.options.observer is not None:
             self.options.observer(events.GaveUp(self._loop.time(), error))
         return error
-
-
-async def _let_others_run() -> None:
-    """Take a turn of the loop before a call fails in which nothing may have waited.
-
-    A caller that tries again at once, and for ever, would be the only task that runs,
-    and no timeout end it.
-    """
-    await asyncio.sleep(0)

@@ -64,8 +64,10 @@ async def until_up(options: Options, place: Place, settle: float) -> float:
     options = _patient(options, settle)
     if settle:
         options = replace(options, ready=settled(settle, options.ready))
+    call = Call(options, (place,))
+    call.expect(settle)
     try:
-        sock: socket.socket = await Call(options, (place,)).run(None)
+        sock: socket.socket = await call.run(None)
     except ResolveError as exc:
         if is_unknown_name(exc) and not options.retry_on(exc):
             exc.strerror = f"{exc.strerror}; {_NAME_TO_COME}"

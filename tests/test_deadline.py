@@ -160,6 +160,14 @@ async def test_down_before_the_end() -> None:
         await aioconnect.wait_until_down(*to, timeout=TIMEOUT, **options)
 
 
+async def test_time_to_settle() -> None:
+    """The last round has the time that a success takes, not only that of a refusal."""
+    with unused_port() as held:
+        options: Any = {"retry": (NEVER,), "observer": up_when_told(held)}
+        to = held.host, held.port
+        await aioconnect.wait_until_up(*to, timeout=2, settle=0.4, **options)
+
+
 @pytest.mark.usefixtures("no_wait")
 async def test_never_down() -> None:
     """The last look is the last, and the error counts it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, AttemptStarted, Connector, RetryScheduled
+from aioconnect._errors import AttemptError, Displaced, os_error
 from aioconnect._place import Place
 from aioconnect._rounds import Rounds
 from aioconnect.testing import BlackHole, Recorder, Server, flaky
@@ -139,6 +141,38 @@ async def test_the_loop_was_late(refused_port: int) -> None:
         )
     assert caught.value.rounds == 1
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+
+
+async def test_a_verdict_stands(listener: Server) -> None:
+    """Who is cancelled when a policy has given up gets no other round for it."""
+    loop = asyncio.get_running_loop()
+    rounds = Rounds(loop, Connector(), PLACE)
+    await rounds.next()
+    refused = AttemptError("connect", os_error(errno.ECONNREFUSED))
+    rounds.failed(listener.address, refused, loop.time(), None)
+    ending = rounds.next()
+    ending.send(None)  # to where others run
+    with pytest.raises(asyncio.CancelledError):
+        ending.throw(asyncio.CancelledError)
+    rounds.resume()
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await rounds.next()
+
+
+async def test_what_is_no_answer(listener: Server) -> None:
+    """Attempts that were given up say nothing about how long one takes."""
+    loop = asyncio.get_running_loop()
+    recorder = Recorder()
+    options = Connector(timeout=60, retry=(3600,), observer=recorder)
+    rounds = Rounds(loop, options, PLACE, started=loop.time() - 20)
+    rounds.begin()
+    displaced = Displaced("connect", os_error(errno.ETIMEDOUT))
+    rounds.failed(listener.address, displaced, rounds.started, None)
+    ending = rounds.next()
+    ending.send(None)
+    ending.close()
+    (scheduled,) = recorder.of(RetryScheduled)
+    assert scheduled.delay == pytest.approx(40 - 0.05, abs=1)
 
 
 async def test_time_anew_for_what_was_lost(listener: Server) -> None:
