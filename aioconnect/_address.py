@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from ._shown import escaped, shown
+from ._shown import escaped, quoted, shown
 
 __all__ = [
     "LONGEST_NAME",
@@ -144,7 +144,7 @@ def check_address(address: object) -> Address:
         TypeError: It is none.
     """
     if not isinstance(address, Address):
-        raise TypeError(f"address must be an Address, not {shown(address)}")
+        raise TypeError(f"address must be an Address, not {quoted(address)}")
     return exact(address)
 
 
@@ -153,18 +153,18 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
     given = _members(sockaddr)
     if len(given) not in lengths:
         shape = "(host, port)" if len(lengths) == 1 else "(host, port[, flow, scope])"
-        raise TypeError(f"sockaddr must be {shape}, not {shown(sockaddr)}")
+        raise TypeError(f"sockaddr must be {shape}, not {quoted(sockaddr)}")
     host, port, *rest = given
     try:
         packed = socket.inet_pton(family, host)
     except (OSError, TypeError, ValueError):
         kind = "an IPv4" if family == socket.AF_INET else "an IPv6"
         raise ValueError(
-            f"sockaddr: {shown(host)} is not {kind} address in numbers"
+            f"sockaddr: {quoted(host)} is not {kind} address in numbers"
             " (names are for connect(), a scope id is the fourth member)"
         ) from None
     if isinstance(port, str):
-        raise TypeError(f"sockaddr: port must be an int, not {shown(port)}")
+        raise TypeError(f"sockaddr: port must be an int, not {quoted(port)}")
     port = check_port(port)
     if family == socket.AF_INET:
         return (host, port)
@@ -200,7 +200,7 @@ def _other_sockaddr(family: int, sockaddr: object) -> SockAddr:
     # What another family's are made of is the socket module's to say.
     if family == _AF_VSOCK or not given or not all(map(_is_plain, given)):
         shape = "(cid, port)" if family == _AF_VSOCK else "a tuple of numbers and text"
-        raise TypeError(f"sockaddr must be {shape}, not {shown(sockaddr)}")
+        raise TypeError(f"sockaddr must be {shape}, not {quoted(sockaddr)}")
     return cast("SockAddr", given)
 
 
@@ -284,9 +284,9 @@ def check_host(host: object) -> str:
         try:
             host = host.decode("ascii")
         except UnicodeDecodeError:
-            raise ValueError(f"host: {shown(host)} is not ASCII") from None
+            raise ValueError(f"host: {quoted(host)} is not ASCII") from None
     if not isinstance(host, str):
-        raise TypeError(f"host must be a str, not {shown(host)}")
+        raise TypeError(f"host must be a str, not {quoted(host)}")
     host = str.__str__(host)
     # Before anything is done with each character, or kept.
     if len(host) > _MOST_CHARACTERS + 1:  # the root's dot
@@ -301,14 +301,14 @@ def _check_name(host: str) -> str:
         raise ValueError("host is empty")
     host = _bare(host)
     if "\0" in host or any(map(str.isspace, host)):
-        raise ValueError(f"host has a NUL or white space in it: {shown(host)}")
+        raise ValueError(f"host has a NUL or white space in it: {quoted(host)}")
     longest = max(map(len, _DOTS.split(host)))
     if longest > _MOST_IN_LABEL:
-        raise ValueError(f"host has a label of {longest} characters: {shown(host)}")
+        raise ValueError(f"host has a label of {longest} characters: {quoted(host)}")
     try:
         octets = len(host.encode("idna").rstrip(b"."))
     except UnicodeError as exc:
-        raise ValueError(f"host: {shown(host)} is not a host name: {exc}") from None
+        raise ValueError(f"host: {quoted(host)} is not a host name: {exc}") from None
     if octets > LONGEST_NAME:
         raise ValueError(f"host is {octets} octets long, DNS takes {LONGEST_NAME}")
     return host
@@ -325,12 +325,12 @@ def _bare(host: str) -> str:
     if is_bracketed and numeric(inside.partition("%")[0], 0) is not None:
         return inside
     name, colon, port = host.rpartition(":")
-    if "://" in host or (colon and "@" in host):
+    if "://" in host or (colon and ("@" in host or "?" in host)):
         # Not shown: there may be a password in it.
         raise ValueError("host must be a host alone, not a URL: its port goes apart")
     if colon and "%" not in port and (":" not in name or name.endswith("]")):
-        text = f"host: {shown(host)} has a port in it: the port goes apart"
-        raise ValueError(f"{text}, {shown(name)} and {shown(port)}")
+        text = f"host: {quoted(host)} has a port in it: the port goes apart"
+        raise ValueError(f"{text}, {quoted(name)} and {quoted(port)}")
     return host
 
 
@@ -345,7 +345,7 @@ def check_port(port: object) -> int:
     """
     number = port if type(port) is int else _port_number(port)
     if not 0 <= number <= 65535:
-        raise ValueError(f"port must be between 0 and 65535, not {shown(port)}")
+        raise ValueError(f"port must be between 0 and 65535, not {quoted(port)}")
     return number
 
 
@@ -359,16 +359,16 @@ def _port_number(port: object) -> int:
             return socket.getservbyname(port, "tcp")
         except (OSError, ValueError):
             raise ValueError(
-                f"port: {shown(port)} is neither a number nor a TCP service's name"
+                f"port: {quoted(port)} is neither a number nor a TCP service's name"
             ) from None
     if isinstance(port, bool):
-        raise TypeError(f"port must be an int or a str, not {shown(port)}")
+        raise TypeError(f"port must be an int or a str, not {quoted(port)}")
     if isinstance(port, float) and port.is_integer():
         return int(port)  # as a number comes that was read from JSON, say
     try:
         return operator.index(port)  # type: ignore[arg-type]  # it says so itself
     except TypeError:
-        raise TypeError(f"port must be an int or a str, not {shown(port)}") from None
+        raise TypeError(f"port must be an int or a str, not {quoted(port)}") from None
 
 
 def numeric(host: str, port: int, proto: int = 0) -> Address | None:

@@ -15,7 +15,7 @@ from ._address import Address, check_host, check_port, numeric
 from ._connector import Connector
 from ._place import Place, place_at
 from ._reach import StrOrBytesPath, where, where_on_unix
-from ._shown import shown
+from ._shown import quoted
 
 __all__ = [
     "ArgumentError",
@@ -135,7 +135,7 @@ def place_of_sock(sock: socket.socket, given: Any) -> Place:
 def _members(given: object) -> Sequence[Any]:
     members = cast("Sequence[Any]", given if isinstance(given, tuple | list) else ())
     if len(members) < 2:
-        text = shown(cast("object", given))
+        text = quoted(cast("object", given))
         raise TypeError(f"address must be (host, port), not {text}")
     return members[:4]
 

@@ -30,7 +30,7 @@ from ._place import place_at
 from ._reach import StrOrBytesPath, anywhere, at_once, at_path, reach
 from ._reconnecting import STABLE_AFTER, Reconnecting
 from ._services import check_services
-from ._shown import shown
+from ._shown import quoted, shown
 from ._sockets import check_sock
 from ._target import AnyTarget, each_target
 from ._tls import TLSArguments, TLSOptions, tls_options
@@ -258,7 +258,7 @@ def check_connector(connector: object) -> None:
     """Raise `TypeError` unless *connector* is a `Connector`."""
     if isinstance(connector, Connector):
         return
-    text = f"connector must be a Connector, not {shown(connector)}"
+    text = f"connector must be a Connector, not {quoted(connector)}"
     if isinstance(getattr(connector, "connector", None), Connector):
         # The way through a proxy is not one of the options.
         text += f"; call the methods of the {type(connector).__name__} itself"

@@ -29,7 +29,7 @@ from ._hooks import check_function, check_prepare, check_ready, check_synchronou
 from ._place import Place, place_at
 from ._ready import Ready
 from ._resolver import Resolver, system_resolver
-from ._shown import shown
+from ._shown import quoted, shown
 from ._sockets import Prepare
 from ._target import Target
 from ._words import explaining
@@ -272,7 +272,9 @@ def _sequence(value: object) -> Sequence[Any]:
 
 
 def _not_local(value: object) -> TypeError:
-    return TypeError(f"local_addr must be (host, port), or several, not {shown(value)}")
+    return TypeError(
+        f"local_addr must be (host, port), or several, not {quoted(value)}"
+    )
 
 
 def _tuples(local_addr: Sequence[Any]) -> tuple[Any, ...]:

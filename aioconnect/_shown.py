@@ -2,7 +2,7 @@
 
 Pure.  Others can say anything.  What is quoted is one line of printable characters: no
 line of a log is forged by it, no terminal obeys it, and the password in a URL is left
-out.
+out, as is the query, in which there can be one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["escaped", "printable", "said_by", "shown"]
+__all__ = [
+    "PATH",
+    "escaped",
+    "printable",
+    "quoted",
+    "said_by",
+    "shown",
+    "without_secrets",
+]
 
 # In characters: of a value, and of what an error says.
 _LONGEST_VALUE = 200
@@ -19,17 +27,46 @@ _LONGEST = 300
 # A URL has no white space in it.
 _WORD = re.compile(r"\S+")
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+# A URL's host and port.  Anything else in their place may be a part of a password.
+_HOST_OF_URL = re.compile(r"(\[[^]]*\]|[^][:/?#]*)(:\d*)?(?=/|\Z)")
+
+# The beginning of one: every character can stand in it.  A URL has a second slash.
+PATH = re.compile(r"unix:(?!//)|/(?!/)")
+
 
 def shown(value: object) -> str:
     """Return *value* as an error's text can quote it: its repr, on one line."""
     part, is_cut = _beginning(value)
+    text = _repr(part)
+    if is_cut and "://" in text:
+        text = f"{text.partition('://')[0]}://***"  # it may end within the password
+    return _cut(without_secrets(text), _LONGEST_VALUE)
+
+
+def quoted(value: object) -> str:
+    """Return what `shown` does of what was given for a target, a host or a port.
+
+    That may be any text that has a password in it, such as ``user:password@host``.
+    """
+    if isinstance(value, str):
+        return shown(without_secrets(str.__str__(value), strict=True))
+    if isinstance(value, bytes | bytearray):
+        # Each byte is a character of Latin-1.
+        text = without_secrets(value.decode("latin-1"), strict=True)
+        return shown(text.encode("latin-1"))
+    part, _ = _beginning(value)
+    return _cut(without_secrets(_repr(part), strict=True), _LONGEST_VALUE)
+
+
+def _repr(value: object) -> str:
     try:
-        text = repr(part)
+        return repr(value)
     except Exception:
         # It can be nested too deep, be an int of more digits than Python shows, or have
         # a __repr__ that fails.  None of these is what the error is about.
-        text = f"<{type(value).__name__}>"
-    return _cut(_without_credentials(text, is_cut=is_cut), _LONGEST_VALUE)
+        return f"<{type(value).__name__}>"
 
 
 def _beginning(value: Any) -> tuple[Any, bool]:
@@ -55,12 +92,12 @@ def said_by(error: BaseException, longest: int = _LONGEST) -> str:
 
 
 def printable(text: str, longest: int | None = None) -> str:
-    """Return *text* as one line of printable characters, without a URL's password.
+    """Return *text* as one line of printable characters, without a URL's secrets.
 
     More than *longest* characters are cut.
     """
-    if "://" in text and "@" in text:
-        text = _WORD.sub(lambda word: _without_credentials(word[0]), text)
+    if "://" in text:
+        text = _WORD.sub(lambda word: without_secrets(word[0]), text)
     return escaped(text) if longest is None else _cut(text, longest)
 
 
@@ -84,14 +121,33 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
-def _without_credentials(text: str, *, is_cut: bool = False) -> str:
-    """Return *text* without the user and the password of the URL in it.
+def without_secrets(text: str, *, strict: bool = False) -> str:
+    """Return *text* without the user, the password and the query of the URL in it.
 
-    A password may hold what has to be written %XX there, "@" and "/" among others.
-    Text that *is_cut* may end within it.
+    A *strict* one is a target, a host or a port, or what was given for one: the scheme
+    can be missing, and of a URL no more than the host and the port is left.  A path of
+    a Unix socket stays as it is.
     """
-    before, scheme, rest = text.partition("://")
-    if scheme and is_cut:
-        return f"{before}{scheme}***"
-    _, at, after = rest.rpartition("@")
-    return f"{before}{scheme}***{at}{after}" if at else text
+    if strict:
+        if PATH.match(text):
+            return text
+        scheme = _SCHEME.match(text)
+        head = scheme[0] if scheme else ""
+    else:
+        before, colon, _ = text.partition("://")
+        if not colon:
+            return text
+        head = before + colon
+    # The query goes first: an @ in it ends no password.
+    place, *query = re.split("[?#]" if head else "[?]", text[len(head) :], maxsplit=1)
+    if query and "@" in query[0]:
+        # Or that was no query, but a password with what has to be written %XX there.
+        return f"{head}***@..."
+    # Such a password can have an @ in it, too.
+    _, at, rest = place.rpartition("@")
+    kept = rest
+    if strict and head not in ("", "tcp://"):
+        found = _HOST_OF_URL.match(rest)
+        kept = found[0] if found else ""
+    is_less = query or kept != rest
+    return f"{head}{'***' if at else ''}{at}{kept}{'...' if is_less else ''}"

@@ -22,7 +22,7 @@ from ._address import (
     numeric,
     unix_address,
 )
-from ._shown import printable, shown
+from ._shown import PATH, printable, quoted, shown
 
 __all__ = [
     "AnyTarget",
@@ -31,7 +31,6 @@ __all__ = [
     "each_target",
     "joined",
     "parse_target",
-    "without_secrets",
 ]
 
 _FORMS = (
@@ -44,14 +43,6 @@ _NO_NAME = set(string.punctuation) - set("-._")
 
 # What other programs write before a host and a port.
 _TCP = "tcp://"
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-# A URL's host and port.  Anything else in their place may be a part of a password.
-_HOST_OF_URL = re.compile(r"(\[[^]]*\]|[^][:/?#]*)(:\d*)?(?=[/?#]|\Z)")
-
-# In a path every character can stand; a URL has a second slash.
-_PATH = re.compile(r"unix:(?!//)|/(?!/)")
 
 # A group of an IPv6 address.
 _HEXADECIMAL = r"[0-9a-fA-F]*"
@@ -115,14 +106,14 @@ def _check_said(host: object) -> str:
     name = check_host(host)
     is_number = ":" in name and numeric(name.partition("%")[0], 0) is not None
     if not is_number and not _NO_NAME.isdisjoint(name):
-        said = shown(without_secrets(name))
-        raise ValueError(f"host: {said} is neither a name nor an IPv6 address")
+        text = "is neither a name nor an IPv6 address"
+        raise ValueError(f"host: {quoted(name)} {text}")
     return name
 
 
 def _check_service(service: object) -> str:
     if isinstance(service, str) and not re.fullmatch(_SERVICE, service):
-        raise ValueError(f"a service is _service._proto.name, not {shown(service)}")
+        raise ValueError(f"a service is _service._proto.name, not {quoted(service)}")
     return check_host(service)
 
 
@@ -139,11 +130,11 @@ def parse_target(text: str) -> Target:
         TypeError: *text* is no str.
     """
     if not isinstance(text, str):
-        raise TypeError(f"a target must be a str, not {shown(text)}")
+        raise TypeError(f"a target must be a str, not {quoted(text)}")
     try:
         return _parsed(text)
     except _Wrong as exc:
-        said = shown(without_secrets(text))
+        said = quoted(text)
         raise ValueError(f"target {said}, character {exc.at + 1}: {exc.text}") from None
 
 
@@ -164,28 +155,11 @@ def _parsed(text: str) -> Target:
 
 
 def _has_secrets(text: str) -> bool:
-    if _PATH.match(text):
+    if PATH.match(text):
         return False
     # The third slash begins the path, and nobody's name comes before it.
     has_user = "@" in text and not text.startswith("unix:///")
     return has_user or "?" in text
-
-
-def without_secrets(text: str) -> str:
-    """Return *text* without the user, the password and the query of a URL.
-
-    It need be no whole URL: the scheme can be missing.
-    """
-    if _PATH.match(text):
-        return text
-    scheme = _SCHEME.match(text)
-    head = scheme[0] if scheme else ""
-    # A password can have an @ in it, though it should be written %40.
-    _, at, rest = text[len(head) :].rpartition("@")
-    is_target = head in ("", _TCP)
-    found = re.match(r"[^?]*", rest) if is_target else _HOST_OF_URL.match(rest)
-    kept = found[0] if found else ""
-    return f"{head}{'***' if at else ''}{at}{kept}{'...' if kept != rest else ''}"
 
 
 class _Wrong(Exception):  # noqa: N818  # it does not leave this module
@@ -296,7 +270,7 @@ def each_target(targets: object) -> Iterator[Target]:
     """
     is_one = isinstance(targets, str | bytes | Target | Address) or _is_pair(targets)
     if is_one or not isinstance(targets, Iterable):
-        raise TypeError(f"targets must be a list of targets, not {shown(targets)}")
+        raise TypeError(f"targets must be a list of targets, not {quoted(targets)}")
     given = tuple(cast("Iterable[object]", targets))
     if not given:
         raise ValueError("targets is empty: there is nothing to connect to")
@@ -317,6 +291,14 @@ def _is_pair(value: object) -> bool:
     )
 
 
+def _shown_wrong(value: object) -> str:
+    if not isinstance(value, tuple | list):
+        return quoted(value)
+    # One of the members may be a password.
+    members = cast("Sequence[object]", value)
+    return f"a {type(members).__name__} of {len(members)}"
+
+
 def _target(value: object) -> Target:
     if isinstance(value, Target):
         if type(value) is Target:
@@ -329,5 +311,6 @@ def _target(value: object) -> Target:
     pair = cast("Sequence[Any]", value) if isinstance(value, tuple | list) else ()
     if len(pair) != 2:
         text = "a text, (host, port), a Target or an Address"
-        raise TypeError(f"a target must be {text}, not {shown(cast('object', value))}")
+        said = _shown_wrong(cast("object", value))
+        raise TypeError(f"a target must be {text}, not {said}")
     return Target(pair[0], check_port(pair[1]))

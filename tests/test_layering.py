@@ -39,6 +39,7 @@ GRAPH: dict[str, set[str]] = {
         "_errors",
         "_event_types",
         "_shown",
+        "_target",
         "_timeline._steps",
         "_timeline._story",
     },

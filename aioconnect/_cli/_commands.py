@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import textwrap
 from typing import Any, NoReturn, TypeAlias
 
+from .._shown import without_secrets
 from ._errors import CommandError
 from ._terminal import size_of
 
@@ -17,6 +19,9 @@ _NARROWEST = 11
 
 # An example in an epilog begins with this, and is broken where a shell lets it.
 _EXAMPLE = "  $ "
+
+# What argparse repeats of an argument: its repr, or a word.
+_REPEATED = re.compile(r"""(['"])((?:\\.|(?!\1).)*)\1|\S+""")
 
 
 class Help(argparse.HelpFormatter):
@@ -72,12 +77,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what ends the program."""
-        raise CommandError(f"{message} (see '{self.prog} --help')")
+        said = _REPEATED.sub(_without_secrets, message)
+        raise CommandError(f"{said} (see '{self.prog} --help')")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse passes over a full disk.
         if file is not None:  # it can be closed
             file.write(message)
+
+
+def _without_secrets(repeated: re.Match[str]) -> str:
+    quote = repeated[1] or ""
+    text = repeated[2] if quote else repeated[0]
+    return f"{quote}{without_secrets(text, strict=True)}{quote}"
 
 
 # What argparse gives, and has no public names for.

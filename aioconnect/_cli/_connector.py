@@ -13,7 +13,7 @@ from typing import Any
 from .._backoff import Backoff, check_duration
 from .._connector import Connector
 from .._resolver import Resolver, system_resolver
-from .._target import Target, parse_target, without_secrets
+from .._target import Target, parse_target
 from ._commands import Container
 from ._errors import CommandError
 
@@ -114,7 +114,7 @@ def _local_addr(text: str) -> tuple[str, int]:
             target = parse_target(said)
             if target.host is not None and target.port is not None:
                 return target.host, target.port
-    said = f"{without_secrets(text)!r} is not HOST, HOST:PORT or [IPv6]:PORT"
+    said = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
     raise argparse.ArgumentTypeError(said)
 
 

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 
 from .. import __version__
-from .._target import without_secrets
+from .._shown import without_secrets
 from . import (
     _completion_arguments,
     _demo_arguments,
@@ -69,7 +69,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     elif unknown:
         name = getattr(arguments, "module", "").replace("_", " ")
         see = f"(see 'aioconnect{name} --help')"
-        said = shlex.join(map(without_secrets, unknown))
+        said = shlex.join(without_secrets(one, strict=True) for one in unknown)
         raise CommandError(f"unrecognized arguments: {said} {see}")
     if command:
         arguments.command = command
@@ -82,7 +82,7 @@ def _parted(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
     argparse never sees the command.  It would take a target behind a flag for the
     command's name, from Python 3.12.8 and 3.13.1 on.
     """
-    if argv[:1] != ["wait"] or "--" not in argv:
+    if list(argv[:1]) != ["wait"] or "--" not in argv:
         return argv, []
     at = argv.index("--")
     if at + 1 == len(argv):

@@ -21,6 +21,7 @@ from .._event_types import (
     RetryScheduled,
 )
 from .._shown import printable, said_by
+from .._target import joined
 from ._steps import Kind, Outcome, Step, Steps, errno_name
 from ._story import Ending, Story
 
@@ -60,7 +61,7 @@ class Narrator:
         self._tick(at)
         self._has_begun = True
         if self._target is None and host is not None:
-            self._target = _plain(_joined(host, port or 0))
+            self._target = _plain(joined(host, port) if port else host)
 
     def take(self, event: Event) -> None:
         """Keep *event*."""
@@ -162,7 +163,7 @@ class Narrator:
         what = _plain(f"{kind} {host}".strip())
         if isinstance(event, ResolveStarted):
             if self._target is None:
-                self._target = _plain(_joined(host, event.port))
+                self._target = _plain(joined(host, event.port) if event.port else host)
             self._asked.append(self._begin("lookup", what, host, at))
             return
         step = self._find("lookup", host, what)
@@ -256,12 +257,6 @@ class Narrator:
             "errno": errno_name(error),
             "message": said_by(error, _LONGEST_MESSAGE),
         }
-
-
-def _joined(host: str, port: int) -> str:
-    if not port:
-        return host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _plain(text: object) -> str:
