@@ -61,8 +61,8 @@ AddrInfo: TypeAlias = tuple[
 ]
 Waiter: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
 
-# Where an idle thread gets its next look-up; the thread's identity, too.
-_Inbox: TypeAlias = "queue.SimpleQueue[_Lookup]"
+# What wakes an idle thread; the thread's identity, too.
+_Inbox: TypeAlias = "queue.SimpleQueue[None]"
 
 
 class _Lookup:
@@ -110,9 +110,11 @@ class Lookups:
         self._lock = threading.Lock()
         self._asked: dict[Question, _Lookup] = {}
         self._queued: OrderedDict[Question, _Lookup] = OrderedDict()
-        # All threads that live, and the idle ones.  Of these the last one in is the
-        # first one out, or all would stay in use in turn.
-        self._threads: set[_Inbox] = set()
+        # All threads that live, with what each has in hand; those that have not begun,
+        # and the idle ones.  Of these the last one in is the first one out, or all
+        # would stay in use in turn.
+        self._threads: dict[_Inbox, _Lookup | None] = {}
+        self._starting: set[_Inbox] = set()
         self._idle: list[_Inbox] = []
         self._numbers = itertools.count(1)
 
@@ -183,10 +185,16 @@ class Lookups:
             Exception: No thread lives, and none can be made.
         """
         if self._idle:
-            self._idle[-1].put(lookup)
-            self._idle.pop()
-            del self._queued[lookup.question]
-        elif len(self._threads) < self._limit:
+            inbox = self._idle[-1]
+            try:  # a signal's handler can raise after any call
+                self._threads[inbox] = lookup
+                self._idle.pop()
+                inbox.put(None)
+                del self._queued[lookup.question]
+            except BaseException:
+                self._be_idle(inbox)
+                raise
+        elif self._is_short_of_threads():
             try:
                 self._start_thread()
             except Exception:
@@ -194,18 +202,31 @@ class Lookups:
                     raise
                 # A thread that lives takes it from the queue.
 
+    def _be_idle(self, inbox: _Inbox) -> None:
+        self._threads[inbox] = None
+        if inbox not in self._idle:
+            self._idle.append(inbox)
+
+    def _is_short_of_threads(self) -> bool:
+        """Tell whether one more may be made, for what no starting one will take."""
+        is_allowed = len(self._threads) < self._limit
+        return is_allowed and len(self._queued) > len(self._starting)
+
     def _start_thread(self) -> None:
         """Start a thread, which begins with the first look-up in the queue."""
         inbox: _Inbox = queue.SimpleQueue()
+        untold: set[Waiter] = set()
         name = f"{THREAD_NAMES}{next(self._numbers)}"
         thread = threading.Thread(
-            target=self._work, args=(inbox,), name=name, daemon=self._daemons
+            target=self._work, args=(inbox, untold), name=name, daemon=self._daemons
         )
-        self._threads.add(inbox)
         try:
+            self._threads[inbox] = None
+            self._starting.add(inbox)
             thread.start()
         except BaseException:
-            self._threads.discard(inbox)
+            self._threads.pop(inbox, None)
+            self._starting.discard(inbox)
             raise
 
     def _left(self, lookup: _Lookup, waiter: Waiter) -> None:
@@ -220,53 +241,81 @@ class Lookups:
         if not lookup.waiters and self._queued.get(question) is lookup:
             del self._queued[question], self._asked[question]
 
-    def _work(self, inbox: _Inbox) -> None:
-        with self._lock:
-            # start() can raise although the thread lives, while it waits for it to
-            # begin: then it was counted out.
-            self._threads.add(inbox)
-            lookup = self._next(inbox)
-        while (lookup := lookup or self._wait(inbox)) is not None:
-            found: tuple[AddrInfo, ...] = ()
-            error: BaseException | None = None
-            try:
-                found = self._look_up(lookup.question)
-            except BaseException as exc:  # whatever it is, it goes to whoever asked
-                error = exc
+    def _work(self, inbox: _Inbox, untold: set[Waiter]) -> None:
+        """Be a thread; *untold*, which is empty, gets who is to be told an answer."""
+        try:
             with self._lock:
-                waiters = self._end(lookup)
-                # Before the answer is out: whoever gets it may ask again.
+                # start() can raise although the thread lives, while it waits for it
+                # to begin: then it was counted out.
+                self._threads[inbox] = None
+                self._starting.discard(inbox)
                 lookup = self._next(inbox)
-            _tell(waiters, found, error)
-            del found, error  # an idle thread keeps nothing
+            while (lookup := lookup or self._wait(inbox)) is not None:
+                found: tuple[AddrInfo, ...] = ()
+                error: BaseException | None = None
+                try:
+                    found = self._look_up(lookup.question)
+                except BaseException as exc:  # whatever it is, it goes to whoever asked
+                    error = exc
+                with self._lock:
+                    self._end(lookup, untold)
+                    # Before the answer is out: whoever gets it may ask again.
+                    lookup = self._next(inbox)
+                _tell(untold, found, error)
+                del found, error  # an idle thread keeps nothing
+        except BaseException as exc:  # no memory, say: nobody may wait for the dead
+            self._bury(inbox, untold, exc)
+            raise
 
-    def _end(self, lookup: _Lookup) -> set[Waiter]:
-        """Forget *lookup*, unless it was asked anew; return who waited for it."""
+    def _bury(self, inbox: _Inbox, untold: set[Waiter], error: BaseException) -> None:
+        """Count a thread out, and give *error* to all that only it could answer."""
+        with self._lock:
+            in_hand = self._threads.pop(inbox, None)
+            self._starting.discard(inbox)
+            if inbox in self._idle:
+                self._idle.remove(inbox)
+            if in_hand is not None:
+                self._end(in_hand, untold)
+            while self._queued and not self._threads:
+                _, lookup = self._queued.popitem()
+                self._end(lookup, untold)
+        _tell(untold, (), error)
+
+    def _end(self, lookup: _Lookup, untold: set[Waiter]) -> None:
+        """Forget *lookup*, unless it was asked anew; add who waits to *untold*."""
+        untold |= lookup.waiters
         if self._asked.get(lookup.question) is lookup:
             del self._asked[lookup.question]
-        waiters, lookup.waiters = lookup.waiters, set()
-        return waiters
+        lookup.waiters.clear()
 
     def _next(self, inbox: _Inbox) -> _Lookup | None:
         """Return the first in the queue that somebody waits for; or be idle."""
         while self._queued:
-            _, lookup = self._queued.popitem(last=False)
+            question, lookup = next(iter(self._queued.items()))
+            self._threads[inbox] = lookup
+            del self._queued[question]
             if lookup.is_wanted():
+                # More are left where no thread could be made for a while.
+                if self._is_short_of_threads():
+                    with contextlib.suppress(Exception):
+                        self._start_thread()
                 return lookup
-            self._end(lookup)
-        self._idle.append(inbox)
+            self._end(lookup, set())
+        self._be_idle(inbox)
         return None
 
     def _wait(self, inbox: _Inbox) -> _Lookup | None:
         """Return what comes within a while, or None: the thread has to end."""
         with contextlib.suppress(queue.Empty):
-            return inbox.get(timeout=self._patience)
+            inbox.get(timeout=self._patience)
         with self._lock:
-            if inbox in self._idle:
+            while not inbox.empty():  # it came when the time was up
+                inbox.get()
+            lookup = self._threads[inbox]
+            if lookup is None:
                 self._idle.remove(inbox)
-                self._threads.discard(inbox)
-                return None
-        return inbox.get()  # it came when the time was up
+                del self._threads[inbox]
+            return lookup
 
 
 def _is_want_of_threads(exc: BaseException) -> bool:
@@ -281,10 +330,11 @@ def _tell(
 ) -> None:
     """Give each of *waiters* the answer, in its own loop."""
     while waiters:
-        waiter = waiters.pop()
+        waiter = next(iter(waiters))
         # A loop that is closed, or broken, must not end the thread: others wait.
         with contextlib.suppress(Exception):
             waiter.get_loop().call_soon_threadsafe(_settle, waiter, found, error)
+        waiters.discard(waiter)
 
 
 def _settle(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import linecache
+import queue
 import socket
 import subprocess
 import sys
@@ -606,6 +607,167 @@ async def test_an_interruption_goes_through_where_a_thread_lives(
     system.is_open.set()
     assert await asyncio.gather(*asked) == [FOUND] * 2
     assert [host for host, *_ in system.asked] == ["a.test", "b.test"]
+
+
+async def test_a_backlog_gets_threads_as_soon_as_there_can_be_some(
+    lookups: Lookups, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a want of threads, what is queued waits for none that hangs."""
+    lookups._limit = 100
+    asked = [put(lookups, "dead.test")]
+    await system.wait_for_questions(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refusing(RuntimeError("no more")))
+        asked += [put(lookups, f"{number}.test") for number in range(5)]
+    assert len(lookups._queued) == 5
+    asked.append(put(lookups, "good.test"))
+    await system.wait_for_questions(7)
+    assert len(resolver_threads()) == 7
+    system.is_open.set()
+    assert await asyncio.gather(*asked) == [FOUND] * 7
+
+
+async def test_no_more_threads_than_questions(lookups: Lookups, system: System) -> None:
+    """What a thread that begins just now will take needs no other one."""
+    asked: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    lookup = _lookups._Lookup(("a.test", 80, 0, 0), 1)
+    lookup.waiters.add(asked)
+    with lookups._lock:  # so it cannot begin yet
+        lookups._queued[lookup.question] = lookup
+        for _ in range(3):
+            lookups._hand_over(lookup)
+        assert len(lookups._threads) == 1
+    system.is_open.set()
+    assert await asked == FOUND
+
+
+def failing_once(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *real*, whose first call raises a MemoryError."""
+    errors = [MemoryError("the thread's own")]
+
+    def fail_or_call(*arguments: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return real(*arguments)
+
+    return fail_or_call
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (Lookups, "_next"),
+        (Lookups, "_end"),
+        (Lookups, "_be_idle"),
+        (Lookups, "_wait"),
+        (_lookups._Lookup, "is_wanted"),
+        (_lookups, "_tell"),
+    ],
+)
+async def test_a_thread_that_dies_leaves_nobody_waiting(
+    lookups: Lookups,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+    is_begun: bool,
+) -> None:
+    """Wherever it does: it is counted no more, and a want of threads is told."""
+    died: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: died.append(args[0]))
+    lookups._limit = 1
+    with monkeypatch.context() as patch:
+        asked: list[asyncio.Future[Answer]] = []
+        if is_begun:
+            asked.append(put(lookups, "begun.test"))
+            await system.wait_for_questions(1)
+        patch.setattr(where, name, failing_once(getattr(where, name)))
+        asked += [put(lookups, host) for host in ("a.test", "a.test", "b.test")]
+        system.is_open.set()
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            assert answer == FOUND or isinstance(answer, MemoryError)
+        while resolver_threads():
+            await asyncio.sleep(0.001)
+    assert died == [MemoryError]
+    assert_nothing_is_kept(lookups)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refusing(RuntimeError("no more")))
+        with pytest.raises(socket.gaierror, match="no more"):
+            await put(lookups, "c.test")
+    assert await put(lookups, "d.test") == FOUND
+
+
+async def test_what_is_queued_outlives_a_thread_where_another_lives(
+    lookups: Lookups, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what the dead one had in hand has its error."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    lookups._limit = 2
+    asked = [put(lookups, f"{number}.test") for number in range(2)]
+    await system.wait_for_questions(2)
+    asked += [put(lookups, f"{number}.test") for number in range(2, 5)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Lookups, "_end", failing_once(Lookups._end))
+        system.is_open.set()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sorted(map(type, answers[:2]), key=repr) == [MemoryError, tuple]
+    assert answers[2:] == [FOUND] * 3
+
+
+class Interrupted(list[Any]):
+    """A list whose first ``pop`` is interrupted, before or after it is done."""
+
+    def __init__(self, items: list[Any], is_done: bool) -> None:
+        super().__init__(items)
+        self._is_done = [is_done]
+
+    def pop(self, *index: Any) -> Any:
+        """Pop an item, but not undisturbed."""
+        if self._is_done:
+            if self._is_done.pop():
+                super().pop(*index)
+            raise KeyboardInterrupt
+        return super().pop(*index)
+
+
+class InterruptedInbox(queue.SimpleQueue[None]):
+    """An inbox whose first ``put`` is interrupted when it is done."""
+
+    is_done = False
+
+    def put(self, *arguments: Any) -> None:
+        """Put an item, but not undisturbed."""
+        super().put(*arguments)
+        if not self.is_done:
+            self.is_done = True
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["before pop", "after pop", "after put"])
+async def test_an_interruption_while_an_idle_thread_gets_a_question(
+    lookups: Lookups, system: System, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The thread is idle once, answers the next who asks, and ends."""
+    system.is_open.set()
+    lookups._patience = PATIENCE
+    with monkeypatch.context() as patch:
+        if where == "after put":
+            patch.setattr(queue, "SimpleQueue", InterruptedInbox)
+        await put(lookups, "warm.test")
+    if where != "after put":
+        lookups._idle = Interrupted(lookups._idle, where == "after pop")
+    with pytest.raises(KeyboardInterrupt):
+        put(lookups, "a.test")
+    assert not lookups._asked
+    with lookups._lock:
+        assert len(lookups._idle) == len(lookups._threads) <= 1
+    lookups._patience = 0.01
+    for number in range(3):
+        assert await put(lookups, f"{number}.test") == FOUND
+    while resolver_threads():
+        await asyncio.sleep(0.001)
+    assert_nothing_is_kept(lookups)
 
 
 async def test_a_queued_question_that_was_given_up_is_joined(
