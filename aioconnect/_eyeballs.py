@@ -167,7 +167,7 @@ class Race:
 
         It may be one too many: `makes_room` says so.
         """
-        if self.makes_room or not self._is_due(now):
+        if self.makes_room() or not self._is_due(now):
             return None
         self._live += 1
         self._hurried = False
@@ -194,9 +194,8 @@ class Race:
         # multiple connection attempts may occur in parallel" (RFC 8305, section 5).
         return self._last_start + self._attempt_delay
 
-    @property
     def makes_room(self) -> bool:
-        """Whether the oldest live attempt has to end, for the one that has started."""
+        """Tell whether the oldest live attempt has to end, for the one that has started."""
         return self._live > MOST_LIVE
 
     def made_room(self) -> None:

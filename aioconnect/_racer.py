@@ -215,7 +215,7 @@ class Racer:
             except AttemptError as exc:
                 self._drop(attempt, exc)
             # Only for one that is under way: else a live one would end for nothing.
-            if self._race.makes_room and (winner := self._make_room()):
+            if self._race.makes_room() and (winner := self._make_room()):
                 return winner
         return None
 

@@ -257,7 +257,7 @@ def filled(**options: float | None) -> Race:
     subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
     for number in range(MOST_LIVE):
         assert subject.start(number * 0.25) == six(number + 1)
-        assert not subject.makes_room
+        assert not subject.makes_room()
     return subject
 
 
@@ -267,15 +267,15 @@ def test_the_seventh() -> None:
     assert subject.due() == 1.5
     assert subject.start(1.49) is None
     assert subject.start(1.5) == six(7)
-    assert subject.makes_room
+    assert subject.makes_room()
     assert subject.start(2.0) is None, "seven are live"
     subject.made_room()
-    assert not subject.makes_room
+    assert not subject.makes_room()
     # And each of the others after its delay.
     assert subject.start(1.74) is None
     assert subject.due() == 1.75
     assert subject.start(1.75) == six(8)
-    assert subject.makes_room
+    assert subject.makes_room()
 
 
 def test_a_seventh_that_comes_to_nothing() -> None:
@@ -284,9 +284,9 @@ def test_a_seventh_that_comes_to_nothing() -> None:
     for number in (7, 8):
         assert subject.start(1.5) == six(number)
         subject.failed()
-        assert not subject.makes_room
+        assert not subject.makes_room()
     assert subject.start(1.5) == six(9)
-    assert subject.makes_room
+    assert subject.makes_room()
 
 
 def test_one_of_six_has_failed() -> None:
@@ -294,7 +294,7 @@ def test_one_of_six_has_failed() -> None:
     subject = filled()
     subject.failed()
     assert subject.start(1.3) == six(7)
-    assert not subject.makes_room
+    assert not subject.makes_room()
     assert subject.start(1.5) is None, "the delay begins anew"
     assert subject.due() == 1.55
 
@@ -306,11 +306,11 @@ def test_nobody_makes_room_for_nobody() -> None:
     for number in range(MOST_LIVE):
         assert subject.start(number * 0.25) is not None
     assert subject.due() is None
-    assert not subject.makes_room
+    assert not subject.makes_room()
     # For an answer that comes late they do.
     subject.answered((ONE, V4), [four(1)], 1e6)
     assert subject.start(1e6) == four(1)
-    assert subject.makes_room
+    assert subject.makes_room()
 
 
 def test_one_at_a_time_makes_no_room() -> None:
@@ -319,7 +319,7 @@ def test_one_at_a_time_makes_no_room() -> None:
     subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
     assert subject.start(0.0) == six(1)
     assert subject.start(1e6) is None
-    assert not subject.makes_room
+    assert not subject.makes_room()
 
 
 def test_places_take_turns() -> None:
@@ -403,7 +403,7 @@ class Racing(RuleBasedStateMachine):
             self.tried.append(address)
             self.live += 1
             self.last_start, self.failed_since = self.now, False
-            if self.race.makes_room:
+            if self.race.makes_room():
                 self.make_room()
             assert self.live <= MOST_LIVE
 

@@ -696,7 +696,7 @@ async def test_nobody_is_given_up_for_an_address_that_cannot_be_dialled(
                 raise PermissionError(errno.EPERM, "not this one")
 
         how: dict[str, Any] = {
-            "allow": lambda ip, port: int(ip) & 255 < 200,
+            "allow": lambda ip, _: int(ip) & 255 < 200,
             "prepare": [forbid],
         }
         server.advance()

@@ -395,6 +395,7 @@ async def test_patience_with_a_look_up(
     if patience is None:
         assert due is None
     else:
+        assert due is not None
         assert due == pytest.approx(began + patience, abs=0.05)
         asking.take(due - 0.001)
         asking.ask()
