@@ -195,7 +195,7 @@ class Race:
         return self._last_start + self._attempt_delay
 
     def makes_room(self) -> bool:
-        """Tell whether the oldest live attempt has to end, for the one that has started."""
+        """Tell whether the oldest live attempt has to end for one that has started."""
         return self._live > MOST_LIVE
 
     def made_room(self) -> None:
