@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ._address import Address
 from ._adopt import Finish, Tell, discard
-from ._errors import AttemptError, no_answer, os_error
+from ._errors import AttemptError, no_answer, os_error, too_late
 from ._events import CallObserver, Observer, events, observing
 from ._eyeballs import Race
 from ._names import LookUps, Names
@@ -227,10 +227,13 @@ class Call:
             asked = ServiceLookUp(self._loop, self._options, service)
             if not await done_before(self._loop, asked.future, rounds.until):
                 raise no_answer("resolve")
-            places = await gradually(asked.places(asked.future))
+            found = await gradually(asked.places(asked.future), rounds.until)
+            if rounds.until is not None and self._loop.time() >= rounds.until:
+                raise too_late("hosts")
         except AttemptError as exc:
             rounds.failed(None, exc, started, rounds.until, host=service)
             return None
+        places = [place for place in found if place is not None]
         self._turns.extendleft(reversed(places))
         rounds.turns += len(places) - 1
         rounds.share()

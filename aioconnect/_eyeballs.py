@@ -162,16 +162,12 @@ class Race:
         elif self._opens_at is None:
             self._opens_at = now + self._resolution_delay
 
-    def makes_room(self, now: float) -> bool:
-        """Tell whether the oldest live attempt is to be given up: it has `failed` then.
-
-        The next one is due, and no more may be live.
-        """
-        return self._live >= MOST_LIVE and self._is_due(now)
-
     def start(self, now: float) -> Address | None:
-        """Return the address to connect to now, if there is one; it is then live."""
-        if self._live >= MOST_LIVE or not self._is_due(now):
+        """Return the address to connect to now, if there is one; it is then live.
+
+        It may be one too many: `makes_room` says so.
+        """
+        if self.makes_room() or not self._is_due(now):
             return None
         self._live += 1
         self._hurried = False
@@ -197,6 +193,14 @@ class Race:
         # "Starting a new connection attempt does not affect previous attempts, as
         # multiple connection attempts may occur in parallel" (RFC 8305, section 5).
         return self._last_start + self._attempt_delay
+
+    def makes_room(self) -> bool:
+        """Tell whether the oldest live attempt has to end for one that has started."""
+        return self._live > MOST_LIVE
+
+    def made_room(self) -> None:
+        """End the oldest live attempt: its place is taken, so nothing else starts."""
+        self._live -= 1
 
     def failed(self) -> None:
         """End one of the live attempts: the next may start at once."""

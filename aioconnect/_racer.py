@@ -82,7 +82,7 @@ class Racer:
     ) -> None:
         self._loop = loop
         self._race = race
-        self._asking = Asking(loop, names, race, self._answered)
+        self._asking = Asking(loop, names, race, self._answered, rounds.until)
         self._rounds = rounds
         self._begin = begin
         self._outcome = outcome
@@ -109,7 +109,8 @@ class Racer:
             if winner is not None or self.is_over:
                 return winner
             self._asking.ask()
-            await self._wait()
+            if not self.is_over:  # the last ones to be looked at can be nowhere
+                await self._wait()
 
     @property
     def is_over(self) -> bool:
@@ -196,8 +197,6 @@ class Racer:
             now = self._loop.time()
             if self._is_late(now):
                 break
-            if self._race.makes_room(now) and (winner := self._make_room()):
-                return winner
             if (address := self._race.start(now)) is None:
                 break
             limit = self._rounds.limit(now, self._race.waiting)
@@ -215,18 +214,25 @@ class Racer:
                 self._arm(attempt, now)
             except AttemptError as exc:
                 self._drop(attempt, exc)
+            # Only for one that is under way: else a live one would end for nothing.
+            if self._race.makes_room() and (winner := self._make_room()):
+                return winner
         return None
 
     def _make_room(self) -> Winner | None:
-        """Give up the oldest attempt for the next one, unless it has just won."""
+        """Give up the oldest attempt for the newest, unless it has just won."""
         oldest = self._live[0]
-        oldest.pending.disarm(self._loop)
+        pending = oldest.pending
+        pending.disarm(self._loop)
         try:
-            if oldest.pending.look():
+            if pending.look():
                 return self._won(oldest)
-            raise oldest.pending.given_up()
+            raise pending.given_up()
         except AttemptError as exc:
-            self._drop(oldest, exc)
+            self._live.remove(oldest)
+            pending.sock.close()
+            self._race.made_room()
+            self._rounds.failed(pending.address, exc, pending.started, oldest.limit)
         return None
 
     def _failed(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import itertools
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
@@ -58,34 +57,36 @@ class ServiceLookUp:
             options.observer(event)
         self.future: LookUp = begun(loop, _look_up(options), service)
 
-    def places(self, lookup: LookUp) -> Iterator[Place]:
-        """Return where the service is by *lookup*, in the order to be tried.
+    def places(self, lookup: LookUp) -> Iterator[Place | None]:
+        """Yield where the service is by *lookup*, in the order to be tried.
 
         *lookup* is done: it is the *future*, or one that stands for it.  The places are
-        made as they are taken: there may be thousands.
+        made as they are taken: there may be thousands.  None stands for a record whose
+        host is no name, so that the loop can run between those, too.
 
         Raises:
-            AttemptError: It is nowhere.
+            AttemptError: It was nowhere.
             ValueError, TypeError: The resolver gave something else.
             Exception: What it raised that is no `OSError`.
         """
-        error: OSError | None = None
-        places: Iterator[Place] = iter(())
+        error: OSError
         if lookup.cancelled():
             error = os_error(errno.ECANCELED, "the resolver gave up")
         elif isinstance(cause := lookup.exception(), OSError):
             error = cause
         else:
-            places = _places_of(self._options, _checked(lookup.result()))
-        first = next(places, None)
-        if error is None and first is None:
+            is_somewhere = False
+            for place in _places_of(self._options, _checked(lookup.result())):
+                if place is not None and not is_somewhere:
+                    is_somewhere = True
+                    self._tell(None)
+                yield place
+            if is_somewhere:
+                return
             text = "the service is nowhere available"
             error = socket.gaierror(socket.EAI_NONAME, text)
         self._tell(error)
-        if first is None:
-            assert error is not None
-            raise AttemptError("resolve", error, sent=False)
-        return itertools.chain((first,), places)
+        raise AttemptError("resolve", error, sent=False)
 
     def _tell(self, error: OSError | None) -> None:
         observe = self._options.observer
@@ -100,11 +101,15 @@ class ServiceLookUp:
             observe(events.ResolveFailed(*what, error, elapsed))
 
 
-def _places_of(options: Options, records: Iterable[SRVRecord]) -> Iterator[Place]:
+def _places_of(
+    options: Options, records: Iterable[SRVRecord]
+) -> Iterator[Place | None]:
     for record in in_turn(records, uniform):
+        place: Place | None = None
         # What a name server says is nobody's argument: one that is no name is left out.
         with contextlib.suppress(ValueError):
-            yield options.where(record.host.rstrip("."), record.port)
+            place = options.where(record.host.rstrip("."), record.port)
+        yield place
 
 
 def _checked(records: object) -> list[SRVRecord]:

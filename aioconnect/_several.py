@@ -6,6 +6,8 @@ The places take turns: the first address of each, then the second of each.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +26,10 @@ __all__ = ["MOST_ASKED", "Asking", "Several"]
 MOST_ASKED = 64
 
 # After so many seconds a look-up makes room for another.  It is what a name server has
-# to answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).
+# to answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).  With a deadline
+# it is less, so that all have their turn, but no less than what most answers take.
 _PATIENCE = 5.0
+_LEAST_PATIENCE = 0.1
 
 # So many places are looked at before the loop gets to run in between.
 _IN_A_ROW = 64
@@ -46,7 +50,7 @@ class Several:
         self._loop = loop
         self._options = options
         # Those that nobody has looked at yet, each with its turn.
-        self._places: deque[Iterator[tuple[Turn, Place]]] = deque()
+        self._places: deque[Iterator[tuple[Turn, Place | None]]] = deque()
         self._names: dict[Turn, Names] = {}
         self._services: dict[Turn, str] = {}
         self._asked: dict[Turn, ServiceLookUp] = {}
@@ -54,7 +58,7 @@ class Several:
         self._failures: list[Failure] = []
         self._add((), places)
 
-    def _add(self, turn: Turn, places: Iterable[Place]) -> None:
+    def _add(self, turn: Turn, places: Iterable[Place | None]) -> None:
         """Have *places* take their turns at *turn*, one after the other."""
         self._places.append(((*turn, n), place) for n, place in enumerate(places))
 
@@ -74,7 +78,8 @@ class Several:
             except StopIteration:
                 self._places.popleft()
             else:
-                found += self._about(turn, place)
+                # A record of a service that is nowhere counts as one looked at.
+                found += () if place is None else self._about(turn, place)
         return found
 
     def _about(self, turn: Turn, place: Place) -> Iterable[Upcoming]:
@@ -109,14 +114,21 @@ class Several:
         asked = self._asked.pop(turn, None)
         if asked is None:
             return self._names[turn].answer(question, lookup)
+        self._answered.append(asked)
+        self._add(turn, self._places_of(asked, lookup))
+        return ()
+
+    def _places_of(
+        self, asked: ServiceLookUp, lookup: LookUp
+    ) -> Iterator[Place | None]:
+        """Yield what `ServiceLookUp.places` does; if that is nothing, it has failed."""
         try:
-            self._add(turn, asked.places(lookup))
-            self._answered.append(asked)
+            yield from asked.places(lookup)
         except AttemptError as exc:
             now = self._loop.time()
+            self._answered.remove(asked)
             failure = Failure(asked.service, _bare(exc), asked.started, now)
             self._failures.append(failure)
-        return ()
 
     @property
     def knows_all(self) -> bool:
@@ -145,11 +157,20 @@ def _bare(exc: AttemptError) -> AttemptError:
 class Asking:
     """The look-ups of *names* for *race*, on the running loop: `MOST_ASKED` at a time.
 
-    *answered* is called when one of them has ended.  Whoever drives it calls `begin`
-    once, `take` and `ask` in turns, and `close` in any case.
+    *answered* is called when one of them has ended.  All are asked before *until*, if
+    the time is enough.  Whoever drives it calls `begin` once, `take` and `ask` in
+    turns, and `close` in any case.
     """
 
-    __slots__ = ("_answered", "_asked", "_loop", "_names", "_race", "_unasked")
+    __slots__ = (
+        "_answered",
+        "_asked",
+        "_loop",
+        "_names",
+        "_race",
+        "_unasked",
+        "_until",
+    )
 
     def __init__(
         self,
@@ -157,11 +178,13 @@ class Asking:
         names: LookUps,
         race: Race,
         answered: Callable[[LookUp], object],
+        until: float | None,
     ) -> None:
         self._loop = loop
         self._names = names
         self._race = race
         self._answered = answered
+        self._until = until
         self._unasked: deque[Question] = deque()
         # With the time when each began, the oldest first.
         self._asked: dict[Question, tuple[LookUp, float]] = {}
@@ -218,23 +241,36 @@ class Asking:
         self._race.answered(question, found, now)
 
     def _make_room(self, now: float) -> None:
-        """Give up the oldest look-up if it has kept others waiting for too long."""
-        due = self.due()
-        if due is None or due > now:
+        """Give up the oldest look-ups that have kept others waiting for too long."""
+        if self.due() is None:
             return
-        question, (lookup, _) = next(iter(self._asked.items()))
-        if not lookup.done():
-            lookup.cancel()
-            lookup = self._loop.create_future()
-            lookup.set_exception(overdue())
-        self._take(question, lookup, now)
+        oldest = list(itertools.islice(self._asked.items(), len(self._unasked)))
+        for question, (lookup, began) in oldest:
+            if self._patient_until(began) > now:
+                break
+            if not lookup.done():
+                lookup.cancel()
+                lookup = self._loop.create_future()  # noqa: PLW2901
+                lookup.set_exception(overdue())
+            self._take(question, lookup, now)
 
     def due(self) -> float | None:
         """Return when the oldest look-up has to make room for another, or None."""
         if not self._unasked or len(self._asked) < MOST_ASKED:
             return None
         _, began = next(iter(self._asked.values()))
-        return began + _PATIENCE
+        return self._patient_until(began)
+
+    def _patient_until(self, began: float) -> float:
+        """Return when a look-up that *began* then has to make room for another.
+
+        What was left of the time is shared with those that wait, so many at once.
+        """
+        if self._until is None:
+            return began + _PATIENCE
+        shares = 1 + math.ceil(len(self._unasked) / MOST_ASKED)
+        share = (self._until - began) / shares
+        return began + min(_PATIENCE, max(share, _LEAST_PATIENCE))
 
     @property
     def count(self) -> int:

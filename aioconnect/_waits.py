@@ -68,13 +68,19 @@ async def done_before(
             task.cancel()
 
 
-async def gradually(things: Iterable[T]) -> list[T]:
-    """Return what *things* gives, and let the loop run now and then meanwhile."""
+async def gradually(things: Iterable[T], until: float | None = None) -> list[T]:
+    """Return what *things* gives, and let the loop run now and then meanwhile.
+
+    When the loop's clock says *until*, it is what they have given so far.
+    """
+    loop = asyncio.get_running_loop()
     rest = iter(things)
     made = list(itertools.islice(rest, _IN_A_ROW))
     more = made
     while len(more) == _IN_A_ROW:
         await asyncio.sleep(0)
+        if until is not None and loop.time() >= until:
+            break
         more = list(itertools.islice(rest, _IN_A_ROW))
         made += more
     return made

@@ -256,34 +256,46 @@ def filled(**options: float | None) -> Race:
     subject = race(**options)  # type: ignore[arg-type]  # a table of both options
     subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
     for number in range(MOST_LIVE):
-        assert not subject.makes_room(number * 0.25)
         assert subject.start(number * 0.25) == six(number + 1)
+        assert not subject.makes_room()
     return subject
 
 
 def test_the_seventh() -> None:
-    """Six are live at most: when a seventh is due, the oldest is given up."""
+    """Six are live at most: when a seventh has started, the oldest is given up."""
     subject = filled()
     assert subject.due() == 1.5
-    assert not subject.makes_room(1.49)
     assert subject.start(1.49) is None
-    assert subject.makes_room(1.5)
-    assert subject.start(1.5) is None, "seven are live"
-    subject.failed()
-    assert not subject.makes_room(1.5), "there is room"
     assert subject.start(1.5) == six(7)
+    assert subject.makes_room()
+    assert subject.start(2.0) is None, "seven are live"
+    subject.made_room()
+    assert not subject.makes_room()
     # And each of the others after its delay.
-    assert not subject.makes_room(1.74)
-    assert subject.makes_room(1.75)
+    assert subject.start(1.74) is None
+    assert subject.due() == 1.75
+    assert subject.start(1.75) == six(8)
+    assert subject.makes_room()
+
+
+def test_a_seventh_that_comes_to_nothing() -> None:
+    """Nobody makes room for it, and the next starts at once."""
+    subject = filled()
+    for number in (7, 8):
+        assert subject.start(1.5) == six(number)
+        subject.failed()
+        assert not subject.makes_room()
+    assert subject.start(1.5) == six(9)
+    assert subject.makes_room()
 
 
 def test_one_of_six_has_failed() -> None:
     """The seventh starts at once in its place, and nobody is given up."""
     subject = filled()
     subject.failed()
-    assert not subject.makes_room(1.3)
     assert subject.start(1.3) == six(7)
-    assert not subject.makes_room(1.5), "the delay begins anew"
+    assert not subject.makes_room()
+    assert subject.start(1.5) is None, "the delay begins anew"
     assert subject.due() == 1.55
 
 
@@ -294,10 +306,11 @@ def test_nobody_makes_room_for_nobody() -> None:
     for number in range(MOST_LIVE):
         assert subject.start(number * 0.25) is not None
     assert subject.due() is None
-    assert not subject.makes_room(1e6)
-    # But for an answer that comes late they do.
+    assert not subject.makes_room()
+    # For an answer that comes late they do.
     subject.answered((ONE, V4), [four(1)], 1e6)
-    assert subject.makes_room(1e6)
+    assert subject.start(1e6) == four(1)
+    assert subject.makes_room()
 
 
 def test_one_at_a_time_makes_no_room() -> None:
@@ -305,8 +318,8 @@ def test_one_at_a_time_makes_no_room() -> None:
     subject = race(attempt_delay=None)
     subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
     assert subject.start(0.0) == six(1)
-    assert not subject.makes_room(1e6)
     assert subject.start(1e6) is None
+    assert not subject.makes_room()
 
 
 def test_places_take_turns() -> None:
@@ -378,15 +391,6 @@ class Racing(RuleBasedStateMachine):
         self.failed_since = True
 
     def drive(self) -> None:
-        if self.race.makes_room(self.now):
-            assert self.live == MOST_LIVE
-            assert self.last_start is not None
-            assert self.delay is not None, "one at a time"
-            least = min(max(self.delay, 0.01), 2.0)
-            assert self.now >= self.last_start + least, "given up too early"
-            self.live -= 1
-            self.failed_since = True
-            self.race.failed()
         while (address := self.race.start(self.now)) is not None:
             assert address in self.found
             assert address not in self.tried, "tried twice"
@@ -399,7 +403,19 @@ class Racing(RuleBasedStateMachine):
             self.tried.append(address)
             self.live += 1
             self.last_start, self.failed_since = self.now, False
+            if self.race.makes_room():
+                self.make_room()
             assert self.live <= MOST_LIVE
+
+    def make_room(self) -> None:
+        """Have the seventh come to nothing, or give up the oldest for it."""
+        assert self.live == MOST_LIVE + 1
+        self.live -= 1
+        if len(self.tried) % 3 == 0:
+            self.failed_since = True
+            self.race.failed()
+        else:
+            self.race.made_room()
 
     @precondition(lambda self: self.unanswered)
     @rule(data=st.data(), numbers=st.lists(st.integers(1, 12), max_size=12))

@@ -582,7 +582,8 @@ async def test_the_seventh_address() -> None:
     started = recorder.of(aioconnect.AttemptStarted)
     assert [event.address for event in started] == [*addresses, server.address]
     failed = [event.attempt for event in recorder.of(aioconnect.AttemptFailed)]
-    assert [attempt.address for attempt in failed] == addresses[:4]
+    # The tenth is connected at once: nobody has to make room for it.
+    assert [attempt.address for attempt in failed] == addresses[:3]
     for attempt in failed:
         assert "no answer yet, given up for the next address" in str(attempt)
         assert isinstance(attempt.error, TimeoutError)
@@ -591,7 +592,7 @@ async def test_the_seventh_address() -> None:
     for event in recorder.events:
         live += isinstance(event, aioconnect.AttemptStarted)
         live -= isinstance(event, aioconnect.AttemptFailed)
-        assert live <= 6
+        assert live <= 7  # told of before the oldest is given up for it
     # uvloop's clock counts milliseconds.
     delays = [two.at - one.at for one, two in itertools.pairwise(started)]
     assert min(delays) > 0.04
@@ -620,7 +621,7 @@ async def test_an_address_that_was_given_up_is_tried_again() -> None:
     """A retry policy takes it for a timeout, whatever became of the others."""
 
     def forbid(sock: socket.socket, address: Address) -> None:
-        if address != found[0] and len(recorder.of(aioconnect.AttemptStarted)) > 6:
+        if address != found[0] and len(recorder.of(aioconnect.AttemptStarted)) > 7:
             raise PermissionError(errno.EPERM, "not this one")
 
     recorder = Recorder()
@@ -670,8 +671,49 @@ async def test_the_oldest_has_just_connected() -> None:
         )
         with sock:
             assert sock.getpeername() == server.sockaddr
-    assert len(recorder.of(aioconnect.AttemptStarted)) == 6
+    # The seventh has started, and leaves nothing.
+    assert len(recorder.of(aioconnect.AttemptStarted)) == 7
     recorder.assert_none(aioconnect.AttemptFailed)
+
+
+@pytest.mark.parametrize("by", ["allow", "prepare"])
+async def test_nobody_is_given_up_for_an_address_that_cannot_be_dialled(
+    by: str,
+) -> None:
+    """The oldest may still win, however many such addresses are due."""
+    recorder = Recorder()
+    with flaky(["hang", "accept"]) as server, ExitStack() as stack:
+        holes = [stack.enter_context(black_hole()) for _ in range(5)]
+        bad = [Address(V4, (f"127.0.0.{n}", server.port)) for n in range(200, 220)]
+
+        def answer_when_all_have_failed(event: aioconnect.Event) -> None:
+            recorder(event)
+            if len(recorder.of(aioconnect.AttemptFailed)) == len(bad):
+                server.advance()
+
+        def forbid(sock: socket.socket, address: Address) -> None:
+            if address in bad:
+                raise PermissionError(errno.EPERM, "not this one")
+
+        how: dict[str, Any] = {
+            "allow": lambda ip, _: int(ip) & 255 < 200,
+            "prepare": [forbid],
+        }
+        server.advance()
+        found = [server.address, *(hole.address for hole in holes), *bad]
+        sock = await aioconnect.connect(
+            "many",
+            1,
+            resolver=Answering(*found),
+            happy_eyeballs_delay=0.01,
+            observer=answer_when_all_have_failed,
+            timeout=60,
+            **{by: how[by]},
+        )
+        with sock:
+            assert sock.getpeername() == server.sockaddr
+    failed = [event.attempt for event in recorder.of(aioconnect.AttemptFailed)]
+    assert [attempt.address for attempt in failed] == bad
 
 
 def _wait_for_the_peer_of(sock: socket.socket) -> None:
