@@ -56,6 +56,8 @@ def quoted(value: object) -> str:
         # Each byte is a character of Latin-1.
         text = without_secrets(value.decode("latin-1"), strict=True)
         return shown(text.encode("latin-1"))
+    if not isinstance(value, list | tuple):
+        return shown(value)  # it says by itself what it is
     part, _ = _beginning(value)
     return _cut(without_secrets(_repr(part), strict=True), _LONGEST_VALUE)
 
