@@ -242,7 +242,7 @@ class Lookups:
             del self._queued[question], self._asked[question]
 
     def _work(self, inbox: _Inbox, untold: set[Waiter]) -> None:
-        """Be a thread; *untold*, which is empty, gets who is to be told an answer."""
+        """Run as a thread.  *untold*, empty at first, gets the waiters of an answer."""
         try:
             with self._lock:
                 # start() can raise although the thread lives, while it waits for it
@@ -255,11 +255,11 @@ class Lookups:
                 error: BaseException | None = None
                 try:
                     found = self._look_up(lookup.question)
-                except BaseException as exc:  # whatever it is, it goes to whoever asked
+                except BaseException as exc:  # it goes to the waiters, whatever it is
                     error = exc
                 with self._lock:
                     self._end(lookup, untold)
-                    # Before the answer is out: whoever gets it may ask again.
+                    # Before the answer is out: a waiter may ask again at once.
                     lookup = self._next(inbox)
                 _tell(untold, found, error)
                 del found, error  # an idle thread keeps nothing

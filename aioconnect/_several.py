@@ -1,6 +1,6 @@
-"""Ask for the addresses that are raced: so many look-ups at a time.
+"""Ask for the addresses of a race, a bounded number of look-ups at a time.
 
-The places take turns: the first address of each, then the second of each.
+A place gets its turn here.  `_eyeballs` says in which order the addresses are tried.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ class Asking:
     def _patient_until(self, began: float) -> float:
         """Return when a look-up that *began* then has to make room for another.
 
-        What was left of the time is shared with those that wait, so many at once.
+        What was left of the time is shared with those that wait.
         """
         if self._until is None:
             return began + _PATIENCE
