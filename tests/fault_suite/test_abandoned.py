@@ -38,7 +38,15 @@ def new_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-async def abandoned(start: Start, collect: bool, late: bool, point: Point) -> bool:
+# Their streams read nothing until they are asked to, as anyio's own.  The loop does not
+# hold a transport that is paused.  It is collected with the coroutine that closes it:
+# asyncio and the socket warn of that, though nothing stays open.
+PAUSED = ("anyio", "httpcore")
+
+
+async def abandoned(
+    start: Start, collect: bool, late: bool, may_warn: bool, point: Point
+) -> bool:
     """Close a coroutine half-way, or let it be; tell whether it had not ended."""
     running = start()
     try:
@@ -58,7 +66,10 @@ async def abandoned(start: Start, collect: bool, late: bool, point: Point) -> bo
         cycle: list[Any] = [running]
         cycle.append(cycle)
         del cycle, running
-        gc.collect()
+        with warnings.catch_warnings():
+            if may_warn:
+                warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
     else:
         running.close()
     return True
@@ -85,7 +96,7 @@ async def test_abandoned_at_every_iteration(
         start = partial(entry.start, server)
         # uvloop dies of a transport that is collected before it has run once.
         late = collect and type(asyncio.get_running_loop()).__module__ == "uvloop"
-        leave = partial(abandoned, start, collect, late)
+        leave = partial(abandoned, start, collect, late, name.startswith(PAUSED))
         came = await sweep(entry.ends, leave)
     thrown("lifetimes", "nothing left", len(came))
 
