@@ -7,6 +7,7 @@ where it is.  It may be a URL that has a password in it: that is never said.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import socket
 import string
@@ -271,10 +272,12 @@ def each_target(targets: object) -> Iterator[Target]:
     is_one = isinstance(targets, str | bytes | Target | Address) or _is_pair(targets)
     if is_one or not isinstance(targets, Iterable):
         raise TypeError(f"targets must be a list of targets, not {quoted(targets)}")
-    given = tuple(cast("Iterable[object]", targets))
-    if not given:
+    # A range of millions ends at the first, which is no target.
+    rest = map(_target, cast("Iterable[object]", targets))
+    first = next(rest, None)
+    if first is None:
         raise ValueError("targets is empty: there is nothing to connect to")
-    return map(_target, given)
+    return itertools.chain((first,), rest)
 
 
 # For the same reason as `numeric`: a client connects to few, many times.

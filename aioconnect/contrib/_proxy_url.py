@@ -157,13 +157,17 @@ def _urls(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
     if isinstance(proxy, bytes) or not isinstance(proxy, Sequence):
         text = f"a URL, or several, not {type(proxy).__name__}"
         raise TypeError(f"proxy must be {text}")
-    urls = tuple(cast("Sequence[object]", proxy))
-    for url in urls:
-        if not isinstance(url, str):
-            raise TypeError(f"proxy must be a URL, not {type(url).__name__}")
+    # Read once, and a range of millions ends at the first, which is no URL.
+    urls = tuple(map(_url, cast("Sequence[object]", proxy)))
     if not urls:
         raise ValueError("proxy is empty: there is nothing to connect through")
-    return tuple(map(ProxyURL, urls))
+    return urls
+
+
+def _url(url: object) -> ProxyURL:
+    if not isinstance(url, str):
+        raise TypeError(f"proxy must be a URL, not {type(url).__name__}")
+    return ProxyURL(url)
 
 
 def _check_chain(hops: Sequence[Hop]) -> None:
