@@ -216,10 +216,16 @@ def test_a_run_that_lacks_a_case_is_not_whole(
     assert "failed or were skipped: unix\n" in capsys.readouterr().err
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Give a folder whose path leaves room for that of a Unix socket in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, short_path: Path) -> None:
     """No process and no file; the exit status is a shell's."""
-    temporary, out = tmp_path / "temporary", tmp_path / "out"
-    temporary.mkdir()
+    temporary, out = short_path, tmp_path / "out"
     with subprocess.Popen(
         (sys.executable, "-m", "benchmarks", "unix", "three", "--out", out),
         cwd=ROOT,
