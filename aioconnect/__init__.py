@@ -15,9 +15,6 @@ import importlib as _importlib
 import typing as _typing
 from types import FunctionType as _FunctionType
 
-from . import outcome as outcome
-from ._address import Address as Address
-from ._address import SockAddr as SockAddr
 from ._api import connect as connect
 from ._api import connect_address as connect_address
 from ._api import connect_any as connect_any
@@ -33,58 +30,61 @@ from ._api import wait_until_down as wait_until_down
 from ._api import wait_until_down_unix as wait_until_down_unix
 from ._api import wait_until_up as wait_until_up
 from ._api import wait_until_up_unix as wait_until_up_unix
-from ._backoff import Backoff as Backoff
-from ._backoff import Predicate as Predicate
-from ._backoff import is_refused as is_refused
-from ._backoff import is_transient as is_transient
-from ._backoff import is_unknown_name as is_unknown_name
+from ._calls.observing import CallObserver as CallObserver
+from ._calls.options import ConnectorOptions as ConnectorOptions
+from ._calls.ready import Ready as Ready
+from ._calls.reconnecting import Reconnecting as Reconnecting
 from ._connector import Connector as Connector
-from ._errors import AddressBlockedError as AddressBlockedError
-from ._errors import Attempt as Attempt
-from ._errors import ConnectAbortedError as ConnectAbortedError
-from ._errors import ConnectBlockingError as ConnectBlockingError
-from ._errors import ConnectBrokenPipeError as ConnectBrokenPipeError
-from ._errors import ConnectCertificateError as ConnectCertificateError
-from ._errors import ConnectChildProcessError as ConnectChildProcessError
-from ._errors import ConnectError as ConnectError
-from ._errors import ConnectExistsError as ConnectExistsError
-from ._errors import ConnectInterruptedError as ConnectInterruptedError
-from ._errors import ConnectIsDirectoryError as ConnectIsDirectoryError
-from ._errors import ConnectNotDirectoryError as ConnectNotDirectoryError
-from ._errors import ConnectNotFoundError as ConnectNotFoundError
-from ._errors import ConnectPermissionError as ConnectPermissionError
-from ._errors import ConnectProcessLookupError as ConnectProcessLookupError
-from ._errors import ConnectRefusedError as ConnectRefusedError
-from ._errors import ConnectResetError as ConnectResetError
-from ._errors import ConnectTimeoutError as ConnectTimeoutError
-from ._errors import ConnectTLSError as ConnectTLSError
-from ._errors import ResolveError as ResolveError
-from ._events import CallObserver as CallObserver
-from ._options import ConnectorOptions as ConnectorOptions
-from ._order import SRVRecord as SRVRecord
-from ._ready import Ready as Ready
-from ._reconnecting import Reconnecting as Reconnecting
-from ._resolver import Resolver as Resolver
-from ._resolver import system_resolver as system_resolver
-from ._target import Target as Target
-from ._target import parse_target as parse_target
+from ._io.resolver import Resolver as Resolver
+from ._io.resolver import system_resolver as system_resolver
+from ._sansio.addresses import Address as Address
+from ._sansio.addresses import SockAddr as SockAddr
+from ._sansio.backoff import Backoff as Backoff
+from ._sansio.backoff import Predicate as Predicate
+from ._sansio.backoff import is_refused as is_refused
+from ._sansio.backoff import is_transient as is_transient
+from ._sansio.backoff import is_unknown_name as is_unknown_name
+from ._sansio.errors import AddressBlockedError as AddressBlockedError
+from ._sansio.errors import Attempt as Attempt
+from ._sansio.errors import ConnectAbortedError as ConnectAbortedError
+from ._sansio.errors import ConnectBlockingError as ConnectBlockingError
+from ._sansio.errors import ConnectBrokenPipeError as ConnectBrokenPipeError
+from ._sansio.errors import ConnectCertificateError as ConnectCertificateError
+from ._sansio.errors import ConnectChildProcessError as ConnectChildProcessError
+from ._sansio.errors import ConnectError as ConnectError
+from ._sansio.errors import ConnectExistsError as ConnectExistsError
+from ._sansio.errors import ConnectInterruptedError as ConnectInterruptedError
+from ._sansio.errors import ConnectIsDirectoryError as ConnectIsDirectoryError
+from ._sansio.errors import ConnectNotDirectoryError as ConnectNotDirectoryError
+from ._sansio.errors import ConnectNotFoundError as ConnectNotFoundError
+from ._sansio.errors import ConnectPermissionError as ConnectPermissionError
+from ._sansio.errors import ConnectProcessLookupError as ConnectProcessLookupError
+from ._sansio.errors import ConnectRefusedError as ConnectRefusedError
+from ._sansio.errors import ConnectResetError as ConnectResetError
+from ._sansio.errors import ConnectTimeoutError as ConnectTimeoutError
+from ._sansio.errors import ConnectTLSError as ConnectTLSError
+from ._sansio.errors import ResolveError as ResolveError
+from ._sansio.rfc6724 import SRVRecord as SRVRecord
+from ._sansio.targets import Target as Target
+from ._sansio.targets import parse_target as parse_target
 
 if _typing.TYPE_CHECKING:
+    from . import outcome as outcome
     from . import sockopts as sockopts
-    from ._event_types import AttemptFailed as AttemptFailed
-    from ._event_types import AttemptStarted as AttemptStarted
-    from ._event_types import Connected as Connected
-    from ._event_types import Event as Event
-    from ._event_types import GaveUp as GaveUp
-    from ._event_types import PhaseStarted as PhaseStarted
-    from ._event_types import Resolved as Resolved
-    from ._event_types import ResolveFailed as ResolveFailed
-    from ._event_types import ResolveStarted as ResolveStarted
-    from ._event_types import RetryScheduled as RetryScheduled
-    from ._event_types import log_events as log_events
-    from ._guard import Allow as Allow
-    from ._guard import only_public as only_public
-    from ._loops import loop_factory as loop_factory
+    from ._loops.subclass import loop_factory as loop_factory
+    from ._sansio.events import AttemptFailed as AttemptFailed
+    from ._sansio.events import AttemptStarted as AttemptStarted
+    from ._sansio.events import Connected as Connected
+    from ._sansio.events import Event as Event
+    from ._sansio.events import GaveUp as GaveUp
+    from ._sansio.events import PhaseStarted as PhaseStarted
+    from ._sansio.events import Resolved as Resolved
+    from ._sansio.events import ResolveFailed as ResolveFailed
+    from ._sansio.events import ResolveStarted as ResolveStarted
+    from ._sansio.events import RetryScheduled as RetryScheduled
+    from ._sansio.events import log_events as log_events
+    from ._sansio.ip_filter import Allow as Allow
+    from ._sansio.ip_filter import only_public as only_public
     from ._timeline import Timeline as Timeline
 
 __version__ = "0.1.0"
@@ -164,10 +164,11 @@ __all__ = [
 
 # What a connect does not need is imported when asked for: these, and the events.
 _LATER = {
-    "Allow": "_guard",
+    "Allow": "_sansio.ip_filter",
     "Timeline": "_timeline",
-    "loop_factory": "_loops",
-    "only_public": "_guard",
+    "loop_factory": "_loops.subclass",
+    "only_public": "_sansio.ip_filter",
+    "outcome": "outcome",
     "sockopts": "sockopts",
 }
 
@@ -177,7 +178,7 @@ if not _typing.TYPE_CHECKING:  # to who checks types, what is not there is not t
     def __getattr__(name: str) -> _typing.Any:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        later = _LATER.get(name, "_event_types")
+        later = _LATER.get(name, "_sansio.events")
         module = _importlib.import_module(f".{later}", __name__)
         value = globals()[name] = getattr(module, name, module)
         return value

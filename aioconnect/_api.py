@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
-from . import outcome as _outcome
-from ._address import Address, SockAddr
-from ._adopt import LIMIT, Streams
-from ._call import Call
+from ._calls.arguments import limit_of, try_fast_connect
+from ._calls.call import Call
+from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
+from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._connector import Connector, StrOrBytesPath
-from ._errors import AttemptError
-from ._options import ConnectorOptions, LocalAddr, WaitOptions
-from ._pending import Pending
-from ._reach import at_once, limit_of
-from ._reconnecting import STABLE_AFTER, Reconnecting
-from ._sockets import Prepare
-from ._target import AnyTarget
-from ._tls import TLSArguments
-from ._words import unknown
-from .outcome import Outcome
+from ._io import connect_outcome as _outcome
+from ._io.connect_outcome import Outcome
+from ._io.connecting_socket import ConnectingSocket
+from ._io.sockets import Prepare
+from ._io.tls import TLSArguments
+from ._io.transports import LIMIT, Streams
+from ._sansio.addresses import Address, SockAddr
+from ._sansio.errors import AttemptError
+from ._sansio.spelling import explain_unknown
+from ._sansio.targets import AnyTarget
 
 __all__ = [
     "connect",
@@ -67,7 +67,7 @@ def _meant(misspelt: AbstractSet[str]) -> str:
         return f"{names}; TLS is for open_connection and create_connection"
     known = [*ConnectorOptions.__annotations__, *TLSArguments.__annotations__]
     options = ", ".join(ConnectorOptions.__annotations__)
-    return unknown(
+    return explain_unknown(
         misspelt, known, f"the options are the fields of Connector: {options}"
     )
 
@@ -97,14 +97,14 @@ async def connect(
             the builtin exceptions of the same names too.
         ValueError, TypeError: An argument cannot work; the text names it.
     """
-    # What `reach` does, without its frame: ten thousand may be pending.
+    # What `connect_endpoint` does, without its frame: ten thousand may be pending.
     connector = _connector(options)
     place = connector.where(host, port)
-    begun = at_once(connector, place.address)
+    begun = try_fast_connect(connector, place.address)
     started: float | None = None
     if isinstance(begun, socket.socket):
         return begun
-    if isinstance(begun, Pending):
+    if isinstance(begun, ConnectingSocket):
         started = begun.started
         limit = limit_of(connector, started)
         try:

@@ -9,33 +9,39 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar, Unpack
 
-from ._address import (
+from ._calls.arguments import (
+    StrOrBytesPath,
+    connect_endpoint,
+    connect_to_arguments,
+    connect_to_path,
+    try_fast_connect,
+)
+from ._calls.call import Call
+from ._calls.hooks import check_factory
+from ._calls.options import Options, endpoint_of_target
+from ._calls.reconnecting import STABLE_AFTER, Reconnecting
+from ._calls.service_lookup import check_services
+from ._calls.wait_for_server import until_down, until_up
+from ._io.sockets import check_sock
+from ._io.timers import collect_in_slices
+from ._io.tls import TLSArguments, TLSOptions, tls_options
+from ._io.transports import (
+    LIMIT,
+    Streams,
+    Wrap,
+    check_limit,
+    create_streams,
+    create_transport,
+)
+from ._sansio.addresses import (
     Address,
     SockAddr,
     check_address,
     unix_address,
 )
-from ._adopt import (
-    LIMIT,
-    Finish,
-    Streams,
-    check_limit,
-    to_streams,
-    to_transport,
-)
-from ._call import Call
-from ._hooks import check_factory
-from ._options import Options, place_of
-from ._place import place_at
-from ._reach import StrOrBytesPath, anywhere, at_once, at_path, reach
-from ._reconnecting import STABLE_AFTER, Reconnecting
-from ._services import check_services
-from ._shown import quoted, shown
-from ._sockets import check_sock
-from ._target import AnyTarget, each_target
-from ._tls import TLSArguments, TLSOptions, tls_options
-from ._waiting import until_down, until_up
-from ._waits import gradually
+from ._sansio.endpoints import endpoint_at
+from ._sansio.targets import AnyTarget, iter_targets
+from ._sansio.text import redacted_repr, safe_repr
 
 __all__ = ["Connector", "StrOrBytesPath", "check_connector"]
 
@@ -94,7 +100,7 @@ class Connector(Options):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Do what `aioconnect.connect` does."""
-        sock: socket.socket = await reach(self, self.where(host, port))
+        sock: socket.socket = await connect_endpoint(self, self.where(host, port))
         return sock
 
     async def connect_unix(
@@ -105,15 +111,15 @@ class Connector(Options):
 
     async def connect_address(self, address: Address) -> socket.socket:
         """Do what `aioconnect.connect_address` does, with these options."""
-        place = place_at(check_address(address))
-        sock: socket.socket = await reach(self, place)
+        place = endpoint_at(check_address(address))
+        sock: socket.socket = await connect_endpoint(self, place)
         return sock
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
         """Do what `aioconnect.connect_sock` does."""
         check_sock(sock)
         address = Address(sock.family, sockaddr, sock.proto, sock.type)
-        await Call(self, (place_at(address),), sock=sock).run(None)
+        await Call(self, (endpoint_at(address),), sock=sock).run(None)
 
     async def create_connection(
         self,
@@ -128,8 +134,10 @@ class Connector(Options):
         """Do what `aioconnect.create_connection` does."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
-        finish = partial(to_transport, factory=protocol_factory, tls=options)
-        return await anywhere(self, host, port, sock, finish, all_errors=all_errors)
+        finish = partial(create_transport, factory=protocol_factory, tls=options)
+        return await connect_to_arguments(
+            self, host, port, sock, finish, all_errors=all_errors
+        )
 
     async def open_connection(
         self,
@@ -143,7 +151,9 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
         finish = _streams(limit, tls_options(host, tls))
-        return await anywhere(self, host, port, sock, finish, all_errors=all_errors)
+        return await connect_to_arguments(
+            self, host, port, sock, finish, all_errors=all_errors
+        )
 
     async def create_unix_connection(
         self,
@@ -156,8 +166,8 @@ class Connector(Options):
         """Do what `aioconnect.create_unix_connection` does."""
         check_factory(protocol_factory)
         options = tls_options(None, tls)
-        finish = partial(to_transport, factory=protocol_factory, tls=options)
-        return await at_path(self, path, sock, finish)
+        finish = partial(create_transport, factory=protocol_factory, tls=options)
+        return await connect_to_path(self, path, sock, finish)
 
     async def open_unix_connection(
         self,
@@ -169,21 +179,23 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
         finish = _streams(limit, tls_options(None, tls))
-        return await at_path(self, path, sock, finish)
+        return await connect_to_path(self, path, sock, finish)
 
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
     ) -> socket.socket:
         """Do what `aioconnect.connect_any` does."""
         if not isinstance(race, bool):
-            raise TypeError(f"race must be True or False, not {shown(race)}")
+            raise TypeError(f"race must be True or False, not {safe_repr(race)}")
         started = asyncio.get_running_loop().time()
-        checked = await gradually(each_target(targets))
+        checked = await collect_in_slices(iter_targets(targets))
         check_services(self, checked)
-        places = await gradually(map(partial(place_of, self), checked))
+        places = await collect_in_slices(
+            map(partial(endpoint_of_target, self), checked)
+        )
         begun = None
         if all(place.address is not None for place in places):
-            begun = at_once(self, places[0].address)
+            begun = try_fast_connect(self, places[0].address)
         if isinstance(begun, socket.socket):
             return begun
         call = Call(self, places, races=race, begun=begun, started=started)
@@ -213,7 +225,7 @@ class Connector(Options):
     ) -> Reconnecting:
         """Do what `aioconnect.reconnecting_unix` does."""
         finish = _streams(limit, tls_options(None, tls))
-        return Reconnecting(self, place_at(unix_address(path)), finish, stable_after)
+        return Reconnecting(self, endpoint_at(unix_address(path)), finish, stable_after)
 
     async def wait_until_up(
         self,
@@ -235,7 +247,7 @@ class Connector(Options):
     ) -> float:
         """Do what `aioconnect.wait_until_up_unix` does, likewise."""
         return await until_up(
-            self._within(timeout), place_at(unix_address(path)), settle
+            self._within(timeout), endpoint_at(unix_address(path)), settle
         )
 
     async def wait_until_down(
@@ -248,7 +260,7 @@ class Connector(Options):
         self, path: StrOrBytesPath, *, timeout: float | None = None
     ) -> float:
         """Do what `aioconnect.wait_until_down_unix` does, likewise."""
-        return await until_down(self._within(timeout), place_at(unix_address(path)))
+        return await until_down(self._within(timeout), endpoint_at(unix_address(path)))
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
@@ -258,13 +270,13 @@ def check_connector(connector: object) -> None:
     """Raise `TypeError` unless *connector* is a `Connector`."""
     if isinstance(connector, Connector):
         return
-    text = f"connector must be a Connector, not {quoted(connector)}"
+    text = f"connector must be a Connector, not {redacted_repr(connector)}"
     if isinstance(getattr(connector, "connector", None), Connector):
         # The way through a proxy is not one of the options.
         text += f"; call the methods of the {type(connector).__name__} itself"
     raise TypeError(text)
 
 
-def _streams(limit: int, tls: TLSOptions) -> Finish[Streams]:
+def _streams(limit: int, tls: TLSOptions) -> Wrap[Streams]:
     check_limit(limit)
-    return partial(to_streams, limit=limit, tls=tls)
+    return partial(create_streams, limit=limit, tls=tls)

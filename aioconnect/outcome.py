@@ -36,13 +36,15 @@ UNIX Network Programming vol. 1, section 16.4; connect(2), socket(7), tcp(7).
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-from collections.abc import Callable
-from typing import TypeAlias
-
-from ._address import SockAddr
+from ._io.connect_outcome import (
+    Outcome,
+    connect_again,
+    default,
+    peername_read,
+    peername_so_error,
+    so_error,
+    zero_length_read,
+)
 
 __all__ = [
     "Outcome",
@@ -53,73 +55,3 @@ __all__ = [
     "so_error",
     "zero_length_read",
 ]
-
-Outcome: TypeAlias = Callable[[socket.socket, SockAddr], int]
-
-
-def so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return the socket's pending error, and clear it: 0 for a pending one too."""
-    try:
-        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    except OSError as exc:
-        return exc.errno or errno.EIO
-
-
-def peername_so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Ask for the peer's name; without one, for the pending error."""
-    code = has_peer(sock)
-    if code != errno.ENOTCONN:
-        return code
-    return so_error(sock, sockaddr) or errno.EINPROGRESS
-
-
-def peername_read(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Ask for the peer's name; without one, for the errno of a one-byte read."""
-    code = has_peer(sock)
-    return _errno_of(lambda: sock.recv(1)) if code == errno.ENOTCONN else code
-
-
-def zero_length_read(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return the errno of a read of no bytes: on Linux there never is one."""
-    # Not sock.recv(0): that makes no system call at all.
-    return _errno_of(lambda: os.read(sock.fileno(), 0))
-
-
-def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return what a second ``connect`` says; it says an error only once."""
-    code = sock.connect_ex(sockaddr)
-    if code == errno.EISCONN:
-        return 0
-    if code in (errno.EALREADY, errno.EINTR):
-        return errno.EINPROGRESS
-    return code
-
-
-def has_peer(sock: socket.socket) -> int:
-    """Return 0 if the socket has a peer, the only proof there is, else the errno.
-
-    ``ENOTCONN`` is the answer of every socket that is not connected, whatever
-    the reason.
-    """
-    try:
-        sock.getpeername()
-    except OSError as exc:
-        # EINVAL is what macOS and the BSDs say of one that was reset.
-        return errno.ENOTCONN if exc.errno in _NO_PEER else exc.errno or errno.EIO
-    return 0
-
-
-_NO_PEER = (errno.ENOTCONN, errno.EINVAL)
-
-
-def _errno_of(read: Callable[[], bytes]) -> int:
-    try:
-        read()
-    except OSError as exc:
-        if exc.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR):
-            return errno.EINPROGRESS
-        return exc.errno or errno.EIO
-    return 0
-
-
-default: Outcome = connect_again

@@ -16,9 +16,9 @@ import socket
 import sys
 from dataclasses import dataclass, field
 
-from ._address import Address
-from ._backoff import check_duration
-from ._shown import shown
+from ._sansio.addresses import Address
+from ._sansio.backoff import check_duration
+from ._sansio.text import safe_repr
 
 __all__ = [
     "SocketOptions",
@@ -124,11 +124,11 @@ def bind_device(name: str) -> SocketOptions:
     """
     _linux("bind_device")
     if not isinstance(name, str):
-        raise TypeError(f"name must be a str, not {shown(name)}")
+        raise TypeError(f"name must be a str, not {safe_repr(name)}")
     raw = os.fsencode(name) if name.isascii() else b""
     if not 0 < len(raw) < 16 or b"\0" in raw:
         raise ValueError(
-            f"name must be an interface's, 1 to 15 bytes, not {shown(name)}"
+            f"name must be an interface's, 1 to 15 bytes, not {safe_repr(name)}"
         )
     option = (_TCP, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, raw)
     return SocketOptions(f"bind_device({name!r})", (option,))
@@ -184,10 +184,10 @@ def buffers(send: int, receive: int) -> SocketOptions:
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {shown(value)}")
+        raise TypeError(f"{name} must be an int, not {safe_repr(value)}")
     if not least <= value <= most:
         raise ValueError(
-            f"{name} must be between {least} and {most}, not {shown(value)}"
+            f"{name} must be between {least} and {most}, not {safe_repr(value)}"
         )
 
 

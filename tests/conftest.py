@@ -20,7 +20,7 @@ from programs import run_script
 from thrown import Thrown
 
 from aioconnect import testing
-from aioconnect.testing import BlackHole, FullBacklog, Server, _filters, leak_check
+from aioconnect.testing import BlackHole, FullBacklog, Server, _bpf_filters, leak_check
 
 pytest_plugins = ["aioconnect.testing.plugin"]
 
@@ -135,7 +135,7 @@ def forbidden_filters(
 ) -> None:
     """Note when the kit may attach no socket filter, as an ordinary user may not."""
     forbidden = request.node.stash[FORBIDDEN] = []
-    attach = _filters._attach
+    attach = _bpf_filters._attach
 
     def noting(*given: Any) -> None:
         try:
@@ -144,7 +144,7 @@ def forbidden_filters(
             forbidden.append(exc.with_traceback(None))
             raise
 
-    monkeypatch.setattr(_filters, "_attach", noting)
+    monkeypatch.setattr(_bpf_filters, "_attach", noting)
 
 
 @pytest.hookimpl(wrapper=True)

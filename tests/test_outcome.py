@@ -15,6 +15,7 @@ import pytest
 
 import aioconnect
 from aioconnect import outcome, testing
+from aioconnect._io.connect_outcome import has_peer
 
 Case = tuple[socket.socket, Any]
 
@@ -118,7 +119,7 @@ def test_answers(case: Case, name: str, column: int) -> None:
 def test_only_a_peer_proves_it(case: Case, name: str) -> None:
     """Getpeername succeeds on a connected socket, and on no other."""
     connected = name in ("connected", "connected, data", "Unix, connected")
-    assert (outcome.has_peer(case[0]) == 0) == connected
+    assert (has_peer(case[0]) == 0) == connected
 
 
 def test_docstring() -> None:

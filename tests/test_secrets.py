@@ -12,7 +12,7 @@ import pytest
 import aioconnect
 from aioconnect import Address, ConnectError, Connector, Target, parse_target
 from aioconnect._cli import main
-from aioconnect._shown import printable, quoted
+from aioconnect._sansio.text import printable, redacted_repr
 
 QUERY = "redis://h/0?password=SECRET"
 MISLEADING = "redis://h/0?password=a@SECRET"
@@ -127,7 +127,7 @@ async def test_what_a_hook_says() -> None:
 )
 def test_what_is_no_secret(text: str) -> None:
     """It stays as it is, and what was left out is not left out again."""
-    assert quoted(text) == repr(text)
+    assert redacted_repr(text) == repr(text)
     assert printable(text) == text
 
 

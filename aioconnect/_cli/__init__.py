@@ -10,12 +10,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .._shown import said_by
+from .._sansio.text import error_text
 from .._startup import handle_as_first_process
-from ._errors import USAGE, CommandError
-from ._parser import make_parser, parse
-from ._signals import end_by
-from ._terminal import discard, hold_standard_streams, write
+from .errors import USAGE, CommandError
+from .parser import make_parser, parse
+from .signals import end_by
+from .terminal import discard, hold_standard_streams, write
 
 __all__ = ["main"]
 
@@ -44,7 +44,7 @@ def _status_of(argv: Sequence[str]) -> int:
         discard(1)
         if isinstance(exc, BrokenPipeError):  # who read has gone, as "head" does
             return end_by(signal.SIGPIPE)
-        write(sys.stderr, f"aioconnect: {said_by(exc)}\n")
+        write(sys.stderr, f"aioconnect: {error_text(exc)}\n")
         return 1
     return status
 
@@ -54,10 +54,10 @@ def _run(argv: Sequence[str]) -> int:
         arguments = parse(argv)
     except SystemExit:  # the help, or the version
         return 0
-    module: str | None = getattr(arguments, "module", None)
-    if module is None:
+    name: str | None = getattr(arguments, "subcommand", None)
+    if name is None:
         write(sys.stderr, make_parser().format_help())
         return USAGE
-    command = importlib.import_module(f".{module}", __package__)
+    command = importlib.import_module(f".{name}.command", __package__)
     status: int = command.run(arguments)
     return status

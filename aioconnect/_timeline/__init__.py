@@ -9,13 +9,13 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from .._event_types import AttemptFailed, Event
-from .._events import CallObserver, Observer
-from ._narrator import Narrator
-from ._picture import picture
-from ._steps import Step
-from ._story import Story, headline
-from ._waterfall import waterfall
+from .._calls.observing import CallObserver, Observer
+from .._sansio.events import AttemptFailed, Event
+from .event_reducer import Narrator
+from .model import Step
+from .phrases import Story, headline
+from .svg_chart import picture
+from .text_chart import waterfall
 
 __all__ = ["Timeline"]
 

@@ -22,10 +22,10 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._adopt import Tell
-from .._errors import AttemptError, Expired, os_error
-from .._ownership import closes_sockets, in_step
-from .._tls import server_name
+from .._io.socket_ownership import closes_sockets, in_step
+from .._io.tls import server_name
+from .._io.transports import OnPhase
+from .._sansio.errors import AttemptError, AttemptExpired, os_error
 
 __all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
 
@@ -82,7 +82,7 @@ async def to_stream(
     *,
     handshake: Handshake | None,
     owned: bool = True,  # noqa: ARG001  # it always is
-    tell: Tell | None = None,
+    tell: OnPhase | None = None,
 ) -> tuple[StreamTransport, ByteStream]:
     """Return anyio's stream over the connected *sock*, and what closes it at once.
 
@@ -154,7 +154,7 @@ async def _shaken(
         with CancelScope(deadline=math.inf if deadline is None else deadline):
             return await handshake.over(stream)
         error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
-        failure = Expired("tls", error)
+        failure = AttemptExpired("tls", error)
     except (OSError, BrokenResourceError, EndOfStream) as exc:
         failure = AttemptError("tls", reason_of(exc))
     try:

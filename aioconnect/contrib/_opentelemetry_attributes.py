@@ -9,9 +9,9 @@ import os
 import socket
 from typing import TypeAlias
 
-from .._address import Address
-from .._errors import AddressBlockedError, Attempt, reason
-from .._event_types import (
+from .._sansio.addresses import Address
+from .._sansio.errors import AddressBlockedError, Attempt, attempt_reason
+from .._sansio.events import (
     AttemptFailed,
     AttemptStarted,
     Connected,
@@ -23,8 +23,8 @@ from .._event_types import (
     ResolveStarted,
     RetryScheduled,
 )
-from .._shown import printable, said_by
-from .._timeline._steps import errno_name
+from .._sansio.text import error_text, printable
+from .._timeline.model import errno_name
 
 __all__ = [
     "Attributes",
@@ -104,7 +104,7 @@ def said(event: Event) -> tuple[str, Attributes] | None:
         case ResolveFailed():
             return "lookup.failed", _question(event) | {
                 "error.type": error_type(event.error),
-                "exception.message": said_by(event.error),
+                "exception.message": error_text(event.error),
             }
         case AttemptStarted():
             return "attempt.started", _at(event.address, event.round)
@@ -139,5 +139,5 @@ def _failed(attempt: Attempt) -> Attributes:
         where = _at(attempt.address, attempt.round)
     elif attempt.host is not None:
         where["dns.question.name"] = printable(attempt.host)
-    why: Attributes = {"exception.message": reason(attempt)}
+    why: Attributes = {"exception.message": attempt_reason(attempt)}
     return where | failure(attempt) | why

@@ -16,8 +16,8 @@ import re
 import socket
 from http import HTTPStatus
 
-from .._errors import AttemptError, Expired, os_error
-from .._watchers import is_readable
+from .._io.fd_watchers import is_readable
+from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from ._proxy_url import Hop
 
 __all__ = ["Handshake"]
@@ -225,7 +225,7 @@ class Handshake:
     async def _readable(self) -> None:
         if not await is_readable(self._loop, self._sock, self._deadline):
             text = f"{self._name}the proxy has not answered yet"
-            raise Expired("proxy", os_error(errno.ETIMEDOUT, text))
+            raise AttemptExpired("proxy", os_error(errno.ETIMEDOUT, text))
 
 
 def _http_request(hop: Hop, host: str, port: int) -> bytes:

@@ -13,10 +13,10 @@ from itertools import pairwise
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
-from .._address import check_host, check_port
-from .._options import Options
-from .._place import Place
-from .._shown import shown
+from .._calls.options import Options
+from .._sansio.addresses import check_host, check_port
+from .._sansio.endpoints import Endpoint
+from .._sansio.text import safe_repr
 
 __all__ = ["Hop", "ProxyURL", "ascii_name", "checked", "hops_of"]
 
@@ -70,7 +70,7 @@ class Hop:
     """A proxy: where it is, and what it is told before it is asked."""
 
     scheme: str
-    place: Place
+    place: Endpoint
     user: bytes
     password: bytes
 
@@ -92,18 +92,18 @@ class Hop:
         """The address family that it knows, if it knows but one."""
         return socket.AF_INET if self.kind == "socks4" else socket.AF_UNSPEC
 
-    def check(self, place: Place) -> None:
+    def check(self, place: Endpoint) -> None:
         """Raise `ValueError` if the proxy cannot be asked for *place*."""
         host = str(place.host)
         if "%" in host:
-            raise ValueError(f"host: a proxy knows no scope ids: {shown(host)}")
+            raise ValueError(f"host: a proxy knows no scope ids: {safe_repr(host)}")
         if place.address is not None:
             if self.family not in (socket.AF_UNSPEC, place.address.family):
                 text = f"{self.scheme} knows no IPv6, use socks5 or http"
-                raise ValueError(f"host: {text}: {shown(host)}")
+                raise ValueError(f"host: {text}: {safe_repr(host)}")
         elif self.resolves and not _NAME.fullmatch(ascii_name(host)):
             text = "neither a name nor an address that a proxy knows"
-            raise ValueError(f"host: {text}: {shown(host)}")
+            raise ValueError(f"host: {text}: {safe_repr(host)}")
 
 
 def ascii_name(host: str) -> str:
@@ -191,7 +191,7 @@ def _hop(url: str) -> Hop:
     return Hop(scheme, place, *_credentials(scheme, match["credentials"]))
 
 
-def _place(host: str, port: str | None) -> Place | None:
+def _place(host: str, port: str | None) -> Endpoint | None:
     bare = host.strip("[]")
     try:
         number = check_port(port)

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .._address import Address, check_host, check_port, numeric
-from .._backoff import check_duration
-from .._order import SRVRecord
-from .._shown import shown
+from .._sansio.addresses import Address, check_host, check_port, numeric_address
+from .._sansio.backoff import check_duration
+from .._sansio.rfc6724 import SRVRecord
+from .._sansio.text import safe_repr
 
 try:
     import aiodns
@@ -80,7 +80,7 @@ class AiodnsResolver:
 
     def __post_init__(self) -> None:
         if isinstance(self.nameservers, str):
-            text = f"nameservers must be a list, not {shown(self.nameservers)}"
+            text = f"nameservers must be a list, not {safe_repr(self.nameservers)}"
             raise TypeError(text)
         object.__setattr__(self, "nameservers", tuple(self.nameservers))
         for server in self.nameservers:
@@ -91,9 +91,9 @@ class AiodnsResolver:
         if tries is None:
             return
         if not isinstance(tries, int) or isinstance(tries, bool):
-            raise TypeError(f"tries must be an int, not {shown(tries)}")
+            raise TypeError(f"tries must be an int, not {safe_repr(tries)}")
         if not 1 <= tries < 2**31:
-            raise ValueError(f"tries must be 1 or more, not {shown(tries)}")
+            raise ValueError(f"tries must be 1 or more, not {safe_repr(tries)}")
 
     async def __call__(
         self,
@@ -155,15 +155,15 @@ class AiodnsResolver:
 
 def _check_server(server: object) -> None:
     if not isinstance(server, str):
-        raise TypeError(f"nameservers: {shown(server)} is not a str")
+        raise TypeError(f"nameservers: {safe_repr(server)} is not a str")
     host, port = server, "53"
     if server.startswith("["):
         host, _, port = server[1:].partition("]:")
     elif server.count(":") == 1:
         host, _, port = server.partition(":")
-    if numeric(host.removesuffix("]"), 53) is None or not port.isdecimal():
+    if numeric_address(host.removesuffix("]"), 53) is None or not port.isdecimal():
         text = "is not an address in numbers, perhaps with a port"
-        raise ValueError(f"nameservers: {shown(server)} {text}")
+        raise ValueError(f"nameservers: {safe_repr(server)} {text}")
 
 
 # The channels in which something is under way: they are no part of a value that

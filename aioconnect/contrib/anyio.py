@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from .._address import check_host
-from .._call import Call
+from .._calls.call import Call
+from .._calls.options import endpoint_of_target
+from .._calls.ready import Ready
+from .._calls.service_lookup import check_services
 from .._connector import Connector, check_connector
-from .._errors import ConnectError
-from .._options import place_of
-from .._ready import Ready
-from .._services import check_services
-from .._shown import shown
-from .._target import AnyTarget, Target, check_targets
+from .._sansio.addresses import check_host
+from .._sansio.errors import ConnectError
+from .._sansio.targets import AnyTarget, Target, check_targets
+from .._sansio.text import safe_repr
 
 try:
     from anyio import ConnectionFailed, get_cancelled_exc_class
@@ -106,7 +106,7 @@ class Connectable(ByteStreamConnectable):
         if connector.ready is not None:
             connector = replace(connector, ready=partial(_asked, connector.ready))
         assert isinstance(self.remote, Target)
-        call = Call(connector, (place_of(connector, self.remote),))
+        call = Call(connector, (endpoint_of_target(connector, self.remote),))
         finish = partial(to_stream, handshake=self._handshake())
         try:
             _, stream = await call.run(finish)
@@ -159,7 +159,7 @@ class Connectable(ByteStreamConnectable):
 
 def _check_is(name: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}, not {shown(value)}")
+        raise TypeError(f"{name} must be a {kind.__name__}, not {safe_repr(value)}")
 
 
 def _check_host(name: object) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from .._address import Address, check_host, check_port, unix_address
 from .._connector import Connector, check_connector
-from .._shown import printable, shown
-from .._sockets import Prepare
+from .._io.sockets import Prepare
+from .._sansio.addresses import Address, check_host, check_port, unix_address
+from .._sansio.text import printable, safe_repr
 
 try:
     import httpcore
@@ -120,7 +120,7 @@ def _set(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
         try:
             sock.setsockopt(*option)
         except OSError as exc:
-            text = f"socket option {shown(option)}: {exc.strerror}"
+            text = f"socket option {safe_repr(option)}: {exc.strerror}"
             raise OSError(exc.errno, text) from None
 
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from .._address import unix_address
 from .._connector import Connector
+from .._sansio.addresses import unix_address
 
 try:
     import httpcore

@@ -17,17 +17,17 @@ from types import TracebackType
 from typing import NamedTuple
 
 from .. import __version__
-from .._address import Address
-from .._event_types import (
+from .._calls.observing import CallObserver, Observer
+from .._sansio.addresses import Address
+from .._sansio.endpoints import Endpoint
+from .._sansio.events import (
     AttemptFailed,
     AttemptStarted,
     Connected,
     Event,
     GaveUp,
 )
-from .._events import CallObserver, Observer
-from .._place import Place
-from .._shown import printable, said_by, shown
+from .._sansio.text import error_text, printable, safe_repr
 
 try:
     from opentelemetry import context, metrics, trace
@@ -139,7 +139,7 @@ class OpenTelemetryObserver(CallObserver):
 
 def _check(name: str, provider: object, kind: type) -> None:
     if provider is not None and not isinstance(provider, kind):
-        text = f"{name} must be a {kind.__name__}, not {shown(provider)}"
+        text = f"{name} must be a {kind.__name__}, not {safe_repr(provider)}"
         raise TypeError(text)
 
 
@@ -180,7 +180,7 @@ class _Call:
         name = "connect"
         attributes: Attributes = {}
         if self._host is not None:
-            name = f"connect {Place(self._host, self._port)}"
+            name = f"connect {Endpoint(self._host, self._port)}"
             host = self._host.removeprefix("unix:")
             attributes["server.address"] = printable(host)
         if self._port is not None:
@@ -222,7 +222,7 @@ class _Call:
         if isinstance(error, asyncio.CancelledError):
             span.add_event("cancelled")
         elif isinstance(error, Exception):
-            text = said_by(error, _LONGEST_STATUS)
+            text = error_text(error, _LONGEST_STATUS)
             span.set_status(trace.Status(trace.StatusCode.ERROR, text))
         span.end()
 

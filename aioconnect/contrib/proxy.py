@@ -16,26 +16,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar, Unpack, cast
 
-from .._address import Address, host_and_port
-from .._adopt import (
-    LIMIT,
-    Finish,
-    Streams,
-    Tell,
-    check_limit,
-    to_streams,
-    to_transport,
-)
-from .._call import Call
+from .._calls.arguments import addresses_of
+from .._calls.call import Call
+from .._calls.hooks import check_factory
+from .._calls.options import ConnectorOptions
+from .._calls.rounds import Rounds
 from .._connector import Connector, check_connector
-from .._errors import AttemptError, os_error
-from .._guard import is_allowed
-from .._hooks import check_factory
-from .._options import ConnectorOptions
-from .._place import Place
-from .._reach import addresses_of
-from .._rounds import Rounds
-from .._tls import TLSArguments, tls_options
+from .._io.tls import TLSArguments, tls_options
+from .._io.transports import (
+    LIMIT,
+    OnPhase,
+    Streams,
+    Wrap,
+    check_limit,
+    create_streams,
+    create_transport,
+)
+from .._sansio.addresses import Address, host_and_port
+from .._sansio.endpoints import Endpoint
+from .._sansio.errors import AttemptError, os_error
+from .._sansio.ip_filter import is_allowed
 from ._proxy_handshake import Handshake
 from ._proxy_url import Hop, ascii_name, checked, hops_of
 
@@ -102,7 +102,7 @@ class ProxyConnector:
     ) -> Streams:
         """Do what `open_connection` does."""
         check_limit(limit)
-        finish = partial(to_streams, limit=limit, tls=tls_options(host, tls))
+        finish = partial(create_streams, limit=limit, tls=tls_options(host, tls))
         return await self._through(host, port, finish)
 
     async def create_connection(
@@ -115,10 +115,10 @@ class ProxyConnector:
         """Do what `create_connection` does."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
-        finish = partial(to_transport, factory=protocol_factory, tls=options)
+        finish = partial(create_transport, factory=protocol_factory, tls=options)
         return await self._through(host, port, finish)
 
-    async def _through(self, host: str, port: int | str, finish: Finish[T] | None) -> T:
+    async def _through(self, host: str, port: int | str, finish: Wrap[T] | None) -> T:
         target = _DEFAULT.where(host, port)
         tunnel = _Tunnel(self.connector, hops_of(self.proxy), target, finish)
         call = Call(self.connector, (tunnel.place,), before=tunnel.find)
@@ -216,8 +216,8 @@ class _Tunnel(Generic[T]):
         self,
         connector: Connector,
         hops: Sequence[Hop],
-        target: Place,
-        finish: Finish[T] | None,
+        target: Endpoint,
+        finish: Wrap[T] | None,
     ) -> None:
         hops[-1].check(target)
         self._connector = connector
@@ -231,7 +231,7 @@ class _Tunnel(Generic[T]):
             target = place._replace(beyond=target)
         self.place = self.place._replace(beyond=target)
 
-    async def find(self, first: Place, rounds: Rounds) -> Place | None:
+    async def find(self, first: Endpoint, rounds: Rounds) -> Endpoint | None:
         """Return *first*, the first proxy, once it is known what each is asked for."""
         self._requests = []
         for hop, place in self._links:
@@ -254,7 +254,9 @@ class _Tunnel(Generic[T]):
             self._requests.append((hop, host, port or 0))
         return first
 
-    async def _look_up(self, hop: Hop, place: Place, rounds: Rounds) -> Address | None:
+    async def _look_up(
+        self, hop: Hop, place: Endpoint, rounds: Rounds
+    ) -> Address | None:
         """Return an address of *place*, or None: the *rounds* know why."""
         # How far a proxy gets by IPv6 is not known: that is asked for last.
         options = replace(rounds.options, family=hop.family)
@@ -276,7 +278,7 @@ class _Tunnel(Generic[T]):
         deadline: float | None,
         *,
         owned: bool = True,
-        tell: Tell | None = None,
+        tell: OnPhase | None = None,
     ) -> T:
         """Make of *sock*, to the first proxy, what *finish* makes of one to the target.
 

@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ._connections import Conduct
+from ._connection_scripts import Conduct
 
 __all__ = ["Attempts", "Word", "conduct_of"]
 

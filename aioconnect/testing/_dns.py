@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from .._address import Address
-from .._backoff import check_duration
-from .._shown import shown
+from .._sansio.addresses import Address
+from .._sansio.backoff import check_duration
+from .._sansio.text import safe_repr
 from ._dns_message import (
     TYPES,
     Question,
@@ -26,7 +26,7 @@ from ._dns_message import (
     response,
 )
 from ._ports import address_of, bound, host_of, keep, port_of, reset
-from ._worker import Worker, working
+from ._server_thread import Worker, working
 
 __all__ = ["DNSQuery", "DNSReply", "DNSServer", "Zone", "dns_server"]
 
@@ -212,14 +212,14 @@ def _checked(
             pass
         case _:
             form = '(name, type), such as ("a.test", "A")'
-            raise ValueError(f"zone: a key is {form}, not {shown(question)}")
+            raise ValueError(f"zone: a key is {form}, not {safe_repr(question)}")
     if kind not in TYPES:
-        raise ValueError(f"zone: type {shown(kind)} is none of {', '.join(TYPES)}")
+        raise ValueError(f"zone: type {safe_repr(kind)} is none of {', '.join(TYPES)}")
     if not isinstance(reply, DNSReply):
         reply = DNSReply(reply)
     check_duration("delay", reply.delay)
     if isinstance(reply.records, str) or not isinstance(reply.records, Sequence):
-        raise TypeError(f"records must be a list, not {shown(reply.records)}")
+        raise TypeError(f"records must be a list, not {safe_repr(reply.records)}")
     for record in reply.records:
         check_record(kind, record)
     return (name.rstrip(".").lower(), kind), reply

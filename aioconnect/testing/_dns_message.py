@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .._shown import shown
+from .._sansio.text import safe_repr
 
 __all__ = ["Question", "Record", "check_record", "parse_question", "response"]
 
@@ -118,15 +118,15 @@ def _record_data(kind: str, record: Record) -> bytes:
     if kind == "SRV":
         if not isinstance(record, tuple) or len(record) != 4:
             raise ValueError(
-                f"SRV: {shown(record)} is not (priority, weight, port, target)"
+                f"SRV: {safe_repr(record)} is not (priority, weight, port, target)"
             )
         *numbers, target = record
         if not isinstance(target, str):
-            raise ValueError(f"the target {shown(target)} is not a name")
+            raise ValueError(f"the target {safe_repr(target)} is not a name")
         # RFC 2782: "name compression is not to be used for this field".
         return struct.pack("!HHH", *numbers) + _pack_name(target)
     if not isinstance(record, str):
-        raise ValueError(f"{kind}: {shown(record)} is not an address in numbers")
+        raise ValueError(f"{kind}: {safe_repr(record)} is not an address in numbers")
     family = socket.AF_INET if kind == "A" else socket.AF_INET6
     return socket.inet_pton(family, record)
 
@@ -134,7 +134,7 @@ def _record_data(kind: str, record: Record) -> bytes:
 def _pack_name(name: str) -> bytes:
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".") if label]
     if any(len(label) > 63 for label in labels):
-        raise ValueError(f"{shown(name)} has a label of more than 63 bytes")
+        raise ValueError(f"{safe_repr(name)} has a label of more than 63 bytes")
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
@@ -147,4 +147,4 @@ def check_record(kind: str, record: Record) -> None:
     try:
         _record_data(kind, record)
     except (OSError, TypeError, ValueError, struct.error) as exc:
-        raise ValueError(f"{kind}: {shown(record)}: {exc}") from None
+        raise ValueError(f"{kind}: {safe_repr(record)}: {exc}") from None

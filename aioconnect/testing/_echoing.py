@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
-from .._address import Address
-from .._backoff import check_duration
-from ._connections import Conduct, Connections, serving
+from .._sansio.addresses import Address
+from .._sansio.backoff import check_duration
+from ._connection_scripts import Conduct, Connections, serving
 from ._listening import unix_path
 from ._ports import UnixPath, address_of, bound, host_of, port_of, unix_bound
 from ._refusing import HeldPort
-from ._worker import Worker, working
+from ._server_thread import Worker, working
 
 __all__ = ["EchoServer", "echo_server", "echoing", "late"]
 

@@ -14,15 +14,15 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import get_args
 
-from .._address import Address
-from .._shown import shown
+from .._sansio.addresses import Address
+from .._sansio.text import safe_repr
 from ._attempts import Attempts, Word, conduct_of
-from ._connections import Conduct, Connections, serving
-from ._filters import drop_everything, filters_exist
-from ._gate import Gate, State
+from ._bpf_filters import drop_everything, filters_exist
+from ._connection_scripts import Conduct, Connections, serving
 from ._ports import host_of, port_of
 from ._refusing import HeldPort
-from ._worker import Worker, working
+from ._server_thread import Worker, working
+from ._switchable_port import Gate, State
 
 __all__ = ["FlakyServer", "Word", "flaky"]
 
@@ -248,13 +248,13 @@ def flaky(script: Sequence[Word], host: str = "127.0.0.1") -> Generator[FlakySer
 def _check(script: Sequence[Word]) -> None:
     allowed = ", ".join(_WORDS)
     if isinstance(script, str):
-        raise TypeError(f"script must be a list of words, not {shown(script)}")
+        raise TypeError(f"script must be a list of words, not {safe_repr(script)}")
     if not script:
         raise ValueError(f"script is empty; its words can be {allowed}")
     for index, word in enumerate(script):
         if word not in _WORDS:
             raise ValueError(
-                f"script: word {index} is {shown(word)}; it can be one of {allowed}"
+                f"script: word {index} is {safe_repr(word)}; it can be one of {allowed}"
             )
     if "hang" in script and not filters_exist():  # pragma: no cover - not Linux
         raise NotImplementedError("a script with 'hang' needs Linux")

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
-from ._traces import Trace, spare, traces, warm_up
+from ._open_resources import Trace, spare, traces, warm_up
 
 __all__ = ["LeakCheck", "leak_check"]
 

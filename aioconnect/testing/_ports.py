@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Protocol, TypeVar, cast
 
-from .._address import Address, SockAddr, numeric, unix_address
+from .._sansio.addresses import Address, SockAddr, numeric_address, unix_address
 
 __all__ = [
     "UnixPath",
@@ -65,7 +65,7 @@ def bound(host: str, port: int = 0, *, is_shared: bool = False) -> socket.socket
     Raises:
         ValueError: *host* is not an address in numbers.
     """
-    address = numeric(host, port)
+    address = numeric_address(host, port)
     if address is None:
         raise ValueError(f"host: {host!r} is not an address in numbers")
     sock = socket.socket(address.family, socket.SOCK_STREAM)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, TypeVar, get_args
 
-from .._event_types import Event
+from .._sansio.events import Event
 
 __all__ = ["Kind", "Recorder"]
 

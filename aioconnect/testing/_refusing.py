@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .._address import Address, SockAddr
+from .._sansio.addresses import Address, SockAddr
 from ._listening import Server
 from ._ports import address_of, bound, host_of, keep, port_of
 

@@ -11,9 +11,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .._address import Address, numeric
-from .._backoff import check_duration
-from .._shown import shown
+from .._sansio.addresses import Address, numeric_address
+from .._sansio.backoff import check_duration
+from .._sansio.text import safe_repr
 
 __all__ = ["Lookup", "ResolverCall", "ScriptedResolver", "StaticResolver"]
 
@@ -112,7 +112,7 @@ class ScriptedResolver:
             host, family = (key, None) if isinstance(key, str) else key
             steps = [lookups] if isinstance(lookups, Lookup) else list(lookups)
             if not steps:
-                raise ValueError(f"script: no look-up for {shown(key)}")
+                raise ValueError(f"script: no look-up for {safe_repr(key)}")
             _check_lookups(steps)
             self._script[host.lower(), family] = steps
         self.calls: list[ResolverCall] = []
@@ -162,7 +162,9 @@ class ScriptedResolver:
 def _check_lookups(steps: Sequence[object]) -> None:
     for step in steps:
         if not isinstance(step, Lookup):
-            raise TypeError(f"script: {shown(step)} is no Lookup, as Lookup([address])")
+            raise TypeError(
+                f"script: {safe_repr(step)} is no Lookup, as Lookup([address])"
+            )
 
 
 async def _wait(lookup: Lookup) -> None:
@@ -174,17 +176,19 @@ async def _wait(lookup: Lookup) -> None:
 
 def _check(addresses: Sequence[str]) -> None:
     if isinstance(addresses, str) or not isinstance(addresses, Sequence):
-        raise TypeError(f"addresses must be a list, not {shown(addresses)}")
+        raise TypeError(f"addresses must be a list, not {safe_repr(addresses)}")
     given: Sequence[object] = addresses
     for text in given:
-        if not isinstance(text, str) or numeric(text, 0) is None:
-            raise ValueError(f"addresses: {shown(text)} is not an address in numbers")
+        if not isinstance(text, str) or numeric_address(text, 0) is None:
+            raise ValueError(
+                f"addresses: {safe_repr(text)} is not an address in numbers"
+            )
 
 
 def _of_family(
     addresses: Sequence[str], port: int, family: int, proto: int
 ) -> list[Address]:
-    found = [numeric(text, port, proto) for text in addresses]
+    found = [numeric_address(text, port, proto) for text in addresses]
     return [
         address
         for address in found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from .._address import Address, SockAddr
+from .._sansio.addresses import Address, SockAddr
 from ._echoing import EchoServer, echo_server
 from ._ports import UnixPath, bound, unix_bound
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._address import Address
+from .._sansio.addresses import Address
 from ._backlog import FullBacklog, black_hole, full_backlog
 from ._echoing import EchoServer, echoing
 from ._leaks import leak_check

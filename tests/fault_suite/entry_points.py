@@ -25,7 +25,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, Reconnecting, Resolver
-from aioconnect._loops import change
+from aioconnect._loops.subclass import change
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend

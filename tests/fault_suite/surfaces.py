@@ -50,16 +50,21 @@ from aioconnect import (
     parse_target,
     sockopts,
 )
-from aioconnect._address import check_host, check_port, numeric, unix_address
-from aioconnect._cli._connecting import connect_of
-from aioconnect._cli._connector import connector_of
-from aioconnect._cli._errors import CommandError
-from aioconnect._cli._lines import text_of
-from aioconnect._cli._parser import parse
-from aioconnect._loops import change
-from aioconnect._place import Place
-from aioconnect._target import check_targets
-from aioconnect._tls import TLSOptions
+from aioconnect._cli.connecting import connect_of
+from aioconnect._cli.connector_flags import connector_of
+from aioconnect._cli.errors import CommandError
+from aioconnect._cli.parser import parse
+from aioconnect._cli.sweep.line_reader import text_of
+from aioconnect._io.tls import TLSOptions
+from aioconnect._loops.subclass import change
+from aioconnect._sansio.addresses import (
+    check_host,
+    check_port,
+    numeric_address,
+    unix_address,
+)
+from aioconnect._sansio.endpoints import Endpoint
+from aioconnect._sansio.targets import check_targets
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
@@ -170,7 +175,7 @@ def in_numbers(made: Address | None, given: Drawn) -> None:
     an_address(made, given)
 
 
-def a_place(made: Place, given: Drawn) -> None:
+def a_place(made: Endpoint, given: Drawn) -> None:
     """Check that it is all that a connect needs to start."""
     said, number, address, *_ = made
     a_port(number, given)
@@ -377,7 +382,9 @@ TRANSPORT = OPTIONS | TLS | {"sock": SOCK, "protocol_factory": PROTOCOL}
 SURFACES: dict[str, Surface] = {
     "host": Surface(check_host, each(host=host), (), a_host),
     "port": Surface(check_port, each(port=port), (), a_port),
-    "numeric": Surface(partial(numeric, port=80), each(host=text), check=in_numbers),
+    "numeric": Surface(
+        partial(numeric_address, port=80), each(host=text), check=in_numbers
+    ),
     "where": Surface(Connector().where, each(host=host, port=port), check=a_place),
     "target": Surface(parse_target, each(text=target), ("target",), a_text),
     "line of a list": Surface(

@@ -28,7 +28,7 @@ from programs import program
 
 import aioconnect
 from aioconnect import Address, Backoff, Connector, SRVRecord, Timeline
-from aioconnect._order import in_turn
+from aioconnect._sansio.rfc6724 import srv_order
 from aioconnect.testing import refusing
 
 # What a square makes 4, and a sort some hundredths more than 2.
@@ -279,7 +279,7 @@ def test_order_of_records() -> None:
     def cost(count: int) -> float:
         weighted = [SRVRecord(0, n % 100, 1, "h.test") for n in range(count)]
         began = time.thread_time()
-        assert len([*in_turn(weighted, random.Random(1).random)]) == count
+        assert len([*srv_order(weighted, random.Random(1).random)]) == count
         return time.thread_time() - began
 
     costs = [(cost(4000), cost(8000)) for _ in range(3)]

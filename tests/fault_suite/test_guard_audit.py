@@ -27,7 +27,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, SRVRecord, Target
-from aioconnect._loops import change
+from aioconnect._loops.subclass import change
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport

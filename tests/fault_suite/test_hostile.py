@@ -32,7 +32,7 @@ from fault_suite.hostile_peers import (
 
 import aioconnect
 from aioconnect import Address, Backoff, ConnectError, Connector, ConnectTimeoutError
-from aioconnect._adopt import discard
+from aioconnect._io.transports import discard_connection
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver
 from aioconnect.contrib.anyio import Connectable
@@ -57,7 +57,7 @@ SMALL = Connector(prepare=[in_small_pieces])
 async def let_go(made: Any) -> None:
     """Close what a call returned, at once."""
     if isinstance(made, socket.socket | tuple):
-        discard(made)
+        discard_connection(made)
         await asyncio.sleep(0)
     elif not isinstance(made, float):  # the seconds that a wait took
         await made.aclose()

@@ -21,11 +21,11 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, Connector, parse_target
-from aioconnect._cli._errors import CommandError
-from aioconnect._cli._target import target_of
-from aioconnect._loops import change
-from aioconnect._order import SRVRecord
-from aioconnect._shown import shown
+from aioconnect._cli.errors import CommandError
+from aioconnect._cli.target_argument import target_of
+from aioconnect._loops.subclass import change
+from aioconnect._sansio.rfc6724 import SRVRecord
+from aioconnect._sansio.text import safe_repr
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver
 from aioconnect.contrib.anyio import Connectable
@@ -197,6 +197,6 @@ def test_of_a_long_value_only_the_beginning_is_looked_at() -> None:
     values: list[object] = [[Member()] * LENGTH, (Member(),) * LENGTH]
     for value in values:
         looked_at.clear()
-        assert shown(value).endswith("...")
+        assert safe_repr(value).endswith("...")
         assert len(looked_at) < 1000
-    assert shown("x" * LENGTH) == f"'{'x' * 199}..."
+    assert safe_repr("x" * LENGTH) == f"'{'x' * 199}..."

@@ -42,8 +42,8 @@ from aioconnect import (
     parse_target,
     sockopts,
 )
-from aioconnect._events import Observer
-from aioconnect._loops import change
+from aioconnect._calls.observing import Observer
+from aioconnect._loops.subclass import change
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend

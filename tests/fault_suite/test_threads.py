@@ -21,9 +21,10 @@ from fault_suite.entry_points import discard, first_turn
 from proxies import proxying
 
 import aioconnect
-from aioconnect import Address, Backoff, Connector, _lookups
-from aioconnect._lookups import THREAD_NAMES
-from aioconnect._loops import change
+from aioconnect import Address, Backoff, Connector
+from aioconnect._io import getaddrinfo_pool
+from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
+from aioconnect._loops.subclass import change
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -195,7 +196,7 @@ async def peers(
 ) -> AsyncIterator[Peers]:
     """Give peers, and names for them; a resolver thread ends when it has answered."""
     monkeypatch.setattr(socket, "getaddrinfo", pinned(socket.getaddrinfo))
-    monkeypatch.setattr(_lookups._lookups, "_patience", 0.0)
+    monkeypatch.setattr(getaddrinfo_pool._pool, "_patience", 0.0)
     with (
         echoing() as server,
         proxying("socks5") as through,
@@ -207,7 +208,7 @@ async def peers(
 
 async def nobody_is_left() -> None:
     """Wait until no resolver thread lives; no question is left then."""
-    lookups = _lookups._lookups
+    lookups = getaddrinfo_pool._pool
     while lookups._threads or lookups._asked:
         await asyncio.sleep(0.001)
     assert not lookups._queued
@@ -317,10 +318,10 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
         if name != "system_resolver" and not name.startswith("loop.")
     ]
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    monkeypatch.setattr(_lookups._lookups, "_limit", 2)
+    monkeypatch.setattr(getaddrinfo_pool._pool, "_limit", 2)
     hung = asyncio.create_task(addresses("hung.pinned", peers.refused))
     try:
-        while len(_lookups._lookups._threads) < 2:
+        while len(getaddrinfo_pool._pool._threads) < 2:
             await asyncio.sleep(0.001)
         calls = (outcome(call, peers, SHORT) for call in timed)
         for raised in await asyncio.gather(*calls):

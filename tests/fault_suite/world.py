@@ -19,7 +19,7 @@ from typing import Any
 from fault_suite.model import Bug, Met, Place, Program
 
 from aioconnect import Address, Connector, Event, outcome, testing
-from aioconnect._loops import change
+from aioconnect._loops.subclass import change
 from aioconnect.testing import Lookup, Recorder, ScriptedResolver
 
 __all__ = ["Names", "Seen", "World", "building", "run"]

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple, TypeAlias
 
 import aioconnect
-from aioconnect import _loops, outcome, testing
+from aioconnect import outcome, testing
+from aioconnect._loops import subclass
 from aioconnect.contrib import proxy
 
 __all__ = ["SCENARIOS", "Made", "Play"]
@@ -207,7 +208,7 @@ def over_loop(stack: ExitStack) -> Play:
 async def on_our_loop(host: str, port: int) -> Made:
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    _loops.change(loop, aioconnect.Connector())
+    subclass.change(loop, aioconnect.Connector())
     try:
         return await asyncio.open_connection(host, port)
     finally:

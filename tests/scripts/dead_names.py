@@ -12,8 +12,8 @@ import time
 from _loops import run
 from _own_dns import own_dns
 
-from aioconnect._lookups import THREAD_NAMES, _lookups, ask
-from aioconnect._resolver import system_resolver
+from aioconnect._io.getaddrinfo_pool import THREAD_NAMES, _pool, getaddrinfo
+from aioconnect._io.resolver import system_resolver
 from aioconnect.testing import DNSReply, DNSServer, Zone
 
 DEAD = [f"dead{number}.test" for number in range(64)]
@@ -44,8 +44,8 @@ async def main(server: DNSServer, patience: float) -> None:
     ]
 
     # AAAA is silent, A is not.
-    never = ask(loop, "half.test", 80, socket.AF_INET6, 0)
-    ((*_, sockaddr),) = await ask(loop, "half.test", 80, socket.AF_INET, 0)
+    never = getaddrinfo(loop, "half.test", 80, socket.AF_INET6, 0)
+    ((*_, sockaddr),) = await getaddrinfo(loop, "half.test", 80, socket.AF_INET, 0)
     assert sockaddr == ("192.0.2.2", 80)
     assert not never.done()
     never.cancel()
@@ -55,7 +55,7 @@ async def main(server: DNSServer, patience: float) -> None:
     await asyncio.wait(dead)
     assert all(task.cancelled() for task in dead)
     await asyncio.sleep(0)  # a future says one tick later that it was cancelled
-    left = [lookup.question for lookup in _lookups._asked.values() if lookup.waiters]
+    left = [lookup.question for lookup in _pool._asked.values() if lookup.waiters]
     assert not left, f"still waited for: {left}"
     in_a_child()
     elapsed = time.monotonic() - begun

@@ -12,7 +12,7 @@ import socket
 from _loops import run
 from _own_dns import own_dns
 
-from aioconnect._resolver import system_resolver
+from aioconnect._io.resolver import system_resolver
 from aioconnect.testing import DNSReply, DNSServer, Zone
 
 MANY = [f"192.0.2.{number}" for number in range(1, 101)]

@@ -19,7 +19,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from aioconnect import Address
-from aioconnect._sources import preferred, sources
+from aioconnect._io.source_addresses import sort_by_rfc6724, source_addresses
 
 NAME = "sorted.test"
 PORT = 80
@@ -245,9 +245,9 @@ def asked(hosts: Path, given: list[str]) -> list[str]:
 def compare(hosts: Path, title: str, given: list[str]) -> None:
     """Assert that our order of *given* is getaddrinfo's."""
     addresses = [address(host) for host in given]
-    ours = [str(sorted_.sockaddr[0]) for sorted_ in preferred(addresses)]
+    ours = [str(sorted_.sockaddr[0]) for sorted_ in sort_by_rfc6724(addresses)]
     theirs = asked(hosts, given)
-    details = "\n".join(str(pair) for pair in sources(addresses))
+    details = "\n".join(str(pair) for pair in source_addresses(addresses))
     assert ours == theirs, (
         f"{title}: {given}\nours   {ours}\ntheirs {theirs}\n{details}"
     )

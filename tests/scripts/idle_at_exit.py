@@ -9,14 +9,14 @@ import sys
 import threading
 from functools import partial
 
-from aioconnect._lookups import ask
+from aioconnect._io.getaddrinfo_pool import getaddrinfo
 
 # In debug mode a loop says on standard error that a slow machine has been slow.
 run = partial(asyncio.run, debug=False)
 
 
 async def look_up() -> None:
-    assert await ask(asyncio.get_running_loop(), "127.1", 80, socket.AF_INET, 0)
+    assert await getaddrinfo(asyncio.get_running_loop(), "127.1", 80, socket.AF_INET, 0)
 
 
 def ask_at_the_end() -> None:
@@ -25,7 +25,7 @@ def ask_at_the_end() -> None:
     # Nobody waits for these, and the loop is closed.
     loop = asyncio.new_event_loop()
     for number in range(20):
-        ask(loop, f"127.{number}", 80, socket.AF_INET, 0)
+        getaddrinfo(loop, f"127.{number}", 80, socket.AF_INET, 0)
     loop.close()
     print("asked")
 

@@ -1,0 +1,85 @@
+"""Connect to a target as the command line says, and close what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+from .._calls.observing import Observer
+from .._connector import Connector
+from .._sansio.targets import Target
+from .connector_flags import connector_of
+from .errors import CommandError
+
+__all__ = ["Connect", "connect_of"]
+
+# Connects once; what happens, the observer is told.
+Connect: TypeAlias = Callable[[Observer], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _TLS:
+    context: ssl.SSLContext
+    server_name: str | None
+
+
+def connect_of(arguments: argparse.Namespace) -> Connect:
+    """Return what connects as *arguments* say.
+
+    Raises:
+        CommandError: They do not fit together.
+    """
+    target: Target = arguments.target
+    connector = connector_of(arguments, [target])
+    return partial(_connect, connector, target, _tls(arguments, target))
+
+
+def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
+    name: str | None = arguments.server_name
+    if not arguments.tls:
+        if name is not None or arguments.insecure:
+            raise CommandError("--server-name and --insecure go with --tls")
+        return None
+    if name == "":  # for ssl this is not to verify it: mostly a variable was not set
+        raise CommandError("--server-name is empty; to accept any, say --insecure")
+    context = ssl.create_default_context()
+    if arguments.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if target.host is None:
+        if _path(target) is None:
+            raise CommandError(f"--tls goes with host:port and unix:, not {target}")
+        if name is None and not arguments.insecure:
+            raise CommandError(f"--tls to {target} needs --server-name")
+        name = name or ""
+    return _TLS(context, name)
+
+
+def _path(target: Target) -> str | bytes | None:
+    """Return the path of a Unix *target*."""
+    sockaddr = target.address.sockaddr if target.address is not None else None
+    return sockaddr if isinstance(sockaddr, str | bytes) else None
+
+
+async def _connect(
+    connector: Connector, target: Target, tls: _TLS | None, observer: Observer
+) -> None:
+    connector = replace(connector, observer=observer)
+    if tls is None:
+        (await connector.connect_any([target])).close()
+        return
+    context, name = tls.context, tls.server_name
+    if target.host is not None:
+        _, writer = await connector.open_connection(
+            target.host, target.port, ssl=context, server_hostname=name
+        )
+    else:
+        _, writer = await connector.open_unix_connection(
+            _path(target), ssl=context, server_hostname=name
+        )
+    # Nothing was said, and a farewell would have to be waited for.
+    writer.transport.abort()

@@ -1,0 +1,85 @@
+"""The demo's first scene: a server, in another process, that starts late."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Generator
+
+from ..._api import connect, open_connection
+from ..._sansio.backoff import Backoff
+from ..._timeline import Timeline
+from .stage import Stage, UntrueError
+
+__all__ = ["late_server"]
+
+_DELAY = 1.0  # seconds until the server listens
+_RETRY = Backoff(initial=0.05, maximum=0.4, jitter=0.2)
+_MESSAGE = b"a length-prefixed protocol of your own"
+
+
+@contextlib.contextmanager
+def starting() -> Generator[int]:
+    """Yield the port of a server that will listen in a second, in a process."""
+    command = [sys.executable, "-m", "aioconnect._cli.demo.late_server", str(_DELAY)]
+    with subprocess.Popen(  # noqa: S603  # this package's own program
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,  # a terminal's Ctrl-C is not for it
+    ) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        # Leaving closes its standard input, which is its signal to end.
+
+
+async def late_server(stage: Stage, port: int) -> None:
+    """Show how a server is reached at *port* that listens in a second.
+
+    Raises:
+        UntrueError: It was not as the demo says.
+    """
+    stage.say(f"127.0.0.1:{port} belongs to a server that listens in {_DELAY:g} s.")
+    theirs = await stage.theirs("127.0.0.1", port)
+    if not isinstance(theirs.error, ConnectionRefusedError):
+        raise UntrueError("asyncio.open_connection was to be refused, and was not")
+    stage.say(f"asyncio.open_connection: {theirs}, and that was its only try.")
+    stage.say("aioconnect.open_connection, retry=Backoff(...), timeout=10:")
+    timeline = Timeline()
+    connecting = open_connection(
+        "127.0.0.1", port, timeout=10, retry=_RETRY, observer=timeline
+    )
+    reader, writer = await stage.ours(connecting, timeline)
+    await _over_streams(reader, writer)
+    if timeline.to_dict()["rounds"] == 1:
+        raise UntrueError("the server was to refuse at first, and did not")
+    stage.say(f"Streams: {len(_MESSAGE)} bytes there and back.")
+    await _over_socket(port)
+    stage.say(f"A raw socket: {len(_MESSAGE)} bytes there and back.")
+
+
+async def _over_streams(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    with contextlib.closing(writer):
+        writer.write(len(_MESSAGE).to_bytes(4, "big") + _MESSAGE)
+        size = int.from_bytes(await reader.readexactly(4), "big")
+        if await reader.readexactly(size) != _MESSAGE:
+            raise UntrueError("the streams gave back other bytes than were sent")
+    await writer.wait_closed()
+
+
+async def _over_socket(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    with await connect("127.0.0.1", port, timeout=5) as sock:
+        await loop.sock_sendall(sock, _MESSAGE)
+        answer = b""
+        while data := await loop.sock_recv(sock, 4096):
+            answer += data
+            if len(answer) >= len(_MESSAGE):
+                break
+    if answer != _MESSAGE:
+        raise UntrueError("the socket gave back other bytes than were sent")

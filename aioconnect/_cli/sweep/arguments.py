@@ -1,0 +1,61 @@
+"""The arguments of ``aioconnect sweep``."""
+
+from __future__ import annotations
+
+from ..commands import Commands, add_command
+from ..connector_flags import add_connector, count
+
+__all__ = ["add"]
+
+_LIMIT = 100
+_TIMEOUT = 10.0
+
+
+_DESCRIPTION = (
+    "Connect to each target of a list, so many at once, and say how many ended how. One"
+    " that is there twice is connected to twice."
+)
+
+_EPILOG = f"""
+The list has a target a line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
+unix:@abstract, vsock:cid:port or srv:_service._proto.name, which needs the extra
+aiodns. Empty lines
+are left out, and what follows a #. Of a line that is no target the number is said, and
+why, and the others are checked. Each target has {_TIMEOUT:g} s, unless --timeout says
+otherwise.
+
+  $ aioconnect sweep fleet.txt --limit 500 --timeout 3
+  $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
+
+With --json each target is an object in a line of its own, as it ends: that of
+'aioconnect probe --json', but for its steps. The summary is on standard error then, and
+there is no progress bar if they go to a terminal or a pipe. It needs the extra cli.
+
+Exit status: 0 all are connected; 1 some are not; 2 a line is no target, the list cannot
+be read, or an argument is wrong; 128 and more: ended by a signal, with the summary so
+far.
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(
+        commands,
+        "sweep",
+        summary="check a list of targets, many at once, and sum up",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    command.add_argument("file", metavar="FILE", help="the list; - is standard input")
+    command.add_argument(
+        "--limit",
+        metavar="N",
+        type=count,
+        default=_LIMIT,
+        help=f"connect to N at once ({_LIMIT})",
+    )
+    command.add_argument(
+        "--json", action="store_true", help="write a JSON object a line"
+    )
+    add_connector(command.add_argument_group("how to connect"))
+    command.set_defaults(timeout=_TIMEOUT)

@@ -1,0 +1,1 @@
+"""The kernel and the loop: sockets, watchers, threads that resolve, transports."""

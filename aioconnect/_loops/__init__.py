@@ -1,0 +1,1 @@
+"""Event loops that connect as a `Connector` says."""

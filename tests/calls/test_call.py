@@ -1,0 +1,388 @@
+"""A whole call: names, rounds, deadlines, errors, observers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import errno
+import gc
+import logging
+import pickle
+import socket
+import time
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+import aioconnect
+from aioconnect import (
+    AttemptFailed,
+    AttemptStarted,
+    Backoff,
+    Connected,
+    Connector,
+    GaveUp,
+    Resolved,
+    ResolveFailed,
+    ResolveStarted,
+    RetryScheduled,
+    is_refused,
+)
+from aioconnect._calls.rounds import Rounds
+from aioconnect._sansio.endpoints import Endpoint
+from aioconnect._sansio.errors import AttemptError, os_error
+from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
+
+
+async def test_name(port: int) -> None:
+    """A name is resolved, and its addresses are tried in order."""
+    with await aioconnect.connect("localhost", port) as sock:
+        assert sock.getpeername()[1] == port
+    with await aioconnect.connect("127.0.0.1", str(port)) as sock:
+        assert sock.getpeername() == ("127.0.0.1", port)
+
+
+async def test_name_that_does_not_exist() -> None:
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect("no-such-name.invalid", 80)
+    assert isinstance(caught.value, socket.gaierror)
+    attempts = caught.value.attempts
+    assert [(one.phase, one.address) for one in attempts] == [("resolve", None)] * 2
+    assert {one.error.args[0] for one in attempts} == {caught.value.errno}
+    assert "no-such-name.invalid:80" in str(caught.value)
+
+
+async def test_family(port: int) -> None:
+    with pytest.raises(aioconnect.ResolveError, match=r"[Aa]ddress family"):
+        await aioconnect.connect("::1", port, family=socket.AF_INET)
+    with await aioconnect.connect("localhost", port, family=socket.AF_INET) as sock:
+        assert sock.family == socket.AF_INET
+
+
+async def test_all_addresses_are_tried(port: int, recorder: Recorder) -> None:
+    """A dual-stack name of a server that listens on IPv4 alone is connected."""
+    connector = Connector(observer=recorder)
+    with await connector.connect("localhost", port) as sock:
+        assert sock.family == socket.AF_INET
+    assert isinstance(recorder.events[-1], Connected)
+
+
+async def test_error(refused_port: int) -> None:
+    """One error names the address, why it failed, and how long it took."""
+    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect("127.0.0.1", refused_port, retry=(0, 0.001))
+    error = caught.value
+    assert (error.host, error.port) == ("127.0.0.1", refused_port)
+    assert error.attempt_count == len(error.attempts) == error.rounds == 3
+    assert [attempt.round for attempt in error.attempts] == [1, 2, 3]
+    assert error.elapsed > 0
+    text = str(error)
+    assert "\n" not in text
+    assert text.count(f"127.0.0.1:{refused_port}: connection refused") == 1
+    assert "(3 attempts in 3 rounds, " in text
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+    for attempt in error.attempts:
+        assert attempt.elapsed >= 0
+        assert f"127.0.0.1:{refused_port}" in str(attempt)
+
+
+async def test_error_travels(refused_port: int) -> None:
+    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect("127.0.0.1", refused_port)
+    for same in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert type(same) is aioconnect.ConnectRefusedError
+        assert str(same) == str(caught.value)
+        assert same.args == caught.value.args
+        assert same.errno == errno.ECONNREFUSED
+        assert (same.host, same.port) == ("127.0.0.1", refused_port)
+        assert [a.address for a in same.attempts] == [
+            a.address for a in caught.value.attempts
+        ]
+
+
+async def test_long_history(refused_port: int) -> None:
+    """The first 16 and the last 48 attempts of a long history are kept."""
+    with pytest.raises(aioconnect.ConnectError) as caught:
+        await aioconnect.connect("127.0.0.1", refused_port, retry=(0,) * 199)
+    error = caught.value
+    assert error.attempt_count == error.rounds == 200
+    rounds = [attempt.round for attempt in error.attempts]
+    assert rounds == [*range(1, 17), *range(153, 201)]
+
+
+async def test_retry_reaches_a_late_server() -> None:
+    """Each round starts from the beginning: a new socket for each."""
+    sockets: list[socket.socket] = []
+
+    def hook(sock: socket.socket, address: aioconnect.Address) -> None:
+        sockets.append(sock)
+
+    with flaky(["refuse", "refuse", "refuse", "accept"]) as server:
+        connector = Connector(retry=Backoff(initial=0.001), prepare=[hook, server])
+        with await connector.connect(server.host, server.port) as sock:
+            assert sock.getpeername() == server.sockaddr
+        assert server.log == ["refuse", "refuse", "refuse", "accept"]
+    assert len(set(sockets)) == 4
+
+
+async def test_retry_lets_the_loop_run(refused_port: int) -> None:
+    """Delays of 0 are no busy loop: others run between any two rounds."""
+    ticks = 0
+    rounds: list[int] = []
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        loop.call_soon(tick) if ticks < 10_000 and not stopped else None
+
+    def observe(event: aioconnect.Event) -> None:
+        if isinstance(event, RetryScheduled):
+            rounds.append(ticks)
+
+    loop, stopped = asyncio.get_running_loop(), False
+    loop.call_soon(tick)
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await aioconnect.connect(
+            "127.0.0.1", refused_port, retry=(0,) * 20, observer=observe
+        )
+    stopped = True
+    await asyncio.sleep(0)
+    assert len(rounds) == 20
+    assert len(set(rounds)) == 20, "the loop did not run between two rounds"
+
+
+async def test_retry_on(refused_port: int) -> None:
+    """Only what retry_on accepts is tried again."""
+    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1", refused_port, retry=(0, 0), retry_on=lambda _: False
+        )
+    assert caught.value.attempt_count == 1
+    with pytest.raises(aioconnect.ConnectError) as caught_other:
+        await aioconnect.connect("255.255.255.255", 80, retry=(0,), retry_on=is_refused)
+    assert caught_other.value.attempt_count == 1
+
+    def breaks(exc: OSError) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await aioconnect.connect("127.0.0.1", refused_port, retry=(0,), retry_on=breaks)
+
+
+async def test_retry_on_is_asked_of_every_error(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round is tried again if retry_on accepts at least one of its errors."""
+    asked: list[int | None] = []
+
+    def accepts(exc: OSError) -> bool:
+        asked.append(exc.errno)
+        return False
+
+    connector = Connector(retry=(0,), retry_on=accepts)
+    loop = asyncio.get_running_loop()
+    rounds = Rounds(loop, connector, [Endpoint("x", 80)])
+    await rounds.next()
+    address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
+    for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
+        error = AttemptError("connect", os_error(code), sent=sent)
+        rounds.failed(address, error, 0.0, None)
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await rounds.next()
+    assert asked == [errno.ENETUNREACH, errno.ECONNREFUSED]
+
+
+async def test_bad_delay(refused_port: int) -> None:
+    """A delay that no one can wait is found when it is drawn, if not before."""
+
+    class Delays:
+        def __iter__(self) -> Iterator[float]:
+            yield -1.0
+
+    with pytest.raises(ValueError, match="retry must be 0 or more"):
+        await aioconnect.connect("127.0.0.1", refused_port, retry=Delays())
+
+
+async def test_timeout(black_hole: BlackHole) -> None:
+    """K6: the error that a deadline raises has what was tried until then."""
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect("127.0.0.1", black_hole.port, timeout=0.5)
+    error = caught.value
+    assert isinstance(error, TimeoutError)
+    assert error.errno == errno.ETIMEDOUT
+    assert str(error).startswith("not connected within 0.5 s to 127.0.0.1:")
+    (attempt,) = error.attempts
+    assert attempt.phase == "connect"
+    assert attempt.started + attempt.elapsed >= begun + 0.49
+
+
+async def test_attempt_timeout(black_hole: BlackHole) -> None:
+    """It ends an attempt, not the call: the next round begins."""
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1", black_hole.port, attempt_timeout=0.02, retry=(0, 0)
+        )
+    assert caught.value.attempt_count == 3
+    assert str(caught.value).startswith("cannot connect")
+
+
+@pytest.mark.parametrize("times", [(0.05, 60), (60, 0.05)])
+async def test_the_shorter_time_ends_a_first_attempt(
+    black_hole: BlackHole, times: tuple[float, float]
+) -> None:
+    timeout, attempt_timeout = times
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1",
+            black_hole.port,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+        )
+    (attempt,) = caught.value.attempts
+    assert attempt.elapsed < 30
+
+
+async def test_timeout_of_zero(port: int) -> None:
+    with pytest.raises(aioconnect.ConnectTimeoutError, match="nothing was tried"):
+        await aioconnect.connect("127.0.0.1", port, timeout=0)
+
+
+async def test_ready_and_late_in_one_tick() -> None:
+    """When readiness and the deadline come in one tick, the socket wins."""
+    loop = asyncio.get_running_loop()
+    for _ in range(5):
+        with black_hole() as hole:
+            connecting = asyncio.ensure_future(
+                aioconnect.connect("127.0.0.1", hole.port, timeout=1.2)
+            )
+            await asyncio.sleep(0)
+            hole.open()
+            # The SYN comes again after a second; the loop looks when both are due.
+            loop.call_later(0.9, time.sleep, 0.5)
+            with contextlib.suppress(aioconnect.ConnectTimeoutError):
+                (await connecting).close()
+                return
+            # Else this machine was late with the SYN.
+    pytest.fail("the deadline won five times")
+
+
+async def test_no_cycles(refused_port: int, black_hole: BlackHole) -> None:
+    """A failure leaves nothing for the garbage collector, and holds no frames."""
+
+    async def fail() -> None:
+        with pytest.raises(aioconnect.ConnectError):
+            await aioconnect.connect("127.0.0.1", refused_port, retry=(0, 0))
+        with pytest.raises(aioconnect.ConnectError):
+            await aioconnect.connect("127.0.0.1", black_hole.port, timeout=0.01)
+
+    class Canary:
+        pass
+
+    async def watched() -> weakref.ref[Canary]:
+        canary = Canary()
+        with contextlib.suppress(aioconnect.ConnectError):
+            await aioconnect.connect("127.0.0.1", refused_port, retry=(0,))
+        with contextlib.suppress(aioconnect.ConnectError):
+            await aioconnect.open_connection(
+                "127.0.0.1", black_hole.port, attempt_timeout=0.01
+            )
+        return weakref.ref(canary)
+
+    await fail()
+    gc.collect()
+    gc.disable()
+    try:
+        reference = await watched()
+        assert reference() is None, "an error keeps the frames that it went through"
+    finally:
+        gc.enable()
+
+
+async def test_events(port: int, refused_port: int, recorder: Recorder) -> None:
+    """The observer is told everything that happens, in order, on the loop's clock."""
+    connector = Connector(observer=recorder, retry=(0,), family=socket.AF_INET)
+    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await connector.connect("localhost", refused_port)
+    a_round = (ResolveStarted, Resolved, AttemptStarted, AttemptFailed)
+    recorder.assert_kinds(*a_round, RetryScheduled, *a_round, GaveUp)
+    times = [event.at for event in recorder.events]
+    assert times == sorted(times)
+    assert recorder.only(GaveUp).error is caught.value
+    recorder.clear()
+    (await connector.connect("127.0.0.1", port)).close()
+    recorder.assert_kinds(AttemptStarted, Connected)
+    recorder.clear()
+    with pytest.raises(aioconnect.ResolveError):
+        await connector.connect("no-such-name.invalid", 80)
+    assert [type(event) for event in recorder.events[:3]] == [
+        ResolveStarted,
+        ResolveFailed,
+        AttemptFailed,
+    ]
+
+
+async def test_observer_that_breaks_and_a_given_socket(
+    listener: Server,
+) -> None:
+    """The caller's own socket stays open, whatever an observer does."""
+
+    def breaks(event: aioconnect.Event) -> None:
+        if isinstance(event, Connected):
+            raise ZeroDivisionError
+
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with pytest.raises(ZeroDivisionError):
+            await Connector(observer=breaks).connect_sock(sock, listener.sockaddr)
+        assert sock.fileno() != -1
+
+
+@pytest.mark.parametrize("kind", [AttemptStarted, Connected])
+async def test_observer_that_breaks(kind: type, port: int) -> None:
+    """A bug in an observer comes through as itself, once everything is closed."""
+
+    def breaks(event: aioconnect.Event) -> None:
+        if isinstance(event, kind):
+            raise ZeroDivisionError
+
+    connector = Connector(observer=breaks)
+    with pytest.raises(ZeroDivisionError):
+        await connector.connect("127.0.0.1", port)
+    with pytest.raises(ZeroDivisionError):
+        await connector.open_connection("127.0.0.1", port)
+    with pytest.raises(ZeroDivisionError):
+        await connector.create_connection(asyncio.Protocol, "127.0.0.1", port)
+
+
+async def test_log(
+    port: int, refused_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """log_events writes a line for each event, and nothing else does."""
+    caplog.set_level(logging.DEBUG, "test")
+    logger = logging.getLogger("test")
+    connector = Connector(observer=aioconnect.log_events(logger), retry=(0,))
+    (await connector.connect("localhost", port)).close()
+    with pytest.raises(aioconnect.ConnectError):
+        await connector.connect("127.0.0.1", refused_port)
+    with pytest.raises(aioconnect.ConnectError):
+        await connector.connect("no-such-name.invalid", 80)
+    lines = [record.message for record in caplog.records if record.name == "test"]
+    text = "\n".join(lines)
+    for said in (
+        "looking up localhost",
+        "localhost is ",
+        "connecting to 127.0.0.1:",
+        "connected to 127.0.0.1:",
+        "connection refused",
+        "round 1 failed, next one in 0.000 s",
+        "gave up: cannot connect to 127.0.0.1:",
+        "no address for no-such-name.invalid",
+    ):
+        assert said in text
+    caplog.clear()
+    quiet = aioconnect.log_events(logger, logging.DEBUG - 1)
+    (await aioconnect.connect("127.0.0.1", port, observer=quiet)).close()
+    assert not [record for record in caplog.records if record.name == "test"]

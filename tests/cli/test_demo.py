@@ -1,0 +1,298 @@
+"""``aioconnect demo``, as the real program, and scene by scene."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NoReturn
+
+import pexpect
+import pytest
+from programs import AIOCONNECT, environment, program
+
+import aioconnect
+from aioconnect import testing
+from aioconnect._cli import main
+from aioconnect._cli.demo import late_scene, name_scenes
+from aioconnect._cli.demo.stage import PATIENCE, Stage, Theirs, UntrueError
+from aioconnect.testing import Lookup, ScriptedResolver
+
+SCENES = [
+    "== A late server, on asyncio",
+    "== A late server, on uvloop",
+    "== A silent IPv6 address, on asyncio",
+    "== A slow DNS answer, on asyncio",
+]
+
+
+def test_demo() -> None:
+    """It shows each scene: what asyncio did with it, and our waterfall."""
+    done = program("demo")
+    assert done.returncode == 0, done
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("==")] == SCENES
+    text = " ".join(done.stdout.split())
+    silent = (
+        "asyncio.open_connection: not connected when 2 s were over",
+        "The same with happy_eyeballs_delay=0.25: connected after",
+        "- attempt [::1]:",
+    )
+    for said in (
+        "asyncio.open_connection: ConnectionRefusedError after",
+        "connection refused",
+        "wait for round 2",
+        "bytes there and back",
+        *(() if "(There is no IPv6 on loopback" in text else silent),
+        "- lookup AAAA slow.example",
+        "no answer, dropped",
+    ):
+        assert said in text
+    (slow,) = re.findall(r"asyncio.open_connection: connected after ([\d.]+) s", text)
+    assert float(slow) >= 1.0
+    assert lines[-1] == "All of it was so."
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in done.stdout
+
+
+def test_interrupted() -> None:
+    """Ctrl-C is for the demo, which ends by it, and not for its server."""
+    demo = pexpect.spawn(
+        AIOCONNECT[0],
+        [*AIOCONNECT[1:], "demo"],
+        env={**environment(TERM="dumb")},
+        timeout=20,
+        encoding="utf-8",
+    )
+    try:
+        demo.expect("listens in 1 s")
+        demo.sendintr()
+        demo.expect(pexpect.EOF)
+        said = demo.before
+        demo.close()
+    finally:
+        demo.close(force=True)
+    assert "Traceback" not in said
+    assert demo.signalstatus == signal.SIGINT
+
+
+def test_server_that_nobody_listens_to() -> None:
+    """Whoever started it has been ended: it ends, too, and says nothing of it."""
+    command = [sys.executable, "-m", "aioconnect._cli.demo.late_server", "0"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert done.stderr == b""
+
+
+def play(scene: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=name_scenes.NamedLoop) as runner:
+        runner.run(scene)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@contextlib.contextmanager
+def late() -> Iterator[int]:
+    """Give a port that is refused for so long that the first try comes in time."""
+    with testing.late(1.0) as server:
+        yield server.port
+
+
+@contextlib.contextmanager
+def not_late() -> Iterator[int]:
+    with testing.echoing() as server:
+        yield server.port
+
+
+def test_late_server(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    with late() as port:
+        play(late_scene.late_server(stage, port))
+    shown = capsys.readouterr().out
+    assert "ConnectionRefusedError after" in shown
+    assert "✓ attempt" in shown
+    assert "A raw socket: 38 bytes there and back." in shown
+
+
+def test_that_is_not_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that does not start late makes the demo's first claim untrue."""
+    monkeypatch.setattr(late_scene, "starting", not_late)
+    assert main(["demo"]) == 1
+    assert "NOT SO: asyncio.open_connection was to be" in capsys.readouterr().out
+
+
+def test_what_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no uvloop and no IPv6, it says so; the rest is so."""
+
+    @contextlib.contextmanager
+    def no_ipv6() -> Iterator[NoReturn]:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        yield  # type: ignore[unreachable]  # it is a generator
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    monkeypatch.setattr(late_scene, "starting", late)
+    monkeypatch.setattr(name_scenes, "half_silent", no_ipv6)
+    monkeypatch.setattr(name_scenes, "_DELAY", 0.9)
+    slow = Lookup([], delay=1.0)
+    answers: dict[tuple[str, int] | str, Lookup] = {
+        ("slow.example", socket.AF_INET6): slow,
+        ("slow.example", socket.AF_INET): Lookup(["127.0.0.1"]),
+    }
+    monkeypatch.setattr(name_scenes, "_RESOLVER", ScriptedResolver(answers))
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("==")] == [
+        scene for scene in SCENES if "uvloop" not in scene
+    ]
+    assert "(uvloop is not installed: its turn is left out.)" in shown
+    assert "(There is no IPv6 on loopback: Cannot assign requested address.)" in shown
+    assert shown.endswith("All of it was so.\n")
+
+
+def test_an_address_that_is_not_silent(stage: Stage) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(testing.listening())
+        with pytest.raises(UntrueError, match="::1 was to be silent"):
+            play(name_scenes.silent_ipv6(stage, server.port))
+
+
+@pytest.mark.parametrize(
+    ("delay", "patience", "text"),
+    [
+        (0.0, 30.0, "was to wait, and: connected after"),
+        (60.0, 0.1, "not connected when 0.1 s"),
+    ],
+)
+def test_an_answer_that_is_not_slow(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    delay: float,
+    patience: float,
+    text: str,
+) -> None:
+    """Nor one that does not come at all."""
+    monkeypatch.setattr("aioconnect._cli.demo.stage.PATIENCE", patience)
+    monkeypatch.setattr(name_scenes, "_DELAY", 30.0)
+    lookup = Lookup(["127.0.0.1"], delay=delay)
+    names = ScriptedResolver({"slow.example": lookup})
+    monkeypatch.setattr(name_scenes, "_RESOLVER", names)
+    with testing.listening() as server, pytest.raises(UntrueError, match=text):
+        play(name_scenes.slow_answer(stage, server.port))
+
+
+def test_nothing_was_slower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours has to have had something to leave behind."""
+    names = ScriptedResolver({"a.example": Lookup(["127.0.0.1"])})
+    monkeypatch.setattr(name_scenes, "_RESOLVER", names)
+    with testing.listening() as server, pytest.raises(UntrueError, match="be slower"):
+        play(name_scenes._ours(stage, "a.example", server.port))
+
+
+def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """What of ours was to be connected and was not is shown, and not so."""
+    timeline = aioconnect.Timeline()
+    with testing.refusing() as server:
+        connecting = aioconnect.connect(server.host, server.port, observer=timeline)
+        with pytest.raises(UntrueError, match="refused"):
+            asyncio.run(stage.ours(connecting, timeline))
+    assert "not connected, ECONNREFUSED" in capsys.readouterr().out
+
+
+async def test_other_bytes() -> None:
+    """Who does not echo makes untrue what is said of the bytes."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall((38).to_bytes(4, "big") + b"x" * 38)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        with pytest.raises(UntrueError, match="streams gave back other bytes"):
+            await late_scene._over_streams(reader, writer)
+        await writer.wait_closed()
+    with testing.listening() as server:
+
+        def answer() -> None:
+            with server.accept() as conn:
+                conn.sendall(b"x" * 38)
+                conn.recv(38, socket.MSG_WAITALL)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(UntrueError, match="socket gave back other bytes"):
+            await late_scene._over_socket(server.port)
+        answering.join()
+
+
+def test_in_one_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor was a server late that only asyncio was refused by."""
+
+    async def refused(*_: object) -> Theirs:
+        return Theirs(ConnectionRefusedError(), 0.0)
+
+    monkeypatch.setattr(stage, "theirs", refused)
+    with not_late() as port, pytest.raises(UntrueError, match="to refuse at first"):
+        play(late_scene.late_server(stage, port))
+
+
+def test_a_port_that_is_taken(
+    ipv6_listener: testing.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where 127.0.0.1 has no such port any more, another one is found."""
+    taken = [OSError(errno.EADDRINUSE, "taken")]
+    listening: Callable[..., Any] = testing.listening
+
+    def once_taken(*args: Any, **kwargs: Any) -> Any:
+        if taken:
+            raise taken.pop()
+        return listening(*args, **kwargs)
+
+    monkeypatch.setattr(name_scenes, "listening", once_taken)
+    with name_scenes.half_silent() as port:
+        assert not taken
+        with socket.create_connection(("127.0.0.1", port), 5):
+            pass
+    taken.append(OSError(errno.EACCES, "forbidden"))
+    with pytest.raises(PermissionError), name_scenes.half_silent():
+        pass
+
+
+def test_theirs() -> None:
+    assert str(Theirs(None, 0.25)) == "connected after 250 ms"
+    assert str(Theirs(ConnectionResetError(), 1.0)) == (
+        "ConnectionResetError after 1.000 s"
+    )
+    late = f"not connected when {PATIENCE:g} s were over"
+    assert str(Theirs(TimeoutError(), PATIENCE)) == late
+    assert str(Theirs(TimeoutError(), 1.0)) == "TimeoutError after 1.000 s"
+
+
+def test_few_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In 40 columns no line is longer, and the picture is drawn for them."""
+    monkeypatch.setenv("COLUMNS", "40")
+    with late() as port:
+        play(late_scene.late_server(Stage(), port))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40

@@ -1,0 +1,973 @@
+"""Through proxies: SOCKS 4 and 5, HTTP, chains, and every way they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import pickle
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import FrozenInstanceError
+from functools import partial
+from itertools import product
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from proxies import CREDENTIALS, KINDS, PASSWORD, USER, Kind, proxying
+
+from aioconnect import (
+    Address,
+    AddressBlockedError,
+    Attempt,
+    AttemptFailed,
+    Connected,
+    ConnectError,
+    Connector,
+    ConnectPermissionError,
+    ConnectRefusedError,
+    ConnectResetError,
+    ConnectTimeoutError,
+    GaveUp,
+    ResolveError,
+    is_refused,
+    is_transient,
+    loop_factory,
+    only_public,
+)
+from aioconnect._sansio.errors import AttemptError
+from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_url import hops_of
+from aioconnect.contrib.anyio import Connectable
+from aioconnect.contrib.httpcore import ConnectorBackend
+from aioconnect.contrib.httpx import ConnectorTransport
+from aioconnect.contrib.proxy import ProxyConnector
+from aioconnect.testing import (
+    EchoServer,
+    Lookup,
+    Recorder,
+    ScriptedResolver,
+    StaticResolver,
+    echoing,
+    refusing,
+    tls_echoing,
+    unused_port,
+)
+
+
+@pytest.fixture
+def echo() -> Iterator[EchoServer]:
+    """Give an echo server."""
+    with echoing() as server:
+        yield server
+
+
+async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
+    """Tell whether there is an echo at the other end, and close."""
+    reader, writer = streams
+    writer.write(b"hello")
+    heard = await reader.readexactly(5)
+    writer.close()
+    await writer.wait_closed()
+    return heard == b"hello"
+
+
+async def failure(through: str | ProxyConnector, **options: Any) -> ConnectError:
+    """Return the error of a connect to 192.0.2.1:80."""
+    if isinstance(through, str):
+        through = ProxyConnector(proxy=through, connector=Connector(**options))
+    with pytest.raises(ConnectError) as caught:
+        await through.connect("192.0.2.1", 80)
+    return caught.value
+
+
+def only(error: ConnectError) -> Attempt:
+    """Return the one attempt of *error*."""
+    (attempt,) = error.attempts
+    return attempt
+
+
+def phase(error: ConnectError) -> tuple[str, int | None]:
+    """Return the phase and the errno of the one attempt."""
+    attempt = only(error)
+    assert isinstance(attempt.error, OSError)
+    return attempt.phase, attempt.error.errno
+
+
+# What works.
+
+
+@pytest.mark.parametrize("drips", [False, True], ids=["whole", "drips"])
+@pytest.mark.parametrize("secret", [False, True], ids=["open", "secret"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_streams(echo: EchoServer, kind: Kind, secret: bool, drips: bool) -> None:
+    """Each language, with credentials and without, also octet by octet."""
+    wanted = (USER, PASSWORD) if secret else None
+    with proxying(kind, credentials=wanted, drips=drips) as server:
+        url = server.url(CREDENTIALS[kind] if secret else "")
+        assert await answers(
+            await proxy.open_connection(echo.host, echo.port, proxy=url)
+        )
+        assert server.asked == [(echo.host, echo.port)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_socket(echo: EchoServer, kind: Kind) -> None:
+    loop = asyncio.get_running_loop()
+    with proxying(kind) as server:
+        sock = await proxy.connect(echo.host, str(echo.port), proxy=server.url())
+        with sock:
+            assert sock.getblocking() is False
+            assert sock.getpeername() == (server.host, server.port)
+            await loop.sock_sendall(sock, b"hello")
+            assert await loop.sock_recv(sock, 5) == b"hello"
+
+
+async def test_a_transport(echo: EchoServer) -> None:
+    with proxying() as server:
+        transport, protocol = await proxy.create_connection(
+            asyncio.Protocol, echo.host, echo.port, proxy=server.url()
+        )
+        assert isinstance(protocol, asyncio.Protocol)
+        transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_a_proxy_and_a_target_by_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as exc:
+        pytest.skip(f"no IPv6 on the loopback interface: {exc}")
+    with echoing("::1") as echo, ExitStack() as stack:
+        for kind in ("socks5", "http"):
+            server = stack.enter_context(proxying(kind, host="::1"))
+            streams = await proxy.open_connection("::1", echo.port, proxy=server.url())
+            assert await answers(streams)
+            assert server.asked == [("::1", echo.port)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_follows_the_answer_is_the_targets(
+    echo: EchoServer, kind: Kind
+) -> None:
+    """A server that speaks first is not cut short, however soon it speaks."""
+    banner = b"SSH-2.0-x\r\n\r\n220 more\r\n"
+    with proxying(kind, extra=banner) as server:
+        reader, writer = await proxy.open_connection(
+            echo.host, echo.port, proxy=server.url()
+        )
+        assert await reader.readexactly(len(banner)) == banner
+        assert await answers((reader, writer))
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("way", ["socket", "streams", "transport"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200 Connection established\n\n",
+        b"HTTP/1.1 200\r\n\r\n",
+        OK + b"Via: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n",
+        b"HTTP/1.1 201 Created\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 299 Ask the Proxy\r\n\r\n",
+        OK + b"Content-Length: 3\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\n",
+        b"HTTP/1.1 102 Processing\n\nHTTP/1.0 204\n\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" * 16 + OK + b"\r\n",
+    ],
+)
+async def test_answers_that_open_a_tunnel(head: bytes, way: str) -> None:
+    """RFC 9110, 9.3.6: any 2xx, and its content is not one, but the target's words.
+
+    15.2: a client has to take any number of 1xx before; more than 16 are a flood.
+    """
+    with proxying("http", answers=(head + b"hello",)) as server:
+        through = ProxyConnector(proxy=server.url())
+        assert await heard(through, way) == b"hello"
+
+
+async def heard(through: ProxyConnector, way: str) -> bytes:
+    """Return what is said at the other end until it closes."""
+    where = ("192.0.2.1", 80)
+    if way == "socket":
+        sock = await through.connect(*where)
+    elif way == "streams":
+        reader, writer = await through.open_connection(*where)
+        said = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return said
+    else:
+        _, protocol = await through.create_connection(Listener, *where)
+        return await protocol.said
+    said = b""
+    with sock:
+        while more := await asyncio.get_running_loop().sock_recv(sock, 100):
+            said += more
+    return said
+
+
+class Listener(asyncio.Protocol):
+    """Keeps what it is told until the end."""
+
+    def __init__(self) -> None:
+        self._heard = b""
+        loop = asyncio.get_running_loop()
+        self.said: asyncio.Future[bytes] = loop.create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.said.set_result(self._heard)
+
+
+@pytest.mark.parametrize("user", ["user", "ü" * 127])
+@pytest.mark.parametrize(
+    ("kind", "password"),
+    [
+        ("socks4", ""),
+        *product(("socks5", "http"), ("", "pässwörd€", "\U0001f511" * 60)),
+    ],
+)
+async def test_credentials_are_octets(
+    echo: EchoServer, kind: Kind, user: str, password: str
+) -> None:
+    """They are UTF-8 in every language, and a password may be empty.
+
+    RFC 1929 counts octets, up to 255; RFC 7617 has the charset.
+    """
+    end = "" if kind == "socks4" else f":{quote(password)}"
+    with proxying(kind, credentials=(user, password)) as server:
+        for text in (quote(user), user):
+            url = server.url(text + end)
+            streams = await proxy.open_connection(echo.host, echo.port, proxy=url)
+            assert await answers(streams)
+
+
+# Who looks up the name.
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "socks4a", "http"])
+async def test_the_proxy_looks_up(echo: EchoServer, scheme: str) -> None:
+    kind: Any = scheme[:6]
+    names = {"x_db.test": echo.host, "xn--bcher-kva.test": echo.host}
+    with proxying(kind, names=names) as server:
+        for name in ("x_db.test", "bücher.test"):
+            streams = await proxy.open_connection(
+                name,
+                echo.port,
+                proxy=server.url(scheme=scheme),
+                resolver=ScriptedResolver({}),
+            )
+            assert await answers(streams)
+        assert [host for host, _ in server.asked] == list(names)
+
+
+LONGEST = ".".join(["x" * 63] * 3 + ["y" * 61])
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "socks4a", "http"])
+@pytest.mark.parametrize("name", [LONGEST, "unix", "srv", "ü.test.", "10.example"])
+async def test_names_that_a_proxy_is_asked_for(scheme: str, name: str) -> None:
+    """As long as DNS has them, and whatever else they mean to us."""
+    kind: Any = scheme[:6]
+    asked = name.encode("idna").decode()
+    with proxying(kind, names={asked: "127.0.0.1"}) as server, refusing() as nobody:
+        with pytest.raises(ConnectError):
+            await proxy.connect(name, nobody.port, proxy=server.url(scheme=scheme))
+        assert server.asked == [(asked, nobody.port)]
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks4"])
+async def test_the_resolver_looks_up(echo: EchoServer, scheme: str) -> None:
+    """The connector's, for the target: the proxy is asked for an IPv4 address."""
+    resolver = StaticResolver({"db.test": ["::1", "127.0.0.1", "192.0.2.1"]})
+    kind: Any = scheme
+    events = Recorder()
+    with proxying(kind) as server:
+        streams = await proxy.open_connection(
+            "db.test",
+            echo.port,
+            proxy=server.url(scheme=scheme),
+            resolver=resolver,
+            observer=events,
+        )
+        assert await answers(streams)
+        assert server.asked == [("127.0.0.1", echo.port)]
+    events.assert_in_order("ResolveStarted", "Resolved", "AttemptStarted", "Connected")
+
+
+async def test_the_family_is_the_first_proxys(echo: EchoServer) -> None:
+    with proxying(names={"2001:db8::1": echo.host}) as server:
+        url = server.url(scheme="socks5h")
+        streams = await proxy.open_connection(
+            "2001:db8::1", echo.port, proxy=url, family=socket.AF_INET
+        )
+        assert await answers(streams)
+
+
+async def test_ipv6_where_there_is_no_other() -> None:
+    resolver = StaticResolver({"six.test": ["2001:db8::1"]})
+    with proxying(answers=(b"\5\0\5\4\0",)) as server:
+        with pytest.raises(OSError, match="host unreachable"):
+            await proxy.connect(
+                "six.test", 80, proxy=server.url(), resolver=resolver, family=2
+            )
+        url = server.url(scheme="socks4")
+        with pytest.raises(ResolveError, match=r"six\.test: .*IPv4 only"):
+            await proxy.connect("six.test", 80, proxy=url, resolver=resolver)
+
+
+async def test_a_name_without_an_address_is_an_attempt_of_its_own() -> None:
+    """The proxy is not bothered, and a look-up that may pass is made again."""
+    resolver = ScriptedResolver(
+        {
+            "a.test": [Lookup(error=socket.EAI_AGAIN)] * 2
+            + [Lookup(error=socket.EAI_NONAME)]
+        }
+    )
+    with proxying() as server:
+        connector = Connector(resolver=resolver, retry=(0, 0))
+        through = ProxyConnector(proxy=server.url(), connector=connector)
+        with pytest.raises(ResolveError) as caught:
+            await through.connect("a.test", 80)
+    error = caught.value
+    assert (error.host, error.port, error.rounds) == ("a.test", 80, 2)
+    assert {(one.phase, one.host) for one in error.attempts} == {("resolve", "a.test")}
+    assert f"to a.test:80 through {server.host}:{server.port}: a.test: " in str(error)
+    assert not server._live
+
+
+async def test_a_resolver_that_hangs() -> None:
+    resolver = ScriptedResolver({"a.test": Lookup(never=True)})
+    with pytest.raises(ConnectTimeoutError) as caught:
+        await proxy.connect(
+            "a.test",
+            80,
+            proxy="socks5://127.0.0.1:1",
+            resolver=resolver,
+            timeout=1,
+        )
+    assert phase(caught.value) == ("resolve", errno.ETIMEDOUT)
+
+
+async def test_a_resolver_of_something_else() -> None:
+    async def resolver(host: str, port: int, **_: int) -> list[Address]:
+        return [Address(socket.AF_UNIX, "/run/x")]
+
+    with pytest.raises(TypeError, match="resolver must give"):
+        await proxy.connect("x", 1, proxy="socks5://127.0.0.1:1", resolver=resolver)
+
+
+# What a proxy answers.
+
+SOCKS5 = b"\5\0"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+REFUSED, BLOCKED, GARBAGE = errno.ECONNREFUSED, errno.EACCES, errno.EPROTO
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "number", "retried"),
+    [
+        ("socks5", SOCKS5 + b"\5\1\0", errno.ECONNABORTED, True),
+        ("socks5", SOCKS5 + b"\5\2\0", BLOCKED, False),
+        ("socks5", SOCKS5 + b"\5\3\0", errno.ENETUNREACH, True),
+        ("socks5", SOCKS5 + b"\5\4\0", errno.EHOSTUNREACH, True),
+        ("socks5", SOCKS5 + b"\5\5\0", REFUSED, True),
+        ("socks5", SOCKS5 + b"\5\6\0", errno.ETIMEDOUT, True),
+        ("socks5", SOCKS5 + b"\5\7\0", errno.EOPNOTSUPP, False),
+        ("socks5", SOCKS5 + b"\5\x08\0", errno.EAFNOSUPPORT, False),
+        ("socks5", SOCKS5 + b"\5\x09\0", GARBAGE, False),
+        ("socks5", SOCKS5 + b"\5\0\1\1", GARBAGE, False),
+        ("socks5", SOCKS5 + b"\5\0\0\2", GARBAGE, False),
+        ("socks5", SOCKS5 + b"\4\0\0", GARBAGE, False),
+        ("socks5", b"\5\xff", BLOCKED, False),
+        ("socks5", b"\5\2", BLOCKED, False),
+        ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", GARBAGE, False),
+        ("socks4", b"\0\x5b" + bytes(6), REFUSED, True),
+        ("socks4", b"\0\x5c" + bytes(6), BLOCKED, False),
+        ("socks4", b"\0\x5d" + bytes(6), BLOCKED, False),
+        ("socks4", b"\0\x5e" + bytes(6), GARBAGE, False),
+        ("socks4", b"\4\x5a" + bytes(6), GARBAGE, False),
+        ("http", b"HTTP/1.1 407 Who?\r\n\r\n", BLOCKED, False),
+        ("http", b"HTTP/1.1 403 No\r\n\r\n", BLOCKED, False),
+        ("http", b"HTTP/1.1 500 Oh\r\n\r\n", errno.ECONNABORTED, True),
+        ("http", b"HTTP/1.1 502 Oh\r\n\r\n", errno.EHOSTUNREACH, True),
+        ("http", b"HTTP/1.1 503 Oh\r\n\r\n", errno.EHOSTUNREACH, True),
+        ("http", b"HTTP/1.1 504 Oh\r\n\r\n", errno.ETIMEDOUT, True),
+        ("http", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1 599 Unheard of\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1 5 x\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1 2" + b"0" * 999 + b" x\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1 OK\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 4000, GARBAGE, False),
+        ("http", CONTINUE + b"HTTP/1.1 407 Who?\r\n\r\n", BLOCKED, False),
+        ("http", CONTINUE + b"hello\r\n\r\n", GARBAGE, False),
+        ("http", CONTINUE * 17 + b"HTTP/1.1 200 OK\r\n\r\n", GARBAGE, False),
+        ("http", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", GARBAGE, False),
+        ("http", b"SSH-2.0-OpenSSH_9\r\n", GARBAGE, False),
+        ("http", b"\r\n\r\n", GARBAGE, False),
+        ("http", SOCKS5, GARBAGE, False),
+    ],
+)
+async def test_an_answer_is_an_error_of_the_system(
+    kind: Kind, answer: bytes, number: int, retried: bool
+) -> None:
+    """`retry_on` and `except` work as without a proxy."""
+    with proxying(kind, answers=(answer,)) as server:
+        error = await failure(server.url())
+    assert phase(error) == ("proxy", number)
+    assert type(only(error).error) is type(OSError(number, ""))
+    assert is_transient(error) is retried
+    assert is_refused(error) is (number == REFUSED)
+    assert isinstance(error, type(OSError(number, "")))
+    assert (error.host, error.port) == ("192.0.2.1", 80)
+    by = f"{server.host}:{server.port}"
+    said = f"cannot connect to 192.0.2.1:80 through {by}: {by}: proxy: "
+    assert str(error).startswith(said)
+    assert str(error).isprintable()
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("socks5", b"\5\2\1\0\5\0\0\3\1x\0\0"),
+        ("socks4", b"\0\x5a" + bytes(6)),
+        ("http", b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+)
+async def test_closing_half_way(kind: Kind, answer: bytes) -> None:
+    cuts = range(len(answer))
+    with proxying(kind, answers=tuple(answer[:end] for end in cuts)) as server:
+        for _ in cuts:
+            error = await failure(server.url(CREDENTIALS[kind]))
+            assert isinstance(error, ConnectResetError)
+            assert phase(error) == ("proxy", errno.ECONNRESET)
+            assert "the proxy has closed the connection" in str(error)
+
+
+async def test_a_reset_half_way() -> None:
+    """Whichever call of the handshake learns of it."""
+    with proxying(answers=(b"\5\2",) * 20, ending="reset") as server:
+        for _ in range(20):
+            error = await failure(server.url("a:b"))
+            assert phase(error) == ("proxy", errno.ECONNRESET)
+
+
+@pytest.mark.parametrize("option", ["timeout", "attempt_timeout"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_silence(kind: Kind, option: str) -> None:
+    """What is said to a proxy is part of the attempt, and has its time."""
+    with proxying(kind, answers=(b"",), ending="wait") as server:
+        error = await failure(server.url(), **{option: 0.02})
+    assert isinstance(error, ConnectTimeoutError)
+    assert phase(error) == ("proxy", errno.ETIMEDOUT)
+    assert "proxy: the proxy has not answered yet" in str(error)
+
+
+async def test_a_proxy_that_is_not_there() -> None:
+    """The error is about the target all the same."""
+    with refusing() as port:
+        error = await failure(f"http://{port.host}:{port.port}")
+    assert isinstance(error, ConnectRefusedError)
+    assert phase(error) == ("connect", errno.ECONNREFUSED)
+    assert (error.host, error.port) == ("192.0.2.1", 80)
+    assert f"to 192.0.2.1:80 through {port.host}:{port.port}: " in str(error)
+
+
+async def test_a_proxy_without_an_address() -> None:
+    error = await failure("http://proxy.test:1", resolver=StaticResolver({}))
+    assert isinstance(error, ResolveError)
+    assert "through proxy.test:1: proxy.test: " in str(error)
+
+
+@pytest.mark.parametrize("said", [b"", b"\5\2", b"\5\2\1\0\5"])
+async def test_a_cancellation(said: bytes) -> None:
+    """It leaves nothing, wherever the handshake is."""
+    with proxying(answers=(said,), ending="wait") as server:
+        url = server.url(CREDENTIALS["socks5"])
+        task = asyncio.create_task(proxy.connect("192.0.2.1", 80, proxy=url))
+        while not server.has_answered.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Give our end of a connection, and the proxy's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+def talk(sock: socket.socket) -> Handshake:
+    """Return what is said to an HTTP proxy over *sock*."""
+    (hop,) = hops_of("http://a:1")
+    return Handshake(asyncio.get_running_loop(), sock, None, hop, "")
+
+
+async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None:
+    """The end of the head is seen wherever it is cut, and what follows is left."""
+    ours, theirs = pair
+    asking = asyncio.create_task(talk(ours).ask_for("x", 80))
+    await asyncio.sleep(0)  # until it has asked
+    for octet in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r":
+        theirs.send(bytes([octet]))
+        with contextlib.suppress(BlockingIOError):
+            while ours.recv(1, socket.MSG_PEEK):
+                await asyncio.sleep(0)
+    theirs.send(b"\n220 x")
+    await asking
+    assert ours.recv(100) == b"220 x"
+
+
+async def test_closed_before_anything_is_said(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Whatever the kernel calls it."""
+    ours, theirs = pair
+    theirs.close()
+    with pytest.raises(AttemptError) as caught:
+        await talk(ours).ask_for("x", 80)
+    assert caught.value.error.errno == errno.ECONNRESET
+
+
+async def test_reset_before_it_is_answered(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    asking = asyncio.create_task(talk(ours).ask_for("x", 80))
+    await asyncio.sleep(0)
+    theirs.close()  # with that unread
+    with pytest.raises(AttemptError) as caught:
+        await asking
+    assert caught.value.error.errno == errno.ECONNRESET
+
+
+# Options.
+
+
+async def test_until_the_target_is_up() -> None:
+    events = Recorder()
+    with proxying() as server, unused_port() as port:
+
+        def observe(event: Any) -> None:
+            events(event)
+            if len(events.of(AttemptFailed)) == 3 and not listening:
+                listening.append(port.listen())
+
+        listening: list[object] = []
+        sock = await proxy.connect(
+            port.host,
+            port.port,
+            proxy=server.url(),
+            retry=(0,) * 9,
+            retry_on=is_refused,
+            observer=observe,
+        )
+        sock.close()
+    failed = events.of(AttemptFailed)
+    assert [one.attempt.phase for one in failed] == ["proxy"] * 3
+    assert str(events.only(Connected).address) == f"{server.host}:{server.port}"
+
+
+async def test_the_first_proxy_is_raced() -> None:
+    """One of its addresses that refuses costs nothing."""
+    with proxying() as server, echoing() as echo:
+        resolver = StaticResolver({"proxy.test": ["127.0.0.9", server.host]})
+        url = f"socks5://proxy.test:{server.port}"
+        streams = await proxy.open_connection(
+            echo.host, echo.port, proxy=url, resolver=resolver
+        )
+        assert await answers(streams)
+
+
+async def test_what_prepares_and_binds(echo: EchoServer) -> None:
+    """It is about the connection to the proxy: there is no other."""
+    seen: list[Address] = []
+    with proxying() as server:
+        sock = await proxy.connect(
+            echo.host,
+            echo.port,
+            proxy=server.url(),
+            prepare=[lambda _, address: seen.append(address)],
+            local_addr=("127.0.0.3", 0),
+        )
+        with sock:
+            assert sock.getsockname()[0] == "127.0.0.3"
+        assert list(map(str, seen)) == [f"{server.host}:{server.port}"]
+
+
+async def test_ready_is_asked_of_what_is_returned(echo: EchoServer) -> None:
+    async def ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"?")
+        asked.append(await reader.readexactly(1))
+        return len(asked) == 2
+
+    asked: list[bytes] = []
+    with proxying() as server:
+        streams = await proxy.open_connection(
+            echo.host, echo.port, proxy=server.url(), ready=ready, retry=(0,)
+        )
+        assert await answers(streams)
+    assert asked == [b"?", b"?"]
+
+
+async def test_a_mistake_comes_through(echo: EchoServer) -> None:
+    def factory() -> asyncio.Protocol:
+        raise ZeroDivisionError
+
+    with proxying() as server, pytest.raises(ZeroDivisionError):
+        await proxy.create_connection(factory, echo.host, echo.port, proxy=server.url())
+
+
+# TLS.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_tls_to_the_target(kind: Kind) -> None:
+    """The name to verify is the target's, which was asked for."""
+    with tls_echoing() as echo, proxying(kind) as server:
+        through = ProxyConnector(proxy=server.url())
+        streams = await through.open_connection(
+            echo.host, echo.port, ssl=echo.client_context
+        )
+        assert await answers(streams)
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            await through.open_connection(
+                echo.host,
+                echo.port,
+                ssl=echo.client_context,
+                server_hostname="wrong.test",
+            )
+    assert isinstance(caught.value, ConnectError)
+    assert only(caught.value).phase == "tls"
+
+
+async def test_no_handshake_of_the_target() -> None:
+    with tls_echoing(silent=True) as echo, proxying() as server:
+        through = ProxyConnector(proxy=server.url(), connector=Connector(timeout=1))
+        context = echo.client_context
+        with pytest.raises(ConnectTimeoutError) as caught:
+            await through.open_connection(echo.host, echo.port, ssl=context)
+    assert only(caught.value).phase == "tls"
+
+
+# The guard.
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "text"),
+    [
+        ("socks5h", "127.0.0.1", "127.0.0.1:80: guard: not allowed"),
+        ("socks5", "db.test", "db.test:80: guard: not allowed"),
+        ("socks5h", "db.test", "db.test:80: guard: the proxy looks it up: use"),
+        ("http", "127.1.test", "guard: the proxy looks it up"),
+    ],
+)
+async def test_the_target_is_guarded(scheme: str, host: str, text: str) -> None:
+    """Before the proxy is connected to; and it is not tried again."""
+    events = Recorder()
+    asked: list[str] = []
+
+    def allow(ip: Any, port: int) -> bool:
+        asked.append(f"{ip}:{port}")
+        return port != 80
+
+    with pytest.raises(AddressBlockedError) as caught:
+        await proxy.connect(
+            host,
+            80,
+            proxy=f"{scheme}://127.0.0.1:1",
+            resolver=StaticResolver({"db.test": ["127.0.0.1"]}),
+            allow=allow,
+            observer=events,
+            retry=(0, 0),
+            retry_on=lambda _: True,
+        )
+    assert text in str(caught.value)
+    assert phase(caught.value) == ("guard", errno.EACCES)
+    assert asked == (["127.0.0.1:80"] if "not allowed" in text else [])
+    events.assert_none("AttemptStarted", "RetryScheduled")
+    assert events.only(GaveUp).error is caught.value
+
+
+async def test_a_guarded_target_that_is_allowed(echo: EchoServer) -> None:
+    asked: list[int] = []
+
+    def allow(ip: Any, port: int) -> bool:
+        asked.append(port)
+        return True
+
+    with proxying() as server:
+        streams = await proxy.open_connection(
+            "localhost", echo.port, proxy=server.url(), allow=allow
+        )
+        assert await answers(streams)
+        assert asked == [echo.port, server.port]
+
+
+async def test_the_proxy_is_guarded_too() -> None:
+    with pytest.raises(AddressBlockedError) as caught:
+        await proxy.connect(
+            "1.1.1.1", 80, proxy="socks5://127.0.0.1:1", allow=only_public
+        )
+    assert "127.0.0.1:1: guard: not allowed" in str(caught.value)
+
+
+# Chains.
+
+
+async def test_a_chain(echo: EchoServer) -> None:
+    """Each is asked for the next one, and the last for the target."""
+    with (
+        proxying("socks4") as first,
+        proxying("http", names={}, credentials=(USER, PASSWORD)) as second,
+        proxying("socks5") as third,
+        refusing() as nobody,
+    ):
+        urls = [first.url(), second.url(CREDENTIALS["http"]), third.url()]
+        through = ProxyConnector(proxy=urls)
+        assert await answers(await through.open_connection(echo.host, echo.port))
+        assert first.asked == [(second.host, second.port)]
+        assert second.asked == [(third.host, third.port)]
+        assert third.asked == [(echo.host, echo.port)]
+        with pytest.raises(ConnectRefusedError) as caught:
+            await through.connect(nobody.host, nobody.port)
+        at = [f"{one.host}:{one.port}" for one in (first, second, third)]
+        assert str(caught.value).startswith(
+            f"cannot connect to {nobody.host}:{nobody.port} through {at[2]}"
+            f" through {at[1]} through {at[0]}: {at[0]}: proxy: {at[2]}: Connection"
+        )
+        with pytest.raises(ConnectPermissionError, match=f"{at[1]}: 407 Proxy Auth"):
+            await proxy.connect(
+                echo.host, echo.port, proxy=[urls[0], second.url("a:b"), urls[2]]
+            )
+
+
+async def test_a_chain_of_names(echo: EchoServer) -> None:
+    """Who looks up a name is said by the scheme of the proxy that is asked for it."""
+    with proxying(names={"second.test": "127.0.0.1"}) as first, proxying() as second:
+        streams = await proxy.open_connection(
+            "db.test",
+            echo.port,
+            proxy=(
+                first.url(scheme="socks5h"),
+                f"socks5://second.test:{second.port}",
+            ),
+            resolver=StaticResolver({"db.test": [echo.host]}),
+        )
+        assert await answers(streams)
+        assert first.asked == [("second.test", second.port)]
+        assert second.asked == [(echo.host, echo.port)]
+
+
+async def test_a_chain_that_is_silent() -> None:
+    with proxying() as first, proxying(answers=(b"",), ending="wait") as second:
+        through = ProxyConnector(
+            proxy=[first.url(), second.url()], connector=Connector(timeout=1)
+        )
+        error = await failure(through)
+    assert f"{second.host}:{second.port}: the proxy has not answered" in str(error)
+
+
+# Values.
+
+
+def test_a_value() -> None:
+    through = ProxyConnector(proxy=["http://a:1"], connector=Connector(timeout=3))
+    assert pickle.loads(pickle.dumps(through)) == through
+    same = ProxyConnector(proxy=("http://a:1",), connector=Connector(timeout=3))
+    assert {through, same} == {through}
+    assert through != ProxyConnector(proxy=["http://a:2"])
+    with pytest.raises(FrozenInstanceError):
+        through.proxy = "http://b:1"  # type: ignore[misc]  # it is frozen
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "socks5h://us%40r:p%3Aw@host:1080",
+        "SOCKS5://host:1080/",
+        "socks4://user@127.0.0.1:1",
+        "socks4a://[::1]:1",
+        "http://key:@proxy.example:3128",
+        "http://u:p%C3%B6@h:1",
+        "http://ü:secret%E2%82%AC@h:1",
+        "http://u:" + 4096 * "p" + "@h:1",
+        "socks5://u:@h:1",
+        "socks5://ü:%C3%B6@h:1",
+        "socks4://ü@h:1",
+        "http://u:a:b@h:1",
+        "http://bücher.example:65535",
+        "socks5://%20:%20@h:1",
+    ],
+)
+def test_urls_that_are_taken(url: str) -> None:
+    assert ProxyConnector(proxy=url).proxy == url
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("", "proxy is no URL like scheme://user:password@host:port"),
+        ("hidden:secret", "proxy is no URL"),
+        ("hidden:secret@host:1080", "proxy is no URL"),
+        ("//hidden:secret@host:1080", "proxy is no URL"),
+        ("https://hidden:secret@host:1080", "the scheme https is none of http, socks4"),
+        ("socks://hidden:secret@host:1080", "the scheme socks is none of"),
+        ("socks5://hidden:sec/ret@host:1080", "is written %XX"),
+        ("socks5://hidden:sec@ret@host:1080", "is written %XX"),
+        ("socks5://hidden:sec#ret@host:1080", "is written %XX"),
+        ("socks5://hidden:secret@host:1080/path", "proxy is no URL"),
+        ("socks5://hidden:secret@host:1080?rdns=1", "proxy is no URL"),
+        ("socks5://hidden:secret@host:1080\n", "proxy is no URL|port is missing"),
+        ("socks5://hidden:secret@host", "the host or the port is missing"),
+        ("socks5://hidden:secret@host:", "the host or the port is missing"),
+        ("socks5://hidden:secret@:1080", "the host or the port is missing"),
+        ("socks5://hidden:secret", "the host or the port is missing"),
+        ("socks5://hidden:secret@host:0", "or cannot be one"),
+        ("socks5://hidden:secret@host:65536", "or cannot be one"),
+        ("socks5://hidden:secret@host:http", "or cannot be one"),
+        ("socks5://hidden:secret@[host]:1", "or cannot be one"),
+        ("socks5://hidden:secret@[]:1", "or cannot be one"),
+        ("socks5://hidden:secret@[127.0.0.1]:1", "or cannot be one"),
+        ("socks5://hidden:secret@::1:1", "proxy is no URL"),
+        ("socks5://hidden:secret@ho st:1", "or cannot be one"),
+        ("socks5://hidden:secret@" + "x" * 64 + ":1", "or cannot be one"),
+        ("socks5://hidden:secret%@host:1", "socks5 takes a user and a password"),
+        ("socks5://hidden:secret%zz@host:1", "socks5 takes a user and a password"),
+        ("socks5://hidden:secret%ff@host:1", "socks5 takes a user and a password"),
+        ("socks5://hidden:secret\ud800@host:1", "socks5 takes a user and a password"),
+        ("socks5://hidden:secret%00@host:1", "of up to 255 octets"),
+        ("socks5h://hidden@host:1", "socks5h takes a user and a password"),
+        ("socks5://:secret@host:1", "socks5 takes a user and a password"),
+        ("socks5://@host:1", "socks5 takes a user and a password"),
+        ("socks5://hidden:secret" + "x" * 250 + "@host:1", "of up to 255 octets"),
+        ("socks5://hidden:secret" + "ö" * 125 + "@host:1", "of up to 255 octets"),
+        ("socks4://hiddensecret" + "ö" * 125 + "@host:1", "of up to 255 octets"),
+        ("socks4://hidden:secret@host:1", "socks4 takes a user .*, no password"),
+        ("socks4a://hidden%00secret@host:1", "socks4a takes a user"),
+        ("socks4://@host:1", "socks4 takes a user"),
+        ("http://hidden@host:1", "http takes a user without a colon and a password"),
+        ("http://hidden%3Asecret:x@host:1", "http takes a user without a colon"),
+        ("http://hidden:secret" + "x" * 4096 + "@host:1", "of up to 4096 octets"),
+        ("http://hidden:secret%0D%0A@host:1", "of up to 4096 octets"),
+        ("http://hidden:secret%7F@host:1", "of up to 4096 octets"),
+        ("http://:secret@host:1", "http takes a user"),
+    ],
+)
+def test_urls_that_are_refused(url: str, text: str) -> None:
+    """At once, saying what would work, and showing nothing that may be a secret."""
+    for proxies in (url, ["http://a:1", url]):
+        with pytest.raises(ValueError, match=text) as caught:
+            ProxyConnector(proxy=proxies)
+        told = [str(caught.value), repr(caught.value.__cause__)]
+        told.append(repr(caught.value.__context__))
+        assert not [one for one in told if "secret" in one or "hidden" in one]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "proxy must be a URL, or several, not NoneType"),
+        (b"http://hidden:secret@a:1", "proxy must be a URL, or several, not bytes"),
+        ([b"http://hidden:secret@a:1"], "proxy must be a URL, not bytes"),
+        (["http://a:1", None], "proxy must be a URL, not NoneType"),
+        (iter(["http://a:1"]), "proxy must be a URL, or several, not list_iterator"),
+    ],
+)
+def test_no_proxy(value: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text) as caught:
+        ProxyConnector(proxy=value)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_proxy_at_all() -> None:
+    with pytest.raises(ValueError, match="proxy is empty"):
+        ProxyConnector(proxy=[])
+
+
+def test_no_connector() -> None:
+    connector: Any = "http://a:1"
+    with pytest.raises(TypeError, match="connector must be a Connector"):
+        ProxyConnector(proxy="http://a:1", connector=connector)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        loop_factory,
+        ConnectorBackend,
+        ConnectorTransport,
+        partial(Connectable, "a:1"),
+        lambda connector: ProxyConnector(proxy="http://b:1", connector=connector),
+    ],
+)
+def test_a_proxy_connector_is_no_connector(make: Callable[[Any], object]) -> None:
+    """Where one is wanted, the error says what to do with it."""
+    text = (
+        r"connector must be a Connector, not ProxyConnector\(http://\*\*\*@a:1, .*\);"
+        " call the methods of the ProxyConnector itself"
+    )
+    with pytest.raises(TypeError, match=text):
+        make(ProxyConnector(proxy="http://hidden:secret@a:1"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "text"),
+    [
+        ("socks4", "::1", "socks4 knows no IPv6, use socks5 or http"),
+        ("socks4a", "2001:db8::1", "socks4a knows no IPv6"),
+        ("socks5", "fe80::1%1", "a proxy knows no scope ids"),
+        ("socks5h", "fe80::1%eth0", "a proxy knows no scope ids"),
+        ("socks5h", "127.1", "neither a name nor an address that a proxy knows"),
+        ("http", "010.0.0.1", "neither a name nor an address"),
+        ("http", "1.2.3.4.", "neither a name nor an address"),
+        ("http", "a:80", "has a port in it"),
+        ("http", "a\uff1a80", "neither a name nor an address"),
+        ("http", "a/b", "neither a name nor an address"),
+        ("socks5h", "a\x01b", "neither a name nor an address"),
+        ("http", "a..b", "is not a host name"),
+        ("http", "a b", "white space"),
+        ("http", "", "host is empty"),
+    ],
+)
+async def test_hosts_that_no_proxy_is_asked_for(
+    scheme: str, host: str, text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        await proxy.connect(host, 80, proxy=f"{scheme}://127.0.0.1:1")
+    with pytest.raises(ValueError, match="port must be between"):
+        await proxy.connect("x", 65536, proxy=f"{scheme}://127.0.0.1:1")
+
+
+def test_a_chain_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="socks4 knows no IPv6"):
+        ProxyConnector(proxy=["socks4://a:1", "http://[::1]:1"])
+
+
+async def test_other_arguments_are_checked_at_once() -> None:
+    through = ProxyConnector(proxy="http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="limit must be more than 0"):
+        await through.open_connection("x", 1, limit=0)
+    with pytest.raises(ValueError, match="server_hostname is only meaningful"):
+        await through.create_connection(asyncio.Protocol, "x", 1, server_hostname="y")
+    with pytest.raises(TypeError, match="timeot"):
+        await proxy.connect("x", 1, proxy="http://a:1", timeot=1)  # type: ignore[call-arg]  # misspelt
+    with pytest.raises(ValueError, match="timeout"):
+        await proxy.connect("x", 1, proxy="http://a:1", timeout=-1)

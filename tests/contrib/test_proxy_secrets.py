@@ -1,0 +1,281 @@
+"""The credentials of a proxy are in nothing that is told, logged or shown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import socket
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from proxies import CREDENTIALS, KINDS, PASSWORD, SECRETS, USER, Kind, proxying
+
+from aioconnect import (
+    ConnectError,
+    Connector,
+    ConnectPermissionError,
+    log_events,
+    loop_factory,
+)
+from aioconnect._sansio.errors import AttemptError
+from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_url import hops_of
+from aioconnect.contrib.proxy import ProxyConnector
+from aioconnect.testing import Recorder, echoing
+
+URL = f"http://{CREDENTIALS['http']}@127.0.0.1:1"
+
+Start = Callable[[str], Coroutine[Any, Any, Any]]
+
+
+async def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Not in an error, an event, a repr, or a log line, nor in what a proxy says."""
+    caplog.set_level(logging.DEBUG)
+    events = Recorder()
+
+    def observe(event: Any) -> None:
+        events(event)
+        log_events(logging.getLogger("test"))(event)
+
+    told: list[str] = []
+    for kind in KINDS:
+        with proxying(kind, credentials=("another", "one")) as server:
+            connector = Connector(observer=observe, timeout=9, retry=(0,))
+            url = server.url(CREDENTIALS[kind])
+            through = ProxyConnector(proxy=[url], connector=connector)
+            with pytest.raises(ConnectPermissionError) as caught:
+                await through.connect("192.0.2.1", 80)
+            error = caught.value
+            assert error.rounds == 1
+            again = pickle.loads(pickle.dumps(error))
+            assert str(again) == str(error)
+            told += [repr(through), str(through), repr(error), str(error)]
+            told += [repr(error.attempts), repr(pickle.dumps(error)), repr(again)]
+            told += [repr(vars(error)), repr(error.__cause__)]
+    told += [repr(events.events), caplog.text]
+    assert "AttemptFailed" in told[-2]
+    assert "407" in caplog.text
+    for secret in SECRETS:
+        assert not [text for text in told if secret in text]
+
+
+def test_what_is_shown() -> None:
+    through = ProxyConnector(proxy="socks5h://us%40r:pw@[::1]:1080")
+    expected = "ProxyConnector(socks5h://***@[::1]:1080, connector=Connector())"
+    assert repr(through) == expected
+    assert repr(through.proxy) == "'socks5h://***@[::1]:1080'"
+    assert str(through.proxy) == "socks5h://us%40r:pw@[::1]:1080"
+    chain = ProxyConnector(proxy=["http://a:1", "socks4://u@b:2"])
+    assert repr(chain).startswith("ProxyConnector(http://a:1, socks4://***@b:2, ")
+
+
+def starts(host: str = "192.0.2.1", port: int = 80, **options: Any) -> Iterator[Start]:
+    """Give each way to connect to *host* and *port* by way of a URL."""
+    for name in ("connect", "open_connection", "create_connection"):
+        given = (asyncio.Protocol,) if name == "create_connection" else ()
+        where: Any = (*given, host, port)
+
+        async def by_function(url: str, name: str = name, where: Any = where) -> Any:
+            return await getattr(proxy, name)(*where, proxy=url, **options)
+
+        async def by_value(url: str, name: str = name, where: Any = where) -> Any:
+            through = ProxyConnector(proxy=(url,), connector=Connector(**options))
+            return await getattr(through, name)(*where)
+
+        yield by_function
+        yield by_value
+
+
+def raised(exc: BaseException) -> Iterator[BaseException]:
+    """Give *exc*, its causes and contexts, and what they are about."""
+    seen: list[BaseException] = []
+    left: list[BaseException | None] = [exc]
+    while left:
+        one = left.pop()
+        if one is None or any(one is other for other in seen):
+            continue
+        seen.append(one)
+        yield one
+        left += [one.__cause__, one.__context__]
+        left += [attempt.error for attempt in getattr(one, "attempts", ())]
+
+
+def shown_with_locals(exc: BaseException) -> str:
+    """Return what a traceback of *exc* shows, with the locals of all frames but ours.
+
+    The caller's own frames have the URL, of course.
+    """
+    told: list[str] = []
+    for one in raised(exc):
+        told += [repr(one), str(one)]
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                told.append(f"\n{frame.f_code.co_qualname}: ")
+                told += [f"{name}={it!r} " for name, it in frame.f_locals.items()]
+    return "".join(told)
+
+
+def assert_no_secret(exc: BaseException) -> None:
+    """Fail if a traceback of *exc* shows one."""
+    told = shown_with_locals(exc)
+    assert not [secret for secret in SECRETS if secret in told], told
+
+
+def no_port(url: Any) -> object:
+    return ProxyConnector(proxy=url.removesuffix(":1"))
+
+
+def no_scheme(url: Any) -> object:
+    return ProxyConnector(proxy=url.replace("http", "gopher"))
+
+
+def no_url(url: Any) -> object:
+    return ProxyConnector(proxy=[url, f"{url}/path"])
+
+
+def no_text(url: Any) -> object:
+    return ProxyConnector(proxy=[url, None])  # type: ignore[list-item]  # the mistake
+
+
+def bad_escape(url: Any) -> object:
+    return ProxyConnector(proxy=url.replace("@127", "%zz@127"))
+
+
+def no_password(url: Any) -> object:
+    return ProxyConnector(proxy=url.replace("http", "socks4"))
+
+
+def bad_chain(url: Any) -> object:
+    return ProxyConnector(proxy=["socks4://h:1", url.replace("127.0.0.1", "[::1]")])
+
+
+def bad_connector(url: Any) -> object:
+    return ProxyConnector(proxy=url, connector=5)  # type: ignore[arg-type]  # likewise
+
+
+def bad_replacement(url: Any) -> object:
+    return replace(ProxyConnector(proxy=url), connector=5)  # type: ignore[arg-type]  # likewise
+
+
+def no_loop(url: Any) -> object:
+    return loop_factory(ProxyConnector(proxy=url))  # type: ignore[arg-type]  # likewise
+
+
+def no_method(url: Any) -> object:
+    return ProxyConnector(proxy=url).recieve  # type: ignore[attr-defined]  # likewise
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        no_port,
+        no_scheme,
+        no_url,
+        no_text,
+        bad_escape,
+        no_password,
+        bad_chain,
+        bad_connector,
+        bad_replacement,
+        no_loop,
+        no_method,
+    ],
+)
+def test_traceback_of_a_mistake(make: Callable[[str], object]) -> None:
+    """Some tools show the local variables of each frame: rich, Sentry, pytest."""
+    with pytest.raises((AttributeError, TypeError, ValueError)) as caught:
+        make(URL)
+    assert_no_secret(caught.value)
+    # And what is shown has a repr: that of Python 3.11 would raise.
+    traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"timeot": 1},
+        {"timeout": -1},
+        {"host": "a b"},
+        {"host": "fe80::1%1"},
+        {"port": 65536},
+    ],
+    ids=str,
+)
+async def test_traceback_of_another_mistake(given: dict[str, Any]) -> None:
+    for start in starts(**given):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            await start(URL)
+        assert_no_secret(caught.value)
+
+
+BOTH = f"{USER} {PASSWORD}".encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        *((kind, None) for kind in KINDS),
+        ("http", b"HTTP/1.1 403 " + BOTH + b"\r\n\r\n"),
+        ("http", b"HTTP/1.1 OK " + BOTH + b"\r\n\r\n"),
+        ("http", b"HTTP/1.1 200 OK\r\nX: " + BOTH * 2000),
+        ("http", b"HTTP/1.1 200 OK\r\nX: " + BOTH),
+        ("http", BOTH),
+        ("socks5", b"\5\2"),
+        ("socks5", b"\5\2\1\1"),
+        ("socks5", b"\5\2\1\0\5\5"),
+        ("socks5", b"\5\2\1\0\5\0\0\3\xff" + BOTH),
+        ("socks4", USER.encode()),
+        ("socks4", b"\0\x5b" + USER.encode() + b"  "),
+    ],
+)
+@pytest.mark.parametrize("end", ["close", "reset", "timeout", "cancel"])
+async def test_traceback_of_an_error(
+    kind: Kind, answer: bytes | None, end: str
+) -> None:
+    """Whatever the proxy repeats, and wherever the handshake ends."""
+    ending: Any = end if end in ("close", "reset") else "wait"
+    said = () if answer is None else (answer,) * 6
+    options: Any = {"timeout": 0.05} if end == "timeout" else {}
+    with proxying(kind, credentials=("x", "y"), answers=said, ending=ending) as server:
+        for start in starts(**options):
+            task = asyncio.ensure_future(start(server.url(CREDENTIALS[kind])))
+            if end == "cancel" and said:
+                while not (server.has_answered.is_set() or task.done()):
+                    await asyncio.sleep(0.001)
+                server.has_answered.clear()
+                task.cancel()
+            with pytest.raises((ConnectError, asyncio.CancelledError)) as caught:
+                await task
+            assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["http", "socks4"])
+async def test_traceback_of_what_cannot_be_sent(kind: Kind) -> None:
+    """The proxy has gone before it is told."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    (hop,) = hops_of(f"{kind}://{CREDENTIALS[kind]}@a:1")
+    with ours:
+        ours.setblocking(False)
+        handshake = Handshake(asyncio.get_running_loop(), ours, None, hop, "")
+        with pytest.raises(AttemptError) as caught:
+            await handshake.ask_for("x", 80)
+    assert_no_secret(caught.value)
+
+
+async def test_traceback_of_a_hook() -> None:
+    """Once the tunnel is open, too."""
+
+    async def ready(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with proxying("http", credentials=(USER, PASSWORD)) as server, echoing() as echo:
+        for start in starts(echo.host, echo.port, ready=ready):
+            with pytest.raises(ZeroDivisionError) as caught:
+                await start(server.url(CREDENTIALS["http"]))
+            assert_no_secret(caught.value)

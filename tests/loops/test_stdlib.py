@@ -1,0 +1,125 @@
+"""The standard library's own tests of what connects, on loops of `loop_factory`.
+
+Each that mentions one of the functions is run, but for those that are listed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import run_script
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "stdlib_tests.py"
+CONNECTS = re.compile(
+    r"\b(create_(unix_)?connection|open_(unix_)?connection|sock_connect)\b"
+)
+
+# How many modules are run at once.  Most of them wait.
+TOGETHER = 4
+
+SOCKET = "asserts what asyncio asks of a mock in the place of its socket module"
+PRIVATE = "asserts how a mock in the place of a private method of the loop is called"
+WORDS = "asserts the words of an error; ours has others, of the same class and errno"
+NO_ERRNO = "asserts the words of a mock's errors, which have no errno"
+NO_SERVICE = "wants OSError for an unknown service; that is our ValueError, at once"
+
+MODULES_LEFT_OUT = {
+    "test_proactor_events": "Windows' loop",
+    "test_selector_events": "makes its loops of asyncio's private parts",
+}
+LEFT_OUT_ON_UVLOOP = {
+    "test_base_events": "puts mocks in asyncio's socket module: uvloop would dial",
+    "test_sendfile": "uvloop has no sendfile",
+}
+
+# On either loop: they fail on ours, and on what ours is made of they do not.
+LEFT_OUT = {
+    "test_base_events": {
+        "test_create_connection_bluetooth": SOCKET,
+        "test_create_connection_ip_addr": SOCKET,
+        "test_create_connection_ipv6_scope": SOCKET,
+        "test_create_connection_multiple_errors": NO_ERRNO,
+        "test_create_connection_multiple_errors_local_addr": NO_ERRNO,
+        "test_create_connection_no_inet_pton": SOCKET,
+        "test_create_connection_service_name": f"{SOCKET}; then {NO_SERVICE}",
+        "test_create_connection_ssl_server_hostname_default": PRIVATE,
+        "test_create_connection_timeout": SOCKET,
+    },
+    "test_events": {"test_create_connection_local_addr_in_use": WORDS},
+    "test_unix_events": {"test_create_unix_connection_ssl_noserverhost": WORDS},
+}
+
+# Not run on uvloop: they look for what asyncio's transports have inside, and without
+# it wait for as long as they may, uvloop being ours or not.
+HANG_ON_UVLOOP = {
+    "test_ssl": ["test_flush_before_shutdown"],
+    "test_sslproto": [
+        "test_create_connection_memory_leak",
+        "test_start_tls_client_buf_proto_1",
+        "test_start_tls_client_reg_proto_1",
+    ],
+}
+
+
+def modules() -> list[str]:
+    """Return the modules that have tests of what connects."""
+    # Debian has it in a package of its own.
+    spec = find_spec("test.test_asyncio") if find_spec("test") else None
+    if spec is None or spec.origin is None:
+        pytest.skip("the standard library's tests are not installed")
+    return [
+        path.stem
+        for path in sorted(Path(spec.origin).parent.glob("test_*.py"))
+        if CONNECTS.search(path.read_text())
+    ]
+
+
+def wrong(module: str, came: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is not as it is listed."""
+    known, passed = (
+        {test.split(".")[1] for test in came[which]} for which in ("known", "passed")
+    )
+    listed = LEFT_OUT.get(module, {})
+    for test, text in came["failed"].items():
+        if test.split(".")[1] not in listed:
+            yield f"{module}: {test} fails on our loop only: {text}"
+    yield from (f"{module}: there is no {name}" for name in listed if name not in known)
+    yield from (
+        f"{module}: {name} passes: do not list it" for name in passed & listed.keys()
+    )
+    if not passed or not came["heard"]:
+        yield f"{module}: {len(passed)} passed, with {came['heard']} events: not ours"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_stdlib(loop: str) -> None:
+    """What the standard library tests of connecting is true of a loop of ours.
+
+    A test that is left out is listed, with its reason; on uvloop those too that uvloop
+    itself does not pass.
+    """
+
+    def run(module: str) -> dict[str, Any]:
+        unrun = HANG_ON_UVLOOP.get(module, []) if loop == "uvloop" else []
+        python = (sys.executable, "-X", "dev", str(SCRIPT))
+        came: dict[str, Any] = json.loads(run_script(*python, module, loop, *unrun))
+        return came
+
+    found = modules()
+    left_out = MODULES_LEFT_OUT | (LEFT_OUT_ON_UVLOOP if loop == "uvloop" else {})
+    assert left_out.keys() <= set(found)
+    # The last are the longest.
+    chosen = [module for module in reversed(found) if module not in left_out]
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        came = dict(zip(chosen, pool.map(run, chosen), strict=True))
+    problems = [text for module in chosen for text in wrong(module, came[module])]
+    assert not problems, "\n".join(problems)
