@@ -1,6 +1,6 @@
 """The command ``aioconnect``.
 
-Only `main` is here; it imports what the command needs that is run, and no other.
+This module has only `main`.  It imports the command that runs, and no other.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ import sys
 from collections.abc import Sequence
 
 from .._sansio.text import error_text
-from .._startup import handle_as_first_process
+from .._startup import exit_on_signals_as_process_1
+from .command_line import make_parser, parse
 from .errors import USAGE, CommandError
-from .parser import make_parser, parse
-from .signals import end_by
-from .terminal import discard, hold_standard_streams, write
+from .exit_by_signal import exit_by_signal
+from .standard_streams import discard_output, occupy_closed_streams, try_write
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (`sys.argv` if None); return its exit status."""
-    handle_as_first_process()
-    hold_standard_streams()
-    status = _status_of(sys.argv[1:] if argv is None else argv)
-    if not write(sys.stderr, ""):
-        discard(2)
+    exit_on_signals_as_process_1()
+    occupy_closed_streams()
+    status = _run_and_report(sys.argv[1:] if argv is None else argv)
+    if not try_write(sys.stderr, ""):
+        discard_output(2)
     return status
 
 
-def _status_of(argv: Sequence[str]) -> int:
+def _run_and_report(argv: Sequence[str]) -> int:
     try:
         status = _run(argv)
-        if sys.stdout is not None:  # it can be closed
+        if sys.stdout is not None:  # None if it was closed
             sys.stdout.flush()
     except CommandError as exc:
-        write(sys.stderr, f"aioconnect: {exc}\n")
+        try_write(sys.stderr, f"aioconnect: {exc}\n")
         return exc.status
     except KeyboardInterrupt:
-        return end_by(signal.SIGINT)
-    except OSError as exc:  # mostly of the output
-        discard(1)
-        if isinstance(exc, BrokenPipeError):  # who read has gone, as "head" does
-            return end_by(signal.SIGPIPE)
-        write(sys.stderr, f"aioconnect: {error_text(exc)}\n")
+        return exit_by_signal(signal.SIGINT)
+    except OSError as exc:  # mostly from writing the output
+        discard_output(1)
+        if isinstance(exc, BrokenPipeError):  # the reader has gone, as "head" does
+            return exit_by_signal(signal.SIGPIPE)
+        try_write(sys.stderr, f"aioconnect: {error_text(exc)}\n")
         return 1
     return status
 
@@ -52,11 +52,11 @@ def _status_of(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     try:
         arguments = parse(argv)
-    except SystemExit:  # the help, or the version
+    except SystemExit:  # argparse has printed the help or the version
         return 0
     name: str | None = getattr(arguments, "subcommand", None)
     if name is None:
-        write(sys.stderr, make_parser().format_help())
+        try_write(sys.stderr, make_parser().format_help())
         return USAGE
     command = importlib.import_module(f".{name}.command", __package__)
     status: int = command.run(arguments)

@@ -1,88 +1,127 @@
-"""Read the command line: the whole tree of commands.
-
-The arguments of a command are in ``_<command>_arguments``, and what it does is
-``run(arguments)`` in ``_<command>``, which is imported when it is run: no command needs
-what another does.
-"""
+"""Parse arguments and lay out help: argparse, adapted to this command."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
-from collections.abc import Sequence
+import re
+import sys
+import textwrap
+from typing import Any, NoReturn, TypeAlias
 
-from .. import __version__
 from .._sansio.text import redact_urls
-from .commands import Commands, Help, Parser
-from .completion import arguments as _completion_arguments
-from .demo import arguments as _demo_arguments
 from .errors import CommandError
-from .probe import arguments as _probe_arguments
-from .sweep import arguments as _sweep_arguments
-from .wait import arguments as _wait_arguments
-from .wait.arguments import waited
+from .terminal import terminal_size
 
-__all__ = ["make_parser", "parse"]
+__all__ = ["Commands", "Container", "HelpFormatter", "Parser", "add_command"]
 
-_COMMANDS = (
-    _wait_arguments,
-    _probe_arguments,
-    _sweep_arguments,
-    _demo_arguments,
-    _completion_arguments,
-)
+# argparse lays out for at least this many columns, however narrow the terminal is.
+_NARROWEST = 11
+
+# An example in an epilog begins with this.  It is broken where a shell allows it.
+_EXAMPLE = "  $ "
+
+# The parts of an argparse message that repeat an argument: its repr, or a word.
+_REPEATED_ARGUMENT = re.compile(r"""(['"])((?:\\.|(?!\1).)*)\1|\S+""")
 
 
-def make_parser() -> Parser:
-    """Return the whole tree."""
-    parser = Parser(
-        prog="aioconnect",
-        description="Connect from asyncio: a socket that is returned is connected,"
-        " or one error says why.",
-        epilog="'aioconnect COMMAND --help' says more, with examples.",
-        formatter_class=Help,
+class HelpFormatter(argparse.HelpFormatter):
+    """Wrap paragraphs, and break examples and the usage where that is valid."""
+
+    def __init__(self, prog: str) -> None:
+        # Without a width, argparse imports shutil each time an argument is added.
+        super().__init__(prog, width=terminal_size(sys.stdout).columns - 2)
+
+    def _format_usage(self, *args: Any, **kwargs: Any) -> str:
+        usage = super()._format_usage(*args, **kwargs)
+        width = max(self._width, _NARROWEST)
+        if max(map(len, usage.splitlines())) <= width:
+            return usage
+        # argparse keeps mutually exclusive flags on one line, however many there are.
+        return textwrap.fill(usage, width, subsequent_indent="  ") + "\n\n"
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks = textwrap.dedent(text).strip("\n").split("\n\n")
+        return "\n\n".join(_fill_block(block, width, indent) for block in blocks)
+
+
+def _fill_block(block: str, width: int, indent: str) -> str:
+    if block.startswith(_EXAMPLE):
+        return "\n".join(_fold_example(line, width) for line in block.splitlines())
+    return textwrap.fill(
+        " ".join(block.split()),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,  # so that flags stay whole
+    )
+
+
+def _fold_example(example: str, width: int) -> str:
+    lines = textwrap.wrap(
+        example.strip(),
+        width - 2,  # for the backslash
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return " \\\n".join(lines)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises its errors as a `CommandError` of one line.
+
+    *summary* is its line in the list of commands.
+    """
+
+    summary = ""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the error that ends the program."""
+        text = _REPEATED_ARGUMENT.sub(_redact, message)
+        raise CommandError(f"{text} (see '{self.prog} --help')")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own method ignores a full disk.
+        if file is not None:  # None if the stream was closed
+            file.write(message)
+
+
+def _redact(repeated: re.Match[str]) -> str:
+    quote = repeated[1] or ""
+    text = repeated[2] if quote else repeated[0]
+    return f"{quote}{redact_urls(text, strict=True)}{quote}"
+
+
+# argparse returns objects of these types, but has no public names for them.
+# pyright: reportPrivateUsage=false
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
+Container: TypeAlias = "argparse._ActionsContainer"  # noqa: SLF001
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    *,
+    summary: str,
+    description: str,
+    usage: str | None = None,
+    epilog: str = "",
+) -> Parser:
+    """Add the command *name*; `main` runs it as ``run(arguments)`` of *name*.command.
+
+    *usage* replaces the usage that argparse derives from the arguments.  *epilog* has
+    the examples: a block of lines that each begin with "  $ ".
+    """
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        usage=usage,
+        epilog=epilog,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands: Commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", parser_class=Parser, prog=parser.prog
-    )
-    for command in _COMMANDS:
-        command.add(commands)
-    return parser
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments in *argv*; *module* says whose they are, if anybody's.
-
-    Raises:
-        CommandError: They cannot be.
-    """
-    argv, command = _parted(argv)
-    arguments, unknown = make_parser().parse_known_args(argv)
-    # argparse takes the positional ones in one run; those behind a flag are left.
-    late = [one for one in unknown if not one.startswith("-")]
-    if late and "targets" in arguments and len(late) == len(unknown):
-        arguments.targets += map(waited, late)
-    elif unknown:
-        name = getattr(arguments, "subcommand", "")
-        see = f"(see '{f'aioconnect {name}'.strip()} --help')"
-        said = shlex.join(redact_urls(one, strict=True) for one in unknown)
-        raise CommandError(f"unrecognized arguments: {said} {see}")
-    if command:
-        arguments.command = command
-    return arguments
-
-
-def _parted(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
-    """Return the arguments in *argv*, and the command behind ``--``, if there is one.
-
-    argparse never sees the command.  It would take a target behind a flag for the
-    command's name, from Python 3.12.8 and 3.13.1 on.
-    """
-    if list(argv[:1]) != ["wait"] or "--" not in argv:
-        return argv, []
-    at = argv.index("--")
-    if at + 1 == len(argv):
-        raise CommandError("there is no command behind --")
-    return argv[:at], [*argv[at + 1 :]]
+    command.summary = summary
+    command.set_defaults(subcommand=name)
+    return command

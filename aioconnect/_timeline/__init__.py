@@ -1,4 +1,4 @@
-"""Look at what one call did: as text, as a dict, as a picture."""
+"""Show what one call did: as text, as a dict, as a picture."""
 
 from __future__ import annotations
 
@@ -11,95 +11,96 @@ from typing import Any
 
 from .._calls.observing import CallObserver, Observer
 from .._sansio.events import AttemptFailed, Event
-from .event_reducer import Narrator
-from .model import Step
-from .phrases import Story, headline
-from .svg_chart import picture
-from .text_chart import waterfall
+from .event_reducer import EventReducer
+from .model import CallRecord, Step
+from .phrases import headline
+from .svg_chart import draw_svg_chart
+from .text_chart import draw_text_chart
 
 __all__ = ["Timeline"]
 
 
 class Timeline(CallObserver):
-    """An observer of a call, ``observer=timeline``, that can show what it did.
+    """An observer of a call, ``observer=timeline``, that shows what the call did.
 
-    It may be looked at while the call is under way: what is not over is *pending* then,
-    and drawn up to *end*, a time of `time.monotonic`: now, where a loop is running.
-    *target* is what to call it, if not as the call does.  Of a call that takes very
-    many steps the first 64 and the last 448 are kept.
+    You can look at it while the call is under way.  What is not over is *pending* then,
+    and drawn up to *end*, a time of `time.monotonic`; the default is now, if a loop is
+    running.  *target* is what to call the call's target, if not by its own name.  Of a
+    call with very many steps, the first 64 and the last 448 are kept.
 
-    Of several calls it shows the one that began last.  It looks at the clock whenever
-    something happens: uvloop's own counts milliseconds, and can stand still while
-    callbacks run.
+    If several calls have the same timeline, it shows the one that began last.  It reads
+    the clock whenever something happens, because uvloop's clock counts milliseconds,
+    and can stand still while callbacks run.
 
-    It can be called with events, too.  Those do not say whose they are, and have to be
-    one call's.  It shows the times that they say.
+    You can also call a timeline with events.  Events do not say which call they belong
+    to, so they must all be of one call.  It then shows the times of the events.
     """
 
     __module__ = "aioconnect"  # where users import it from
 
     def __init__(self, target: object = None) -> None:
         self._target = target
-        self._narrator = Narrator(target)
+        self._reducer = EventReducer(target)
 
     def __call__(self, event: Event) -> None:
         """Take *event*."""
-        self._narrator.take(event)
+        self._reducer.take(event)
 
     @contextlib.contextmanager
     def call(self, host: str | None, port: int | None) -> Generator[Observer]:
-        """Show the call that begins."""
-        narrator = self._narrator = Narrator(self._target)
-        narrator.begin(host, port, time.monotonic())
+        """Show the call that begins, from now on."""
+        reducer = self._reducer = EventReducer(self._target)
+        reducer.call_began(host, port, time.monotonic())
         try:
-            yield lambda event: narrator.take(_as_of(event, time.monotonic()))
+            yield lambda event: reducer.take(_moved_to(event, time.monotonic()))
         except BaseException as exc:
-            narrator.ended(time.monotonic(), exc)
+            reducer.call_ended(time.monotonic(), exc)
             raise
-        narrator.left(time.monotonic())
+        reducer.call_returned(time.monotonic())
 
     def ended(self, at: float, error: BaseException | None = None) -> None:
-        """Note that the call ended *at* that time, where no event says so.
+        """Note that the call ended *at* that time, if no event says so.
 
-        For who calls the timeline with events.  The call was cancelled, or ended by an
-        *error* that is not its own: a hook's.  That is no news of one that has
-        connected or given up.
+        You need this only if you call the timeline with events.  The call was
+        cancelled, or an *error* of a hook ended it.  This changes nothing if the call
+        has connected or given up.
         """
-        self._narrator.ended(at, error)
+        self._reducer.call_ended(at, error)
 
     def to_dict(self, *, end: float | None = None) -> dict[str, Any]:
         """Return the record of the call, in JSON's types, with all of these keys.
 
         ``schema`` (1); ``target``; ``outcome``: ``connected``, ``failed``,
-        ``cancelled``, ``ended`` (a wait until it was down, or a socket that was
-        connected before) or ``pending``; ``elapsed``; ``address``: what was connected,
-        or None; ``error``: None, or its ``type``, ``errno`` (a name, ``ECONNREFUSED``
-        or ``EAI_NONAME`` say, or None) and ``message``; ``rounds``; ``steps``; and
-        ``steps_left_out``: how many there were after the first 64, before the others.
+        ``cancelled``, ``ended`` (a wait until the target was down, or a socket that was
+        connected before) or ``pending``; ``elapsed``; ``address``: the address that is
+        connected, or None; ``error``: None, or its ``type``, ``errno`` (a name such as
+        ``ECONNREFUSED`` or ``EAI_NONAME``, or None) and ``message``; ``rounds``;
+        ``steps``; and ``steps_left_out``: how many steps are missing after the first
+        64.
 
         A step has ``kind``: ``lookup``, ``attempt``, ``proxy``, ``tls``, ``ready`` or
         ``wait``; ``what``: ``AAAA db.internal``, an address, ``for round 2``;
         ``round`` (from 1); ``start``, and ``end``: None while it is not over;
         ``outcome``: ``ok``, ``failed``, ``dropped`` (another was faster, or the round
-        was over) or ``pending``; ``reason`` and ``errno`` of one that failed, else
-        None; ``addresses``: what a look-up found, 16 at most.  An attempt that goes on
-        to something, TLS say, is ``ok``, and that is a step of its own.
+        was over) or ``pending``; ``reason`` and ``errno`` if it failed, else None;
+        ``addresses``: what a look-up found, 16 at most.  An attempt that goes on to a
+        handshake, such as TLS, is ``ok``, and the handshake is a step of its own.
 
-        Times are seconds since the call began.  A text is one line of printable
-        characters; others are escaped in it.  Keys may be added to schema 1; none goes,
-        or changes its meaning.
+        Times are seconds since the call began.  Each text is one line of printable
+        characters; others are escaped.  Keys may be added to schema 1, but none will go
+        or change its meaning.
         """
-        story = self._story(end)
+        record = self._record(end)
         return {
             "schema": 1,
-            "target": story.target,
-            "outcome": story.outcome,
-            "elapsed": _seconds(story.elapsed),
-            "address": story.address,
-            "error": None if story.error is None else dict(story.error),
-            "rounds": story.rounds,
-            "steps": [_record(step, story.started) for step in story.steps],
-            "steps_left_out": story.left_out,
+            "target": record.target,
+            "outcome": record.outcome,
+            "elapsed": _rounded(record.elapsed),
+            "address": record.address,
+            "error": None if record.error is None else dict(record.error),
+            "rounds": record.rounds,
+            "steps": [_step_to_dict(step, record.started) for step in record.steps],
+            "steps_left_out": record.left_out,
         }
 
     def to_text(
@@ -107,49 +108,49 @@ class Timeline(CallObserver):
     ) -> str:
         """Return a waterfall: a line for each step, none wider than *width* (from 20).
 
-        Where they do not fit beside each other there are two; many rounds are folded.
-        With *color* outcomes have the colours of a terminal, besides their marks.
+        In few columns a step has two lines.  Many rounds are folded into one line.
+        With *color*, outcomes have terminal colours as well as their marks.
         """
-        return waterfall(self._story(end), width, color=color)
+        return draw_text_chart(self._record(end), width, color=color)
 
     def to_svg(self, *, end: float | None = None) -> str:
-        """Return the same as a picture, which is readable in light and in dark."""
-        return picture(self._story(end))
+        """Return the waterfall as an SVG picture, readable in light and in dark."""
+        return draw_svg_chart(self._record(end))
 
-    def _story(self, end: float | None) -> Story:
+    def _record(self, end: float | None) -> CallRecord:
         if end is None:
             with contextlib.suppress(RuntimeError):  # no loop is running
                 asyncio.get_running_loop()
                 end = time.monotonic()
-        return self._narrator.story(end)
+        return self._reducer.record(end)
 
     def __str__(self) -> str:
         return self.to_text()
 
     def __repr__(self) -> str:
-        return f"<Timeline {headline(self._story(None))}>"
+        return f"<Timeline {headline(self._record(None))}>"
 
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
 
-def _as_of(event: Event, now: float) -> Event:
-    """Return *event*, which is on the loop's clock, as one that happens *now*."""
-    later = now - event.at
+def _moved_to(event: Event, now: float) -> Event:
+    """Return *event* as if it happened *now*: its times are on the loop's clock."""
+    offset = now - event.at
     event = replace(event, at=now)
     if isinstance(event, AttemptFailed):
-        started = event.attempt.started + later
+        started = event.attempt.started + offset
         event = replace(event, attempt=replace(event.attempt, started=started))
     return event
 
 
-def _record(step: Step, started: float) -> dict[str, Any]:
+def _step_to_dict(step: Step, started: float) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "what": step.what,
         "round": step.round,
-        "start": _seconds(step.start - started),
-        "end": None if step.end is None else _seconds(step.end - started),
+        "start": _rounded(step.start - started),
+        "end": None if step.end is None else _rounded(step.end - started),
         "outcome": step.outcome,
         "reason": step.reason,
         "errno": step.errno,
@@ -157,6 +158,6 @@ def _record(step: Step, started: float) -> dict[str, Any]:
     }
 
 
-def _seconds(value: float) -> float:
-    """Return *value* to the microsecond: what is finer is noise."""
-    return round(value, 6)
+def _rounded(seconds: float) -> float:
+    """Return *seconds* rounded to microseconds: finer digits are noise."""
+    return round(seconds, 6)

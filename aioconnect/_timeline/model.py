@@ -1,6 +1,6 @@
-"""Keep what one call did as steps, each with a beginning, an end and an outcome.
+"""The record of one call: its outcome, and its steps with their times and outcomes.
 
-Pure, and of bounded size.
+This module is pure.  A record's memory is bounded, however long the call takes.
 """
 
 from __future__ import annotations
@@ -9,19 +9,29 @@ import errno
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Kind", "Outcome", "Step", "Steps", "errno_name"]
+__all__ = [
+    "CallOutcome",
+    "CallRecord",
+    "Step",
+    "StepKind",
+    "StepLog",
+    "StepOutcome",
+    "errno_name",
+]
 
-Kind: TypeAlias = Literal["lookup", "attempt", "proxy", "tls", "ready", "wait"]
+StepKind: TypeAlias = Literal["lookup", "attempt", "proxy", "tls", "ready", "wait"]
 
-# Dropped is what nobody waited for to the end: another address was faster, or the
+# A step is "dropped" if nothing waited for its end: another address was faster, or the
 # round was over.
-Outcome: TypeAlias = Literal["ok", "failed", "dropped", "pending"]
+StepOutcome: TypeAlias = Literal["ok", "failed", "dropped", "pending"]
 
-# A call can go on for days: its beginning and its end say what happened.
+CallOutcome: TypeAlias = Literal["connected", "failed", "cancelled", "ended", "pending"]
+
+# A call can go on for days.  Its beginning and its end tell what happened.
 _FIRST_KEPT = 64
 _LAST_KEPT = 448
 
@@ -30,27 +40,28 @@ _EAI = {getattr(socket, name): name for name in dir(socket) if name.startswith("
 
 @dataclass(slots=True)
 class Step:
-    """One thing that was begun at *start*, on the loop's clock, in a *round*.
+    """One step of a call, begun at *start* (on the loop's clock) in a *round*.
 
-    *of* is whom it is about, the address or the host, *end* None while it is not over.
+    *subject* is the address or the host that the step is about.  *end* is None until
+    the step is over.
     """
 
-    kind: Kind
+    kind: StepKind
     what: str
-    of: object
+    subject: object
     round: int
     start: float
     end: float | None = None
-    outcome: Outcome = "pending"
+    outcome: StepOutcome = "pending"
     reason: str | None = None
     errno: str | None = None
     addresses: tuple[str, ...] = ()
 
 
-class Steps:
-    """The steps of a call, oldest first: of a long one its first 64 and its last 448.
+class StepLog:
+    """The steps of a call, oldest first: of a long call the first 64 and last 448.
 
-    *left_out* says how many there were in between, which come after the first *gap*.
+    *left_out* is the number of steps between those, which are not kept.
     """
 
     def __init__(self) -> None:
@@ -59,7 +70,7 @@ class Steps:
         self.left_out = 0
 
     def add(self, step: Step) -> None:
-        """Keep *step*, or the memory of one that is older."""
+        """Keep *step*; if the log is full, an older one is left out."""
         if len(self._first) < _FIRST_KEPT:
             self._first.append(step)
             return
@@ -68,7 +79,7 @@ class Steps:
 
     @property
     def gap(self) -> int:
-        """How many come before those that were left out."""
+        """The number of steps before those that are left out."""
         return len(self._first)
 
     def __iter__(self) -> Iterator[Step]:
@@ -76,10 +87,29 @@ class Steps:
         yield from self._last
 
 
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What a call did so far: *elapsed* seconds since it *started*.
+
+    *left_out* more steps came after the first *gap* of *steps*.
+    """
+
+    target: str
+    outcome: CallOutcome
+    address: str | None
+    error: dict[str, str | None] | None
+    rounds: int
+    started: float
+    elapsed: float
+    steps: Sequence[Step]
+    gap: int
+    left_out: int
+
+
 def errno_name(error: BaseException) -> str | None:
-    """Return the name of the errno of *error*, or of its ``EAI_`` code, or None."""
+    """Return the name of the errno or the ``EAI_`` code of *error*, or None."""
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
-        return None  # an SSLError's is OpenSSL's
+        return None  # the errno of an SSLError is OpenSSL's
     if not isinstance(error.errno, int):
         return None  # there is none, or a hook put something else there
     names = _EAI if isinstance(error, socket.gaierror) else errno.errorcode

@@ -1,6 +1,6 @@
-"""Say what became of a call, line by line, in words: what every picture of it shows.
+"""Put the record of a call into words: a headline, and a row for each step.
 
-Pure.
+Both charts, as text and as SVG, show these words.  This module is pure.
 """
 
 from __future__ import annotations
@@ -8,131 +8,118 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-from .model import Outcome, Step
-from .text_width import display_width, shortened
+from .model import CallRecord, Step, StepOutcome
+from .text_width import display_width, truncate_middle
 
-__all__ = ["MARKS", "Ending", "Row", "Story", "duration", "headline", "rows"]
+__all__ = ["ChartRow", "chart_rows", "format_duration", "headline"]
 
-Ending: TypeAlias = Literal["connected", "failed", "cancelled", "ended", "pending"]
+# The mark of each outcome, for readers who see no colour.
+_MARKS: dict[StepOutcome, str] = {
+    "ok": "✓",
+    "failed": "✗",
+    "dropped": "-",
+    "pending": "…",
+}
 
-# What came of a step, to who sees no colour.
-MARKS: dict[Outcome, str] = {"ok": "✓", "failed": "✗", "dropped": "-", "pending": "…"}
-
-# More rounds than so many are folded, but for the first and the last ones.
-_UNFOLDED = 8
+# If there are more rounds than this, all but the first and the last ones are folded
+# into one row.
+_MOST_UNFOLDED = 8
 _FIRST_SHOWN = 3
 _LAST_SHOWN = 3
 
-# So many different reasons of what is folded are named.
-_REASONS_NAMED = 3
+# A folded row names at most this many different reasons.
+_MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What a call did so far: *elapsed* seconds since it *started*.
+class ChartRow:
+    """A row of a chart: *kind* and *what* name it, *detail* says how it ended.
 
-    After the first *gap* of the *steps* there were others, which were *left_out*.
-    """
-
-    target: str
-    outcome: Ending
-    address: str | None
-    error: dict[str, str | None] | None
-    rounds: int
-    started: float
-    elapsed: float
-    steps: Sequence[Step]
-    gap: int
-    left_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of a picture: *kind* and *what* name it, *detail* says what came of it.
-
-    *spans* are when something was done, in seconds since the call began.
+    *spans* are the times of its bars, start and end, in seconds since the call began.
     """
 
     kind: str
     what: str
-    outcome: Outcome
+    outcome: StepOutcome
     spans: Sequence[tuple[float, float]]
     detail: str
 
     @property
     def mark(self) -> str:
-        """What came of it, as a mark; of a wait or a fold there is nothing to say."""
-        return " " if self.kind in ("wait", "rounds") else MARKS[self.outcome]
+        """The mark of the outcome; a wait and a folded row have none."""
+        return " " if self.kind in ("wait", "rounds") else _MARKS[self.outcome]
 
     @property
     def label(self) -> str:
-        """What it is, in a few words."""
+        """The name of the row, in a few words."""
         return f"{self.kind} {self.what}"
 
     def label_within(self, width: int) -> str:
-        """Return what it is in *width* columns, if with less words."""
+        """Return the label, or a shorter one that fits *width* columns."""
         fits = display_width(self.label) <= width
-        return self.label if fits else shortened(self.what, width)
+        return self.label if fits else truncate_middle(self.what, width)
 
     @property
     def elapsed(self) -> float:
-        """How long it took, all in all."""
+        """The seconds from the first start to the last end."""
         return self.spans[-1][1] - self.spans[0][0] if self.spans else 0.0
 
 
-def headline(story: Story) -> str:
-    """Return what became of the call, in one line."""
-    took = duration(story.elapsed)
-    rounds = f", {story.rounds:,} rounds" if story.rounds > 1 else ""
-    if story.outcome == "connected":
-        there = "" if story.address == story.target else f" to {story.address}"
-        return f"{story.target}: connected{there} in {took}{rounds}"
-    if story.outcome == "failed" and story.error is not None:
-        why = story.error["errno"] or story.error["type"]
-        last = _last_errno(story)
-        if story.error["type"] == "ConnectTimeoutError" and last not in (None, why):
-            why = f"{last} until the time was up"
-        return f"{story.target}: not connected, {why}, after {took}{rounds}"
+def headline(record: CallRecord) -> str:
+    """Return the outcome of the call, in one line."""
+    took = format_duration(record.elapsed)
+    rounds = f", {record.rounds:,} rounds" if record.rounds > 1 else ""
+    if record.outcome == "connected":
+        address = "" if record.address == record.target else f" to {record.address}"
+        return f"{record.target}: connected{address} in {took}{rounds}"
+    if record.outcome == "failed" and record.error is not None:
+        reason = _failure_reason(record, record.error)
+        return f"{record.target}: not connected, {reason}, after {took}{rounds}"
     words = {"cancelled": "cancelled after", "ended": "ended after"}
-    word = words.get(story.outcome, "connecting for")
-    return f"{story.target}: {word} {took}{rounds}"
+    word = words.get(record.outcome, "connecting for")
+    return f"{record.target}: {word} {took}{rounds}"
 
 
-def _last_errno(story: Story) -> str | None:
-    """Return why the last attempt failed, which says more than that it was the last."""
-    failed = (step for step in reversed(story.steps) if step.outcome == "failed")
-    return next((step.errno for step in failed), None)
+def _failure_reason(record: CallRecord, error: dict[str, str | None]) -> str | None:
+    reason = error["errno"] or error["type"]
+    if error["type"] == "ConnectTimeoutError":
+        # Why the last attempt failed says more than that the time was up.
+        failed = (step for step in reversed(record.steps) if step.outcome == "failed")
+        last = next((step.errno for step in failed), None)
+        if last not in (None, reason):
+            return f"{last} until the time was up"
+    return reason
 
 
-def rows(story: Story) -> list[Row]:
-    """Return the lines of a picture of *story*, with those of many rounds folded."""
-    steps = story.steps
-    start, stop = _repeated(steps)
-    if story.left_out:
+def chart_rows(record: CallRecord) -> list[ChartRow]:
+    """Return the rows of a chart of *record*; many rounds are folded into one row."""
+    steps = record.steps
+    start, stop = _folded_range(steps)
+    if record.left_out:
         if start == stop:
-            start = stop = story.gap
-        start, stop = min(start, story.gap), max(stop, story.gap)
-    shown = [_row(story, step) for step in steps[:start]]
-    if start < stop or story.left_out:
-        shown.append(_fold(story, steps[start:stop]))
-    return shown + [_row(story, step) for step in steps[stop:]]
+            start = stop = record.gap
+        start, stop = min(start, record.gap), max(stop, record.gap)
+    rows = [_row(record, step) for step in steps[:start]]
+    if start < stop or record.left_out:
+        rows.append(_folded_row(record, steps[start:stop]))
+    return rows + [_row(record, step) for step in steps[stop:]]
 
 
-def _repeated(steps: Sequence[Step]) -> tuple[int, int]:
-    """Return from where to where the rounds are that are folded."""
-    first: dict[int, int] = {}  # of each round, its first step
-    for number, step in enumerate(steps):
-        first.setdefault(step.round, number)
-    if len(first) <= _UNFOLDED:
+def _folded_range(steps: Sequence[Step]) -> tuple[int, int]:
+    """Return the range of *steps* to fold, from the first to behind the last."""
+    first_steps: dict[int, int] = {}  # for each round, the position of its first step
+    for position, step in enumerate(steps):
+        first_steps.setdefault(step.round, position)
+    if len(first_steps) <= _MOST_UNFOLDED:
         return 0, 0
-    begins = list(first.values())
-    return begins[_FIRST_SHOWN], begins[-_LAST_SHOWN]
+    positions = list(first_steps.values())
+    return positions[_FIRST_SHOWN], positions[-_LAST_SHOWN]
 
 
-def _row(story: Story, step: Step) -> Row:
-    return Row(step.kind, step.what, step.outcome, (_span(story, step),), _detail(step))
+def _row(record: CallRecord, step: Step) -> ChartRow:
+    spans = (_span(record, step),)
+    return ChartRow(step.kind, step.what, step.outcome, spans, _detail(step))
 
 
 def _detail(step: Step) -> str:
@@ -147,30 +134,29 @@ def _detail(step: Step) -> str:
     return {"attempt": "connected", "wait": ""}.get(step.kind, "done")
 
 
-def _fold(story: Story, steps: Sequence[Step]) -> Row:
+def _folded_row(record: CallRecord, steps: Sequence[Step]) -> ChartRow:
     tried = [step for step in steps if step.kind != "wait"]
-    reasons = Counter(_detail(step) for step in tried)
-    said = [f"{n:,} \N{MULTIPLICATION SIGN} {why}" for why, n in reasons.most_common()]
-    del said[_REASONS_NAMED:]
-    if story.left_out:
-        said.insert(0, f"{story.left_out:,} steps not kept")
-    numbers = [step.round for step in steps] or [story.rounds]
-    what = f"{min(numbers):,} to {max(numbers):,}"
-    spans = [_span(story, step) for step in tried]
-    return Row("rounds", what, "failed", spans, ", ".join(said))
+    counts = Counter(_detail(step) for step in tried).most_common(_MOST_REASONS)
+    details = [f"{n:,} \N{MULTIPLICATION SIGN} {reason}" for reason, n in counts]
+    if record.left_out:
+        details.insert(0, f"{record.left_out:,} steps not kept")
+    rounds = [step.round for step in steps] or [record.rounds]
+    what = f"{min(rounds):,} to {max(rounds):,}"
+    spans = [_span(record, step) for step in tried]
+    return ChartRow("rounds", what, "failed", spans, ", ".join(details))
 
 
-def _span(story: Story, step: Step) -> tuple[float, float]:
-    end = story.elapsed if step.end is None else step.end - story.started
-    return step.start - story.started, end
+def _span(record: CallRecord, step: Step) -> tuple[float, float]:
+    end = record.elapsed if step.end is None else step.end - record.started
+    return step.start - record.started, end
 
 
-def duration(seconds: float) -> str:
-    """Return *seconds* in a unit of their size, in eight characters or so."""
+def format_duration(seconds: float) -> str:
+    """Return *seconds* in a fitting unit, in about eight characters."""
     if seconds < 0.9995:
-        thousandths = seconds * 1000
-        digits = 2 if thousandths < 0.995 else 1 if thousandths < 9.95 else 0
-        return f"{thousandths:.{digits}f} ms" if seconds else "0"
+        milliseconds = seconds * 1000
+        digits = 2 if milliseconds < 0.995 else 1 if milliseconds < 9.95 else 0
+        return f"{milliseconds:.{digits}f} ms" if seconds else "0"
     if seconds < 100:
         return f"{seconds:.3f} s"
     return f"{seconds:,.0f} s" if seconds < 36_000 else f"{seconds / 3600:,.1f} h"

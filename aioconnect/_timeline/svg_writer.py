@@ -1,7 +1,7 @@
-"""Write SVG that is readable in light and in dark, with nothing but what is here.
+"""Write self-contained SVG that is readable in light and in dark.
 
-Pure.  The colours are classes, of which the style sheet has two sets; they hold
-within the picture, wherever that is put.
+This module is pure.  The colours are CSS classes, with a second set for dark mode.
+The style sheet applies to this picture only, wherever a page embeds it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from html import escape
 
 from .text_width import truncate
 
-__all__ = ["WIDTH", "box", "document", "fitting", "hint", "text"]
+__all__ = ["WIDTH", "bar", "document", "most_characters", "text", "tooltip"]
 
 WIDTH = 800
 
-# About how wide a character is, in a font that is not known.
-_CHARACTER = 7.0
+# About how wide a character is, as the font is not known.
+_CHARACTER_WIDTH = 7.0
 
-_MARGIN, _TITLE = 12, 20
+_MARGIN, _TITLE_Y = 12, 20
 
 _STYLE = """
 .aioconnect text { font: 12px system-ui, sans-serif; fill: #1f2328 }
@@ -37,32 +37,33 @@ _STYLE = """
 
 
 def document(title: str, height: float, body: Sequence[str]) -> str:
-    """Return the document of that *title*, which is over the *body*."""
+    """Return the SVG document with *title* above the elements of *body*."""
     size = f'viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="aioconnect" {size}>'
-    shown = truncate(title, fitting(WIDTH - 2 * _MARGIN) * 6 // 7)  # it is larger
-    named = [hint(title), f"<style>{_STYLE}</style>"]
-    written = text(shown, _MARGIN, _TITLE, "title")
-    return "\n".join([head, *named, written, *body, "</svg>", ""])
+    # The title's font is larger: 14 px, not 12.
+    shortened = truncate(title, most_characters(WIDTH - 2 * _MARGIN) * 6 // 7)
+    style = f"<style>{_STYLE}</style>"
+    drawn_title = text(shortened, _MARGIN, _TITLE_Y, "title")
+    return "\n".join([head, tooltip(title), style, drawn_title, *body, "</svg>", ""])
 
 
-def fitting(width: float) -> int:
-    """Return how many characters there is room for."""
-    return int(width / _CHARACTER)
+def most_characters(width: float) -> int:
+    """Return how many characters fit into *width* pixels."""
+    return int(width / _CHARACTER_WIDTH)
 
 
 def text(said: str, x: float, y: float, kind: str = "", anchor: str = "start") -> str:
-    """Return *said* at a place; it is of the class *kind*."""
-    place = f'x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}"'
-    return f"<text {place}>{escape(said)}</text>"
+    """Return the element that writes *said* at a position; *kind* is its CSS class."""
+    attributes = f'x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}"'
+    return f"<text {attributes}>{escape(said)}</text>"
 
 
-def box(x: float, y: float, width: float, kind: str) -> str:
-    """Return a bar; one that would be too short to be seen is longer."""
+def bar(x: float, y: float, width: float, kind: str) -> str:
+    """Return the element for a bar, which is always wide enough to be seen."""
     size = f'width="{max(width, 1.5):.1f}" height="10"'
     return f'<rect x="{x:.1f}" y="{y:g}" {size} class="{kind}"/>'
 
 
-def hint(said: str) -> str:
-    """Return what is shown when the element is pointed at that it is the first in."""
-    return f"<title>{escape(said)}</title>"
+def tooltip(content: str) -> str:
+    """Return the element for a tooltip, which has to be first in its parent."""
+    return f"<title>{escape(content)}</title>"

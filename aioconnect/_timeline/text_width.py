@@ -1,6 +1,6 @@
-"""Fit text into columns of a terminal, of which some characters take two.
+"""Fit text into the columns of a terminal, where some characters take two.
 
-Pure.
+This module is pure.
 """
 
 from __future__ import annotations
@@ -9,32 +9,37 @@ import itertools
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["display_width", "height", "pad", "shortened", "truncate", "wrapped"]
+__all__ = ["display_width", "line_count", "pad", "truncate", "truncate_middle", "wrap"]
 
 
 def display_width(text: str) -> int:
     """Return how many columns *text* takes."""
-    return len(text) if text.isascii() else sum(map(_cell, text))
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
 
 
-def _cell(character: str) -> int:
+def _character_width(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def truncate(text: str, width: int, mark: str = "…") -> str:
-    """Return *text*, or as much of its beginning as fits *width*, and a *mark*."""
+    """Return *text*; if it is wider than *width*, only its beginning, then *mark*."""
     if display_width(text) <= width:
         return text
-    return _beginning(f"{_beginning(text, width - len(mark))}{mark}", width)
+    return _prefix(f"{_prefix(text, width - len(mark))}{mark}", width)
 
 
-def shortened(text: str, width: int, mark: str = "…") -> str:
-    """Return *text*, or as much of its ends: an address has its port at its own."""
+def truncate_middle(text: str, width: int, mark: str = "…") -> str:
+    """Return *text*; if it is wider than *width*, only its ends, around *mark*.
+
+    This suits addresses, which have the port at their end.
+    """
     if display_width(text) <= width:
         return text
-    end = _beginning(text[::-1], (width - len(mark)) // 2)[::-1]
+    end = _prefix(text[::-1], (width - len(mark)) // 2)[::-1]
     return f"{truncate(text, width - display_width(end), mark)}{end}"
 
 
@@ -43,13 +48,16 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
-def height(widths: Iterable[int], columns: int) -> int:
-    """Return how many lines of so many *columns* texts take that are so wide."""
+def line_count(widths: Iterable[int], columns: int) -> int:
+    """Return how many lines a terminal of *columns* needs for texts of these *widths*.
+
+    Each text begins a line, and wraps if it is wider than the terminal.
+    """
     return sum(max(-(-width // columns), 1) for width in widths)
 
 
-def wrapped(text: str, width: int, most: int) -> list[str]:
-    """Return *text* in lines that fit *width*, *most* of them."""
+def wrap(text: str, width: int, most: int) -> list[str]:
+    """Return *text* in lines of at most *width* columns, and at most *most* of them."""
     lines: list[str] = []
     line = ""
     for word in text.split():
@@ -60,14 +68,15 @@ def wrapped(text: str, width: int, most: int) -> list[str]:
         lines += [line] if line else []
         line = word
         while display_width(line) > width:
-            lines.append(_beginning(line, width))
+            lines.append(_prefix(line, width))
             line = line[len(lines[-1]) :]
     lines.append(line)
     if len(lines) > most:
-        lines[most - 1 :] = [f"{_beginning(lines[most - 1], width - 1)}…"]
+        lines[most - 1 :] = [f"{_prefix(lines[most - 1], width - 1)}…"]
     return lines
 
 
-def _beginning(text: str, width: int) -> str:
-    taken = itertools.accumulate(map(_cell, text))
-    return text[: sum(1 for _ in itertools.takewhile(lambda n: n <= width, taken))]
+def _prefix(text: str, width: int) -> str:
+    """Return as much of the beginning of *text* as fits *width*."""
+    widths = itertools.accumulate(map(_character_width, text))
+    return text[: sum(1 for _ in itertools.takewhile(lambda n: n <= width, widths))]

@@ -9,15 +9,15 @@ import sys
 import pytest
 
 from aioconnect import Backoff, Connector, only_public, parse_target
-from aioconnect._cli.commands import Parser
-from aioconnect._cli.connector_flags import add_connector, connector_of
+from aioconnect._cli.connector_flags import add_connector_flags, connector_from
 from aioconnect._cli.errors import CommandError
+from aioconnect._cli.parser import Parser
 from aioconnect.contrib.aiodns import AiodnsResolver
 
 
 def said(line: str) -> argparse.Namespace:
     parser = Parser(prog="aioconnect probe")
-    add_connector(parser)
+    add_connector_flags(parser)
     return parser.parse_args(line.split())
 
 
@@ -49,7 +49,7 @@ def said(line: str) -> argparse.Namespace:
     ],
 )
 def test_flags(line: str, connector: Connector) -> None:
-    assert connector_of(said(line)) == connector
+    assert connector_from(said(line)) == connector
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_flags(line: str, connector: Connector) -> None:
 )
 def test_bad_flags(line: str, says: str) -> None:
     with pytest.raises(CommandError) as caught:
-        connector_of(said(line))
+        connector_from(said(line))
     assert says in str(caught.value)
     assert caught.value.status == 2
 
@@ -81,10 +81,10 @@ def test_bad_flags(line: str, says: str) -> None:
 def test_resolver_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service needs one that can look it up, and its extra."""
     targets = [parse_target("srv:_db._tcp.example")]
-    assert connector_of(said(""), targets).resolver == AiodnsResolver()
+    assert connector_from(said(""), targets).resolver == AiodnsResolver()
     with pytest.raises(CommandError, match="srv: target needs --resolver aiodns"):
-        connector_of(said("--resolver system"), targets)
+        connector_from(said("--resolver system"), targets)
     monkeypatch.delitem(sys.modules, "aioconnect.contrib.aiodns")
     monkeypatch.setitem(sys.modules, "aiodns", None)
     with pytest.raises(CommandError, match=r"in a checkout, pip install '.\[aiodns\]'"):
-        connector_of(said(""), targets)
+        connector_from(said(""), targets)

@@ -22,8 +22,13 @@ from programs import AIOCONNECT, environment, program
 import aioconnect
 from aioconnect import testing
 from aioconnect._cli import main
-from aioconnect._cli.demo import late_scene, name_scenes
-from aioconnect._cli.demo.stage import PATIENCE, Stage, Theirs, UntrueError
+from aioconnect._cli.demo import dns_scenes, late_server_scene
+from aioconnect._cli.demo.stage import (
+    ASYNCIO_TIMEOUT,
+    AsyncioResult,
+    Stage,
+    UntrueError,
+)
 from aioconnect.testing import Lookup, ScriptedResolver
 
 SCENES = [
@@ -87,7 +92,7 @@ def test_interrupted() -> None:
 
 def test_server_that_nobody_listens_to() -> None:
     """Whoever started it has been ended: it ends, too, and says nothing of it."""
-    command = [sys.executable, "-m", "aioconnect._cli.demo.late_server", "0"]
+    command = [sys.executable, "-m", "aioconnect._cli.demo.late_server_process", "0"]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stdout:
@@ -103,7 +108,7 @@ def test_server_that_nobody_listens_to() -> None:
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=name_scenes.NamedLoop) as runner:
+    with asyncio.Runner(loop_factory=dns_scenes.ScriptedDNSLoop) as runner:
         runner.run(scene)
 
 
@@ -127,7 +132,7 @@ def not_late() -> Iterator[int]:
 
 def test_late_server(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     with late() as port:
-        play(late_scene.late_server(stage, port))
+        play(late_server_scene.late_server(stage, port))
     shown = capsys.readouterr().out
     assert "ConnectionRefusedError after" in shown
     assert "✓ attempt" in shown
@@ -138,7 +143,7 @@ def test_that_is_not_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that does not start late makes the demo's first claim untrue."""
-    monkeypatch.setattr(late_scene, "starting", not_late)
+    monkeypatch.setattr(late_server_scene, "starting", not_late)
     assert main(["demo"]) == 1
     assert "NOT SO: asyncio.open_connection was to be" in capsys.readouterr().out
 
@@ -154,15 +159,15 @@ def test_what_is_left_out(
         yield  # type: ignore[unreachable]  # it is a generator
 
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    monkeypatch.setattr(late_scene, "starting", late)
-    monkeypatch.setattr(name_scenes, "half_silent", no_ipv6)
-    monkeypatch.setattr(name_scenes, "_DELAY", 0.9)
+    monkeypatch.setattr(late_server_scene, "starting", late)
+    monkeypatch.setattr(dns_scenes, "half_silent", no_ipv6)
+    monkeypatch.setattr(dns_scenes, "_ANSWER_DELAY", 0.9)
     slow = Lookup([], delay=1.0)
     answers: dict[tuple[str, int] | str, Lookup] = {
         ("slow.example", socket.AF_INET6): slow,
         ("slow.example", socket.AF_INET): Lookup(["127.0.0.1"]),
     }
-    monkeypatch.setattr(name_scenes, "_RESOLVER", ScriptedResolver(answers))
+    monkeypatch.setattr(dns_scenes, "_RESOLVER", ScriptedResolver(answers))
     assert main(["demo"]) == 0
     shown = capsys.readouterr().out
     assert [line for line in shown.splitlines() if line.startswith("==")] == [
@@ -177,7 +182,7 @@ def test_an_address_that_is_not_silent(stage: Stage) -> None:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(testing.listening())
         with pytest.raises(UntrueError, match="::1 was to be silent"):
-            play(name_scenes.silent_ipv6(stage, server.port))
+            play(dns_scenes.silent_ipv6(stage, server.port))
 
 
 @pytest.mark.parametrize(
@@ -195,21 +200,21 @@ def test_an_answer_that_is_not_slow(
     text: str,
 ) -> None:
     """Nor one that does not come at all."""
-    monkeypatch.setattr("aioconnect._cli.demo.stage.PATIENCE", patience)
-    monkeypatch.setattr(name_scenes, "_DELAY", 30.0)
+    monkeypatch.setattr("aioconnect._cli.demo.stage.ASYNCIO_TIMEOUT", patience)
+    monkeypatch.setattr(dns_scenes, "_ANSWER_DELAY", 30.0)
     lookup = Lookup(["127.0.0.1"], delay=delay)
     names = ScriptedResolver({"slow.example": lookup})
-    monkeypatch.setattr(name_scenes, "_RESOLVER", names)
+    monkeypatch.setattr(dns_scenes, "_RESOLVER", names)
     with testing.listening() as server, pytest.raises(UntrueError, match=text):
-        play(name_scenes.slow_answer(stage, server.port))
+        play(dns_scenes.slow_answer(stage, server.port))
 
 
 def test_nothing_was_slower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours has to have had something to leave behind."""
     names = ScriptedResolver({"a.example": Lookup(["127.0.0.1"])})
-    monkeypatch.setattr(name_scenes, "_RESOLVER", names)
+    monkeypatch.setattr(dns_scenes, "_RESOLVER", names)
     with testing.listening() as server, pytest.raises(UntrueError, match="be slower"):
-        play(name_scenes._ours(stage, "a.example", server.port))
+        play(dns_scenes._show_connect(stage, "a.example", server.port))
 
 
 def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,7 +223,7 @@ def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None
     with testing.refusing() as server:
         connecting = aioconnect.connect(server.host, server.port, observer=timeline)
         with pytest.raises(UntrueError, match="refused"):
-            asyncio.run(stage.ours(connecting, timeline))
+            asyncio.run(stage.show_connecting(connecting, timeline))
     assert "not connected, ECONNREFUSED" in capsys.readouterr().out
 
 
@@ -229,7 +234,7 @@ async def test_other_bytes() -> None:
         theirs.sendall((38).to_bytes(4, "big") + b"x" * 38)
         reader, writer = await asyncio.open_connection(sock=ours)
         with pytest.raises(UntrueError, match="streams gave back other bytes"):
-            await late_scene._over_streams(reader, writer)
+            await late_server_scene._echo_over_streams(reader, writer)
         await writer.wait_closed()
     with testing.listening() as server:
 
@@ -241,19 +246,19 @@ async def test_other_bytes() -> None:
         answering = threading.Thread(target=answer)
         answering.start()
         with pytest.raises(UntrueError, match="socket gave back other bytes"):
-            await late_scene._over_socket(server.port)
+            await late_server_scene._echo_over_socket(server.port)
         answering.join()
 
 
 def test_in_one_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor was a server late that only asyncio was refused by."""
 
-    async def refused(*_: object) -> Theirs:
-        return Theirs(ConnectionRefusedError(), 0.0)
+    async def refused(*_: object) -> AsyncioResult:
+        return AsyncioResult(ConnectionRefusedError(), 0.0)
 
-    monkeypatch.setattr(stage, "theirs", refused)
+    monkeypatch.setattr(stage, "connect_by_asyncio", refused)
     with not_late() as port, pytest.raises(UntrueError, match="to refuse at first"):
-        play(late_scene.late_server(stage, port))
+        play(late_server_scene.late_server(stage, port))
 
 
 def test_a_port_that_is_taken(
@@ -268,24 +273,24 @@ def test_a_port_that_is_taken(
             raise taken.pop()
         return listening(*args, **kwargs)
 
-    monkeypatch.setattr(name_scenes, "listening", once_taken)
-    with name_scenes.half_silent() as port:
+    monkeypatch.setattr(dns_scenes, "listening", once_taken)
+    with dns_scenes.half_silent() as port:
         assert not taken
         with socket.create_connection(("127.0.0.1", port), 5):
             pass
     taken.append(OSError(errno.EACCES, "forbidden"))
-    with pytest.raises(PermissionError), name_scenes.half_silent():
+    with pytest.raises(PermissionError), dns_scenes.half_silent():
         pass
 
 
 def test_theirs() -> None:
-    assert str(Theirs(None, 0.25)) == "connected after 250 ms"
-    assert str(Theirs(ConnectionResetError(), 1.0)) == (
+    assert str(AsyncioResult(None, 0.25)) == "connected after 250 ms"
+    assert str(AsyncioResult(ConnectionResetError(), 1.0)) == (
         "ConnectionResetError after 1.000 s"
     )
-    late = f"not connected when {PATIENCE:g} s were over"
-    assert str(Theirs(TimeoutError(), PATIENCE)) == late
-    assert str(Theirs(TimeoutError(), 1.0)) == "TimeoutError after 1.000 s"
+    late = f"not connected when {ASYNCIO_TIMEOUT:g} s were over"
+    assert str(AsyncioResult(TimeoutError(), ASYNCIO_TIMEOUT)) == late
+    assert str(AsyncioResult(TimeoutError(), 1.0)) == "TimeoutError after 1.000 s"
 
 
 def test_few_columns(
@@ -294,5 +299,5 @@ def test_few_columns(
     """In 40 columns no line is longer, and the picture is drawn for them."""
     monkeypatch.setenv("COLUMNS", "40")
     with late() as port:
-        play(late_scene.late_server(Stage(), port))
+        play(late_server_scene.late_server(Stage(), port))
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 40

@@ -22,9 +22,9 @@ from programs import AIOCONNECT, environment, program, screen
 
 from aioconnect import testing
 from aioconnect._cli import main
+from aioconnect._cli.event_loop import run_until_signal
 from aioconnect._cli.probe import command
-from aioconnect._cli.probe.latency_histogram import Distribution
-from aioconnect._cli.running import run_until_signal
+from aioconnect._cli.probe.latency_histogram import LatencyHistogram
 from aioconnect._timeline.text_width import display_width
 from aioconnect.testing import BlackHole, Server
 
@@ -215,7 +215,7 @@ def test_without_rich(
     port: int, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says which extra to install; JSON needs none."""
-    monkeypatch.delitem(sys.modules, "aioconnect._cli.demo.page", raising=False)
+    monkeypatch.delitem(sys.modules, "aioconnect._cli.probe.live_view", raising=False)
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert main(["probe", f"127.0.0.1:{port}"]) == 2
     assert capsys.readouterr().err == (
@@ -323,7 +323,7 @@ def test_interrupted_in_this_process(
     capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was seen so far is shown first, and then it ends by the signal."""
-    monkeypatch.setattr(command, "end_by", lambda number: 128 + number)
+    monkeypatch.setattr(command, "exit_by_signal", lambda number: 128 + number)
     for options in ((), ("--count", "2"), ("--json",)):
         with testing.tls_echoing(silent=True) as server:
 
@@ -344,13 +344,13 @@ def test_interrupted_in_this_process(
 # -- the distribution
 
 
-def made(*took: float, **failures: int) -> Distribution:
-    distribution = Distribution("db:5432")
+def made(*took: float, **failures: int) -> LatencyHistogram:
+    distribution = LatencyHistogram("db:5432")
     for elapsed in took:
-        distribution.add(elapsed)
+        distribution.add_connected(elapsed)
     for why, count in failures.items():
         for _ in range(count):
-            distribution.fail(why)
+            distribution.add_failed(why)
     return distribution
 
 
@@ -370,7 +370,7 @@ def test_distribution() -> None:
 def test_distribution_of_very_many() -> None:
     """It takes no more room, and no more time to show, than that of some thousands."""
     distribution = made(*(1 + number / 1e9 for number in range(100_000)))
-    assert len(distribution._took) == 1
+    assert len(distribution._durations) == 1
     assert distribution.to_text(80, color=False).startswith(
         "db:5432: 100,000 of 100,000 connected\n"
         "min 1.000 s, median 1.000 s, p95 1.000 s, max 1.000 s\n"

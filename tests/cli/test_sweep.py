@@ -39,10 +39,10 @@ from aioconnect import (
     ResolveError,
 )
 from aioconnect._cli import main
-from aioconnect._cli.fd_limit import room_for
-from aioconnect._cli.output import Output
-from aioconnect._cli.sweep.line_reader import Line, lines
-from aioconnect._cli.sweep.summary import CONNECTED, Tally, outcome_of
+from aioconnect._cli.sweep.fd_limit import fit_to_fd_limit
+from aioconnect._cli.sweep.line_reader import Line, read_lines
+from aioconnect._cli.sweep.output_writer import OutputWriter
+from aioconnect._cli.sweep.summary import CONNECTED, Summary, outcome_of
 from aioconnect.testing import BlackHole, Server, full_backlog
 
 SWEEP = (*AIOCONNECT, "sweep")
@@ -404,7 +404,7 @@ def test_limit_that_cannot_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(resource, "getrlimit", lambda _: low)
         patch.setattr(resource, "setrlimit", refuse)
-        fits, said = room_for(500)
+        fits, said = fit_to_fd_limit(500)
     assert 40 < fits < 100
     assert said is not None
     assert said.startswith(
@@ -607,7 +607,7 @@ def test_without_rich(refused: str, tmp_path: Path) -> None:
 async def test_output_in_pieces() -> None:
     """All of it comes, however much there is, and nobody else's in between."""
     reading, writing = os.pipe()
-    output = Output(writing)
+    output = OutputWriter(writing)
     first = asyncio.ensure_future(output.write("a" * 100_000))
     await asyncio.sleep(0)
     found = os.read(reading, 1 << 20)  # while it waits for that
@@ -636,7 +636,7 @@ async def test_output_that_somebody_else_fills() -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(writing, b"x" * 4096)
-    output: Any = Output(writing)
+    output: Any = OutputWriter(writing)
     output._poll = Optimist()
     write = asyncio.ensure_future(output.write("mine"))
     await asyncio.sleep(0)
@@ -657,7 +657,7 @@ def test_line_that_comes_too_late(
     """The thread that waits for it ends with it, and nobody hears of that."""
 
     async def give_up() -> None:
-        found = lines(reading, "pipe")
+        found = read_lines(reading, "pipe")
         task = asyncio.ensure_future(anext(found))
         await asyncio.sleep(0)
         task.cancel()
@@ -689,7 +689,7 @@ async def test_file_without_lines(tmp_path: Path) -> None:
     (tmp_path / "zero").write_bytes(b"x" * 4_000_000 + b"\nlast")
     tracemalloc.start()
     with open(tmp_path / "zero", "rb", buffering=0) as file:
-        found = [line async for line in lines(file.fileno(), "zero")]
+        found = [line async for line in read_lines(file.fileno(), "zero")]
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     too_long = "longer than 4096 bytes"
@@ -716,13 +716,13 @@ def test_outcomes(error: ConnectError, said: str) -> None:
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_report(width: int) -> None:
     """What is most comes first, after what is well; no line is too wide."""
-    tally = Tally()
+    tally = Summary()
     tally.add("up", CONNECTED, 0.25)
     for number in range(200):
         tally.add(f"[2001:db8::{number // 2:x}]:65535", "refused", 0.0)
     tally.add("last", "timed out", 10.0)
     assert (tally.count, tally.failed) == (202, 201)
-    lines = tally.report(width)
+    lines = tally.to_lines(width)
     assert max(map(len, lines)) <= width
     if width >= 40:
         assert " ".join(" ".join(lines).split()) == (
@@ -731,16 +731,16 @@ def test_report(width: int) -> None:
             " [2001:db8::1]:65535, [2001:db8::2]:65535 and 197 more"
             " timed out 1 0.5% p50 10.000 s, p95 10.000 s, max 10.000 s last"
         )
-    (first, *_) = tally.report(80, color=True)
+    (first, *_) = tally.to_lines(80, color=True)
     assert first.startswith("  \x1b[32mconnected\x1b[0m ")
 
 
 def test_percentiles() -> None:
     """They are known to within one in a hundred, of however many."""
-    tally = Tally()
+    tally = Summary()
     for number in range(1, 10_001):
         tally.add("up", CONNECTED, number)
-    seconds = re.findall(r"([\d,]+) s", tally.report(200)[0])
+    seconds = re.findall(r"([\d,]+) s", tally.to_lines(200)[0])
     median, late, longest = (int(one.replace(",", "")) for one in seconds)
     assert median == pytest.approx(5000, rel=0.01)
     assert late == pytest.approx(9500, rel=0.01)

@@ -23,13 +23,13 @@ from programs import AIOCONNECT, environment, program, screen
 import aioconnect
 from aioconnect import Attempt, AttemptFailed, RetryScheduled, testing
 from aioconnect._cli import main
-from aioconnect._cli.commands import Parser
+from aioconnect._cli.command_line import make_parser
 from aioconnect._cli.errors import CommandError
-from aioconnect._cli.parser import make_parser
-from aioconnect._cli.wait.command import _waits_for
-from aioconnect._cli.wait.exec_command import find
-from aioconnect._cli.wait.log_view import Changes
-from aioconnect._cli.wait.target_status import State
+from aioconnect._cli.parser import Parser
+from aioconnect._cli.wait.command import _is_worth_waiting
+from aioconnect._cli.wait.exec_command import find_command
+from aioconnect._cli.wait.log_view import LogView
+from aioconnect._cli.wait.target_status import TargetStatus
 from aioconnect._timeline.text_width import display_width
 
 WAIT = (*AIOCONNECT, "wait")
@@ -134,7 +134,7 @@ def test_a_long_wait_in_a_log() -> None:
     code = (
         "import sys; from aioconnect._cli import main;"
         "from aioconnect._cli.wait import command;"
-        "command._BETWEEN_REMINDERS = 0.05; sys.exit(main(sys.argv[1:]))"
+        "command._REMINDER_INTERVAL = 0.05; sys.exit(main(sys.argv[1:]))"
     )
     with testing.black_hole() as silent, testing.unused_port() as late:
         targets = [f"127.0.0.1:{one.port}" for one in (silent, late)]
@@ -199,7 +199,7 @@ def test_what_no_wait_mends() -> None:
 )
 def test_what_may_pass(error: OSError, is_waited_for: bool) -> None:
     """Names to come, and name servers that fail, are waited for."""
-    assert _waits_for(error) == is_waited_for
+    assert _is_worth_waiting(error) == is_waited_for
 
 
 def is_caught(pid: int, number: signal.Signals) -> bool:
@@ -450,7 +450,7 @@ def test_command_in_a_directory_that_cannot_be_searched(tmp_path: Path) -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(CommandError, match="locked/x: Permission denied") as said:
-            find(str(locked / "x"))
+            find_command(str(locked / "x"))
     finally:
         os.seteuid(user)
     assert said.value.status == 126
@@ -640,7 +640,7 @@ def failed(text: str) -> AttemptFailed:
 def test_reasons() -> None:
     """A line for each change of the reasons, which have no order, of a round."""
     stream = io.StringIO()
-    state = State("db:1", Changes(stream).changed)
+    state = TargetStatus("db:1", LogView(stream).changed)
     for said in (("a", "b"), ("b", "a"), ("b",), ("b", "b")):
         for text in said:
             state(failed(text))

@@ -50,11 +50,11 @@ from aioconnect import (
     parse_target,
     sockopts,
 )
-from aioconnect._cli.connecting import connect_of
-from aioconnect._cli.connector_flags import connector_of
+from aioconnect._cli.command_line import parse
+from aioconnect._cli.connector_flags import connector_from
 from aioconnect._cli.errors import CommandError
-from aioconnect._cli.parser import parse
-from aioconnect._cli.sweep.line_reader import text_of
+from aioconnect._cli.probe.connect_once import connect_once_from
+from aioconnect._cli.sweep.line_reader import strip_comment
 from aioconnect._io.tls import TLSOptions
 from aioconnect._loops.subclass import change
 from aioconnect._sansio.addresses import (
@@ -259,8 +259,8 @@ def command_line(argv: list[str]) -> object:
         with contextlib.redirect_stdout(io.StringIO()):
             arguments = parse(argv)
         if "tls" in arguments:
-            return connect_of(arguments)
-        return connector_of(arguments, getattr(arguments, "targets", ()))
+            return connect_once_from(arguments)
+        return connector_from(arguments, getattr(arguments, "targets", ()))
     except SystemExit as exc:
         assert exc.code == 0  # the help, or the version
     except CommandError as exc:
@@ -273,7 +273,7 @@ def command_line(argv: list[str]) -> object:
 def line_of_a_list(raw: bytes) -> Target | None:
     """Read a line as ``aioconnect sweep`` does."""
     try:
-        text = text_of(raw, 7)
+        text = strip_comment(raw, 7)
     except ValueError as exc:
         raise ValueError(f"list: {exc}") from None
     return parse_target(text) if text else None

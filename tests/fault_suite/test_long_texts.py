@@ -21,8 +21,8 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, Connector, parse_target
+from aioconnect._cli.argument_types import target
 from aioconnect._cli.errors import CommandError
-from aioconnect._cli.target_argument import target_of
 from aioconnect._loops.subclass import change
 from aioconnect._sansio.rfc6724 import SRVRecord
 from aioconnect._sansio.text import safe_repr
@@ -156,7 +156,7 @@ SURFACES: dict[str, Callable[[str], Awaitable[object]]] = {
     "httpcore: local_address": lambda text: ConnectorBackend().connect_tcp(
         "127.0.0.1", 80, local_address=text
     ),
-    "command line": lambda text: said(lambda: target_of(f"{text}:80")),
+    "command line": lambda text: said(lambda: target(f"{text}:80")),
 }
 
 

@@ -739,7 +739,7 @@ def test_memory_of_look_ups() -> None:
         timeline(aioconnect.Resolved(1.0, *what, (ONE,) * 20, 0.0))
         timeline(aioconnect.RetryScheduled(1.0, number, 0.0))
     assert len(timeline.to_dict()["steps"][0]["addresses"]) == 16
-    assert timeline._narrator._asked == []
+    assert timeline._reducer._round_lookups == []
 
 
 def test_cells() -> None:
@@ -789,7 +789,7 @@ def test_what_was_not_begun() -> None:
 
 def test_durations() -> None:
     """Each is in the unit of its size."""
-    from aioconnect._timeline.phrases import duration
+    from aioconnect._timeline.phrases import format_duration
 
     said = {
         0: "0",
@@ -805,7 +805,7 @@ def test_durations() -> None:
         35_999: "35,999 s",
         36_000: "10.0 h",
     }
-    assert {seconds: duration(seconds) for seconds in said} == said
+    assert {seconds: format_duration(seconds) for seconds in said} == said
 
 
 def test_a_value() -> None:

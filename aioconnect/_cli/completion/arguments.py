@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..commands import Commands, add_command
+from ..parser import Commands, add_command
 
 __all__ = ["add"]
 
@@ -11,8 +11,9 @@ _EPILOG = """
   $ eval "$(aioconnect completion zsh)"
   $ aioconnect completion fish | source
 
-That is for ~/.bashrc, for ~/.zshrc (behind compinit), or for
-~/.config/fish/config.fish. It needs the extra: in a checkout, pip install '.[cli]'.
+Put the line of your shell into ~/.bashrc, ~/.zshrc (behind compinit) or
+~/.config/fish/config.fish. This needs the extra cli: in a checkout, pip install
+'.[cli]'.
 """
 
 
@@ -21,9 +22,9 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         "completion",
-        summary="write what has a shell complete commands and flags",
+        summary="write a script that completes commands and flags in a shell",
         description="Write a script for SHELL, which then completes the commands of"
-        " aioconnect, their flags, and what these can be.",
+        " aioconnect, their flags, and the values of flags.",
         epilog=_EPILOG,
     )
     command.add_argument(

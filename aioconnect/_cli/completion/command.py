@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..commands import Parser
+from ..command_line import make_parser
 from ..errors import CommandError
-from ..parser import make_parser
+from ..parser import Parser
 
 try:
     import shtab
@@ -18,29 +18,29 @@ except ModuleNotFoundError:
 
 __all__ = ["run"]
 
-# Where an argument can be anything, zsh lists the flags that fit and inserts none,
-# unless it is told that there is nothing else.
-_NOTHING = {"zsh": "()"}
+# For an argument that can be anything, zsh lists the matching flags and inserts none.
+# This tells zsh that there is nothing else to complete, and then it inserts the flag.
+_NOTHING_TO_COMPLETE = {"zsh": "()"}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the script for the shell that *arguments* name."""
+    """Write the script for the shell in *arguments*."""
     parser = make_parser()
-    _prepare(parser)
+    _annotate(parser)
     print(shtab.complete(parser, arguments.shell))
     return 0
 
 
-def _prepare(parser: Parser) -> None:
-    """Say to shtab what it does not see in *parser*."""
-    # A list of commands has no room for more.
+def _annotate(parser: Parser) -> None:
+    """Add to *parser* what shtab cannot find out by itself."""
+    # A shell's list of commands has no room for more than the summary.
     parser.description = parser.summary or parser.description
-    actions: list[Any] = parser._actions  # noqa: SLF001  # argparse gives them to nobody
+    actions: list[Any] = parser._actions  # noqa: SLF001  # argparse has no public way
     for action in actions:
         if action.nargs == argparse.PARSER:
             for command in action.choices.values():
-                _prepare(command)
+                _annotate(command)
         elif action.metavar == "FILE":
             action.complete = shtab.FILE
         elif not action.option_strings and action.choices is None:
-            action.complete = _NOTHING
+            action.complete = _NOTHING_TO_COMPLETE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..commands import Commands, add_command
+from ..parser import Commands, add_command
 
 __all__ = ["add"]
 
@@ -12,9 +12,9 @@ def add(commands: Commands) -> None:
     add_command(
         commands,
         "demo",
-        summary="show on real servers how connecting goes, and how asyncio's does",
+        summary="connect to difficult servers, and compare with asyncio",
         description="Connect to a server that starts late, on asyncio and on uvloop; to"
         " a name whose IPv6 address is silent; and to one whose DNS answer is slow."
-        " Shown is what happens, next to what asyncio.open_connection makes of the"
-        " same. All of it is on loopback, and takes about seven seconds.",
+        " The demo shows what happens, next to what asyncio.open_connection does in the"
+        " same case. Everything is on loopback, and takes about seven seconds.",
     )

@@ -1,7 +1,7 @@
-"""``aioconnect demo``: the main jobs, on real servers, beside what asyncio does.
+"""``aioconnect demo``: connect to difficult servers, next to what asyncio does.
 
-What it prints is what happened; it claims nothing that it has not seen, and its
-exit status is 0 only if all of it was so.
+It prints what really happened, and claims nothing that it has not seen.  The exit
+status is 0 only if everything was as the demo says.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 
 from ...testing import listening
-from . import late_scene as late
-from . import name_scenes as names
+from . import dns_scenes, late_server_scene
 from .stage import Stage, UntrueError
 
 __all__ = ["run"]
 
 
 def run(_: argparse.Namespace) -> int:
-    """Run the demo on each loop there is; return the exit status."""
+    """Run all scenes, the first on each event loop; return the exit status."""
     stage = Stage()
     try:
         for name, factory in _loops(stage):
             stage.say(f"== A late server, on {name}")
-            with late.starting() as port, asyncio.Runner(loop_factory=factory) as loop:
-                loop.run(late.late_server(stage, port))
+            with (
+                late_server_scene.starting() as port,
+                asyncio.Runner(loop_factory=factory) as runner,
+            ):
+                runner.run(late_server_scene.late_server(stage, port))
             stage.say("")
-        _about_names(stage)
+        _run_dns_scenes(stage)
     except UntrueError as exc:
         stage.say(f"NOT SO: {exc}")
         return 1
@@ -49,23 +51,26 @@ def _loops(
         yield "uvloop", uvloop.new_event_loop
 
 
-def _about_names(stage: Stage) -> None:
-    """Show what names can do, on asyncio's loop: uvloop's has no names of its own."""
+def _run_dns_scenes(stage: Stage) -> None:
+    """Run the scenes with names, on asyncio only.
+
+    The look-ups of a uvloop loop cannot be replaced.
+    """
     with contextlib.ExitStack() as stack:
         stage.say("== A silent IPv6 address, on asyncio")
         try:
-            port = stack.enter_context(names.half_silent())
+            port = stack.enter_context(dns_scenes.half_silent())
         except OSError as exc:
             stage.say(f"(There is no IPv6 on loopback: {exc.strerror}.)")
         else:
-            _on_named(names.silent_ipv6(stage, port))
+            _run_with_scripted_dns(dns_scenes.silent_ipv6(stage, port))
         stage.say("")
         stage.say("== A slow DNS answer, on asyncio")
         server = stack.enter_context(listening())
-        _on_named(names.slow_answer(stage, server.port))
+        _run_with_scripted_dns(dns_scenes.slow_answer(stage, server.port))
         stage.say("")
 
 
-def _on_named(scene: Coroutine[object, object, None]) -> None:
-    with asyncio.Runner(loop_factory=names.NamedLoop) as loop:
-        loop.run(scene)
+def _run_with_scripted_dns(scene: Coroutine[object, object, None]) -> None:
+    with asyncio.Runner(loop_factory=dns_scenes.ScriptedDNSLoop) as runner:
+        runner.run(scene)

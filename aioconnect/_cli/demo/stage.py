@@ -1,4 +1,4 @@
-"""Where the demo is shown: what it says, its pictures, and what asyncio does."""
+"""What the demo's scenes use: print text and timelines, and let asyncio connect."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from typing import Any, TypeVar
 
 from ..._sansio.errors import ConnectError
 from ..._timeline import Timeline
-from ..._timeline.phrases import duration
-from ..._timeline.text_width import wrapped
-from ..terminal import Terminal, standard_output
+from ..._timeline.phrases import format_duration
+from ..._timeline.text_width import wrap
+from ..standard_streams import standard_output
+from ..terminal import Terminal
 
-__all__ = ["PATIENCE", "Stage", "Theirs", "UntrueError"]
+__all__ = ["ASYNCIO_TIMEOUT", "AsyncioResult", "Stage", "UntrueError"]
 
 T = TypeVar("T")
 
-# The demo's lines were written for 80 columns; in fewer they are broken.
+# The demo's lines are written for 80 columns.  In fewer columns they are wrapped.
 _WIDEST, _NARROWEST = 80, 20
 
-# So many seconds asyncio is given, which has no timeout of its own.
-PATIENCE = 2.0
+# The seconds that asyncio gets to connect: it has no timeout of its own.
+ASYNCIO_TIMEOUT = 2.0
 
 
 class UntrueError(Exception):
-    """Something that the demo claims was not so."""
+    """Something that the demo claims did not happen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Theirs:
-    """What came of a connect of asyncio's: no *error*, or why, and after how long."""
+class AsyncioResult:
+    """The result of a connect by asyncio: its *error* or None, after *elapsed* s."""
 
     error: Exception | None
     elapsed: float
 
     def __str__(self) -> str:
-        took = duration(self.elapsed)
+        took = format_duration(self.elapsed)
         if self.error is None:
             return f"connected after {took}"
-        if isinstance(self.error, TimeoutError) and self.elapsed >= PATIENCE:
-            return f"not connected when {PATIENCE:g} s were over"
+        if isinstance(self.error, TimeoutError) and self.elapsed >= ASYNCIO_TIMEOUT:
+            return f"not connected when {ASYNCIO_TIMEOUT:g} s were over"
         return f"{type(self.error).__name__} after {took}"
 
 
 class Stage:
-    """Shows on standard output, in as many columns as that has, up to 80."""
+    """Print to standard output, in its number of columns, up to 80."""
 
     def __init__(self) -> None:
         self._terminal = Terminal.of(standard_output())
@@ -54,37 +55,37 @@ class Stage:
         self._width = min(max(columns, _NARROWEST), _WIDEST)
 
     def say(self, text: str) -> None:
-        """Show *text*, in as many lines as it takes."""
-        self._print("\n".join(wrapped(text, self._width, 9)))
-
-    def show(self, timeline: Timeline) -> None:
-        """Show what a connect of ours did."""
-        self._print(timeline.to_text(self._width, color=self._terminal.colors))
+        """Print *text*, wrapped if necessary."""
+        self._print("\n".join(wrap(text, self._width, 9)))
 
     def _print(self, text: str) -> None:
-        print(self._terminal.shown(text), flush=True)
+        print(self._terminal.encodable(text), flush=True)
 
-    async def theirs(self, host: str, port: int, **options: Any) -> Theirs:
-        """Have asyncio connect; return what came of it."""
+    async def connect_by_asyncio(
+        self, host: str, port: int, **options: Any
+    ) -> AsyncioResult:
+        """Let asyncio connect to *host* and *port*; return the result."""
         error: Exception | None = None
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(ASYNCIO_TIMEOUT):
                 _, writer = await asyncio.open_connection(host, port, **options)
                 writer.close()
         except (OSError, TimeoutError) as exc:
             error = exc
-        return Theirs(error, time.perf_counter() - started)
+        return AsyncioResult(error, time.perf_counter() - started)
 
-    async def ours(self, connecting: Coroutine[Any, Any, T], timeline: Timeline) -> T:
-        """Return what *connecting* gives, and show how, which *timeline* was told.
+    async def show_connecting(
+        self, connecting: Coroutine[Any, Any, T], timeline: Timeline
+    ) -> T:
+        """Return what *connecting* returns, and print *timeline*, which observes it.
 
         Raises:
-            UntrueError: It was to be connected, and was not.
+            UntrueError: It did not connect.
         """
         try:
             return await connecting
         except ConnectError as exc:
             raise UntrueError(str(exc)) from exc
         finally:
-            self.show(timeline)
+            self._print(timeline.to_text(self._width, color=self._terminal.colors))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ..commands import Commands, add_command
-from ..connector_flags import add_connector, count
-from ..running import add_loop
-from ..target_argument import target_of
+from ..argument_types import target, whole_number
+from ..connector_flags import add_connector_flags
+from ..event_loop import add_loop_flag
+from ..parser import Commands, add_command
 
 __all__ = ["add"]
 
 _DESCRIPTION = (
     "Connect to TARGET, and show what was done when: a line for each look-up, attempt,"
-    " wait and handshake, on one time axis, with what came of it, and why."
+    " wait and handshake, on one time axis, with its outcome and the reason."
 )
 
 _EPILOG = """
@@ -24,13 +24,14 @@ vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns.
   $ aioconnect probe db:5432 --count 100 --loop uvloop
   $ aioconnect probe db:5432 --json | jq .elapsed
 
-With --count they are made one after the other, and shown are how long they took, and
-the one that took longest. With --json each is an object in a line of its own, as the
-docstring of aioconnect.Timeline.to_dict says; that needs no extra, the rest the extra
-cli. What --tls trusts is what Python does, or the file that SSL_CERT_FILE names.
+--count connects N times, one after the other, and shows how long the connects took, and
+the one that took longest. --json writes each connect as an object on a line of its own;
+the docstring of aioconnect.Timeline.to_dict describes it. --json needs no extra,
+everything else needs the extra cli. --tls trusts what Python trusts, or the file that
+SSL_CERT_FILE names.
 
-Exit status: 0 connected, each time; 1 not; 2 an argument is wrong; 128 and more: ended
-by a signal, when what was seen so far has been shown.
+Exit status: 0 connected, each time; 1 not connected; 2 an argument is wrong; 128 and
+more: ended by a signal, after showing the results so far.
 """
 
 
@@ -46,21 +47,21 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "target",
         metavar="TARGET",
-        type=target_of,
+        type=target,
         help="where to connect to, such as db:5432",
     )
     command.add_argument(
-        "--count", metavar="N", type=count, default=1, help="connect N times (1)"
+        "--count", metavar="N", type=whole_number, default=1, help="connect N times (1)"
     )
     command.add_argument(
         "--json", action="store_true", help="write a JSON object a line"
     )
     command.add_argument("--svg", metavar="FILE", help="write the picture to FILE, too")
-    add_loop(command)
+    add_loop_flag(command)
     tls = command.add_argument_group("TLS")
     tls.add_argument("--tls", action="store_true", help="make the handshake, too")
     tls.add_argument(
         "--server-name", metavar="NAME", help="the name to verify (the TARGET's host)"
     )
     tls.add_argument("--insecure", action="store_true", help="accept any certificate")
-    add_connector(command.add_argument_group("how to connect"))
+    add_connector_flags(command.add_argument_group("how to connect"))

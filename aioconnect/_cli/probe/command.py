@@ -12,24 +12,26 @@ from typing import TYPE_CHECKING, TextIO
 
 from ..._sansio.errors import ConnectError
 from ..._timeline import Timeline
-from ..._timeline.text_width import wrapped
-from ..connecting import Connect, connect_of
+from ..._timeline.text_width import wrap
 from ..errors import NOT_UP, USAGE, CommandError
-from ..running import loop_factory_of, run_until_signal
-from ..signals import end_by
-from ..terminal import ECHO, Terminal, standard_output
-from .latency_histogram import Distribution
+from ..event_loop import loop_factory_for, run_until_signal
+from ..exit_by_signal import exit_by_signal
+from ..standard_streams import standard_output
+from ..terminal import ECHO_WIDTH, Terminal
+from .connect_once import ConnectOnce, connect_once_from
+from .latency_histogram import LatencyHistogram
 
 if TYPE_CHECKING:
-    from ..demo.page import Page
+    from .live_view import LiveView
 
 __all__ = ["run"]
 
-# Between two pictures of a connect that is under way, in seconds.  One that is shorter
+# Seconds between two frames of a connect that is under way.  A connect that takes less
 # is not disturbed by drawing.
-_BETWEEN_FRAMES = 0.1
+_FRAME_INTERVAL = 0.1
 
-# A waterfall needs so many columns, and gains nothing from more, whatever COLUMNS says.
+# A timeline needs the first number of columns.  It gains nothing from more than the
+# second, whatever COLUMNS says.
 _NARROWEST, _WIDEST = 20, 400
 
 
@@ -37,40 +39,40 @@ def run(arguments: argparse.Namespace) -> int:
     """Connect as *arguments* say; return the exit status.
 
     Raises:
-        CommandError: They do not fit together, or something is not there.
+        CommandError: The arguments contradict each other, or something is missing.
     """
-    connect = connect_of(arguments)
-    factory = loop_factory_of(arguments.loop)
+    connect = connect_once_from(arguments)
+    factory = loop_factory_for(arguments.loop)
     output = standard_output()
-    page = None if arguments.json else _page(Terminal.of(output))
+    view = None if arguments.json else _live_view(Terminal.of(output))
     svg = None if arguments.svg is None else _open(arguments.svg)
-    probe = _Probe(arguments, connect, page)
+    probe = _Probe(arguments, connect, view)
     try:
         number = run_until_signal(probe.run(), factory)
     finally:
-        if page is not None:
-            page.close()
+        if view is not None:
+            view.close()
     if svg is not None:
-        _write(svg, probe.picture())
-    if page is not None:
-        print(page.terminal.shown(probe.text(page.terminal)), flush=True)
+        _write(svg, probe.to_svg())
+    if view is not None:
+        print(view.terminal.encodable(probe.to_text(view.terminal)), flush=True)
     if number is not None:
-        return end_by(number)
-    return 0 if probe.is_up else NOT_UP
+        return exit_by_signal(number)
+    return 0 if probe.always_connected else NOT_UP
 
 
-def _page(terminal: Terminal) -> Page:
-    from ..demo.page import Page  # noqa: PLC0415  # it needs an extra
+def _live_view(terminal: Terminal) -> LiveView:
+    from .live_view import LiveView  # noqa: PLC0415  # it needs an extra
 
-    return Page(terminal)
+    return LiveView(terminal)
 
 
 def _open(path: str) -> TextIO:
-    """Return the file to write to; what is in it stays until then."""
+    """Open the file at *path* for `_write`, and keep its contents until then."""
     try:
         return open(path, "a", encoding="utf-8")  # closed by _write
     except (OSError, ValueError) as exc:
-        raise _unwritable(path, exc) from None
+        raise _write_error(path, exc) from None
 
 
 def _write(file: TextIO, text: str) -> None:
@@ -80,107 +82,107 @@ def _write(file: TextIO, text: str) -> None:
                 file.truncate(0)
             file.write(text)
     except OSError as exc:
-        raise _unwritable(file.name, exc, NOT_UP) from None
+        raise _write_error(file.name, exc, NOT_UP) from None
 
 
-def _unwritable(path: str, exc: Exception, status: int = USAGE) -> CommandError:
-    why = exc.strerror if isinstance(exc, OSError) else exc
-    return CommandError(f"--svg {path}: {why}", status)
+def _write_error(path: str, exc: Exception, status: int = USAGE) -> CommandError:
+    reason = exc.strerror if isinstance(exc, OSError) else exc
+    return CommandError(f"--svg {path}: {reason}", status)
 
 
 class _Probe:
-    """The connects, one after the other, and what is known of them."""
+    """Connects one after the other, and what they did so far."""
 
     def __init__(
-        self, arguments: argparse.Namespace, connect: Connect, page: Page | None
+        self, arguments: argparse.Namespace, connect: ConnectOnce, view: LiveView | None
     ) -> None:
         self._target = str(arguments.target)
         self._count: int = arguments.count
         self._connect = connect
-        self._page = page
-        self._distribution = Distribution(self._target)
-        self._now = Timeline(self._target)
-        # What is to be shown of them, and why that one.
-        self._timeline, self._which = Timeline(self._target), ""
+        self._view = view
+        self._histogram = LatencyHistogram(self._target)
+        self._current = Timeline(self._target)
+        # The timeline to show at the end, and the words that introduce it.
+        self._shown, self._caption = Timeline(self._target), ""
         self._longest = 0.0
-        self._started = self._drawn = time.monotonic()
-        self.is_up = True
+        self._started = self._drawn_at = time.monotonic()
+        self.always_connected = True
 
     async def run(self) -> None:
-        """Connect as often as was asked for."""
+        """Connect as often as the arguments say."""
         drawing = asyncio.ensure_future(self._keep_drawing())
         try:
             for _ in range(self._count):
-                await self._once()
-                # A connect to this machine may be made without the loop, which has
-                # signals to hear.
+                await self._connect_and_count()
+                # A connect to this machine may end without a turn of the loop, which
+                # has to run for signals to be handled.
                 await asyncio.sleep(0)
         finally:
             drawing.cancel()
 
-    async def _once(self) -> None:
-        self._now = timeline = Timeline(self._target)
+    async def _connect_and_count(self) -> None:
+        self._current = timeline = Timeline(self._target)
         self._started = time.monotonic()
         try:
             await self._connect(timeline)
         except ConnectError:
-            pass  # the timeline was told
+            pass  # the timeline has it
         except ValueError as exc:
             raise CommandError(exc) from None
         except asyncio.CancelledError:
-            self._timeline, self._which = timeline, "the last one:"
+            self._shown, self._caption = timeline, "the last one:"
             raise
         finally:
-            if self._page is None:
+            if self._view is None:
                 print(json.dumps(timeline.to_dict()), flush=True)
         elapsed: float = timeline.to_dict()["elapsed"]
         self._count_in(timeline, elapsed)
         if elapsed >= self._longest:
-            self._timeline, self._which = timeline, "the one that took longest:"
+            self._shown, self._caption = timeline, "the one that took longest:"
             self._longest = elapsed
 
     async def _keep_drawing(self) -> None:
-        """Draw a connect that takes long; one that does not is not disturbed."""
+        """Draw each connect that takes longer than a frame."""
         while True:
-            await asyncio.sleep(_BETWEEN_FRAMES)
-            if time.monotonic() - self._started >= _BETWEEN_FRAMES:
-                self._draw(self._now)
+            await asyncio.sleep(_FRAME_INTERVAL)
+            if time.monotonic() - self._started >= _FRAME_INTERVAL:
+                self._draw(self._current)
 
     def _count_in(self, timeline: Timeline, elapsed: float) -> None:
         error = timeline.to_dict()["error"]
         if error is None:
-            self._distribution.add(elapsed)
+            self._histogram.add_connected(elapsed)
         else:
-            self.is_up = False
-            self._distribution.fail(error["errno"] or error["type"])
-        if self._count > 1 and time.monotonic() - self._drawn >= _BETWEEN_FRAMES:
+            self.always_connected = False
+            self._histogram.add_failed(error["errno"] or error["type"])
+        if self._count > 1 and time.monotonic() - self._drawn_at >= _FRAME_INTERVAL:
             self._draw(timeline)
 
     def _draw(self, timeline: Timeline) -> None:
-        if self._page is not None:
+        if self._view is not None:
             end = time.monotonic()
-            self._page.draw(self._text(timeline, self._page.terminal, "now:", end))
-            self._drawn = time.monotonic()
+            self._view.draw(self._text(timeline, self._view.terminal, "now:", end))
+            self._drawn_at = time.monotonic()
 
-    def text(self, terminal: Terminal) -> str:
-        """Return what there is to see: the one connect, or that and all of them."""
-        return self._text(self._timeline, terminal, self._which)
+    def to_text(self, terminal: Terminal) -> str:
+        """Return one timeline, below the histogram if there were more connects."""
+        return self._text(self._shown, terminal, self._caption)
 
     def _text(
         self,
         timeline: Timeline,
         terminal: Terminal,
-        which: str,
+        caption: str,
         end: float | None = None,
     ) -> str:
-        columns = terminal.size.columns - (0 if end is None else ECHO)
+        columns = terminal.size.columns - (0 if end is None else ECHO_WIDTH)
         width = min(max(columns, _NARROWEST), _WIDEST)
         text = timeline.to_text(width, color=terminal.colors, end=end)
         if self._count == 1:
             return text
-        all_of_them = self._distribution.to_text(width, color=terminal.colors)
-        return "\n".join([all_of_them, "", *wrapped(which, width, 2), text])
+        histogram = self._histogram.to_text(width, color=terminal.colors)
+        return "\n".join([histogram, "", *wrap(caption, width, 2), text])
 
-    def picture(self) -> str:
-        """Return it as SVG."""
-        return (self._timeline if self._count == 1 else self._distribution).to_svg()
+    def to_svg(self) -> str:
+        """Return the picture: the timeline, or the histogram of many connects."""
+        return (self._shown if self._count == 1 else self._histogram).to_svg()

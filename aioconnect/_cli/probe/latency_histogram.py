@@ -1,6 +1,6 @@
-"""How long many connects took, and why some failed: numbers, and a histogram of them.
+"""Sum up many connects: a histogram of how long they took, and why some failed.
 
-Pure, and of bounded size, however many there are.
+This module is pure.  Its memory is bounded, however many connects there are.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..._sansio.text import printable
-from ..._timeline.phrases import duration
-from ..._timeline.svg_writer import WIDTH, box, document, text
-from ..._timeline.text_width import display_width, pad, truncate, wrapped
+from ..._timeline.phrases import format_duration
+from ..._timeline.svg_writer import WIDTH, bar, document, text
+from ..._timeline.text_width import display_width, pad, truncate, wrap
 
-__all__ = ["Distribution"]
+__all__ = ["LatencyHistogram"]
 
-# So many bars there are, about, if the longest took less than ten times the shortest;
-# else each is of another order of magnitude.
+# The histogram has about this many bars of equal range, if the longest connect took
+# less than ten times as long as the shortest.  Otherwise the ranges grow (1, 2, 5, 10).
 _BARS = 10
 _DECADE = 10
 
-# A clock that has not moved in between.
+# The least duration, in seconds, in case the clock has not moved.
 _SHORTEST = 1e-6
 
-# No more is shown of a time, and so there are not many different ones.
+# Durations are kept to this many digits.  No more are shown, and so the number of
+# different durations is bounded.
 _DIGITS = 4
 
-_GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+_GREEN, _RED, _RESET = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,110 +40,116 @@ class _Bar:
     outcome: str
 
 
-class Distribution:
-    """Of the connects to *target*: those that were made, and those that failed."""
+class LatencyHistogram:
+    """The connects to *target*: how long they took, and how often which failed."""
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._took: Counter[float] = Counter()
+        self._durations: Counter[float] = Counter()
         self._failures: Counter[str] = Counter()
 
-    def add(self, elapsed: float) -> None:
-        """Count a connect that took so many seconds."""
-        self._took[float(f"{max(elapsed, _SHORTEST):.{_DIGITS}g}")] += 1
+    def add_connected(self, elapsed: float) -> None:
+        """Count a connect that took *elapsed* seconds."""
+        self._durations[float(f"{max(elapsed, _SHORTEST):.{_DIGITS}g}")] += 1
 
-    def fail(self, why: str) -> None:
-        """Count one that failed."""
-        self._failures[printable(why)] += 1
+    def add_failed(self, reason: str) -> None:
+        """Count a connect that failed."""
+        self._failures[printable(reason)] += 1
 
     @property
     def count(self) -> int:
-        """How many there were."""
-        return self._took.total() + self._failures.total()
+        """The number of connects, failed ones included."""
+        return self._durations.total() + self._failures.total()
 
     def to_text(self, width: int, *, color: bool) -> str:
-        """Return it as lines that are at most *width* wide."""
+        """Return the histogram as lines that are at most *width* columns wide."""
         bars = self._bars()
-        label = max((display_width(bar.label) for bar in bars), default=0)
-        label = min(label, width // 2)
-        counts = max((len(f"{bar.count:,}") for bar in bars), default=0)
-        room = width - label - counts - 2
-        most = max((bar.count for bar in bars), default=1)
-        lines = [line for said in self._said() for line in wrapped(said, width, 3)]
-        for bar in bars:
-            drawn = ("█" * math.ceil(bar.count / most * room)).ljust(room)
+        label_width = max((display_width(one.label) for one in bars), default=0)
+        label_width = min(label_width, width // 2)
+        count_width = max((len(f"{one.count:,}") for one in bars), default=0)
+        bar_width = width - label_width - count_width - 2
+        highest = max((one.count for one in bars), default=1)
+        lines = [line for one in self._headlines() for line in wrap(one, width, 3)]
+        for one in bars:
+            length = math.ceil(one.count / highest * bar_width)
+            drawn = ("█" * length).ljust(bar_width)
             if color:
-                drawn = (_RED if bar.outcome == "failed" else _GREEN) + drawn + _PLAIN
-            name = pad(truncate(bar.label, label), label)
-            lines.append(f"{name} {drawn} {bar.count:>{counts},}")
+                drawn = (_RED if one.outcome == "failed" else _GREEN) + drawn + _RESET
+            label = pad(truncate(one.label, label_width), label_width)
+            lines.append(f"{label} {drawn} {one.count:>{count_width},}")
         return "\n".join(lines)
 
     def to_svg(self) -> str:
-        """Return it as a picture."""
-        title, *numbers = self._said()
+        """Return the histogram as an SVG document."""
+        title, *numbers = self._headlines()
         bars = self._bars()
-        most = max((bar.count for bar in bars), default=1)
+        highest = max((one.count for one in bars), default=1)
         left, right, top = 200, WIDTH - 80, 56
         body = [text(", ".join(numbers), 12, 40, "small")]
-        for number, bar in enumerate(bars):
-            y, wide = top + 18 * number, (right - left) * bar.count / most
-            body.append(text(truncate(bar.label, 28), left - 10, y + 12, "", "end"))
-            body.append(box(left, y + 3, wide, bar.outcome))
-            body.append(text(f"{bar.count:,}", left + wide + 6, y + 12, "small"))
+        for number, one in enumerate(bars):
+            y, length = top + 18 * number, (right - left) * one.count / highest
+            body.append(text(truncate(one.label, 28), left - 10, y + 12, "", "end"))
+            body.append(bar(left, y + 3, length, one.outcome))
+            body.append(text(f"{one.count:,}", left + length + 6, y + 12, "small"))
         return document(title, top + 18 * len(bars) + 8, body)
 
-    def _said(self) -> list[str]:
-        said = [f"{self._target}: {self._took.total():,} of {self.count:,} connected"]
-        if self._took:
+    def _headlines(self) -> list[str]:
+        connected = self._durations.total()
+        headlines = [f"{self._target}: {connected:,} of {self.count:,} connected"]
+        if self._durations:
             numbers = {
-                "min": min(self._took),
-                "median": _ranked(self._took, 0.5),
-                "p95": _ranked(self._took, 0.95),
-                "max": max(self._took),
+                "min": min(self._durations),
+                "median": _percentile(self._durations, 0.5),
+                "p95": _percentile(self._durations, 0.95),
+                "max": max(self._durations),
             }
-            named = (f"{name} {duration(took)}" for name, took in numbers.items())
-            said.append(", ".join(named))
-        return said
+            named = (f"{name} {format_duration(n)}" for name, n in numbers.items())
+            headlines.append(", ".join(named))
+        return headlines
 
     def _bars(self) -> list[_Bar]:
         failed = self._failures.most_common()
-        return [*_histogram(self._took), *(_Bar(why, n, "failed") for why, n in failed)]
+        return [
+            *_connected_bars(self._durations),
+            *(_Bar(reason, count, "failed") for reason, count in failed),
+        ]
 
 
-def _ranked(took: Counter[float], part: float) -> float:
-    """Return the least of *took* that so large a part of them does not exceed."""
-    ranked = sorted(took)
-    up_to = [*itertools.accumulate(took[one] for one in ranked)]
-    return ranked[bisect_left(up_to, math.ceil(part * up_to[-1]))]
+def _percentile(durations: Counter[float], share: float) -> float:
+    """Return the duration that *share* of them (0 to 1) do not exceed."""
+    ranked = sorted(durations)
+    cumulative = [*itertools.accumulate(durations[one] for one in ranked)]
+    return ranked[bisect_left(cumulative, math.ceil(share * cumulative[-1]))]
 
 
-def _histogram(took: Counter[float]) -> list[_Bar]:
-    if not took:
+def _connected_bars(durations: Counter[float]) -> list[_Bar]:
+    if not durations:
         return []
-    edges = _edges(min(took), max(took))
+    edges = _edges(min(durations), max(durations))
     counts: Counter[int] = Counter()
-    for one, count in took.items():
+    for one, count in durations.items():
         counts[bisect_right(edges, one)] += count
     return [
-        _Bar(_range(low, high), counts[number], "ok")
+        _Bar(_range_label(low, high), counts[number], "ok")
         for number, (low, high) in enumerate(itertools.pairwise(edges), 1)
     ]
 
 
-def _range(low: float, high: float) -> str:
-    unit, size = ("s", 1) if high >= 1 else ("ms", 1000)
-    return f"{low * size:.6g} to {high * size:.6g} {unit}"
+def _range_label(low: float, high: float) -> str:
+    unit, per_second = ("s", 1) if high >= 1 else ("ms", 1000)
+    return f"{low * per_second:.6g} to {high * per_second:.6g} {unit}"
 
 
 def _edges(low: float, high: float) -> list[float]:
-    """Return round numbers, of which the first is at most *low*, the last over *high*.
+    """Return round numbers: the first is at most *low*, the last is above *high*.
 
-    They are as far from each other, or, if *high* is far from *low*, 1, 2, 5, 10, 20.
+    They are evenly spaced.  If *high* is far above *low*, they are 1, 2, 5, 10, 20 and
+    so on.
     """
     if high < low * _DECADE:
-        step = _round((high - low) / _BARS or high / _BARS)
+        step = _round_up((high - low) / _BARS or high / _BARS)
         first, last = math.floor(low / step), math.floor(high / step) + 1
-        # As the times are rounded, too: 13 * 0.001 is more than 0.013.
+        # Round as the durations are rounded: 13 * 0.001 is more than 0.013.
         return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
     power = math.floor(math.log10(low))
     tens = (10.0**exponent for exponent in itertools.count(power))
@@ -155,7 +162,7 @@ def _edges(low: float, high: float) -> list[float]:
     ]
 
 
-def _round(value: float) -> float:
-    """Return *value*, or what is next above it of 1, 2 and 5 and their tens."""
+def _round_up(value: float) -> float:
+    """Return *value* rounded up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(n * power for n in (1, 2, 5, 10) if n * power >= value)

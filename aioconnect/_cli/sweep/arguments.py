@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..commands import Commands, add_command
-from ..connector_flags import add_connector, count
+from ..argument_types import whole_number
+from ..connector_flags import add_connector_flags
+from ..parser import Commands, add_command
 
 __all__ = ["add"]
 
@@ -12,24 +13,24 @@ _TIMEOUT = 10.0
 
 
 _DESCRIPTION = (
-    "Connect to each target of a list, so many at once, and say how many ended how. One"
-    " that is there twice is connected to twice."
+    "Connect to each target of a list, many at once, and count the outcomes. A target"
+    " that is listed twice is connected to twice."
 )
 
 _EPILOG = f"""
 The list has a target a line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
 unix:@abstract, vsock:cid:port or srv:_service._proto.name, which needs the extra
-aiodns. Empty lines
-are left out, and what follows a #. Of a line that is no target the number is said, and
-why, and the others are checked. Each target has {_TIMEOUT:g} s, unless --timeout says
-otherwise.
+aiodns. Empty lines and what follows a # are ignored. For a line that is no target, the
+line's number and the reason are shown, and the other lines are checked. Each target has
+{_TIMEOUT:g} s, unless --timeout says otherwise.
 
   $ aioconnect sweep fleet.txt --limit 500 --timeout 3
   $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
 
 With --json each target is an object in a line of its own, as it ends: that of
-'aioconnect probe --json', but for its steps. The summary is on standard error then, and
-there is no progress bar if they go to a terminal or a pipe. It needs the extra cli.
+'aioconnect probe --json', without its steps. The summary goes to standard error then,
+and there is no progress bar if the objects go to a terminal or a pipe. The progress bar
+needs the extra cli.
 
 Exit status: 0 all are connected; 1 some are not; 2 a line is no target, the list cannot
 be read, or an argument is wrong; 128 and more: ended by a signal, with the summary so
@@ -50,12 +51,12 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--limit",
         metavar="N",
-        type=count,
+        type=whole_number,
         default=_LIMIT,
         help=f"connect to N at once ({_LIMIT})",
     )
     command.add_argument(
         "--json", action="store_true", help="write a JSON object a line"
     )
-    add_connector(command.add_argument_group("how to connect"))
+    add_connector_flags(command.add_argument_group("how to connect"))
     command.set_defaults(timeout=_TIMEOUT)

@@ -1,4 +1,4 @@
-"""``aioconnect sweep``: check many targets, so many at once, and sum up."""
+"""``aioconnect sweep``: connect to the targets of a list, many at once, and sum up."""
 
 from __future__ import annotations
 
@@ -17,57 +17,65 @@ from ..._connector import Connector
 from ..._sansio.errors import ConnectError
 from ..._sansio.targets import Target
 from ..._timeline import Timeline
-from ..._timeline.phrases import duration
-from ..connector_flags import connector_of
+from ..._timeline.phrases import format_duration
+from ..argument_types import target as parse_target
+from ..connector_flags import connector_from
 from ..errors import NOT_UP, USAGE, CommandError
-from ..fd_limit import room_for
-from ..output import Output
-from ..progress import Display, Silent, display
-from ..running import run_until_signal
-from ..signals import end_by
-from ..target_argument import target_of
-from ..terminal import Terminal, standard_output, write
-from .line_reader import Line, lines
-from .summary import CONNECTED, Tally, outcome_of
+from ..event_loop import run_until_signal
+from ..exit_by_signal import exit_by_signal
+from ..standard_streams import standard_output, try_write
+from ..terminal import Terminal
+from .fd_limit import fit_to_fd_limit
+from .line_reader import Line, read_lines
+from .output_writer import OutputWriter
+from .progress_bar import MessagesOnly, Progress, progress_on
+from .summary import CONNECTED, Summary, outcome_of
 
 __all__ = ["run"]
 
-# A summary needs so many columns, and gains nothing from more, whatever COLUMNS says.
+# The summary needs the first number of columns.  It gains nothing from more than the
+# second, whatever COLUMNS says.
 _NARROWEST, _WIDEST = 20, 400
 
-# Seconds from one step of the bar to the next.
-_TICK = 0.1
+# Seconds between two updates of the progress bar.
+_UPDATE_INTERVAL = 0.1
 
-# Of the record of a call: what it takes to find out why, and not that.
+# The keys of a call's record that --json leaves out: the error says why a connect
+# failed, and the steps are long.
 _LEFT_OUT = ("steps", "steps_left_out")
 
-# So many are begun before the loop gets to run in between.
-_IN_A_ROW = 16
+# After this many lines, the loop gets a turn before the next connect begins.
+_BATCH = 16
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the targets; return the exit status.
+    """Connect to the targets of the list; return the exit status.
 
     Raises:
-        CommandError: There is no list, or no target in it.
+        CommandError: The list cannot be read, or has no target.
     """
-    connector_of(arguments)  # what is wrong with it is wrong before a line is read
-    with _opened(arguments.file) as (fd, name):
-        limit, note = room_for(arguments.limit)
-        # Whoever types the targets sees how far it is.
-        is_silent = os.isatty(fd) or (arguments.json and _are_read())
-        shown = Silent(sys.stderr) if is_silent else display(sys.stderr, _size(fd))
-        with shown:
+    connector_from(arguments)  # report wrong flags before the first line is read
+    with _open_list(arguments.file) as (fd, name):
+        limit, note = fit_to_fd_limit(arguments.limit)
+        # A user who types the targets sees the progress without a bar.
+        has_no_bar = os.isatty(fd) or (arguments.json and _records_are_watched())
+        progress = (
+            MessagesOnly(sys.stderr)
+            if has_no_bar
+            else progress_on(sys.stderr, _file_size(fd))
+        )
+        with progress:
             if note is not None:
-                shown.say(note)
-            sweep = _Sweep(arguments, name, shown)
+                progress.say(note)
+            sweep = _Sweep(arguments, name, progress)
             number = run_until_signal(sweep.run(fd, limit), asyncio.new_event_loop)
     sweep.report(number)
-    return end_by(number) if number is not None else sweep.status()
+    return exit_by_signal(number) if number is not None else sweep.exit_status()
 
 
 @contextlib.contextmanager
-def _opened(file: str) -> Generator[tuple[int, str]]:
+def _open_list(file: str) -> Generator[tuple[int, str]]:
+    """Yield the descriptor and the name of the list."""
     if file == "-":
         if sys.stdin is None:
             raise CommandError("standard input is closed")
@@ -76,76 +84,74 @@ def _opened(file: str) -> Generator[tuple[int, str]]:
     try:
         opened = open(file, "rb", buffering=0)  # noqa: SIM115  # a line below
     except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else exc
-        raise CommandError(f"{file}: {why}") from None
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise CommandError(f"{file}: {reason}") from None
     with opened:
         yield opened.fileno(), file
 
 
-def _output() -> Output:
-    return Output(standard_output().fileno())
+def _records_are_watched() -> bool:
+    """Tell whether standard output is a terminal or a pipe.
 
-
-def _are_read() -> bool:
-    """Tell whether somebody reads the records as they come.
-
-    They, or what their reader makes of them, would be between the bars of a terminal.
+    Then the records, or what a program makes of them, would mix with a bar.
     """
-    status = os.fstat(standard_output().fileno())
-    return stat.S_ISFIFO(status.st_mode) or os.isatty(standard_output().fileno())
+    fd = standard_output().fileno()
+    return stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd)
 
 
-def _size(fd: int) -> int | None:
+def _file_size(fd: int) -> int | None:
     status = os.fstat(fd)
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 class _Sweep:
-    """One sweep of the list called *name*, and what has come of it so far."""
+    """One sweep over the list called *name*, and its results so far."""
 
     def __init__(
-        self, arguments: argparse.Namespace, name: str, shown: Display
+        self, arguments: argparse.Namespace, name: str, progress: Progress
     ) -> None:
         self._arguments = arguments
         self._name = name
-        self._shown = shown
-        self._output = _output() if arguments.json else None
+        self._progress = progress
+        self._writer = (
+            OutputWriter(standard_output().fileno()) if arguments.json else None
+        )
         self._connectors: dict[bool, Connector] = {}
-        self._tally = Tally()
-        self._bad = self._under_way = 0
-        self._read = 0  # bytes of the list, up to the targets that are done
+        self._summary = Summary()
+        self._bad_lines = self._under_way = 0
+        self._bytes_done = 0  # of the list: the lines of the targets that are done
         self._elapsed = 0.0
         self._error: Exception | None = None
 
     async def run(self, fd: int, limit: int) -> None:
-        """Check the targets that *fd* has, *limit* at once."""
+        """Connect to the targets that *fd* lists, *limit* at once."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        showing = loop.create_task(self._keep_showing())
+        updating = loop.create_task(self._keep_updating())
         try:
             async with asyncio.TaskGroup() as group:
-                await self._begin_all(fd, limit, group)
+                await self._start_all(fd, limit, group)
         except* (BrokenPipeError, CommandError) as failed:
             (self._error, *_) = failed.exceptions
         finally:
-            showing.cancel()
+            updating.cancel()
             self._elapsed = loop.time() - started
 
-    async def _keep_showing(self) -> None:
+    async def _keep_updating(self) -> None:
         while True:
-            failed = self._tally.failed
-            text = f"{self._tally.count:,} checked, {failed:,} not connected"
-            self._shown.show(self._read, text)
-            await asyncio.sleep(_TICK)
+            failed = self._summary.failed
+            text = f"{self._summary.count:,} checked, {failed:,} not connected"
+            self._progress.update(self._bytes_done, text)
+            await asyncio.sleep(_UPDATE_INTERVAL)
 
-    async def _begin_all(self, fd: int, limit: int, group: asyncio.TaskGroup) -> None:
+    async def _start_all(self, fd: int, limit: int, group: asyncio.TaskGroup) -> None:
         slots = asyncio.Semaphore(limit)
         try:
-            async with contextlib.aclosing(lines(fd, self._name)) as found:
-                async for line in found:
-                    if line.number % _IN_A_ROW == 0:
+            async with contextlib.aclosing(read_lines(fd, self._name)) as lines:
+                async for line in lines:
+                    if line.number % _BATCH == 0:
                         await asyncio.sleep(0)
-                    target = self._target(line)
+                    target = self._parse(line)
                     if target is None:
                         continue
                     await slots.acquire()
@@ -153,32 +159,32 @@ class _Sweep:
                     check.add_done_callback(lambda _: slots.release())
                     self._under_way += 1
         except CommandError as exc:
-            self._error = exc  # and what is under way goes on
+            self._error = exc  # the connects that are under way go on
 
-    def _target(self, line: Line) -> Target | None:
-        """Return the target that *line* is, or None: what is wrong with it is said."""
+    def _parse(self, line: Line) -> Target | None:
+        """Return the target in *line*, or None after a message about the problem."""
         try:
             if line.problem:
                 raise CommandError(line.problem)
-            target = target_of(line.text)
-            self._connector(target)
+            target = parse_target(line.text)
+            self._connector_for(target)
         except CommandError as exc:
-            self._bad += 1
-            self._read += line.size
-            self._shown.say(f"{self._name}:{line.number}: {exc}")
+            self._bad_lines += 1
+            self._bytes_done += line.size
+            self._progress.say(f"{self._name}:{line.number}: {exc}")
             return None
         return target
 
-    def _connector(self, target: Target) -> Connector:
+    def _connector_for(self, target: Target) -> Connector:
         is_service = target.service is not None
         if is_service not in self._connectors:
-            self._connectors[is_service] = connector_of(self._arguments, (target,))
+            self._connectors[is_service] = connector_from(self._arguments, (target,))
         return self._connectors[is_service]
 
     async def _check(self, target: Target, line: Line) -> None:
-        connector = self._connector(target)
+        connector = self._connector_for(target)
         timeline = Timeline(line.text)
-        if self._output is not None:
+        if self._writer is not None:
             connector = replace(connector, observer=timeline)
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -188,64 +194,66 @@ class _Sweep:
         except ConnectError as exc:
             outcome = outcome_of(exc)
         elapsed = loop.time() - started
-        if self._output is not None:
-            await self._output.write(_record(timeline))
-        self._tally.add(line.text, outcome, elapsed)
-        self._read += line.size
+        if self._writer is not None:
+            await self._writer.write(_record(timeline))
+        self._summary.add(line.text, outcome, elapsed)
+        self._bytes_done += line.size
         self._under_way -= 1
 
     def report(self, number: int | None) -> None:
-        """Sum up, after the signal *number* or at the end.
+        """Write the summary, at the end or after the signal *number*.
 
-        It is on standard output, unless the records are.
+        It goes to standard output, or to standard error if the records go there.
 
         Raises:
-            BrokenPipeError: Who reads the records has gone.
+            BrokenPipeError: The reader of the records has gone.
         """
         if isinstance(self._error, BrokenPipeError):
             raise self._error
-        stream = sys.stderr if self._output is not None else sys.stdout
-        has_begun = self._tally.count or self._bad or self._under_way
+        stream = sys.stderr if self._writer is not None else sys.stdout
+        has_begun = self._summary.count or self._bad_lines or self._under_way
         if stream is None or not has_begun:
             return
         terminal = Terminal.of(stream)
         width = min(max(terminal.size.columns, _NARROWEST), _WIDEST)
-        said = [
+        lines = [
             self._headline(number),
-            *self._tally.report(width, color=terminal.colors),
+            *self._summary.to_lines(width, color=terminal.colors),
         ]
-        if self._bad:
-            are = "line is no target" if self._bad == 1 else "lines are no targets"
-            said.append(f"{self._bad:,} {are}")
-        text = terminal.shown("\n".join(said))
-        if self._output is None:
+        if self._bad_lines:
+            is_one = self._bad_lines == 1
+            bad = "line is no target" if is_one else "lines are no targets"
+            lines.append(f"{self._bad_lines:,} {bad}")
+        text = terminal.encodable("\n".join(lines))
+        if self._writer is None:
             print(text, flush=True)
         else:
-            write(stream, f"{text}\n")
+            try_write(stream, f"{text}\n")
 
     def _headline(self, number: int | None) -> str:
-        count = self._tally.count
-        many = "" if count == 1 else "s"
+        count = self._summary.count
+        plural = "" if count == 1 else "s"
+        took = format_duration(self._elapsed)
         rate = count / max(self._elapsed, 1e-3)
-        text = f"{count:,} target{many} in {duration(self._elapsed)}, {rate:,.0f}/s"
+        text = f"{count:,} target{plural} in {took}, {rate:,.0f}/s"
         if number is None:
             return text
         name = signal.Signals(number).name
         return f"{text}; {self._under_way:,} were under way at {name}"
 
-    def status(self) -> int:
+    def exit_status(self) -> int:
         """Return the exit status.
 
         Raises:
-            CommandError: The list or standard output has failed, or had nothing in it.
+            CommandError: The list or standard output failed, or the list has no target.
         """
         if self._error is not None:
             raise self._error
-        if not self._tally.count and not self._bad:
+        if not self._summary.count and not self._bad_lines:
             raise CommandError(f"{self._name}: there is no target in it")
-        if self._bad:
+        if self._bad_lines:
             return USAGE
-        return NOT_UP if self._tally.failed else 0
+        return NOT_UP if self._summary.failed else 0
 
 
 def _record(timeline: Timeline) -> str:

@@ -1,7 +1,7 @@
 """Read the lines of a file, a pipe or a terminal, a few at a time.
 
-A loop does not wait for them, and none is made non-blocking for it: whoever else has
-the terminal would be surprised.
+Reading never blocks the loop, and never makes the file non-blocking: that would
+surprise other programs that share the terminal.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from typing import NamedTuple
 
 from ..errors import CommandError
 
-__all__ = ["Line", "lines", "text_of"]
+__all__ = ["Line", "read_lines", "strip_comment"]
 
-# In bytes: no target is as long, and a file without line ends is not kept.
+# The longest line, in bytes.  No target is longer, and so a file without line ends does
+# not fill the memory.
 _LONGEST = 4096
 
-_AT_ONCE = 65536
+_CHUNK = 65536
 
-_NAME = "aioconnect-lines"
+_THREAD_NAME = "aioconnect-lines"
 
-# A comment is a line of its own, or follows a blank: a path may have a # in it.
+# A comment is a whole line, or follows a blank: a path may contain a #.
 _COMMENT = re.compile(r"(^|\s)#.*")
 
 
 class Line(NamedTuple):
-    """A line that says something; *number* counts from 1.
+    """A line that is neither empty nor a comment; *number* counts from 1.
 
-    It has a *text*, or a *problem*: why it has none.  *size* is that of all that was
-    read for it, in bytes.
+    It has a *text*, or a *problem* that says why it has none.  *size* is the number of
+    bytes read since the line before, skipped lines included.
     """
 
     number: int
@@ -44,14 +45,15 @@ class Line(NamedTuple):
     size: int
 
 
-async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
-    """Yield the lines of *fd*, called *name*, that are no comments, without blanks.
+async def read_lines(fd: int, name: str) -> AsyncGenerator[Line]:
+    """Yield the lines of *fd*, without comments and outer blanks; skip empty ones.
 
-    It reads on when they are used up.  Cancelled, it leaves a thread that waits for
-    more, and does not keep the program from ending.
+    *name* is what errors call the file.  This reads on only when all lines are used.
+    A cancelled read leaves a thread that waits for more.  The thread does not keep the
+    program from ending.
 
     Raises:
-        CommandError: It cannot be read.
+        CommandError: The file cannot be read.
     """
     rest, data = b"", b"\n"
     number = size = 0
@@ -66,7 +68,7 @@ async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
             size += len(raw) + 1
             text = problem = ""
             try:
-                text = text_of(raw, number)
+                text = strip_comment(raw, number)
             except ValueError as exc:
                 problem = str(exc)
             if text or problem:
@@ -76,14 +78,14 @@ async def lines(fd: int, name: str) -> AsyncGenerator[Line]:
         rest = rest[: _LONGEST + 1]
 
 
-def text_of(raw: bytes, number: int) -> str:
-    """Return what line *number* says, perhaps nothing.
+def strip_comment(raw: bytes, number: int) -> str:
+    """Return the text of line *number* without its comment, perhaps an empty text.
 
     Raises:
-        ValueError: It is too long, or not UTF-8.
+        ValueError: The line is too long, or not UTF-8.
     """
     if number == 1:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")  # as some editors mark UTF-8
+        raw = raw.removeprefix(b"\xef\xbb\xbf")  # some editors mark UTF-8 with it
     if raw.lstrip().startswith(b"#"):
         return ""
     if len(raw) > _LONGEST:
@@ -96,41 +98,45 @@ def text_of(raw: bytes, number: int) -> str:
 
 
 async def _read(fd: int) -> bytes:
-    """Return the next bytes of *fd*, none at its end."""
+    """Return the next bytes of *fd*, or none at its end."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bytes] = loop.create_future()
-    # One of the loop's own threads would have to end before the program can.
-    work = (fd, loop, future)
-    thread = threading.Thread(target=_work, args=work, name=_NAME, daemon=True)
+    # The loop's own threads are no daemons: the program could not end before the read.
+    arguments = (fd, loop, future)
+    thread = threading.Thread(
+        target=_read_in_thread, args=arguments, name=_THREAD_NAME, daemon=True
+    )
     try:
         thread.start()
-    except RuntimeError as exc:  # there are as many as there can be
+    except RuntimeError as exc:  # the system allows no more threads
         raise OSError(errno.EAGAIN, str(exc)) from None
     try:
         return await future
     finally:
-        if not future.cancelled():  # or it waits for nobody
+        if not future.cancelled():  # a cancelled read may block for ever
             thread.join()
 
 
-def _work(
+def _read_in_thread(
     fd: int, loop: asyncio.AbstractEventLoop, future: asyncio.Future[bytes]
 ) -> None:
     data: bytes = b""
     error: OSError | None = None
     try:
-        # Whoever shares it may have made it non-blocking.
+        # Another program that shares the file may have made it non-blocking.
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         poll.poll()
-        data = os.read(fd, _AT_ONCE)
+        data = os.read(fd, _CHUNK)
     except OSError as exc:
         error = exc
     with contextlib.suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(_settle, future, data, error)
+        loop.call_soon_threadsafe(_set_outcome, future, data, error)
 
 
-def _settle(future: asyncio.Future[bytes], data: bytes, error: OSError | None) -> None:
+def _set_outcome(
+    future: asyncio.Future[bytes], data: bytes, error: OSError | None
+) -> None:
     if future.done():
         return
     if error is None:

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from ..._sansio.targets import Target
-from ..commands import Commands, add_command
-from ..connector_flags import add_delays, add_resolver, duration, patience
+from ..argument_types import duration, positive_duration, target
+from ..connector_flags import add_resolver_flag, add_retry_flags
 from ..errors import CommandError
-from ..target_argument import target_of
+from ..parser import Commands, Parser, add_command
 
-__all__ = ["add", "waited"]
+__all__ = ["add", "wait_target"]
 
 _DESCRIPTION = (
-    "Wait until each TARGET has accepted a connection, and show until then why it has"
+    "Wait until each TARGET has accepted a connection, and show meanwhile why it has"
     " not; then become COMMAND, if there is one."
 )
 
 _EPILOG = """
 A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
-vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. All
-are waited for at once. A name that does not exist may come later, and is waited for,
-as a port that refuses is.
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. All targets
+are waited for at once. A name that does not exist yet is waited for, like a port that
+refuses.
 
   $ aioconnect wait db:5432 cache:6379 --timeout 60 -- gunicorn app:main
   $ aioconnect wait unix:/run/app.sock --settle 2 --interval 0.5
   $ aioconnect wait old:8080 --down --timeout 30 -- ./deploy
 
-COMMAND takes the place of aioconnect: it has its process id, and its signals and its
-exit status are its own. That it is there is looked at before the wait.
+COMMAND replaces aioconnect: it keeps the process id, and gets the signals; its exit
+status is the exit status. Before the wait, aioconnect checks that COMMAND exists.
 
-Exit status: 0 up, or with --down down; 1 given up, for an error that no wait mends;
-124 the time ran out; 2 an argument is wrong; 126 COMMAND cannot be run; 127 it is not
-there; 128 and more: ended by a signal, as a shell says it.
+Exit status: 0 up, or with --down down; 1 given up, after an error that waiting does not
+mend; 124 the time ran out; 2 an argument is wrong; 126 COMMAND cannot be run; 127
+COMMAND is not found; 128 and more: ended by a signal, as a shell reports it.
 """
 
 
-def waited(text: str) -> Target:
-    """Return the target that *text* says: a ``type`` for argparse.
+def wait_target(text: str) -> Target:
+    """Return the target that *text* names: a ``type`` of argparse.
 
     Raises:
-        CommandError: It says none, and may be a command.
+        CommandError: It names none, and may be a command without ``--``.
     """
     try:
-        return target_of(text)
+        return target(text)
     except CommandError as exc:
         if ":" in text:
             raise
@@ -62,14 +62,23 @@ def add(commands: Commands) -> None:
         "targets",
         metavar="TARGET",
         nargs="+",
-        type=waited,
+        type=wait_target,
         help="where to connect to, such as db:5432",
     )
     command.set_defaults(command=[])  # `parse` puts there what stands behind --
+    _add_wait_flags(command)
+    add_retry_flags(command)
+    add_resolver_flag(command)
+    command.add_argument(
+        "--quiet", action="store_true", help="write nothing, unless the wait fails"
+    )
+
+
+def _add_wait_flags(command: Parser) -> None:
     command.add_argument(
         "--timeout",
         metavar="S",
-        type=patience,
+        type=positive_duration,
         help="end with status 124 after S seconds (never)",
     )
     command.add_argument(
@@ -84,10 +93,5 @@ def add(commands: Commands) -> None:
         "--any", action="store_true", help="one TARGET is enough, instead of all"
     )
     command.add_argument(
-        "--down", action="store_true", help="wait until they refuse, or are gone"
-    )
-    add_delays(command)
-    add_resolver(command)
-    command.add_argument(
-        "--quiet", action="store_true", help="say nothing, unless it fails"
+        "--down", action="store_true", help="wait until the targets refuse, or are gone"
     )

@@ -16,28 +16,29 @@ from ..._connector import Connector
 from ..._sansio.backoff import Predicate, is_transient, is_unknown_name
 from ..._sansio.errors import ConnectError, ConnectTimeoutError
 from ..._sansio.targets import Target
-from ..._startup import end_at_once
-from ..connector_flags import connector_of
+from ..._startup import die_on_sigint
+from ..connector_flags import connector_from
 from ..errors import NOT_UP, OUT_OF_TIME, CommandError
-from ..terminal import Terminal, write
-from .exec_command import execute, find
-from .live_view import Screen
-from .log_view import Changes, Shown
-from .target_status import State
+from ..standard_streams import try_write
+from ..terminal import Terminal
+from .exec_command import exec_command, find_command
+from .live_view import LiveView
+from .log_view import LogView
+from .target_status import TargetStatus
 
 __all__ = ["run"]
 
-# So many targets are named in an error.
-_NAMED = 16
+# An error names at most this many targets.
+_MOST_NAMED = 16
 
-# Seconds from one line to the next in a log in which nothing else is new.
-_BETWEEN_REMINDERS = 60.0
+# Seconds between two reminders in a log where nothing else changes.
+_REMINDER_INTERVAL = 60.0
 
-# What a server that starts may have yet to put right: the permissions of its socket;
-# and what other waits hold, if there are many.
+# Errors that may go away: a starting server may yet change the permissions of its
+# socket, and other waits may hold all the descriptors.
 _MAY_PASS = (errno.EACCES, errno.EMFILE, errno.ENFILE)
 
-# A name server can fail for as long as it starts, and so can asking it.
+# Look-up errors that may go away: they also occur while a name server starts.
 _MAY_BE_ANSWERED = (socket.EAI_FAIL, socket.EAI_MEMORY, socket.EAI_SYSTEM)
 
 
@@ -45,14 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Wait as *arguments* say; return 0, or become the command.
 
     Raises:
-        CommandError: It was in vain, or the command cannot be run.
+        CommandError: The wait failed, or the command cannot be run.
     """
     _check(arguments)
-    connector = connector_of(arguments, arguments.targets)
-    end_at_once()
-    asyncio.run(_Wait(arguments, connector).run())
+    connector = connector_from(arguments, arguments.targets)
+    die_on_sigint()
+    asyncio.run(_WaitForTargets(arguments, connector).run())
     if arguments.command:
-        execute(arguments.command)
+        exec_command(arguments.command)
     return 0
 
 
@@ -64,126 +65,124 @@ def _check(arguments: argparse.Namespace) -> None:
         times = f"--settle {arguments.settle:g} does not fit into"
         raise CommandError(f"{times} --timeout {timeout:g}")
     if arguments.command:
-        find(arguments.command[0])
+        find_command(arguments.command[0])
 
 
 @Predicate
 def _may_pass(error: OSError) -> bool:
-    """Tell whether a server that starts, or a machine, may yet put *error* right."""
+    """Tell whether *error* may go away once a server or this machine recovers."""
     is_lookup = isinstance(error, socket.gaierror)
     return error.errno in (_MAY_BE_ANSWERED if is_lookup else _MAY_PASS)
 
 
-_waits_for = is_transient | is_unknown_name | _may_pass
+_is_worth_waiting = is_transient | is_unknown_name | _may_pass
 
 
-class _Wait:
-    """The waits for all targets, at once."""
+class _WaitForTargets:
+    """Wait for all targets at once, as *arguments* say."""
 
     def __init__(self, arguments: argparse.Namespace, connector: Connector) -> None:
         self._arguments = arguments
         self._goal = "down" if arguments.down else "up"
-        self._connector = replace(connector, retry_on=_waits_for)
-        self._over = asyncio.Event()
-        self._states: list[State] = []
+        self._connector = replace(connector, retry_on=_is_worth_waiting)
+        self._finished = asyncio.Event()
+        self._statuses: list[TargetStatus] = []
         self._done = 0
-        self._failed: list[State] = []
+        self._failed: list[TargetStatus] = []
 
     async def run(self) -> None:
-        """Wait until they are what they are to be.
+        """Wait until enough targets have reached the goal.
 
         Raises:
-            CommandError: They are not.
+            CommandError: They have not, and will not.
         """
-        shown = self._shown()
+        view = self._view()
         targets: list[Target] = self._arguments.targets
-        self._states += [State(str(target), shown.changed) for target in targets]
-        pairs = zip(targets, self._states, strict=True)
+        self._statuses += [TargetStatus(str(one), view.changed) for one in targets]
+        pairs = zip(targets, self._statuses, strict=True)
         try:
             async with asyncio.TaskGroup() as group:
-                waits = [group.create_task(self._follow(*pair)) for pair in pairs]
-                if not (shown.shows_reasons or self._arguments.quiet):
+                waits = [group.create_task(self._wait_for(*pair)) for pair in pairs]
+                if not (view.shows_reasons or self._arguments.quiet):
                     waits.append(group.create_task(self._remind()))
-                await self._over.wait()
+                await self._finished.wait()
                 for wait in waits:
                     wait.cancel()
         finally:
-            for state in self._states:
-                if state.reason:  # why it has not stayed so before says more
-                    state.is_settling = False
-            shown.close()
+            for status in self._statuses:
+                if status.reason:  # why it did not stay open before says more
+                    status.is_settling = False
+            view.close()
         if not self._is_done:
-            raise self._failure(with_reasons=not shown.shows_reasons)
+            raise self._failure(with_reasons=not view.shows_reasons)
 
-    def _shown(self) -> Shown:
+    def _view(self) -> LogView | LiveView:
         if self._arguments.quiet:
-            return Changes(None)
+            return LogView(None)
         if sys.stderr is not None and (terminal := Terminal.of(sys.stderr)).moves:
-            return Screen(terminal, self._states, self._goal, self._connector.timeout)
-        return Changes(sys.stderr)
+            timeout = self._connector.timeout
+            return LiveView(terminal, self._statuses, self._goal, timeout)
+        return LogView(sys.stderr)
 
-    async def _follow(self, target: Target, state: State) -> None:
-        options = replace(self._connector, observer=state)
-        place = endpoint_of_target(options, target)
+    async def _wait_for(self, target: Target, status: TargetStatus) -> None:
+        options = replace(self._connector, observer=status)
+        endpoint = endpoint_of_target(options, target)
         try:
             if self._arguments.down:
-                elapsed = await until_down(options, place)
+                elapsed = await until_down(options, endpoint)
             else:
-                elapsed = await until_up(options, place, self._arguments.settle)
+                elapsed = await until_up(options, endpoint, self._arguments.settle)
         except ConnectTimeoutError:
-            self._failed.append(state)
+            self._failed.append(status)
         except ConnectError:
-            self._failed.append(state)
-            state.end(gave_up=True)
+            self._failed.append(status)
+            status.end(gave_up=True)
         else:
             self._done += 1
-            state.end(f"{self._goal} after {elapsed:.3f} s")
+            status.end(f"{self._goal} after {elapsed:.3f} s")
         if self._is_done or self._is_lost:
-            self._over.set()
+            self._finished.set()
 
     async def _remind(self) -> None:
-        """Say again and again what is waited for, and why."""
+        """Write at intervals which targets are not done, and why."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         while True:
-            await asyncio.sleep(_BETWEEN_REMINDERS)
+            await asyncio.sleep(_REMINDER_INTERVAL)
             elapsed = loop.time() - started
-            named = _named(self._waiting, with_reasons=True)
-            text = f"aioconnect: not {self._goal} after {elapsed:.0f} s: {named}\n"
-            write(sys.stderr, text)
+            names = _names(self._unfinished, with_reasons=True)
+            text = f"aioconnect: not {self._goal} after {elapsed:.0f} s: {names}\n"
+            try_write(sys.stderr, text)
 
     @property
-    def _waiting(self) -> list[State]:
-        return [state for state in self._states if not state.done]
+    def _unfinished(self) -> list[TargetStatus]:
+        return [status for status in self._statuses if not status.done]
 
     @property
     def _is_done(self) -> bool:
-        return self._done >= (1 if self._arguments.any else len(self._states))
+        return self._done >= (1 if self._arguments.any else len(self._statuses))
 
     @property
     def _is_lost(self) -> bool:
-        return len(self._failed) >= (len(self._states) if self._arguments.any else 1)
+        return len(self._failed) >= (len(self._statuses) if self._arguments.any else 1)
 
     def _failure(self, *, with_reasons: bool) -> CommandError:
-        """Return the error of what failed last, which has put an end to it."""
-        status = NOT_UP
-        text = "gave up"
-        states = self._failed
-        if not states[-1].gave_up:
-            status = OUT_OF_TIME
-            text = f"not {self._goal} within {self._connector.timeout:g} s"
-            states = self._waiting
-        named = _named(states, with_reasons=with_reasons)
-        return CommandError(f"{text}: {named}", status)
+        """Return the error for the target that failed last and so ended the wait."""
+        if self._failed[-1].gave_up:
+            names = _names(self._failed, with_reasons=with_reasons)
+            return CommandError(f"gave up: {names}", NOT_UP)
+        names = _names(self._unfinished, with_reasons=with_reasons)
+        within = f"within {self._connector.timeout:g} s"
+        return CommandError(f"not {self._goal} {within}: {names}", OUT_OF_TIME)
 
 
-def _named(states: Sequence[State], *, with_reasons: bool) -> str:
-    named = [
-        f"{state.name} ({state.reason or 'no answer yet'})"
+def _names(statuses: Sequence[TargetStatus], *, with_reasons: bool) -> str:
+    names = [
+        f"{status.name} ({status.reason or 'no answer yet'})"
         if with_reasons
-        else state.name
-        for state in states[:_NAMED]
+        else status.name
+        for status in statuses[:_MOST_NAMED]
     ]
-    if more := len(states) - len(named):
-        named.append(f"and {more} more")
-    return ", ".join(named)
+    if more := len(statuses) - len(names):
+        names.append(f"and {more} more")
+    return ", ".join(names)

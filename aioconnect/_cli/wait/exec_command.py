@@ -1,6 +1,7 @@
 """Become another command, as a shell's ``exec`` does.
 
-What Python changes for itself is put back: the command gets what it would have got.
+This undoes what Python changed in its own process: the command gets the environment
+and the signals that Python was started with.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from typing import NoReturn
 
 from ..errors import CommandError
 
-__all__ = ["execute", "find"]
+__all__ = ["exec_command", "find_command"]
 
-# What a shell ends with.
+# A shell's exit statuses.
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 
-# Python ignores these, and what is ignored stays so beyond execve(2).
+# Python ignores these signals, and an ignored signal stays ignored after execve(2).
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def find(name: str) -> str:
-    """Return the path of the command *name*, as execvp(3) finds it.
+def find_command(name: str) -> str:
+    """Return the path of the command *name*, found as execvp(3) finds it.
 
     Raises:
-        CommandError: It is not there, or cannot be run.
+        CommandError: It does not exist, or cannot be run.
     """
     paths = [name]
     if name and "/" not in name:
@@ -36,41 +37,42 @@ def find(name: str) -> str:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     if not found:
-        raise _missing(name)
-    why = "is a directory" if os.path.isdir(found[0]) else "is not executable"
-    raise CommandError(f"{found[0]} {why}", _NOT_EXECUTABLE)
+        raise _not_found(name)
+    problem = "is a directory" if os.path.isdir(found[0]) else "is not executable"
+    raise CommandError(f"{found[0]} {problem}", _NOT_EXECUTABLE)
 
 
-def _missing(name: str) -> CommandError:
+def _not_found(name: str) -> CommandError:
     if "/" in name:
         try:
             os.stat(name)
-        except PermissionError as exc:  # of one of its directories
+        except PermissionError as exc:  # one of its directories cannot be searched
             return CommandError(f"{name}: {exc.strerror}", _NOT_EXECUTABLE)
         except OSError:
             pass
     return CommandError("command not found: " + (name or "''"), _NOT_FOUND)
 
 
-def execute(command: list[str]) -> NoReturn:
-    """Become *command*.
+def exec_command(command: list[str]) -> NoReturn:
+    """Become *command*: its name and its arguments.
 
     Raises:
         CommandError: It cannot be run.
     """
-    path = find(command[0])
-    environment = _environment()
+    path = find_command(command[0])
+    environment = _original_environment()
     handlers = {one: signal.signal(one, signal.SIG_DFL) for one in _IGNORED_BY_PYTHON}
     try:
         try:
-            os.execve(path, command, environment)  # noqa: S606  # it is what we are for
+            os.execve(path, command, environment)  # noqa: S606  # the job of this function
         except OSError as exc:
             if exc.errno != errno.ENOEXEC:
                 raise
-            # A script without "#!": execvp(3), and so env(1) and a shell, has it run.
+            # The shell runs a script without "#!", as for execvp(3), so for env(1).
             os.execve("/bin/sh", ["sh", path, *command[1:]], environment)  # noqa: S606
     except OSError as exc:
-        # Nobody may be there to read why, and that is not what the status says.
+        # Ignore SIGPIPE again: if nobody reads the error, the exit status must not
+        # become that of the signal.
         for number, handler in handlers.items():
             signal.signal(number, handler)
         if exc.errno == errno.ENOENT and os.path.exists(path):
@@ -80,15 +82,15 @@ def execute(command: list[str]) -> NoReturn:
         raise CommandError(f"{path}: {exc.strerror}", status) from None
 
 
-def _environment() -> dict[str, str]:
+def _original_environment() -> dict[str, str]:
     environment = dict(os.environ)
-    # In the C locale, a container's, Python sets LC_CTYPE (PEP 538).  This file has
-    # what the process was started with.
+    # In the C locale, which containers often have, Python sets LC_CTYPE (PEP 538).
+    # /proc/self/environ has the environment that the process was started with.
     try:
         with open("/proc/self/environ", "rb") as file:
-            given = file.read()
+            original = file.read()
     except OSError:
         return environment
-    if not any(one.startswith(b"LC_CTYPE=") for one in given.split(b"\0")):
+    if not any(one.startswith(b"LC_CTYPE=") for one in original.split(b"\0")):
         environment.pop("LC_CTYPE", None)
     return environment

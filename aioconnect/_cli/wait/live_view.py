@@ -1,6 +1,6 @@
-"""Draw the states of targets on a terminal: a line for each, over what was there.
+"""Show the statuses of targets on a terminal: one line each, redrawn in place.
 
-What is drawn is never wider than the terminal, nor higher.
+A frame is never wider or higher than the terminal.
 """
 
 from __future__ import annotations
@@ -8,32 +8,41 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ..._timeline.text_width import display_width, height, pad, shortened, truncate
-from ..terminal import Terminal, write
-from .target_status import State
+from ..._timeline.text_width import (
+    display_width,
+    line_count,
+    pad,
+    truncate,
+    truncate_middle,
+)
+from ..standard_streams import try_write
+from ..terminal import Terminal
+from .target_status import TargetStatus
 
-__all__ = ["Screen"]
+__all__ = ["LiveView"]
 
-# Between two frames, in seconds: no eye is faster, and a slow line can follow.
-_BETWEEN_FRAMES = 0.05
+# The least time between two frames, in seconds.  No eye is faster, and a slow line can
+# keep up.
+_FRAME_INTERVAL = 0.05
 
-# From one frame to the next without a change, for the clock.
-_SECOND = 1.0
+# The time until the next frame if nothing changes: the clock in the last line ticks.
+_CLOCK_INTERVAL = 1.0
 
 _GREEN, _RED, _YELLOW = "\x1b[32m", "\x1b[31m", "\x1b[33m"
-_PLAIN = "\x1b[0m"
+_RESET = "\x1b[0m"
 
-# The cursor up, a line erased, and all below it; lines cut where the terminal ends
-# (it may have another idea of how wide a character is), and wrapped again.
-_UP, _ERASE, _ERASE_BELOW = "\x1b[{}A", "\x1b[2K", "\x1b[J"
-_CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
+_CURSOR_UP, _ERASE_LINE, _ERASE_BELOW = "\x1b[{}A", "\x1b[2K", "\x1b[J"
+
+# The terminal may measure a character's width differently, so it must cut lines at its
+# edge while a frame is drawn.
+_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 
 
-class Screen:
-    """Draws *states*, which are to be *goal* within so many seconds, on *terminal*.
+class LiveView:
+    """Draw *statuses* on *terminal*, and how many of them have reached *goal*.
 
-    It draws soon after a change, on the running loop, and once a second; what it drew
-    last stays there.
+    *timeout* is shown beside the clock.  The view draws on the running loop, soon
+    after a change and once a second.  The last frame stays on the terminal.
     """
 
     shows_reasons = True
@@ -41,92 +50,98 @@ class Screen:
     def __init__(
         self,
         terminal: Terminal,
-        states: Sequence[State],
+        statuses: Sequence[TargetStatus],
         goal: str,
-        within: float | None,
+        timeout: float | None,
     ) -> None:
         self._terminal = terminal
-        self._states = states
+        self._statuses = statuses
         self._goal = goal
-        self._limit = "" if within is None else f" of {within:g} s"
+        self._of_timeout = "" if timeout is None else f" of {timeout:g} s"
         self._ellipsis = "…" if terminal.can_show("…") else "..."
-        self._widths: list[int] = []  # of the lines that are there
+        self._drawn_widths: list[int] = []  # of the lines of the last frame
         self._loop = asyncio.get_running_loop()
-        self._started = self._drawn = self._loop.time()
-        self._next = self._loop.call_later(_BETWEEN_FRAMES, self._draw)
+        self._started = self._drawn_at = self._loop.time()
+        self._next_frame = self._loop.call_later(_FRAME_INTERVAL, self._draw)
 
-    def changed(self, _: State, /) -> None:
+    def changed(self, _: TargetStatus, /) -> None:
         """Draw soon."""
-        due = self._drawn + _BETWEEN_FRAMES
-        if self._next.when() > due:
-            self._next.cancel()
-            self._next = self._loop.call_at(due, self._draw)
+        wake_at = self._drawn_at + _FRAME_INTERVAL
+        if self._next_frame.when() > wake_at:
+            self._next_frame.cancel()
+            self._next_frame = self._loop.call_at(wake_at, self._draw)
 
     def close(self) -> None:
-        """Draw how it ended."""
+        """Draw the last frame."""
         self._draw()
-        self._next.cancel()
+        self._next_frame.cancel()
 
     def _draw(self) -> None:
         columns, rows = self._terminal.size
-        # The cursor is in the line below.  A terminal that was made narrower has
-        # broken what was there, and that is more lines now.
-        above = height(self._widths, columns)
+        # The cursor is in the line below the last frame.  If the terminal has become
+        # narrower, it has wrapped that frame, which now takes more lines.
+        above = line_count(self._drawn_widths, columns)
         lines = self._lines(columns, max(rows - 1, 1))
-        self._widths = [display_width(start + end) for start, end, _ in lines]
-        drawn = "".join(
-            f"{_ERASE}{start}{self._colored(end, color)}\n"
-            for start, end, color in lines
+        self._drawn_widths = [display_width(name + text) for name, text, _ in lines]
+        frame = "".join(
+            f"{_ERASE_LINE}{name}{self._colored(text, color)}\n"
+            for name, text, color in lines
         )
-        up = _UP.format(above) if above else ""
-        write(self._terminal.stream, f"\r{up}{_CUT}{drawn}{_ERASE_BELOW}{_WRAP}")
-        self._next.cancel()
-        self._drawn = self._loop.time()
-        self._next = self._loop.call_at(self._drawn + _SECOND, self._draw)
+        up = _CURSOR_UP.format(above) if above else ""
+        try_write(
+            self._terminal.stream, f"\r{up}{_WRAP_OFF}{frame}{_ERASE_BELOW}{_WRAP_ON}"
+        )
+        self._next_frame.cancel()
+        self._drawn_at = self._loop.time()
+        self._next_frame = self._loop.call_at(
+            self._drawn_at + _CLOCK_INTERVAL, self._draw
+        )
 
     def _colored(self, text: str, color: str) -> str:
-        return f"{color}{text}{_PLAIN}" if color and self._terminal.colors else text
+        return f"{color}{text}{_RESET}" if color and self._terminal.colors else text
 
     def _lines(self, columns: int, most: int) -> list[tuple[str, str, str]]:
-        """Return the picture: lines of a name, a text, and the text's color."""
-        states = self._states
-        seconds = self._loop.time() - self._started
-        done = sum(bool(state.done) for state in states)
-        total = f"{done} of {len(states)} {self._goal}, {seconds:.0f} s{self._limit}"
-        if len(states) >= most:
-            # Those that are waited for are what one looks for.
-            states = sorted(states, key=lambda state: bool(state.done))[: most - 1]
-            total = f"{total}, {len(self._states) - len(states)} not shown"
-        width = max((display_width(state.name) for state in states), default=0)
+        """Return at most *most* lines: a name, a text, and the text's color."""
+        statuses = self._statuses
+        elapsed = self._loop.time() - self._started
+        done = sum(bool(status.done) for status in statuses)
+        clock = f"{elapsed:.0f} s{self._of_timeout}"
+        total = f"{done} of {len(statuses)} {self._goal}, {clock}"
+        if len(statuses) >= most:
+            # Keep the targets that are not done: those matter to the reader.
+            unfinished_first = sorted(statuses, key=lambda status: bool(status.done))
+            statuses = unfinished_first[: most - 1]
+            total = f"{total}, {len(self._statuses) - len(statuses)} not shown"
+        width = max((display_width(status.name) for status in statuses), default=0)
         width = min(width, columns // 2)
         lines = [
-            (*self._line(state, width, columns), _color(state)) for state in states
+            (*self._line(status, width, columns), _color(status)) for status in statuses
         ]
-        return [*lines, ("", self._cut(total, columns), "")]
+        return [*lines, ("", self._truncate(total, columns), "")]
 
-    def _line(self, state: State, width: int, columns: int) -> tuple[str, str]:
-        name = shortened(state.name, width, self._ellipsis)
-        # A terminal may be narrower than that.
-        start = truncate(f"{pad(name, width)}  ", columns, "")
-        return start, self._cut(_text(state), columns - display_width(start))
+    def _line(self, status: TargetStatus, width: int, columns: int) -> tuple[str, str]:
+        name = truncate_middle(status.name, width, self._ellipsis)
+        # The terminal may be narrower than the padded name.
+        name = truncate(f"{pad(name, width)}  ", columns, "")
+        return name, self._truncate(_text(status), columns - display_width(name))
 
-    def _cut(self, text: str, width: int) -> str:
+    def _truncate(self, text: str, width: int) -> str:
         return truncate(text, width, self._ellipsis)
 
 
-def _text(state: State) -> str:
-    if state.done:
-        return state.done
-    if state.gave_up:
-        return f"gave up: {state.reason}"
-    if state.is_settling:
+def _text(status: TargetStatus) -> str:
+    if status.done:
+        return status.done
+    if status.gave_up:
+        return f"gave up: {status.reason}"
+    if status.is_settling:
         return "connected, and watched"
-    if not state.reason:
+    if not status.reason:
         return "connecting"
-    return f"{state.reason} ({state.tries} {'try' if state.tries == 1 else 'tries'})"
+    return f"{status.reason} ({status.tries} {'try' if status.tries == 1 else 'tries'})"
 
 
-def _color(state: State) -> str:
-    if state.gave_up:
+def _color(status: TargetStatus) -> str:
+    if status.gave_up:
         return _RED
-    return _GREEN if state.done else _YELLOW
+    return _GREEN if status.done else _YELLOW

@@ -1,42 +1,30 @@
-"""Show the states of targets where nothing can be drawn: a line for each change."""
+"""Show the statuses of targets in a log: one line for each change."""
 
 from __future__ import annotations
 
-from typing import Protocol, TextIO
+from typing import TextIO
 
-from ..terminal import write
-from .target_status import State
+from ..standard_streams import try_write
+from .target_status import TargetStatus
 
-__all__ = ["Changes", "Shown"]
-
-
-class Shown(Protocol):
-    """What shows states, and perhaps, in the end, the reasons of all."""
-
-    shows_reasons: bool
-
-    def changed(self, state: State, /) -> None:
-        """Show that *state* has changed."""
-
-    def close(self) -> None:
-        """Show how it ended."""
+__all__ = ["LogView"]
 
 
-class Changes:
-    """Writes a line to *stream* for each change, as a log has them."""
+class LogView:
+    """Write a line to *stream* for each change, where nothing can be redrawn."""
 
     shows_reasons = False
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._last: dict[str, str] = {}
+        self._last_texts: dict[str, str] = {}
 
-    def changed(self, state: State) -> None:
-        """Write a line, if there is something new to say."""
-        text = state.done or state.reason
-        if self._last.get(state.name, "") != text:
-            self._last[state.name] = text
-            write(self._stream, f"{state.name}: {text}\n")
+    def changed(self, status: TargetStatus, /) -> None:
+        """Write a line, if *status* has something new to say."""
+        text = status.done or status.reason
+        if self._last_texts.get(status.name, "") != text:
+            self._last_texts[status.name] = text
+            try_write(self._stream, f"{status.name}: {text}\n")
 
     def close(self) -> None:
-        """Everything is written already."""
+        """Do nothing: everything is already written."""

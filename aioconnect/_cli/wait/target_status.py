@@ -1,4 +1,4 @@
-"""Know how the wait for a target goes, by the events of its call."""
+"""Follow the wait for one target by the events of its call."""
 
 from __future__ import annotations
 
@@ -15,51 +15,53 @@ from ..._sansio.events import (
     RetryScheduled,
 )
 
-__all__ = ["State"]
+__all__ = ["TargetStatus"]
 
 
 @dataclass(slots=True)
-class State:
-    """How the wait for the target *name* goes; it is an observer of that.
+class TargetStatus:
+    """The status of the wait for the target *name*: an observer of its call.
 
-    *reason* is why it is not there yet, by the last round, and *tries* counts the
-    rounds; *is_settling* tells that it is there now, if it stays so.  In the end it is
-    *done*, with a text that says how that came, or it *gave up*, unless its time ran
-    out.  *changed* is called with it when there is news.
+    *reason* says why the last round failed, and *tries* counts the rounds.
+    *is_settling* tells that the target is connected, and must stay so for a while.
+    At the end, *done* is a text that says how the wait succeeded, or *gave_up* is
+    True; neither is set if the time ran out.  *changed* is called with the status
+    after each change.
     """
 
     name: str
-    changed: Callable[[State], None]
+    changed: Callable[[TargetStatus], None]
     reason: str = ""
     tries: int = 0
     is_settling: bool = False
     done: str = ""
     gave_up: bool = False
-    _met: set[str] = field(default_factory=set[str])
+    _round_results: set[str] = field(default_factory=set[str])
 
     def __call__(self, event: Event) -> None:
         """Take an event of the call."""
         match event:
             case AttemptFailed():
                 self.is_settling = False
-                # Ready is what it has to stay: the user has given no such thing.
-                why = attempt_reason(event.attempt).removeprefix("ready: ")
-                self._met.add(why)
+                # The phase "ready" is the watch for --settle.  The user gave no
+                # `ready`, so the word would only confuse.
+                reason = attempt_reason(event.attempt).removeprefix("ready: ")
+                self._round_results.add(reason)
             case Connected():
-                self._met.add("it is up")
+                self._round_results.add("it is up")
             case PhaseStarted():
                 self.is_settling = True
                 self.changed(self)
             case RetryScheduled() | GaveUp():
                 self.tries += 1
-                # Addresses that race fail in any order: that is no change.
-                self.reason = "; ".join(sorted(self._met)) or self.reason
-                self._met.clear()
+                # Racing addresses fail in any order.  Sorting keeps the text the same.
+                self.reason = "; ".join(sorted(self._round_results)) or self.reason
+                self._round_results.clear()
                 self.changed(self)
             case _:
                 pass
 
     def end(self, done: str = "", *, gave_up: bool = False) -> None:
-        """Take how it ended."""
+        """Record how the wait ended."""
         self.done, self.gave_up = done, gave_up
         self.changed(self)

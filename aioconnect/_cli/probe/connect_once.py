@@ -1,4 +1,4 @@
-"""Connect to a target as the command line says, and close what came of it."""
+"""Connect once to a target, with or without TLS, and close the connection."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
-from .._calls.observing import Observer
-from .._connector import Connector
-from .._sansio.targets import Target
-from .connector_flags import connector_of
-from .errors import CommandError
+from ..._calls.observing import Observer
+from ..._connector import Connector
+from ..._sansio.targets import Target
+from ..connector_flags import connector_from
+from ..errors import CommandError
 
-__all__ = ["Connect", "connect_of"]
+__all__ = ["ConnectOnce", "connect_once_from"]
 
-# Connects once; what happens, the observer is told.
-Connect: TypeAlias = Callable[[Observer], Awaitable[None]]
+# Connects once, and tells the observer what happens.
+ConnectOnce: TypeAlias = Callable[[Observer], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class _TLS:
     server_name: str | None
 
 
-def connect_of(arguments: argparse.Namespace) -> Connect:
-    """Return what connects as *arguments* say.
+def connect_once_from(arguments: argparse.Namespace) -> ConnectOnce:
+    """Return a function that connects once, as *arguments* say.
 
     Raises:
-        CommandError: They do not fit together.
+        CommandError: The arguments contradict each other.
     """
     target: Target = arguments.target
-    connector = connector_of(arguments, [target])
-    return partial(_connect, connector, target, _tls(arguments, target))
+    connector = connector_from(arguments, [target])
+    return partial(_connect_once, connector, target, _tls(arguments, target))
 
 
 def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
@@ -44,14 +44,15 @@ def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
         if name is not None or arguments.insecure:
             raise CommandError("--server-name and --insecure go with --tls")
         return None
-    if name == "":  # for ssl this is not to verify it: mostly a variable was not set
+    if name == "":
+        # ssl would not verify the name then.  Most likely a variable was not set.
         raise CommandError("--server-name is empty; to accept any, say --insecure")
     context = ssl.create_default_context()
     if arguments.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if target.host is None:
-        if _path(target) is None:
+        if _unix_path(target) is None:
             raise CommandError(f"--tls goes with host:port and unix:, not {target}")
         if name is None and not arguments.insecure:
             raise CommandError(f"--tls to {target} needs --server-name")
@@ -59,13 +60,13 @@ def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
     return _TLS(context, name)
 
 
-def _path(target: Target) -> str | bytes | None:
-    """Return the path of a Unix *target*."""
+def _unix_path(target: Target) -> str | bytes | None:
+    """Return the path of a Unix *target*, or None for any other."""
     sockaddr = target.address.sockaddr if target.address is not None else None
     return sockaddr if isinstance(sockaddr, str | bytes) else None
 
 
-async def _connect(
+async def _connect_once(
     connector: Connector, target: Target, tls: _TLS | None, observer: Observer
 ) -> None:
     connector = replace(connector, observer=observer)
@@ -79,7 +80,8 @@ async def _connect(
         )
     else:
         _, writer = await connector.open_unix_connection(
-            _path(target), ssl=context, server_hostname=name
+            _unix_path(target), ssl=context, server_hostname=name
         )
-    # Nothing was said, and a farewell would have to be waited for.
+    # Nothing was sent, so there is nothing to flush, and closing TLS properly would
+    # mean to wait for the peer.
     writer.transport.abort()

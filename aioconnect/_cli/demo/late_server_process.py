@@ -1,6 +1,6 @@
-"""The demo's server: it refuses for a while, and then echoes.
+"""The program of the demo's late server: it refuses for a while, and then echoes.
 
-It says its port on standard output, and ends when standard input does.
+It prints its port on standard output, and ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ __all__ = ["serve"]
 
 
 async def serve(delay: float) -> None:
-    """Hold a port, listen on it after *delay* seconds, and echo until stdin ends."""
+    """Bind a port, listen on it after *delay* seconds, and echo until stdin ends."""
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
-        # A port that is bound and does not listen refuses, and is nobody else's.
+        # A port that is bound but does not listen refuses, and nobody else can take it.
         sock.bind(("127.0.0.1", 0))
         print(sock.getsockname()[1], flush=True)
-        ended = loop.run_in_executor(None, sys.stdin.read)
+        stdin_ended = loop.run_in_executor(None, sys.stdin.read)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(ended), delay)
+            await asyncio.wait_for(asyncio.shield(stdin_ended), delay)
             return
         server = await asyncio.start_server(_echo, sock=sock)
         async with server:
-            await ended
+            await stdin_ended
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,6 +39,6 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 if __name__ == "__main__":
-    # Whoever started it may have been ended before it says its port.
+    # The demo may have ended before this process prints its port.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     asyncio.run(serve(float(sys.argv[1])))

@@ -1,51 +1,55 @@
-"""Show how far it is, on a terminal that can: a bar below what is said meanwhile."""
+"""Show progress as a bar on a terminal, below the messages written meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from .._sansio.text import printable
-from .._timeline.text_width import height
-from .terminal import ECHO, Terminal, erase_above, size_of, write
+from ..._sansio.text import printable
+from ..._timeline.text_width import line_count
+from ..standard_streams import try_write
+from ..terminal import ECHO_WIDTH, Terminal, erase_above, terminal_size
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-__all__ = ["Display", "Silent", "display"]
+__all__ = ["MessagesOnly", "Progress", "progress_on"]
 
 
-class Display(Protocol):
-    """What shows how far it is, while it is entered."""
+class Progress(Protocol):
+    """A context manager that shows progress while it is entered."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def say(self, text: str) -> None:
-        """Write a line that stays, whatever *text* quotes."""
+        """Write a message that stays; what *text* quotes is made printable."""
         ...
 
-    def show(self, done: int, text: str) -> None:
-        """Show that so much of it is *done*, and *text*."""
+    def update(self, done: int, text: str) -> None:
+        """Show that *done* of the total is done, and *text*."""
         ...
 
 
-def display(stream: TextIO | None, total: int | None) -> Display:
-    """Return what shows on *stream* how much of *total* is done, if anybody sees it."""
+def progress_on(stream: TextIO | None, total: int | None) -> Progress:
+    """Return a bar on *stream* if it is a terminal, else a view with messages only.
+
+    *total* is what *done* reaches at the end, or None if that is not known.
+    """
     if stream is None or not Terminal.of(stream).moves:
-        return Silent(stream)
+        return MessagesOnly(stream)
     try:
         return _Bar(stream, total)
     except ModuleNotFoundError:
-        quiet = Silent(stream)
+        messages = MessagesOnly(stream)
         extra = "in a checkout, pip install '.[cli]'"
-        quiet.say(f"no progress bar: it needs rich ({extra})")
-        return quiet
+        messages.say(f"no progress bar: it needs rich ({extra})")
+        return messages
 
 
-class Silent:
-    """Shows nothing but what is said."""
+class MessagesOnly:
+    """Write messages, and show no progress."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -57,16 +61,17 @@ class Silent:
         pass
 
     def say(self, text: str) -> None:
-        write(self._stream, f"aioconnect: {printable(text)}\n")
+        """Write a message."""
+        try_write(self._stream, f"aioconnect: {printable(text)}\n")
 
-    def show(self, done: int, text: str) -> None:
-        pass
+    def update(self, done: int, text: str) -> None:
+        """Do nothing."""
 
 
 class _Bar:
-    """A bar of rich's, that goes away at the end.
+    """A bar drawn by rich, removed at the end.
 
-    A terminal that has gone changes nothing of what is done.
+    If the terminal goes away, everything else goes on.
     """
 
     def __init__(self, stream: TextIO, total: int | None) -> None:
@@ -74,13 +79,13 @@ class _Bar:
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
         self._stream = stream
-        self._width = _width_in(size_of(stream).columns)
+        self._width = _width_within(terminal_size(stream).columns)
         text = TextColumn("{task.description}", markup=False)
         self._progress = Progress(
             BarColumn(bar_width=None),
             text,
             console=Console(file=stream, width=self._width),
-            auto_refresh=False,  # by us: it would do it in a thread
+            auto_refresh=False,  # rich would refresh in a thread; `update` does it
             transient=True,
             expand=True,
         )
@@ -99,28 +104,28 @@ class _Bar:
         console = self._progress.console
         line = f"aioconnect: {printable(text)}"
         with contextlib.suppress(OSError):
-            # It is text, and "[red]" and ":bomb:" in it are a name's.
+            # The text is not markup: it may quote a name that has "[red]" or ":bomb:".
             console.print(
                 line, markup=False, emoji=False, highlight=False, soft_wrap=True
             )
 
-    def show(self, done: int, text: str) -> None:
+    def update(self, done: int, text: str) -> None:
         with contextlib.suppress(OSError):
-            self._show(done, text)
+            self._draw(done, text)
 
-    def _show(self, done: int, text: str) -> None:
-        columns = size_of(self._stream).columns
-        drawn, self._width = self._width, _width_in(columns)
+    def _draw(self, done: int, text: str) -> None:
+        columns = terminal_size(self._stream).columns
+        drawn_width, self._width = self._width, _width_within(columns)
         self._progress.console.width = self._width
-        if self._width < drawn:
-            # The terminal has broken the line, of which rich takes away the end.
+        if self._width < drawn_width:
+            # The terminal has wrapped the bar's line, and rich erases only its end.
             self._progress.stop()
-            erase_above(self._stream, height([drawn], columns) - 1)
+            erase_above(self._stream, line_count([drawn_width], columns) - 1)
             self._progress.start()
         self._progress.update(
             self._task, completed=done, description=text, refresh=True
         )
 
 
-def _width_in(columns: int) -> int:
-    return max(columns - ECHO, 1)
+def _width_within(columns: int) -> int:
+    return max(columns - ECHO_WIDTH, 1)

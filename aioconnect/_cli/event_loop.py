@@ -1,4 +1,4 @@
-"""Run a command's work on a loop, until it is done or a signal comes."""
+"""Run a command's work on an event loop, until it is done or a signal arrives."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from .commands import Container
 from .errors import CommandError
+from .parser import Container
 
-__all__ = ["LoopFactory", "add_loop", "loop_factory_of", "run_until_signal"]
+__all__ = ["LoopFactory", "add_loop_flag", "loop_factory_for", "run_until_signal"]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_CANCELLING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def add_loop(options: Container) -> None:
-    """Add the flag that says which loop."""
+def add_loop_flag(options: Container) -> None:
+    """Add the flag that chooses the event loop."""
     options.add_argument(
         "--loop",
         choices=("asyncio", "uvloop"),
         default="asyncio",
-        help="whose event loop (asyncio)",
+        help="the event loop to use (asyncio)",
     )
 
 
-def loop_factory_of(name: str) -> LoopFactory:
-    """Return what makes loops of that *name*.
+def loop_factory_for(name: str) -> LoopFactory:
+    """Return the function that makes event loops of the kind *name*.
 
     Raises:
         CommandError: It is not installed.
@@ -47,9 +47,10 @@ def loop_factory_of(name: str) -> LoopFactory:
 def run_until_signal(
     work: Coroutine[Any, Any, None], factory: LoopFactory
 ) -> int | None:
-    """Run *work*, which is cancelled by SIGINT and SIGTERM; return which one came.
+    """Run *work*; return the number of the signal that cancelled it, or None.
 
-    One that was ignored when the program was started stays so.
+    SIGINT and SIGTERM cancel *work*.  A signal that was ignored when the program
+    started stays ignored.
     """
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(_until_signal(work))
@@ -58,21 +59,25 @@ def run_until_signal(
 async def _until_signal(work: Coroutine[Any, Any, None]) -> int | None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    came: list[int] = []
+    received: list[int] = []
 
-    def end(number: int) -> None:
-        came.append(number)
+    def cancel(number: int) -> None:
+        received.append(number)
         task.cancel()
 
-    heard = [one for one in _ENDING if signal.getsignal(one) != signal.SIG_IGN]
-    for number in heard:
-        loop.add_signal_handler(number, end, number)
+    handled = [
+        number
+        for number in _CANCELLING_SIGNALS
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    for number in handled:
+        loop.add_signal_handler(number, cancel, number)
     try:
         await work
     except asyncio.CancelledError:
-        if not came:
+        if not received:
             raise
     finally:
-        for number in heard:
+        for number in handled:
             loop.remove_signal_handler(number)
-    return came[0] if came else None
+    return received[0] if received else None

@@ -13,7 +13,7 @@ from ..._sansio.backoff import Backoff
 from ..._timeline import Timeline
 from .stage import Stage, UntrueError
 
-__all__ = ["late_server"]
+__all__ = ["late_server", "starting"]
 
 _DELAY = 1.0  # seconds until the server listens
 _RETRY = Backoff(initial=0.05, maximum=0.4, jitter=0.2)
@@ -22,46 +22,47 @@ _MESSAGE = b"a length-prefixed protocol of your own"
 
 @contextlib.contextmanager
 def starting() -> Generator[int]:
-    """Yield the port of a server that will listen in a second, in a process."""
-    command = [sys.executable, "-m", "aioconnect._cli.demo.late_server", str(_DELAY)]
+    """Start a server process that will listen in a second; yield its port."""
+    module = "aioconnect._cli.demo.late_server_process"
+    command = [sys.executable, "-m", module, str(_DELAY)]
     with subprocess.Popen(  # noqa: S603  # this package's own program
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        process_group=0,  # a terminal's Ctrl-C is not for it
+        process_group=0,  # a Ctrl-C in the terminal must not reach the server
     ) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
-        # Leaving closes its standard input, which is its signal to end.
+        # Leaving the block closes the server's standard input, and the server ends.
 
 
 async def late_server(stage: Stage, port: int) -> None:
-    """Show how a server is reached at *port* that listens in a second.
+    """Show how to connect to *port*, where a server listens in a second.
 
     Raises:
-        UntrueError: It was not as the demo says.
+        UntrueError: Something was not as the demo says.
     """
     stage.say(f"127.0.0.1:{port} belongs to a server that listens in {_DELAY:g} s.")
-    theirs = await stage.theirs("127.0.0.1", port)
-    if not isinstance(theirs.error, ConnectionRefusedError):
+    result = await stage.connect_by_asyncio("127.0.0.1", port)
+    if not isinstance(result.error, ConnectionRefusedError):
         raise UntrueError("asyncio.open_connection was to be refused, and was not")
-    stage.say(f"asyncio.open_connection: {theirs}, and that was its only try.")
+    stage.say(f"asyncio.open_connection: {result}, and that was its only try.")
     stage.say("aioconnect.open_connection, retry=Backoff(...), timeout=10:")
     timeline = Timeline()
     connecting = open_connection(
         "127.0.0.1", port, timeout=10, retry=_RETRY, observer=timeline
     )
-    reader, writer = await stage.ours(connecting, timeline)
-    await _over_streams(reader, writer)
+    reader, writer = await stage.show_connecting(connecting, timeline)
+    await _echo_over_streams(reader, writer)
     if timeline.to_dict()["rounds"] == 1:
         raise UntrueError("the server was to refuse at first, and did not")
     stage.say(f"Streams: {len(_MESSAGE)} bytes there and back.")
-    await _over_socket(port)
+    await _echo_over_socket(port)
     stage.say(f"A raw socket: {len(_MESSAGE)} bytes there and back.")
 
 
-async def _over_streams(
+async def _echo_over_streams(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     with contextlib.closing(writer):
@@ -72,7 +73,7 @@ async def _over_streams(
     await writer.wait_closed()
 
 
-async def _over_socket(port: int) -> None:
+async def _echo_over_socket(port: int) -> None:
     loop = asyncio.get_running_loop()
     with await connect("127.0.0.1", port, timeout=5) as sock:
         await loop.sock_sendall(sock, _MESSAGE)

@@ -1,0 +1,123 @@
+"""Convert the text of an argument to a value: each function is a ``type`` of argparse.
+
+Each raises an error that says what is wrong: `argparse.ArgumentTypeError`, or a
+`CommandError` if the text is not a target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+
+from .._sansio.backoff import Backoff, check_duration
+from .._sansio.targets import Target, parse_target
+from .._sansio.text import safe_repr
+from .errors import CommandError
+
+__all__ = [
+    "backoff",
+    "duration",
+    "duration_or_none",
+    "interval",
+    "local_addr",
+    "positive_duration",
+    "target",
+    "whole_number",
+]
+
+
+def target(text: str) -> Target:
+    """Return the target that *text* names.
+
+    Raises:
+        CommandError: It names none; the error says what is wrong, and where.
+    """
+    try:
+        parsed = parse_target(text)
+    except ValueError as exc:
+        raise CommandError(exc) from None
+    if parsed.port == 0:
+        # The kernel would refuse each connect, and a wait would never end.
+        raise CommandError(f"target {safe_repr(text)}: nobody can listen on port 0")
+    return parsed
+
+
+def duration(text: str) -> float:
+    """Return the seconds in *text*, 0 or more."""
+    return _number(text, "seconds")
+
+
+def positive_duration(text: str) -> float:
+    """Return the seconds in *text*, more than 0."""
+    seconds = duration(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
+
+
+def duration_or_none(text: str) -> float | None:
+    """Return the seconds in *text*, or None for "none"."""
+    return None if text == "none" else duration(text)
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        if "_" in text or not text.isascii():
+            raise ValueError  # only Python takes this for a number
+        number = float(text)
+        check_duration("it", number)
+    except ValueError:
+        problem = f"{text!r} is not a number of {what}, such as 0.5 or 30"
+        raise argparse.ArgumentTypeError(problem) from None
+    return number
+
+
+def whole_number(text: str, least: int = 1) -> int:
+    """Return the whole number in *text*, *least* or more."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    if not is_number or int(text) < least:
+        problem = f"{text!r} is not a whole number from {least} on"
+        raise argparse.ArgumentTypeError(problem)
+    return int(text)
+
+
+def interval(text: str) -> Backoff:
+    """Return delays that are all as long as *text* says."""
+    seconds = duration(text)
+    return _check_pauses(Backoff(seconds, 1.0, seconds, 0.0), text)
+
+
+def backoff(text: str) -> Backoff:
+    """Return the delays for INITIAL,MAXIMUM[,FACTOR[,JITTER]]."""
+    numbers = [_number(one, "seconds, or a factor") for one in text.split(",")]
+    if not 2 <= len(numbers) <= 4:
+        problem = f"{text!r} is not INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as 0.1,5"
+        raise argparse.ArgumentTypeError(problem)
+    initial, maximum, *rest = numbers
+    factor, jitter = (*rest, *(2.0, 1.0)[len(rest) :])
+    try:
+        return _check_pauses(Backoff(initial, factor, maximum, jitter), text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r}: {exc}") from None
+
+
+def _check_pauses(delays: Backoff, text: str) -> Backoff:
+    """Return *delays*, unless they leave no pause between two tries."""
+    if not min(delays.initial, delays.maximum):
+        problem = f"{text!r} is no rest between two tries: more than 0 is"
+        raise argparse.ArgumentTypeError(problem)
+    return delays
+
+
+def local_addr(text: str) -> tuple[str, int]:
+    """Return the host and port of HOST, HOST:PORT or [IPv6]:PORT.
+
+    Without a port, any port will do.  An IPv6 address without brackets has no port.
+    """
+    for candidate in (text, f"{text}:0", f"[{text}]:0"):
+        with contextlib.suppress(ValueError):
+            parsed = parse_target(candidate)
+            if parsed.host is not None and parsed.port is not None:
+                return parsed.host, parsed.port
+    problem = f"{text!r} is not HOST, HOST:PORT or [IPv6]:PORT"
+    raise argparse.ArgumentTypeError(problem)

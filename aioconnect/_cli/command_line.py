@@ -1,0 +1,89 @@
+"""Parse the whole command line: all commands and their arguments.
+
+Each command is a folder.  Its arguments are in ``<command>/arguments.py``, which is
+always imported.  What it does is ``run(arguments)`` in ``<command>/command.py``, which
+is imported only when that command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+
+from .. import __version__
+from .._sansio.text import redact_urls
+from .completion import arguments as _completion_arguments
+from .demo import arguments as _demo_arguments
+from .errors import CommandError
+from .parser import Commands, HelpFormatter, Parser
+from .probe import arguments as _probe_arguments
+from .sweep import arguments as _sweep_arguments
+from .wait import arguments as _wait_arguments
+from .wait.arguments import wait_target
+
+__all__ = ["make_parser", "parse"]
+
+_COMMANDS = (
+    _wait_arguments,
+    _probe_arguments,
+    _sweep_arguments,
+    _demo_arguments,
+    _completion_arguments,
+)
+
+
+def make_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="aioconnect",
+        description="Connect from asyncio: you get a connected socket, or one error"
+        " that says why not.",
+        epilog="'aioconnect COMMAND --help' says more, with examples.",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands: Commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=Parser, prog=parser.prog
+    )
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments in *argv*; *subcommand* names the command, if there is one.
+
+    Raises:
+        CommandError: An argument is wrong.
+    """
+    argv, command = _split_at_dashes(argv)
+    arguments, unknown = make_parser().parse_known_args(argv)
+    # argparse takes positional arguments in one run only.  Targets that stand behind a
+    # flag are left over.
+    late = [one for one in unknown if not one.startswith("-")]
+    if late and "targets" in arguments and len(late) == len(unknown):
+        arguments.targets += map(wait_target, late)
+    elif unknown:
+        name = getattr(arguments, "subcommand", "")
+        see = f"(see '{f'aioconnect {name}'.strip()} --help')"
+        quoted = shlex.join(redact_urls(one, strict=True) for one in unknown)
+        raise CommandError(f"unrecognized arguments: {quoted} {see}")
+    if command:
+        arguments.command = command
+    return arguments
+
+
+def _split_at_dashes(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """Return the arguments in *argv*, and the command behind ``--``, if there is one.
+
+    argparse never sees that command.  Since Python 3.12.8 and 3.13.1, argparse would
+    take a target behind a flag for the command's name.
+    """
+    if list(argv[:1]) != ["wait"] or "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    if at + 1 == len(argv):
+        raise CommandError("there is no command behind --")
+    return argv[:at], [*argv[at + 1 :]]
