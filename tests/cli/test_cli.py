@@ -20,7 +20,7 @@ def test_version() -> None:
 
 
 def test_usage() -> None:
-    """What cannot be read is said in one line; nothing at all gets the help."""
+    """A wrong argument gets one line on standard error; no argument gets the help."""
     done = program()
     assert done.returncode == 2
     assert "usage: aioconnect" in done.stderr
@@ -38,7 +38,7 @@ def test_help(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It fits the terminal, and an example can be copied from it."""
+    """The help fits the terminal, and its examples can be copied."""
     monkeypatch.setenv("COLUMNS", str(columns))
     assert main([*command.split(), "--help"]) == 0
     shown = capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_help(
 
 @pytest.mark.parametrize("columns", ["0", "1", "11", "x", "9" * 5000])
 def test_odd_terminals(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No width is too odd for a help, or an error."""
+    """The help and errors work at any width."""
     monkeypatch.setenv("COLUMNS", columns)
     for command in ("", *COMMANDS):
         assert main([*command.split(), "--help"]) == 0
@@ -58,9 +58,9 @@ def test_odd_terminals(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_streams_that_cannot_be_written_to() -> None:
-    """A pipe that is closed, a full disk, and no stream at all.
+    """A pipe may be closed, a disk full, and a stream not there at all.
 
-    Nor does what is opened take its place: uvloop would abort.
+    Nothing that is opened later takes the place of a closed stream: uvloop would abort.
     """
     for redirected, status, says in (
         ("-h | true; echo ${PIPESTATUS[0]} >&2", 0, r"0|141"),
@@ -76,7 +76,7 @@ def test_streams_that_cannot_be_written_to() -> None:
         ("2>&-", 2, ""),
     ):
         command = f"{shlex.join(AIOCONNECT)} {redirected}"
-        # What Python has in its buffer it writes at the end, in vain.
+        # Python tries to write its buffer at exit, which fails too.
         unbuffered = "1" if redirected.startswith("wait") else ""
         done = subprocess.run(
             ["bash", "-c", command],

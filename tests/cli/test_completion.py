@@ -1,4 +1,4 @@
-"""``aioconnect completion``, in the shells that it is for."""
+"""``aioconnect completion``, in real shells."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ START = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_tab(shell: str, tmp_path: Path) -> None:
-    """Commands, flags and what a flag can be, as they are typed."""
+    """The tab key completes commands, flags and the values of flags."""
     path = written(shell, tmp_path)
     name, *flags = SHELLS[shell]
     env = {**environment(TERM="xterm", HOME=str(tmp_path))}
     child = pexpect.spawn(name, flags, env=env, timeout=20, encoding="utf-8")
     try:
-        # What is typed is shown to us as it would be run.
+        # This function shows the command line that the shell would run.
         child.sendline('aioconnect() { echo "<$*>"; }')
         child.sendline(f"{START[shell].format(path)}; echo re''ady")
         child.expect("ready")
@@ -59,7 +59,7 @@ def test_tab(shell: str, tmp_path: Path) -> None:
 
 
 def test_fish(tmp_path: Path) -> None:
-    """What it proposes for the beginning of a line."""
+    """Fish proposes commands, flags and values for the beginning of a line."""
     path = written("fish", tmp_path)
     lines = ("wai", "wait x:1 --tim", "wait x:1 --resolver ", "completion ")
     asked = "; ".join(f'complete -C "aioconnect {line}"' for line in lines)

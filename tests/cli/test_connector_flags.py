@@ -1,4 +1,4 @@
-"""The flags of the command line that are options of a `Connector`."""
+"""The flags that set options of a `Connector`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_bad_flags(line: str, says: str) -> None:
 
 
 def test_resolver_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service needs one that can look it up, and its extra."""
+    """A service needs a resolver that can look it up, and the extra for it."""
     targets = [parse_target("srv:_db._tcp.example")]
     assert connector_from(said(""), targets).resolver == AiodnsResolver()
     with pytest.raises(CommandError, match="srv: target needs --resolver aiodns"):

@@ -40,7 +40,7 @@ SCENES = [
 
 
 def test_demo() -> None:
-    """It shows each scene: what asyncio did with it, and our waterfall."""
+    """It shows each scene: asyncio's result, and aioconnect's waterfall."""
     done = program("demo")
     assert done.returncode == 0, done
     assert done.stderr == ""
@@ -70,7 +70,7 @@ def test_demo() -> None:
 
 
 def test_interrupted() -> None:
-    """Ctrl-C is for the demo, which ends by it, and not for its server."""
+    """Ctrl-C ends the demo, and does not reach its server."""
     demo = pexpect.spawn(
         AIOCONNECT[0],
         [*AIOCONNECT[1:], "demo"],
@@ -91,7 +91,7 @@ def test_interrupted() -> None:
 
 
 def test_server_that_nobody_listens_to() -> None:
-    """Whoever started it has been ended: it ends, too, and says nothing of it."""
+    """If the demo has ended, its server ends too, without an error message."""
     command = [sys.executable, "-m", "aioconnect._cli.demo.late_server_process", "0"]
     reader, writer = os.pipe()
     os.close(reader)
@@ -119,7 +119,7 @@ def stage() -> Stage:
 
 @contextlib.contextmanager
 def late() -> Iterator[int]:
-    """Give a port that is refused for so long that the first try comes in time."""
+    """Give a port that refuses long enough for the first try to see it."""
     with testing.late(1.0) as server:
         yield server.port
 
@@ -142,7 +142,7 @@ def test_late_server(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 def test_that_is_not_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that does not start late makes the demo's first claim untrue."""
+    """If the server does not start late, the demo's first claim is untrue."""
     monkeypatch.setattr(late_server_scene, "starting", not_late)
     assert main(["demo"]) == 1
     assert "NOT SO: asyncio.open_connection was to be" in capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_that_is_not_so(
 def test_what_is_left_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there is no uvloop and no IPv6, it says so; the rest is so."""
+    """Without uvloop and IPv6, the demo says so, and the rest is still true."""
 
     @contextlib.contextmanager
     def no_ipv6() -> Iterator[NoReturn]:
@@ -186,7 +186,7 @@ def test_an_address_that_is_not_silent(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("delay", "patience", "text"),
+    ("delay", "timeout", "text"),
     [
         (0.0, 30.0, "was to wait, and: connected after"),
         (60.0, 0.1, "not connected when 0.1 s"),
@@ -196,11 +196,11 @@ def test_an_answer_that_is_not_slow(
     stage: Stage,
     monkeypatch: pytest.MonkeyPatch,
     delay: float,
-    patience: float,
+    timeout: float,
     text: str,
 ) -> None:
-    """Nor one that does not come at all."""
-    monkeypatch.setattr("aioconnect._cli.demo.stage.ASYNCIO_TIMEOUT", patience)
+    """Nor may the answer never come."""
+    monkeypatch.setattr("aioconnect._cli.demo.stage.ASYNCIO_TIMEOUT", timeout)
     monkeypatch.setattr(dns_scenes, "_ANSWER_DELAY", 30.0)
     lookup = Lookup(["127.0.0.1"], delay=delay)
     names = ScriptedResolver({"slow.example": lookup})
@@ -210,7 +210,7 @@ def test_an_answer_that_is_not_slow(
 
 
 def test_nothing_was_slower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours has to have had something to leave behind."""
+    """Aioconnect's connect must have dropped something that was slower."""
     names = ScriptedResolver({"a.example": Lookup(["127.0.0.1"])})
     monkeypatch.setattr(dns_scenes, "_RESOLVER", names)
     with testing.listening() as server, pytest.raises(UntrueError, match="be slower"):
@@ -218,7 +218,7 @@ def test_nothing_was_slower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """What of ours was to be connected and was not is shown, and not so."""
+    """If aioconnect does not connect, its timeline is shown; the claim is untrue."""
     timeline = aioconnect.Timeline()
     with testing.refusing() as server:
         connecting = aioconnect.connect(server.host, server.port, observer=timeline)
@@ -228,7 +228,7 @@ def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None
 
 
 async def test_other_bytes() -> None:
-    """Who does not echo makes untrue what is said of the bytes."""
+    """If the server does not echo, the claim about the bytes is untrue."""
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall((38).to_bytes(4, "big") + b"x" * 38)
@@ -251,7 +251,7 @@ async def test_other_bytes() -> None:
 
 
 def test_in_one_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor was a server late that only asyncio was refused by."""
+    """A server that refused only asyncio was not late."""
 
     async def refused(*_: object) -> AsyncioResult:
         return AsyncioResult(ConnectionRefusedError(), 0.0)
@@ -264,7 +264,7 @@ def test_in_one_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_port_that_is_taken(
     ipv6_listener: testing.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where 127.0.0.1 has no such port any more, another one is found."""
+    """If the port is taken on 127.0.0.1, the scene finds another."""
     taken = [OSError(errno.EADDRINUSE, "taken")]
     listening: Callable[..., Any] = testing.listening
 
@@ -296,7 +296,7 @@ def test_theirs() -> None:
 def test_few_columns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In 40 columns no line is longer, and the picture is drawn for them."""
+    """In 40 columns no line is longer, and the waterfall fits."""
     monkeypatch.setenv("COLUMNS", "40")
     with late() as port:
         play(late_server_scene.late_server(Stage(), port))

@@ -1,4 +1,4 @@
-"""Signals that come while the command line is still being imported."""
+"""Signals that arrive while the command line is still being imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from programs import AIOCONNECT, environment
 
 from aioconnect._startup import is_command
 
-# What pip writes for a console script, in short.
+# A console script as pip writes it, shortened.
 SCRIPT = """#!{python}
 import sys
 from aioconnect._cli import main
@@ -23,7 +23,7 @@ if __name__ == '__main__':
     sys.exit(main())
 """
 
-# In the place of asyncio, which takes most of the time.
+# A replacement for asyncio, which takes most of the import time.
 ENDLESS = """import sys, time
 print("importing", file=sys.stderr, flush=True)
 while True:
@@ -44,7 +44,7 @@ Run = Callable[..., contextlib.AbstractContextManager[subprocess.Popen[str]]]
 
 @pytest.fixture(params=["module", "script"])
 def importing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """Give what starts the command line, whose imports take for ever."""
+    """Give a function that starts the command line with an endless import."""
     shadow = tmp_path / "path"
     shadow.mkdir()
     (shadow / "asyncio.py").write_text(ENDLESS)
@@ -64,14 +64,14 @@ def importing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
                 assert process.stderr.readline() == "importing\n"
                 yield process
             finally:
-                process.kill()  # one that no signal has ended
+                process.kill()  # if no signal has ended it
 
     return run
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_as_any_process(importing: Run, number: signal.Signals) -> None:
-    """The kernel ends it, and nothing is shown."""
+    """The kernel ends the process, without any output."""
     with importing() as process:
         process.send_signal(number)
         _, said = process.communicate(timeout=20)
@@ -85,7 +85,7 @@ def test_as_any_process(importing: Run, number: signal.Signals) -> None:
 def test_as_process_1(
     importing: Run, first_process: tuple[str, ...], number: signal.Signals
 ) -> None:
-    """The kernel would pass them over."""
+    """The kernel would ignore the signals."""
     with importing(*first_process) as process:
         listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         os.kill(int(listed), number)
@@ -95,7 +95,7 @@ def test_as_process_1(
 
 
 def test_what_was_ignored_stays_so(importing: Run) -> None:
-    """As of what a shell starts with "&"."""
+    """A shell starts a command with "&" that way."""
     with importing("sh", "-c", 'trap "" INT; exec "$@"', "sh") as process:
         status = Path(f"/proc/{process.pid}/status").read_text()
     ignored = next(one for one in status.splitlines() if one.startswith("SigIgn"))

@@ -1,0 +1,27 @@
+"""Follow the reasons why a target is not up."""
+
+from __future__ import annotations
+
+import errno
+import io
+
+from aioconnect import Attempt, AttemptFailed, RetryScheduled
+from aioconnect._cli.wait.log_view import LogView
+from aioconnect._cli.wait.target_status import TargetStatus
+
+
+def failed(text: str) -> AttemptFailed:
+    error = OSError(errno.ECONNREFUSED, text)
+    return AttemptFailed(0, Attempt(None, "connect", error, 0, 0, 1))
+
+
+def test_reasons() -> None:
+    """There is a line whenever a round's set of reasons changes."""
+    stream = io.StringIO()
+    status = TargetStatus("db:1", LogView(stream).changed)
+    for said in (("a", "b"), ("b", "a"), ("b",), ("b", "b")):
+        for text in said:
+            status(failed(text))
+        status(RetryScheduled(0, 1, 0))
+    assert status.tries == 4
+    assert stream.getvalue() == "db:1: a; b\ndb:1: b\n"
