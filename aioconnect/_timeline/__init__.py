@@ -25,8 +25,9 @@ class Timeline(CallObserver):
 
     You can look at it while the call is under way.  What is not over is *pending* then,
     and drawn up to *end*, a time of `time.monotonic`; the default is now, if a loop is
-    running.  *target* is what to call the call's target, if not by its own name.  Of a
-    call with very many steps, the first 64 and the last 448 are kept.
+    running.  *target* is the name to show for the call's target; by default it is what
+    the call connects to.  Of a call with very many steps, the first 64 and the last 448
+    are kept.
 
     If several calls have the same timeline, it shows the one that began last.  It reads
     the clock whenever something happens, because uvloop's clock counts milliseconds,
@@ -135,7 +136,7 @@ class Timeline(CallObserver):
 
 
 def _moved_to(event: Event, now: float) -> Event:
-    """Return *event* as if it happened *now*: its times are on the loop's clock."""
+    """Move the times of *event*, which are the loop's, so that it happens *now*."""
     offset = now - event.at
     event = replace(event, at=now)
     if isinstance(event, AttemptFailed):

@@ -229,10 +229,10 @@ def test_not_connected(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None
 
 async def test_other_bytes() -> None:
     """If the server does not echo, the claim about the bytes is untrue."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        theirs.sendall((38).to_bytes(4, "big") + b"x" * 38)
-        reader, writer = await asyncio.open_connection(sock=ours)
+    client, peer = socket.socketpair()
+    with peer:
+        peer.sendall((38).to_bytes(4, "big") + b"x" * 38)
+        reader, writer = await asyncio.open_connection(sock=client)
         with pytest.raises(UntrueError, match="streams gave back other bytes"):
             await late_server_scene._echo_over_streams(reader, writer)
         await writer.wait_closed()
@@ -283,7 +283,7 @@ def test_a_port_that_is_taken(
         pass
 
 
-def test_theirs() -> None:
+def test_asyncio_result() -> None:
     assert str(AsyncioResult(None, 0.25)) == "connected after 250 ms"
     assert str(AsyncioResult(ConnectionResetError(), 1.0)) == (
         "ConnectionResetError after 1.000 s"

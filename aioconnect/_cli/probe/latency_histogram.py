@@ -41,7 +41,7 @@ class _Bar:
 
 
 class LatencyHistogram:
-    """The connects to *target*: how long they took, and how often which failed."""
+    """The connects to *target*: how long they took, and how many failed, and why."""
 
     def __init__(self, target: str) -> None:
         self._target = target
