@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
-from ._calls.arguments import limit_of, try_fast_connect
-from ._calls.call import Call
+from ._calls.connect import ConnectOperation
+from ._calls.fast_path import first_deadline, try_fast_connect
 from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._connector import Connector, StrOrBytesPath
@@ -97,21 +97,25 @@ async def connect(
             the builtin exceptions of the same names too.
         ValueError, TypeError: An argument cannot work; the text names it.
     """
-    # What `connect_endpoint` does, without its frame: ten thousand may be pending.
+    # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     connector = _connector(options)
-    place = connector.where(host, port)
-    begun = try_fast_connect(connector, place.address)
+    endpoint = connector.where(host, port)
+    first = try_fast_connect(connector, endpoint)
     started: float | None = None
-    if isinstance(begun, socket.socket):
-        return begun
-    if isinstance(begun, ConnectingSocket):
-        started = begun.started
-        limit = limit_of(connector, started)
+    if isinstance(first, socket.socket):
+        return first
+    if isinstance(first, ConnectingSocket):
+        started = first.started
+        loop = asyncio.get_running_loop()
         try:
-            return await begun.settled(asyncio.get_running_loop(), limit)
+            return await first.wait_connected(loop, first_deadline(connector, started))
         except AttemptError as exc:
-            begun = exc.with_traceback(None)
-    return await Call(connector, (place,), begun=begun, started=started).run(None)
+            first = exc.with_traceback(None)
+    operation = ConnectOperation(
+        connector, (endpoint,), first_failure=first, started=started
+    )
+    sock: socket.socket = await operation.run()
+    return sock
 
 
 async def connect_unix(
