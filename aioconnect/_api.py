@@ -22,6 +22,7 @@ from ._io.sockets import Prepare
 from ._io.tls import TLSArguments
 from ._io.transports import LIMIT, Streams
 from ._sansio.addresses import Address, SockAddr
+from ._sansio.backoff import Backoff
 from ._sansio.errors import AttemptError
 from ._sansio.spelling import explain_unknown
 from ._sansio.targets import AnyTarget
@@ -49,11 +50,28 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 _DEFAULT = Connector()
 
 
+# Options of these types are values, and most calls have no others.
+_PLAIN = frozenset({int, float, type(None), Backoff, socket.AddressFamily})
+
+
 def _connector(options: ConnectorOptions) -> Connector:
+    """Return the `Connector` of a call with *options*."""
     if not options:
         return _DEFAULT
-    if len(options) == 1 and type(timeout := options.get("timeout")) in (int, float):
-        return _within(timeout)
+    if _PLAIN.issuperset(map(type, options.values())):
+        same: Callable[..., Connector] = _same_connector
+        return same(**options)
+    return _new_connector(options)
+
+
+# Checking the options anew would be a fifth of a connect.  True equals 1, but is no
+# number of seconds: so the types count.
+@functools.lru_cache(maxsize=128, typed=True)
+def _same_connector(**options: Unpack[ConnectorOptions]) -> Connector:
+    return _new_connector(options)
+
+
+def _new_connector(options: ConnectorOptions) -> Connector:
     misspelt = options.keys() - ConnectorOptions.__annotations__.keys()
     if misspelt:
         raise TypeError(f"no such option: {_meant(misspelt)}")
@@ -70,12 +88,6 @@ def _meant(misspelt: AbstractSet[str]) -> str:
     return explain_unknown(
         misspelt, known, f"the options are the fields of Connector: {options}"
     )
-
-
-# What is said most often: checking it anew would be a fifth of a connect.
-@functools.lru_cache(maxsize=128)
-def _within(timeout: float) -> Connector:
-    return Connector(timeout=timeout)
 
 
 async def connect(

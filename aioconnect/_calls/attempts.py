@@ -29,10 +29,13 @@ _IN_A_ROW = 16
 
 
 class Connected(NamedTuple):
-    """A connected socket, when its attempt started, and its deadline."""
+    """A connected socket, when its attempt started, and its deadline.
+
+    The *address* of a socket that the caller has connected is None.
+    """
 
     sock: socket.socket
-    address: Address
+    address: Address | None
     started: float
     deadline: Deadline
 
@@ -85,15 +88,14 @@ class Dialer:
             return sock
         return ConnectingSocket(sock, address, code, options.outcome, now)
 
-    async def finish(
-        self, sock: socket.socket, address: Address | None, deadline: Deadline
-    ) -> Any:
-        """Return the connection that *wrap* makes of *sock*, once it is ready.
+    async def finish(self, connected: Connected) -> Any:
+        """Return what *wrap* makes of the *connected* socket, once that is ready.
 
         Raises:
             AttemptError: A handshake or the proof of readiness failed.  The socket is
                 closed, unless it is the caller's.
         """
+        sock, address, _, deadline = connected
         on_phase = self.record.on_phase(address)
         is_asked = self.record.options.ready is not None
         if is_asked and self.ready_gets_socket:
@@ -163,8 +165,10 @@ class AttemptSet:
         self._live: list[_LiveAttempt] = []  # the oldest first
         self._waiter: Waiter | None = None
 
-    def __len__(self) -> int:
-        return len(self._live)
+    @property
+    def waiting(self) -> int:
+        """How many attempts are live, or addresses left to dial."""
+        return len(self._live) + self._race.untried
 
     def close(self) -> None:
         """End every attempt: nothing is watched any more, and nothing open."""
@@ -173,39 +177,36 @@ class AttemptSet:
             self._end(self._live[-1])
 
     def start_due(self) -> Connected | None:
-        """Start the attempts that are due.
-
-        Return the first that the kernel connects at once.
-        """
+        """Start the attempts that are due; return the first that connects at once."""
         for _ in range(_IN_A_ROW):
             now = self.loop.time()
-            if self._turn.has_passed(now):
-                break
-            address = self._race.next_address(now)
+            address = (
+                None if self._turn.has_passed(now) else self._race.next_address(now)
+            )
             if address is None:
                 break
-            connected = self._start(address, now)
-            if connected is not None:
+            deadline = self._deadline(now)
+            try:
+                dialled = self._dialer.dial(address, now)
+            except AttemptError as exc:
+                self._race.failed()
+                self._dialer.record.failed(exc, address, now, deadline)
+                continue
+            if isinstance(dialled, socket.socket):
+                return Connected(dialled, address, now, deadline)
+            self._add(dialled, deadline)
+            # Only for one that is under way: else a live one would end for nothing.
+            if self._race.has_too_many() and (connected := self._give_up_oldest()):
                 return connected
         return None
 
-    def _start(self, address: Address, now: float) -> Connected | None:
-        deadline = self._deadline(now)
-        try:
-            dialled = self._dialer.dial(address, now)
-        except AttemptError as exc:
-            self.failed(exc, address, now, deadline)
-            return None
-        if isinstance(dialled, socket.socket):
-            return Connected(dialled, address, now, deadline)
-        attempt = _LiveAttempt(dialled, deadline)
+    def _add(self, connecting: ConnectingSocket, deadline: Deadline) -> None:
+        attempt = _LiveAttempt(connecting, deadline)
         self._live.append(attempt)  # from here on it is closed with the others
         try:
-            self._watch(attempt, now)
+            self._watch(attempt, connecting.started)
         except AttemptError as exc:
             self._fail(attempt, exc)
-        # Only for one that is under way: else a live one would end for nothing.
-        return self._give_up_oldest() if self._race.has_too_many() else None
 
     def _deadline(self, now: float) -> Deadline:
         """Return the deadline of an attempt; other addresses may wait for its end."""
@@ -284,10 +285,9 @@ class AttemptSet:
         one = attempt.connecting
         self._dialer.record.failed(exc, one.address, one.started, attempt.deadline)
 
-    def failed(
-        self, exc: AttemptError, address: Address, started: float, deadline: Deadline
-    ) -> None:
-        """Note that an attempt has failed which is not, or no longer, in this set."""
+    def failed(self, exc: AttemptError, connected: Connected) -> None:
+        """Note that *connected*, which this set has returned, came to nothing."""
+        _, address, started, deadline = connected
         self._race.failed()
         self._dialer.record.failed(exc, address, started, deadline)
 

@@ -25,7 +25,7 @@ from .._sansio.errors import (
     os_error,
 )
 from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
-from .attempts import Dialer
+from .attempts import Connected, Dialer
 from .call_record import CallRecord
 from .lookups import AddressSource, HostLookup, KnownAddress
 from .multi_host_lookup import MultiHostLookup
@@ -175,15 +175,17 @@ class ConnectOperation:
                     return None
                 endpoint = found
             started = self._loop.time()
-            await self._resolve_local(endpoint.address, turn)
+            address = None if self._raced else endpoint.address
+            await self._resolve_local(address, turn)
             if endpoint.address is None and self._dialer.sock is not None:
                 return await self._adopt(self._dialer.sock, turn)
             source = self._source(endpoint)
             connection = await race(self._dialer, source, turn)
             self.found_all_addresses = source.is_complete
         except AttemptError as exc:
+            address = None if self._raced else endpoint.address
             host = endpoint.service or endpoint.host
-            self.record.failed(exc, endpoint.address, started, turn, host=host)
+            self.record.failed(exc, address, started, turn, host=host)
             return None
         return connection
 
@@ -229,8 +231,9 @@ class ConnectOperation:
             text = "sock is not connected: connect it first"
             raise AttemptError("adopt", os_error(code, text))
         seconds = self.record.options.attempt_timeout
-        deadline = attempt_deadline(turn, self._loop.time(), seconds)
-        return await self._dialer.finish(sock, None, deadline)
+        now = self._loop.time()
+        deadline = attempt_deadline(turn, now, seconds)
+        return await self._dialer.finish(Connected(sock, None, now, deadline))
 
     async def look_up(
         self, endpoint: Endpoint, family: int | None = None

@@ -67,24 +67,18 @@ class LookupQueue:
             future.add_done_callback(_retrieve)
             future.cancel()
 
-    async def begin(self) -> None:
-        """Ask the first queries, and give their answers a chance to come at once.
+    @property
+    def has_more(self) -> bool:
+        """Whether there are queries that `ask` may ask now."""
+        is_full = len(self._under_way) >= MOST_ASKED
+        return self._source.has_more or (bool(self._unasked) and not is_full)
+
+    async def ask(self) -> None:
+        """Ask the next queries, and give their answers a chance to come at once.
 
         Raises:
             AttemptError: There can be no address.
         """
-        futures = self._ask()
-        if any(not future.done() for future in futures):
-            # A resolver that knows the answer has given it by then.
-            await asyncio.sleep(0)
-            self._listen(futures)
-
-    def ask(self) -> None:
-        """Ask what may be asked now."""
-        if self._unasked or self._source.has_more:
-            self._listen(self._ask())
-
-    def _ask(self) -> list[AnswerFuture]:
         now = self._loop.time()
         for query, known in self._source.upcoming() if self._source.has_more else ():
             if known is not None:
@@ -98,10 +92,11 @@ class LookupQueue:
             future = self._source.ask(query)
             self._under_way[query] = future, now
             asked.append(future)
-        return asked
-
-    def _listen(self, futures: list[AnswerFuture]) -> None:
-        for future in futures:
+        if all(future.done() for future in asked):
+            return
+        # A resolver that knows the answer has given it by the next turn of the loop.
+        await asyncio.sleep(0)
+        for future in asked:
             if not future.done():
                 future.add_done_callback(self._answered)
 
@@ -162,9 +157,9 @@ class LookupQueue:
     @property
     def is_ready(self) -> bool:
         """Whether there is something to do that no callback will announce."""
-        if self._source.has_more:
-            return True
-        return any(future.done() for future, _ in self._under_way.values())
+        return self.has_more or any(
+            future.done() for future, _ in self._under_way.values()
+        )
 
 
 def _do_nothing() -> None:

@@ -29,84 +29,68 @@ async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
         AttemptError: There can be no address.
         Exception: What a function of the caller's raised that is no `OSError`.
     """
-    record, options = dialer.record, dialer.record.options
-    rules = HappyEyeballs(
-        attempt_delay=options.happy_eyeballs_delay,
-        resolution_delay=options.resolution_delay,
-        sort=partial(sort_and_interleave, count=options.interleave or 0),
-    )
+    loop, record = dialer.loop, dialer.record
+    rules = _rules(dialer)
     with (
         closing(AttemptSet(dialer, rules, turn)) as attempts,
-        closing(
-            LookupQueue(dialer.loop, source, rules, attempts.wake, turn.at)
-        ) as lookups,
+        closing(LookupQueue(loop, source, rules, attempts.wake, turn.at)) as lookups,
     ):
-        await lookups.begin()
-        while connected := await _next_connected(attempts, lookups, rules, turn):
-            if options.ready is None:
-                attempts.close()
-                lookups.close()
+        while True:
+            if lookups.has_more:
+                await lookups.ask()
+            now = loop.time()
+            if lookups.take(now):
+                attempts.shorten_deadlines(now)
+            connected = attempts.poll(now) or attempts.start_due()
+            if connected is not None:
+                connected = _pass_over_others(dialer, connected, attempts, lookups)
+                try:
+                    return await dialer.finish(connected)
+                except AttemptError as exc:
+                    attempts.failed(exc, connected)
+                    if exc.phase != "ready":
+                        return None  # a handshake that fails ends the round
+            elif rules.is_over and not lookups.is_ready:
+                is_too_late = False
+                break
+            elif turn.has_passed(now):
+                record.schedule.expired(turn.limit)
+                is_too_late = not rules.has_begun
+                break
+            elif lookups.is_ready:
+                await asyncio.sleep(0)
             else:
-                attempts.pause()  # the next may be ready if this one is not
-                connected = _within_share(dialer, connected, attempts, lookups, rules)
-            sock, address, started, deadline = connected
-            try:
-                return await dialer.finish(sock, address, deadline)
-            except AttemptError as exc:
-                attempts.failed(exc, address, started, deadline)
-                if exc.phase != "ready":
-                    return None  # a handshake that fails ends the round
-        is_over = _is_over(rules, lookups)
-    if not is_over:
-        record.schedule.expired(turn.limit)
-    failures = source.failures(not is_over and not rules.has_begun)
+                until = earliest(rules.next_start(), lookups.due(), turn.at)
+                await attempts.wait(until)
+    failures = source.failures(is_too_late)
     await collect_in_slices(map(partial(record.lookup_failed, turn), failures))
     return None
 
 
-async def _next_connected(
-    attempts: AttemptSet, lookups: LookupQueue, rules: HappyEyeballs, turn: Deadline
-) -> Connected | None:
-    """Return the next connected socket, or None: all have failed, or are late."""
-    while True:
-        connected = _take(attempts, lookups) or attempts.start_due()
-        if connected is not None:
-            return connected
-        if turn.has_passed(attempts.loop.time()):
-            # Whatever was begun has ended by now, one way or the other.
-            return _take(attempts, lookups)
-        if _is_over(rules, lookups):
-            return None
-        lookups.ask()
-        if lookups.is_ready:
-            await asyncio.sleep(0)
-        elif not rules.is_over:  # the last endpoints may have come to nothing
-            await attempts.wait(earliest(rules.next_start(), lookups.due(), turn.at))
+def _rules(dialer: Dialer) -> HappyEyeballs:
+    options = dialer.record.options
+    return HappyEyeballs(
+        attempt_delay=options.happy_eyeballs_delay,
+        resolution_delay=options.resolution_delay,
+        sort=partial(sort_and_interleave, count=options.interleave or 0),
+    )
 
 
-def _take(attempts: AttemptSet, lookups: LookupQueue) -> Connected | None:
-    """Take what has come: answers, and what became of attempts."""
-    now = attempts.loop.time()
-    if lookups.take(now):
-        attempts.shorten_deadlines(now)
-    return attempts.poll(now)
-
-
-def _is_over(rules: HappyEyeballs, lookups: LookupQueue) -> bool:
-    return rules.is_over and not lookups.is_ready
-
-
-def _within_share(
-    dialer: Dialer,
-    connected: Connected,
-    attempts: AttemptSet,
-    lookups: LookupQueue,
-    rules: HappyEyeballs,
+def _pass_over_others(
+    dialer: Dialer, connected: Connected, attempts: AttemptSet, lookups: LookupQueue
 ) -> Connected:
-    """Return *connected* with its share of the time to prove that it is ready."""
-    if dialer.record.options.attempt_timeout is not None:
+    """End the other attempts, or, if *connected* has to prove itself, pause them.
+
+    In the second case, return it with its share of the time.
+    """
+    options = dialer.record.options
+    if options.ready is None:
+        attempts.close()
+        lookups.close()
         return connected
-    waiting = rules.untried + len(attempts) + len(lookups)
-    now = dialer.loop.time()
-    deadline = ready_deadline(connected.deadline, now, waiting)
+    attempts.pause()
+    if options.attempt_timeout is not None:
+        return connected
+    waiting = attempts.waiting + len(lookups)
+    deadline = ready_deadline(connected.deadline, dialer.loop.time(), waiting)
     return connected._replace(deadline=deadline)

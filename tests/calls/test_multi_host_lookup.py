@@ -405,7 +405,7 @@ async def test_patience_with_a_look_up(
     began = loop.time()
     until = None if left is None else began + left
     asking = LookupQueue(loop, names, race, lambda: None, until)
-    asking.ask()
+    await asking.ask()
     due = asking.due()
     if patience is None:
         assert due is None
@@ -413,10 +413,10 @@ async def test_patience_with_a_look_up(
         assert due is not None
         assert due == pytest.approx(began + patience, abs=0.05)
         asking.take(due - 0.001)
-        asking.ask()
+        await asking.ask()
         assert len(names.begun) == 64
         asking.take(loop.time() + patience)
-        asking.ask()
+        await asking.ask()
         assert names.begun == [*range(min(2 * 64, count))]
     asking.close()
 
