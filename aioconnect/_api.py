@@ -123,9 +123,7 @@ async def connect(
             return await first.wait_connected(loop, first_deadline(connector, started))
         except AttemptError as exc:
             first = exc.with_traceback(None)
-    operation = ConnectOperation(
-        connector, (endpoint,), first_failure=first, started=started
-    )
+    operation = ConnectOperation(connector, (endpoint,), first=first, started=started)
     sock: socket.socket = await operation.run()
     return sock
 

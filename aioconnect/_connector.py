@@ -15,7 +15,7 @@ from ._calls.arguments import (
     endpoint_from_path,
 )
 from ._calls.connect import ConnectOperation
-from ._calls.fast_path import connect_endpoint
+from ._calls.fast_path import connect_endpoint, try_fast_connect
 from ._calls.hooks import check_factory
 from ._calls.options import Options, endpoint_of_target
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
@@ -196,7 +196,14 @@ class Connector(Options):
         places = await collect_in_slices(
             map(partial(endpoint_of_target, self), checked)
         )
-        operation = ConnectOperation(self, places, raced=race, started=started)
+        first = None
+        if all(endpoint.address is not None for endpoint in places):
+            first = try_fast_connect(self, places[0])
+        if isinstance(first, socket.socket):
+            return first
+        operation = ConnectOperation(
+            self, places, raced=race, first=first, started=started
+        )
         sock: socket.socket = await operation.run()
         return sock
 

@@ -46,10 +46,18 @@ class Dialer:
     *wrap* makes a connection of the socket; without it, the socket is the connection.
     With a *sock* of the caller's, that is dialled, and never closed here.  The option
     *ready* is given the connection, or, with *ready_gets_socket*, the socket before it
-    is wrapped.
+    is wrapped.  The *first* attempt may have been started, or have failed, before.
     """
 
-    __slots__ = ("local", "loop", "ready_gets_socket", "record", "sock", "wrap")
+    __slots__ = (
+        "first",
+        "local",
+        "loop",
+        "ready_gets_socket",
+        "record",
+        "sock",
+        "wrap",
+    )
 
     def __init__(
         self,
@@ -58,7 +66,9 @@ class Dialer:
         wrap: Wrap[Any] | None,
         sock: socket.socket | None,
         ready_gets_socket: bool,
+        first: ConnectingSocket | AttemptError | None,
     ) -> None:
+        self.first = first
         self.loop = loop
         self.record = record
         self.wrap = wrap
@@ -72,6 +82,12 @@ class Dialer:
         Raises:
             AttemptError: The attempt has failed, and its socket is closed.
         """
+        first, self.first = self.first, None
+        if isinstance(first, AttemptError):
+            # Raise a copy: the original would keep its own frames alive.
+            raise type(first)(first.phase, first.error, sent=first.sent)
+        if first is not None:
+            return first
         options = self.record.options
         if options.allow is not None:
             from .._sansio.ip_filter import is_allowed  # noqa: PLC0415  # K14: see Options
@@ -130,6 +146,12 @@ class Dialer:
         except BaseException:
             self.discard(connection)
             raise
+
+    def close(self) -> None:
+        """Close what was begun before the call, if it did not get its turn."""
+        if isinstance(self.first, ConnectingSocket):
+            self.first.sock.close()
+        self.first = None
 
     def discard(self, connection: Any) -> None:
         """Close *connection*, unless it is the caller's own socket."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from .._io.connect_outcome import has_peer
+from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
 from .._io.resolver import resolve_local
 from .._io.timers import collect_in_slices, sleep_until, wait_until_done
@@ -77,10 +78,10 @@ class ConnectOperation:
         raced: bool = False,
         ready_gets_socket: bool = False,
         find_endpoint: FindEndpoint | None = None,
-        first_failure: AttemptError | None = None,
+        first: ConnectingSocket | AttemptError | None = None,
         started: float | None = None,
     ) -> None:
-        """Begin now, or as *started*, perhaps with a *first_failure*."""
+        """Begin now, or as *started* then, perhaps with the *first* attempt."""
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._endpoints = endpoints
@@ -95,22 +96,22 @@ class ConnectOperation:
             races=raced,
         )
         self.record = CallRecord(loop, options, endpoints, schedule)
-        self._dialer = Dialer(loop, self.record, wrap, sock, ready_gets_socket)
+        self._dialer = Dialer(loop, self.record, wrap, sock, ready_gets_socket, first)
         self._lost: tuple[float, str] | None = None
         # Whether no address can be missing among those of the last round.
         self.found_all_addresses = True
-        if first_failure is not None:
-            self._begin_with(first_failure)
+        if isinstance(first, AttemptError) and not raced:
+            self._begin_with(first)
 
     def _begin_with(self, failure: AttemptError) -> None:
-        """Keep the *failure* of the first attempt, which was made before this call."""
-        record = self.record
-        schedule = record.schedule
+        """Keep the *failure* of the first attempt, which came before this call."""
+        self._dialer.close()
+        schedule = self.record.schedule
         schedule.begin()
-        seconds = record.options.attempt_timeout
+        seconds = self.record.options.attempt_timeout
         deadline = attempt_deadline(schedule.turn_deadline, schedule.started, seconds)
         address = self._endpoints[0].address
-        record.failed(failure, address, schedule.started, deadline)
+        self.record.failed(failure, address, schedule.started, deadline)
 
     async def run(self) -> Any:
         """Return the connection.  The caller owns it.
@@ -146,6 +147,7 @@ class ConnectOperation:
         while True:
             step = record.schedule.next(loop.time(), record.may_retry)
             if isinstance(step, GiveUp):
+                self._dialer.close()
                 # Nothing may have waited so far.  A caller that tries again at once,
                 # and for ever, would be the only task that runs.
                 await asyncio.sleep(0)
@@ -187,6 +189,8 @@ class ConnectOperation:
             host = endpoint.service or endpoint.host
             self.record.failed(exc, address, started, turn, host=host)
             return None
+        finally:
+            self._dialer.close()
         return connection
 
     def _source(self, endpoint: Endpoint) -> AddressSource:

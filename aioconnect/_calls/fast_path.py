@@ -59,7 +59,7 @@ async def connect_endpoint(
         sock=sock,
         all_errors=all_errors,
         ready_gets_socket=ready_gets_socket,
-        first_failure=first,
+        first=first,
         started=started,
     )
     return await operation.run()  # type: ignore[no-any-return]  # the same

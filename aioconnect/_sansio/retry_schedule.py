@@ -128,11 +128,14 @@ class RetrySchedule:
         return self._begin_round(now)
 
     def _begin_round(self, now: float) -> Step:
+        self._fill_queue()
+        self._round_started = now
+        return self._next_turn(now)
+
+    def _fill_queue(self) -> None:
         self._state = _State.TRYING
         self._queue = deque(self._endpoints)
         self._turns = len(self._queue)
-        self._round_started = now
-        return self._next_turn(now)
 
     def _next_turn(self, now: float) -> Step:
         if self.deadline.has_passed(now):
@@ -187,9 +190,10 @@ class RetrySchedule:
         return self._given_up
 
     def begin(self) -> None:
-        """Begin with the first turn: its attempt started before there was a call."""
+        """Begin with the first turn, whatever the time is: its attempt has ended."""
         self.round = 1
-        self._begin_round(self.started)
+        self._fill_queue()
+        self._try(self.started)
 
     def rested(self) -> None:
         """Note that the caller has slept as long as it was told to."""

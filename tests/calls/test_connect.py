@@ -192,7 +192,7 @@ async def test_retry_on_is_asked_of_every_error(
     schedule = RetrySchedule((ENDPOINT,), started=0.0, timeout=None, delays=(0,))
     loop = asyncio.get_running_loop()
     record = CallRecord(loop, connector, (ENDPOINT,), schedule)
-    schedule.begin()
+    schedule.next(0.0, lambda: False)
     address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
     for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
         failure = AttemptError("connect", os_error(code), sent=sent)

@@ -243,7 +243,7 @@ def test_the_only_one_is_expanded() -> None:
 
 def test_begun_before_there_was_a_call() -> None:
     """Its failure is one of the first round, whatever the time is."""
-    subject = schedule(timeout=0.0, delays=(1.0,))
+    subject = schedule(ONE, TWO, timeout=0.0, delays=(1.0,))
     subject.begin()
     assert subject.round == 1
     play(subject, [(100.0, TIME_IS_UP)])
