@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
-from ._calls.arguments import limit_of, try_fast_connect
-from ._calls.call import Call
+from ._calls.connect import ConnectOperation
+from ._calls.fast_path import first_deadline, try_fast_connect
 from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._connector import Connector, StrOrBytesPath
@@ -22,6 +22,7 @@ from ._io.sockets import Prepare
 from ._io.tls import TLSArguments
 from ._io.transports import LIMIT, Streams
 from ._sansio.addresses import Address, SockAddr
+from ._sansio.backoff import Backoff
 from ._sansio.errors import AttemptError
 from ._sansio.spelling import explain_unknown
 from ._sansio.targets import AnyTarget
@@ -49,11 +50,28 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 _DEFAULT = Connector()
 
 
+# Options of these types are values, and most calls have no others.
+_PLAIN = frozenset({int, float, type(None), Backoff, socket.AddressFamily})
+
+
 def _connector(options: ConnectorOptions) -> Connector:
+    """Return the `Connector` of a call with *options*."""
     if not options:
         return _DEFAULT
-    if len(options) == 1 and type(timeout := options.get("timeout")) in (int, float):
-        return _within(timeout)
+    if _PLAIN.issuperset(map(type, options.values())):
+        same: Callable[..., Connector] = _same_connector
+        return same(**options)
+    return _new_connector(options)
+
+
+# Checking the options anew would be a fifth of a connect.  True equals 1, but is no
+# number of seconds: so the types count.
+@functools.lru_cache(maxsize=128, typed=True)
+def _same_connector(**options: Unpack[ConnectorOptions]) -> Connector:
+    return _new_connector(options)
+
+
+def _new_connector(options: ConnectorOptions) -> Connector:
     misspelt = options.keys() - ConnectorOptions.__annotations__.keys()
     if misspelt:
         raise TypeError(f"no such option: {_meant(misspelt)}")
@@ -70,12 +88,6 @@ def _meant(misspelt: AbstractSet[str]) -> str:
     return explain_unknown(
         misspelt, known, f"the options are the fields of Connector: {options}"
     )
-
-
-# What is said most often: checking it anew would be a fifth of a connect.
-@functools.lru_cache(maxsize=128)
-def _within(timeout: float) -> Connector:
-    return Connector(timeout=timeout)
 
 
 async def connect(
@@ -97,21 +109,23 @@ async def connect(
             the builtin exceptions of the same names too.
         ValueError, TypeError: An argument cannot work; the text names it.
     """
-    # What `connect_endpoint` does, without its frame: ten thousand may be pending.
+    # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     connector = _connector(options)
-    place = connector.where(host, port)
-    begun = try_fast_connect(connector, place.address)
+    endpoint = connector.where(host, port)
+    first = try_fast_connect(connector, endpoint)
     started: float | None = None
-    if isinstance(begun, socket.socket):
-        return begun
-    if isinstance(begun, ConnectingSocket):
-        started = begun.started
-        limit = limit_of(connector, started)
+    if isinstance(first, socket.socket):
+        return first
+    if isinstance(first, ConnectingSocket):
+        started = first.started
+        loop = asyncio.get_running_loop()
         try:
-            return await begun.settled(asyncio.get_running_loop(), limit)
+            return await first.wait_connected(loop, first_deadline(connector, started))
         except AttemptError as exc:
-            begun = exc.with_traceback(None)
-    return await Call(connector, (place,), begun=begun, started=started).run(None)
+            first = exc.with_traceback(None)
+    operation = ConnectOperation(connector, (endpoint,), first=first, started=started)
+    sock: socket.socket = await operation.run()
+    return sock
 
 
 async def connect_unix(

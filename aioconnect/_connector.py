@@ -11,12 +11,11 @@ from typing import TypeVar, Unpack
 
 from ._calls.arguments import (
     StrOrBytesPath,
-    connect_endpoint,
-    connect_to_arguments,
-    connect_to_path,
-    try_fast_connect,
+    endpoint_from_arguments,
+    endpoint_from_path,
 )
-from ._calls.call import Call
+from ._calls.connect import ConnectOperation
+from ._calls.fast_path import connect_endpoint, try_fast_connect
 from ._calls.hooks import check_factory
 from ._calls.options import Options, endpoint_of_target
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
@@ -119,7 +118,7 @@ class Connector(Options):
         """Do what `aioconnect.connect_sock` does."""
         check_sock(sock)
         address = Address(sock.family, sockaddr, sock.proto, sock.type)
-        await Call(self, (endpoint_at(address),), sock=sock).run(None)
+        await ConnectOperation(self, (endpoint_at(address),), sock=sock).run()
 
     async def create_connection(
         self,
@@ -135,8 +134,9 @@ class Connector(Options):
         check_factory(protocol_factory)
         options = tls_options(host, tls)
         finish = partial(create_transport, factory=protocol_factory, tls=options)
-        return await connect_to_arguments(
-            self, host, port, sock, finish, all_errors=all_errors
+        endpoint = endpoint_from_arguments(self, host, port, sock)
+        return await connect_endpoint(
+            self, endpoint, finish, sock=sock, all_errors=all_errors
         )
 
     async def open_connection(
@@ -151,8 +151,9 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_connection` does."""
         finish = _streams(limit, tls_options(host, tls))
-        return await connect_to_arguments(
-            self, host, port, sock, finish, all_errors=all_errors
+        endpoint = endpoint_from_arguments(self, host, port, sock)
+        return await connect_endpoint(
+            self, endpoint, finish, sock=sock, all_errors=all_errors
         )
 
     async def create_unix_connection(
@@ -167,7 +168,8 @@ class Connector(Options):
         check_factory(protocol_factory)
         options = tls_options(None, tls)
         finish = partial(create_transport, factory=protocol_factory, tls=options)
-        return await connect_to_path(self, path, sock, finish)
+        endpoint = endpoint_from_path(path, sock)
+        return await connect_endpoint(self, endpoint, finish, sock=sock)
 
     async def open_unix_connection(
         self,
@@ -179,7 +181,8 @@ class Connector(Options):
     ) -> Streams:
         """Do what `aioconnect.open_unix_connection` does."""
         finish = _streams(limit, tls_options(None, tls))
-        return await connect_to_path(self, path, sock, finish)
+        endpoint = endpoint_from_path(path, sock)
+        return await connect_endpoint(self, endpoint, finish, sock=sock)
 
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
@@ -193,14 +196,16 @@ class Connector(Options):
         places = await collect_in_slices(
             map(partial(endpoint_of_target, self), checked)
         )
-        begun = None
-        if all(place.address is not None for place in places):
-            begun = try_fast_connect(self, places[0].address)
-        if isinstance(begun, socket.socket):
-            return begun
-        call = Call(self, places, races=race, begun=begun, started=started)
-        made: socket.socket = await call.run(None)
-        return made
+        first = None
+        if all(endpoint.address is not None for endpoint in places):
+            first = try_fast_connect(self, places[0])
+        if isinstance(first, socket.socket):
+            return first
+        operation = ConnectOperation(
+            self, places, raced=race, first=first, started=started
+        )
+        sock: socket.socket = await operation.run()
+        return sock
 
     def reconnecting(
         self,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from .._io.transports import Streams, Wrap
 from .._sansio.backoff import Backoff, check_duration
 from .._sansio.endpoints import Endpoint
-from .call import Call
+from .connect import ConnectOperation
 from .options import Options
 
 __all__ = ["STABLE_AFTER", "Reconnecting"]
@@ -50,7 +50,7 @@ class Reconnecting:
         self._finish = finish
         self._stable_after = stable_after
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._call: Call | None = None
+        self._operation: ConnectOperation | None = None
         self._since = 0.0
         self._is_running = self._is_over = False
         self._given = _Given()
@@ -78,7 +78,7 @@ class Reconnecting:
             return await self._connect()
         except Exception:
             self._is_over = True
-            self._call = None
+            self._operation = None
             raise
         finally:
             self._is_running = False
@@ -88,12 +88,14 @@ class Reconnecting:
         self._leave(loop)
         # Only a connection that has lasted makes up for what failed before: a server
         # that accepts and closes is one that refuses, to us (K7).
-        call = self._call = self._call or Call(self._options, (self._place,))
+        operation = self._operation = self._operation or ConnectOperation(
+            self._options, (self._place,), self._finish
+        )
         self._loop = loop
         try:
-            streams = await call.run(self._finish)
+            streams: Streams = await operation.run()
         except asyncio.CancelledError:
-            call.resume()  # whoever asks again is no less polite
+            operation.resume()  # whoever asks again is no less polite
             raise
         self._since = loop.time()
         self._given.keep(loop, streams[1])
@@ -103,14 +105,14 @@ class Reconnecting:
         """Close the writer, and begin anew if it was connected for long enough."""
         was_given = self._given.close()
         if self._loop is not loop:
-            self._call = None
-        if not was_given or self._call is None:
+            self._operation = None
+        if not was_given or self._operation is None:
             return
         if loop.time() - self._since >= self._stable_after:
-            self._call = None
+            self._operation = None
         else:
             text = f"the connection has not lasted {self._stable_after:g} s"
-            self._call.lost(self._since, text)
+            self._operation.lost(self._since, text)
 
     async def aclose(self) -> None:
         """Close the connection that was given last; there will be no other."""

@@ -1,6 +1,6 @@
-"""Turn a service into hosts and ports: its SRV records, in the order of RFC 2782.
+"""Look up the hosts and ports of a service: its SRV records, in RFC 2782's order.
 
-The records are the resolver's to look up, if it can: with ``services(service)``.
+The resolver looks up the records, if it has a method ``services(service)``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .._sansio.errors import AttemptError, os_error
 from .._sansio.rfc6724 import SRVRecord, srv_order
 from .._sansio.targets import Target
 from .._sansio.text import safe_repr
-from .host_lookup import AnswerFuture, start_lookup
+from .call_record import CallRecord
+from .lookups import AnswerFuture, start_lookup
 from .observing import events
 from .options import Options
 
@@ -41,46 +42,49 @@ def _look_up(options: Options) -> Any:
 
 
 class ServiceLookup:
-    """A look-up of the records of *service*, on the running loop, that has begun."""
+    """A look-up of the records of *service*, which begins when this is made."""
 
-    __slots__ = ("_loop", "_options", "future", "service", "started")
+    __slots__ = ("_loop", "_record", "future", "service", "started")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, options: Options, service: str
+        self, loop: asyncio.AbstractEventLoop, record: CallRecord, service: str
     ) -> None:
         self._loop = loop
-        self._options = options
+        self._record = record
         self.service = service
         self.started = loop.time()
-        if options.observer is not None:
+        if record.observe is not None:
             event = events.ResolveStarted(self.started, service, 0, socket.AF_UNSPEC)
-            options.observer(event)
-        self.future: AnswerFuture = start_lookup(loop, _look_up(options), service)
+            record.observe(event)
+        look_up = _look_up(record.options)
+        self.future: AnswerFuture = start_lookup(loop, look_up, service)
 
-    def places(self, lookup: AnswerFuture) -> Iterator[Endpoint | None]:
-        """Yield where the service is by *lookup*, in the order to be tried.
+    def endpoints(self, future: AnswerFuture) -> Iterator[Endpoint | None]:
+        """Yield the endpoints of the service, in the order to be tried.
 
-        *lookup* is done: it is the *future*, or one that stands for it.  The places are
-        made as they are taken: there may be thousands.  None stands for a record whose
-        host is no name, so that the loop can run between those, too.
+        *future* is done.  It is the one that was begun, or stands for it.  There may be
+        thousands of endpoints, so they are made one by one.  None stands for a record
+        whose host is no name, so that the loop can run between those, too.
 
         Raises:
-            AttemptError: It was nowhere.
+            AttemptError: The service is nowhere available.
             ValueError, TypeError: The resolver gave something else.
             Exception: What it raised that is no `OSError`.
         """
         error: OSError
-        if lookup.cancelled():
+        if future.cancelled():
             error = os_error(errno.ECANCELED, "the resolver gave up")
-        elif isinstance(cause := lookup.exception(), OSError):
+        elif isinstance(cause := future.exception(), OSError):
             error = cause
         else:
             is_somewhere = False
-            for place in _places_of(self._options, _checked(lookup.result())):
-                if place is not None and not is_somewhere:
+            for endpoint in _endpoints_of(
+                self._record.options, _checked(future.result())
+            ):
+                if endpoint is not None and not is_somewhere:
                     is_somewhere = True
                     self._tell(None)
-                yield place
+                yield endpoint
             if is_somewhere:
                 return
             text = "the service is nowhere available"
@@ -89,7 +93,7 @@ class ServiceLookup:
         raise AttemptError("resolve", error, sent=False)
 
     def _tell(self, error: OSError | None) -> None:
-        observe = self._options.observer
+        observe = self._record.observe
         if observe is None:
             return
         now = self._loop.time()
@@ -101,15 +105,15 @@ class ServiceLookup:
             observe(events.ResolveFailed(*what, error, elapsed))
 
 
-def _places_of(
+def _endpoints_of(
     options: Options, records: Iterable[SRVRecord]
 ) -> Iterator[Endpoint | None]:
     for record in srv_order(records, random_fraction):
-        place: Endpoint | None = None
+        endpoint: Endpoint | None = None
         # What a name server says is nobody's argument: one that is no name is left out.
         with contextlib.suppress(ValueError):
-            place = options.where(record.host.rstrip("."), record.port)
-        yield place
+            endpoint = options.where(record.host.rstrip("."), record.port)
+        yield endpoint
 
 
 def _checked(records: object) -> list[SRVRecord]:

@@ -27,7 +27,7 @@ from .._sansio.errors import (
     attempt_reason,
     attempt_subject,
 )
-from .call import Call
+from .connect import ConnectOperation
 from .observing import CallObserver, Observer, events, observing
 from .options import Options
 from .ready import stays_open
@@ -69,10 +69,10 @@ async def until_up(options: Options, place: Endpoint, settle: float) -> float:
     options = _patient(options, settle)
     if settle:
         options = replace(options, ready=stays_open(settle, options.ready))
-    call = Call(options, (place,))
-    call.expect(settle)
+    operation = ConnectOperation(options, (place,))
+    operation.record.schedule.expect(settle)
     try:
-        sock: socket.socket = await call.run(None)
+        sock: socket.socket = await operation.run()
     except ResolveError as exc:
         if is_unknown_name(exc) and not options.retry_on(exc):
             exc.strerror = f"{exc.strerror}; {_NAME_TO_COME}"
@@ -191,11 +191,12 @@ class _Descent:
         left = None
         if self._timeout is not None:
             left = max(self._deadline - self._loop.time(), 0.0)
-        call = Call(replace(self._options, timeout=left), (self._place,))
+        options = replace(self._options, timeout=left)
+        operation = ConnectOperation(options, (self._place,))
         started = self._loop.time()
         error: ConnectError | None = None
         try:
-            sock: socket.socket = await call.run(None)
+            sock: socket.socket = await operation.run()
         except ConnectError as exc:
             for attempt in exc.attempts:
                 self._history.add(replace(attempt, round=self._looks))
@@ -205,7 +206,7 @@ class _Descent:
         if not isinstance(error, ConnectTimeoutError):
             took = self._loop.time() - started
             self._longest_answer = max(self._longest_answer, took)
-        return error, error is None or call.knows_all
+        return error, error is None or operation.found_all_addresses
 
     def _not_down(self, last: ConnectError | None) -> ConnectTimeoutError:
         said = "it is up"

@@ -1,7 +1,7 @@
 """Wait for a connect that is under way, and learn what became of it.
 
-An event is a hint and never an answer: what it means is asked here, and a success
-is believed only of a socket that has a peer.
+An event is a hint, never an answer.  The answer is asked for here, and a success is
+believed only if the socket has a peer.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 _MSG_ERRQUEUE: int | None = getattr(socket, "MSG_ERRQUEUE", None)
 
-# The waits, in seconds, where no event can be waited for, or where one has come
-# without an answer.  They grow so that nothing spins.
+# The pauses, in seconds, between two polls where no event will come, or where one has
+# come without an answer.  They grow so that nothing spins.
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 
@@ -50,9 +50,9 @@ _STILL = {
 class ConnectingSocket:
     """A connect of *sock* to *address* that answered *code* and has not ended.
 
-    It was *started* then, on the loop's clock.  `settled` waits for it.  Whoever waits
-    for several calls `arm`, then `look` when it was woken or the time has come, and
-    again.  The socket is the caller's to close, after `disarm`.
+    It *started* then, on the loop's clock.  `wait_connected` waits for it.  To wait for
+    several at once, call `arm` on each, and `poll` when woken, or when the time that
+    `arm` returned has passed.  Call `disarm` before you close the socket.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class ConnectingSocket:
         "_forks",
         "_outcome",
         "_pause",
-        "_rests",
+        "_polls_by_timer",
         "_watcher",
         "address",
         "code",
@@ -81,9 +81,9 @@ class ConnectingSocket:
         self.code = code
         self.started = started
         self._outcome = outcome
-        # No event announces the end of some waits, and after one without an answer
-        # the same may come again at once: then it is a pause, and they grow.
-        self._rests = code not in UNDER_WAY
+        # Poll with growing pauses where no event comes, or where one has come without
+        # an answer: the same event could come again at once.
+        self._polls_by_timer = code not in UNDER_WAY
         self._pause = _FIRST_PAUSE
         self._watcher: Watcher | None = None
         self._fd = sock.fileno()
@@ -95,12 +95,12 @@ class ConnectingSocket:
         callback: Callable[[], object],
         owned: bool = True,
     ) -> float | None:
-        """Have *loop* call *callback*, or return the seconds after which to look.
+        """Have *loop* call *callback*, or return after how many seconds to poll.
 
         Raises:
             AttemptError: The socket cannot be waited for.
         """
-        if self._rests:
+        if self._polls_by_timer:
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
             return pause
         self._watcher = watch(loop, self.sock, callback, owned)
@@ -113,11 +113,11 @@ class ConnectingSocket:
         if watcher is not None and self._forks == forks():
             unwatch(loop, self.sock, self._fd, watcher)
 
-    def look(self) -> bool:
-        """Return whether it has succeeded; it has not ended if not.
+    def poll(self) -> bool:
+        """Return True if the socket is connected, and False if it still connects.
 
         Raises:
-            AttemptError: It has failed.
+            AttemptError: The connect has failed.
         """
         sock, address, code = self.sock, self.address, self.code
         if code in UNDER_WAY:
@@ -126,7 +126,7 @@ class ConnectingSocket:
             code = connect_again(sock, address.sockaddr)
         if is_pending(code, address):
             self.code = code
-            self._rests = not self._rests or code not in UNDER_WAY
+            self._polls_by_timer = not self._polls_by_timer or code not in UNDER_WAY
             return False
         if code:
             raise connect_failed(code)
@@ -134,52 +134,49 @@ class ConnectingSocket:
         return True
 
     def expired(self) -> AttemptExpired:
-        """Return the error for one whose time is up."""
+        """Return the error for a connect whose time is up."""
         return AttemptExpired("connect", os_error(errno.ETIMEDOUT, _STILL[self.code]))
 
-    def given_up(self) -> AttemptDisplaced:
-        """Return the error for one that made room for the next address."""
+    def displaced(self) -> AttemptDisplaced:
+        """Return the error for a connect that made room for the next address."""
         text = f"{_STILL[self.code]}, given up for the next address"
         return AttemptDisplaced("connect", os_error(errno.ETIMEDOUT, text))
 
-    async def settled(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        deadline: float | None,
-        owned: bool = True,
+    async def wait_connected(
+        self, loop: asyncio.AbstractEventLoop, deadline: float | None
     ) -> socket.socket:
-        """Wait until it has succeeded, and return the socket.
+        """Wait until the socket is connected, and return it.
 
-        When this raises, cancellation included, nothing watches the socket, and it
-        is closed, unless it is not *owned* but the caller's.
+        When this raises, cancellation included, the socket is closed.
 
         Raises:
-            AttemptError: The attempt failed.
-            Expired: It had not ended at *deadline*, a time of the loop's clock.
+            AttemptError: The connect has failed.
+            AttemptExpired: It had not ended at *deadline*, a time of the loop's clock.
         """
         try:
             while True:
                 waiter: Waiter = loop.create_future()
                 timer = None
                 try:
-                    pause = self.arm(loop, MethodType(_ready, waiter), owned)
-                    until = deadline
+                    pause = self.arm(loop, MethodType(_ready, waiter))
+                    until, is_last = deadline, True
                     if pause is not None:
-                        until = earliest(loop.time() + pause, deadline)
+                        poll_at = loop.time() + pause
+                        until = earliest(poll_at, deadline)
+                        is_last = deadline is not None and deadline <= poll_at
                     if until is not None:
                         timer = loop.call_at(until, wake, waiter, True)
-                    expired = await waiter and until == deadline
+                    is_late = await waiter and is_last
                 finally:
                     if timer is not None:
                         timer.cancel()
                     self.disarm(loop)
-                if self.look():
+                if self.poll():
                     return self.sock
-                if expired:
+                if is_late:
                     raise self.expired()
         except BaseException:
-            if owned:
-                self.sock.close()
+            self.sock.close()
             raise
 
 

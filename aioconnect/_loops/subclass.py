@@ -15,16 +15,11 @@ from ssl import SSLSocket
 from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar, Unpack
 
-from .._calls.arguments import (
-    StrOrBytesPath,
-    addresses_of,
-    check_is_socket,
-    connect_endpoint,
-)
-from .._calls.call import Call
+from .._calls.arguments import StrOrBytesPath, check_is_socket
+from .._calls.connect import ConnectOperation
+from .._calls.fast_path import connect_endpoint
 from .._calls.hooks import check_factory
 from .._calls.options import LocalAddr
-from .._calls.rounds import Rounds
 from .._connector import Connector, check_connector
 from .._io.fd_watchers import check_loop
 from .._io.sockets import check_sock
@@ -159,7 +154,7 @@ def _connecting(
                 _transport(protocol_factory, host, tls),
                 sock=sock,
                 all_errors=all_errors,
-                proves_socket=True,
+                ready_gets_socket=True,
             )
 
         async def create_unix_connection(
@@ -178,7 +173,7 @@ def _connecting(
             finish = _transport(protocol_factory, None, tls)
             options = _unasked(connector, sock)
             return await connect_endpoint(
-                options, place, finish, sock=sock, proves_socket=True
+                options, place, finish, sock=sock, ready_gets_socket=True
             )
 
         async def sock_connect(self, sock: socket.socket, address: Any) -> None:
@@ -259,12 +254,15 @@ async def _connect(connector: Connector, sock: socket.socket, given: Any) -> Non
     check_sock(sock)
     place = endpoint_of_sock(sock, given)
     if place.address is not None:
-        await Call(connector, (place,), sock=sock).run(None)
+        await ConnectOperation(connector, (place,), sock=sock).run()
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
 
-    async def found(place: Endpoint, rounds: Rounds) -> Endpoint | None:
-        addresses = await addresses_of(options, place, rounds)
-        return place._replace(address=addresses[0]) if addresses else None
+    async def resolve(
+        endpoint: Endpoint, operation: ConnectOperation
+    ) -> Endpoint | None:
+        addresses = await operation.look_up(endpoint)
+        return endpoint._replace(address=addresses[0]) if addresses else None
 
-    await Call(options, (place,), sock=sock, before=found).run(None)
+    operation = ConnectOperation(options, (place,), sock=sock, find_endpoint=resolve)
+    await operation.run()

@@ -1,4 +1,4 @@
-"""Decide which address to start now, and when to look again: RFC 8305, no I/O.
+"""Decide which address to dial, and when: Happy Eyeballs (RFC 8305).
 
 Pure.  `HappyEyeballs` is told what happens and when, and says what is to be done; who
 drives it owns the sockets, the look-ups and the clock.
@@ -50,15 +50,15 @@ class _Candidates:
     it, however many places have answered before.
     """
 
-    __slots__ = ("_all", "_found", "_heads", "_order", "_ordered", "_taken")
+    __slots__ = ("_all", "_found", "_heads", "_sort", "_sorted", "_taken")
 
-    def __init__(self, order: SortAddresses) -> None:
-        self._order = order
+    def __init__(self, sort: SortAddresses) -> None:
+        self._sort = sort
         self._all: set[Address] = set()
         self._taken: set[Address] = set()
         # By place: as they came, and in order.
         self._found: dict[TargetIndex, dict[Address, None]] = {}
-        self._ordered: dict[TargetIndex, Sequence[Address]] = {}
+        self._sorted: dict[TargetIndex, Sequence[Address]] = {}
         # A heap: the next position of each place.  After each answer there is one more,
         # from the first position on: the new order may have another address there.
         self._heads: list[tuple[int, TargetIndex]] = []
@@ -74,14 +74,14 @@ class _Candidates:
         if len(found) > before:
             self._all.update(addresses)
             # With those that were taken, so that the families go on taking turns.
-            self._ordered[turn] = self._order(tuple(found))
+            self._sorted[turn] = self._sort(tuple(found))
             heapq.heappush(self._heads, (0, turn))
 
     def take(self) -> Address:
         """Return the next address, which is then no longer left."""
         while True:
             position, turn = self._heads[0]
-            ordered = self._ordered[turn]
+            ordered = self._sorted[turn]
             if position + 1 < len(ordered):
                 heapq.heapreplace(self._heads, (position + 1, turn))
             else:
@@ -93,24 +93,24 @@ class _Candidates:
 
 
 class HappyEyeballs:
-    """One round: the answers, the attempts under way, and what is left to try.
+    """One race: the answers, how many attempts are live, and what is left to dial.
 
-    It begins with the first answer that has an address, but an answer without IPv6
-    waits *resolution_delay* seconds for the same name's answer with it.  A further
+    It begins with the first answer that has an address.  An answer without IPv6 waits
+    *resolution_delay* seconds for the answer with it of the same name.  A further
     attempt starts *attempt_delay* seconds after the last one, or at once when one has
-    failed; None means that one has to fail first.  The places take turns, and *order*
-    is that of the addresses of each.
+    failed.  With None, it only starts when one has failed.  The targets take turns, and
+    *sort* puts the addresses of each in order.
     """
 
     __slots__ = (
         "_attempt_delay",
         "_candidates",
-        "_hurried",
         "_last_start",
         "_live",
-        "_named",
         "_opens_at",
         "_resolution_delay",
+        "_start_next_now",
+        "_targets_found",
         "_unanswered",
     )
 
@@ -119,67 +119,64 @@ class HappyEyeballs:
         *,
         attempt_delay: float | None,
         resolution_delay: float,
-        order: SortAddresses,
+        sort: SortAddresses,
     ) -> None:
         if attempt_delay is not None:
             least = max(attempt_delay, MINIMUM_ATTEMPT_DELAY)
             attempt_delay = min(least, MAXIMUM_ATTEMPT_DELAY)
         self._attempt_delay = attempt_delay
         self._resolution_delay = resolution_delay
-        self._candidates = _Candidates(order)
+        self._candidates = _Candidates(sort)
         self._unanswered: set[DnsQuery] = set()
-        self._named: set[TargetIndex] = set()  # the names that have an address
+        self._targets_found: set[TargetIndex] = set()  # those that have an address
         self._live = 0
-        self._hurried = False
+        self._start_next_now = False
         # When the first attempt may start, and when the last one did.
         self._opens_at: float | None = None
         self._last_start: float | None = None
 
-    def asked(self, question: DnsQuery) -> None:
-        """Note that there will be an answer."""
-        self._unanswered.add(question)
+    def asked(self, query: DnsQuery) -> None:
+        """Note that an answer to *query* will come."""
+        self._unanswered.add(query)
 
     def answered(
-        self, question: DnsQuery, addresses: Collection[Address], now: float
+        self, query: DnsQuery, addresses: Collection[Address], now: float
     ) -> None:
-        """Take the answer to *question*; one that failed has no *addresses*.
+        """Take the answer to *query*; one that failed has no *addresses*.
 
-        Those that are new join what is left to try, in their place's turn.
+        New addresses join those that are left to dial.
         """
-        self._unanswered.discard(question)
+        target, _ = query
+        self._unanswered.discard(query)
         if addresses:
-            self._candidates.add(question[0], addresses)
-            self._named.add(question[0])
-        if question[0] in self._named:
-            self._open(question[0], now)
-
-    def _open(self, name: TargetIndex, now: float) -> None:
-        """Set the time of the first attempt, after an answer for *name*."""
+            self._candidates.add(target, addresses)
+            self._targets_found.add(target)
+        if target not in self._targets_found:
+            return
         # "If a positive A response is received first due to reordering, the client
         # SHOULD wait a short time for the AAAA response" (RFC 8305, section 3).
-        if (name, socket.AF_INET6) not in self._unanswered:
+        if (target, socket.AF_INET6) not in self._unanswered:
             self._opens_at = now
         elif self._opens_at is None:
             self._opens_at = now + self._resolution_delay
 
-    def start(self, now: float) -> Address | None:
-        """Return the address to connect to now, if there is one; it is then live.
+    def next_address(self, now: float) -> Address | None:
+        """Return the address to dial now, or None.  Its attempt is live from then on.
 
-        It may be one too many: `makes_room` says so.
+        The attempt may be one too many: `has_too_many` tells.
         """
-        if self.makes_room() or not self._is_due(now):
+        if self.has_too_many():
+            return None
+        start = self.next_start()
+        if start is None or start > now:
             return None
         self._live += 1
-        self._hurried = False
+        self._start_next_now = False
         self._last_start = now
         return self._candidates.take()
 
-    def _is_due(self, now: float) -> bool:
-        due = self.due()
-        return due is not None and due <= now
-
-    def due(self) -> float | None:
-        """Return when the next attempt starts if nothing happens before, or None."""
+    def next_start(self) -> float | None:
+        """Return when the next attempt starts, if nothing happens before, or None."""
         if not self._candidates:
             return None
         opens_at = self._opens_at
@@ -188,28 +185,28 @@ class HappyEyeballs:
             return opens_at
         if self._attempt_delay is None:
             return None
-        if self._hurried:
+        if self._start_next_now:
             return opens_at
         # "Starting a new connection attempt does not affect previous attempts, as
         # multiple connection attempts may occur in parallel" (RFC 8305, section 5).
         return self._last_start + self._attempt_delay
 
-    def makes_room(self) -> bool:
-        """Tell whether the oldest live attempt has to end for one that has started."""
+    def has_too_many(self) -> bool:
+        """Whether the oldest live attempt has to end for the one that has started."""
         return self._live > MOST_LIVE
 
-    def made_room(self) -> None:
-        """End the oldest live attempt: its place is taken, so nothing else starts."""
+    def gave_up_oldest(self) -> None:
+        """End the oldest live attempt.  The newest took its place: none starts now."""
         self._live -= 1
 
     def failed(self) -> None:
-        """End one of the live attempts: the next may start at once."""
+        """End a live attempt: the next one may start at once."""
         self._live -= 1
-        self._hurried = True
+        self._start_next_now = True
 
     @property
-    def waiting(self) -> int:
-        """How many addresses are left to try."""
+    def untried(self) -> int:
+        """How many addresses are left to dial."""
         return len(self._candidates)
 
     @property
@@ -219,5 +216,5 @@ class HappyEyeballs:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is live, nothing left to try and no answer to come."""
+        """Whether nothing is live, nothing left to dial, and no answer to come."""
         return not (self._live or self._candidates or self._unanswered)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from .._calls.call import Call
+from .._calls.connect import ConnectOperation
 from .._calls.options import endpoint_of_target
 from .._calls.ready import Ready
 from .._calls.service_lookup import check_services
@@ -106,10 +106,11 @@ class Connectable(ByteStreamConnectable):
         if connector.ready is not None:
             connector = replace(connector, ready=partial(_asked, connector.ready))
         assert isinstance(self.remote, Target)
-        call = Call(connector, (endpoint_of_target(connector, self.remote),))
-        finish = partial(to_stream, handshake=self._handshake())
+        endpoint = endpoint_of_target(connector, self.remote)
+        wrap = partial(to_stream, handshake=self._handshake())
+        operation = ConnectOperation(connector, (endpoint,), wrap)
         try:
-            _, stream = await call.run(finish)
+            connection: tuple[StreamTransport, ByteStream] = await operation.run()
         except ConnectError as exc:
             failure = _failed(exc)
         except asyncio.CancelledError:
@@ -118,7 +119,7 @@ class Connectable(ByteStreamConnectable):
             await checkpoint_if_cancelled()
             raise
         else:
-            return stream
+            return connection[1]
         try:
             raise failure
         finally:

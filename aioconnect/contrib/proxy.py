@@ -12,15 +12,13 @@ import errno
 import socket
 import ssl as _ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, Unpack, cast
 
-from .._calls.arguments import addresses_of
-from .._calls.call import Call
+from .._calls.connect import ConnectOperation
 from .._calls.hooks import check_factory
 from .._calls.options import ConnectorOptions
-from .._calls.rounds import Rounds
 from .._connector import Connector, check_connector
 from .._io.tls import TLSArguments, tls_options
 from .._io.transports import (
@@ -33,6 +31,7 @@ from .._io.transports import (
     create_transport,
 )
 from .._sansio.addresses import Address, host_and_port
+from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.ip_filter import is_allowed
@@ -121,8 +120,11 @@ class ProxyConnector:
     async def _through(self, host: str, port: int | str, finish: Wrap[T] | None) -> T:
         target = _DEFAULT.where(host, port)
         tunnel = _Tunnel(self.connector, hops_of(self.proxy), target, finish)
-        call = Call(self.connector, (tunnel.place,), before=tunnel.find)
-        return await call.run(tunnel)
+        operation = ConnectOperation(
+            self.connector, (tunnel.place,), tunnel, find_endpoint=tunnel.find
+        )
+        connection: T = await operation.run()
+        return connection
 
 
 async def connect(
@@ -231,13 +233,15 @@ class _Tunnel(Generic[T]):
             target = place._replace(beyond=target)
         self.place = self.place._replace(beyond=target)
 
-    async def find(self, first: Endpoint, rounds: Rounds) -> Endpoint | None:
+    async def find(
+        self, first: Endpoint, operation: ConnectOperation
+    ) -> Endpoint | None:
         """Return *first*, the first proxy, once it is known what each is asked for."""
         self._requests = []
         for hop, place in self._links:
             address, host = place.address, str(place.host)
             if address is None and not hop.resolves:
-                address = await self._look_up(hop, place, rounds)
+                address = await self._look_up(hop, place, operation)
                 if address is None:
                     return None
             if not self._is_allowed(address):
@@ -246,7 +250,9 @@ class _Tunnel(Generic[T]):
                     text = "the proxy looks it up: use socks5, or give an address"
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
-                rounds.failed(None, error, now, None, host=str(place.end))
+                operation.record.failed(
+                    error, None, now, Deadline(), host=str(place.end)
+                )
                 return None
             # What was allowed, with the port that the resolver gave.
             known = address and host_and_port(address)
@@ -255,12 +261,11 @@ class _Tunnel(Generic[T]):
         return first
 
     async def _look_up(
-        self, hop: Hop, place: Endpoint, rounds: Rounds
+        self, hop: Hop, place: Endpoint, operation: ConnectOperation
     ) -> Address | None:
-        """Return an address of *place*, or None: the *rounds* know why."""
+        """Return an address of *place*, or None: the failures are recorded."""
         # How far a proxy gets by IPv6 is not known: that is asked for last.
-        options = replace(rounds.options, family=hop.family)
-        found = await addresses_of(options, place, rounds)
+        found = await operation.look_up(place, hop.family)
         for address in found:
             if address.family not in (socket.AF_INET, socket.AF_INET6):
                 text = f"resolver must give IPv4 or IPv6 to a proxy, not {address}"

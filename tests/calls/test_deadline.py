@@ -33,7 +33,7 @@ def at_once(delay: float, left: float, longest_answer: float) -> float:
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the last round begin long before the end."""
-    for module in ("_calls.rounds", "_calls.wait_for_server"):
+    for module in ("_sansio.retry_schedule", "_calls.wait_for_server"):
         monkeypatch.setattr(f"aioconnect.{module}.shorten_last_delay", at_once)
 
 

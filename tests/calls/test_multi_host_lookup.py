@@ -16,14 +16,19 @@ import aioconnect
 from aioconnect import (
     Address,
     AttemptStarted,
+    Connector,
     RetryScheduled,
     SRVRecord,
     Target,
     parse_target,
     testing,
 )
-from aioconnect._calls.multi_host_lookup import LookupQueue, MultiHostLookup
+from aioconnect._calls.call_record import CallRecord
+from aioconnect._calls.lookup_queue import LookupQueue
+from aioconnect._calls.multi_host_lookup import MultiHostLookup
+from aioconnect._sansio.endpoints import Endpoint
 from aioconnect._sansio.happy_eyeballs import HappyEyeballs
+from aioconnect._sansio.retry_schedule import RetrySchedule
 from aioconnect.testing import (
     BlackHole,
     Lookup,
@@ -41,6 +46,14 @@ from aioconnect.testing import (
 )
 
 V6, V4 = socket.AF_INET6, socket.AF_INET
+
+
+def looking_up(options: Connector, endpoints: list[Endpoint]) -> MultiHostLookup:
+    """Return the look-ups of a call to *endpoints*."""
+    loop = asyncio.get_running_loop()
+    schedule = RetrySchedule(endpoints, started=0.0, timeout=None, delays=())
+    record = CallRecord(loop, options, endpoints, schedule)
+    return MultiHostLookup(loop, record, endpoints)
 
 
 def tried(recorder: Recorder) -> list[Address]:
@@ -241,7 +254,7 @@ async def test_a_name_that_answers_late_has_its_share(
     black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One at a time: the one that is live makes room when it has to."""
-    monkeypatch.setattr("aioconnect._calls.rounds._LEAST_SHARE", 0.1)
+    monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     resolver = ScriptedResolver({"late": Lookup(["127.0.0.1"], delay=0.1)})
     sock = await aioconnect.connect_any(
         [black_hole.address, ("late", listener.port)],
@@ -327,7 +340,7 @@ async def test_names_that_hang_make_room(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many that hang as may be asked for at a time, the next has its turn."""
-    monkeypatch.setattr("aioconnect._calls.multi_host_lookup._PATIENCE", 0.05)
+    monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 0.05)
     recorder = Recorder()
     script: Any = {f"n{n}": Lookup(never=True) for n in range(40)}
     resolver = ScriptedResolver({**script, "good": Lookup(["127.0.0.1"])})
@@ -386,13 +399,13 @@ async def test_patience_with_a_look_up(
     """The deadline is shared, so that all have their turn; they make room at once."""
     loop = asyncio.get_running_loop()
     race = HappyEyeballs(
-        attempt_delay=None, resolution_delay=0, order=lambda found: found
+        attempt_delay=None, resolution_delay=0, sort=lambda found: found
     )
     names: Any = Silence(count)
     began = loop.time()
     until = None if left is None else began + left
-    asking = LookupQueue(loop, names, race, lambda _: None, until)
-    asking.ask()
+    asking = LookupQueue(loop, names, race, lambda: None, until)
+    await asking.ask()
     due = asking.due()
     if patience is None:
         assert due is None
@@ -400,10 +413,10 @@ async def test_patience_with_a_look_up(
         assert due is not None
         assert due == pytest.approx(began + patience, abs=0.05)
         asking.take(due - 0.001)
-        asking.ask()
+        await asking.ask()
         assert len(names.begun) == 64
         asking.take(loop.time() + patience)
-        asking.ask()
+        await asking.ask()
         assert names.begun == [*range(min(2 * 64, count))]
     asking.close()
 
@@ -460,7 +473,7 @@ async def test_a_service_that_hangs_makes_room(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a name does, and the error of the call has it."""
-    monkeypatch.setattr("aioconnect._calls.multi_host_lookup._PATIENCE", 0.05)
+    monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 0.05)
 
     class Hanging(StaticResolver):
         async def services(self, service: str) -> Sequence[SRVRecord]:
@@ -531,27 +544,26 @@ async def test_looking_at_the_targets_takes_time() -> None:
 
 async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     """A name that was not asked for yet may have one."""
-    loop = asyncio.get_running_loop()
     options = aioconnect.Connector(resolver=StaticResolver(NAMES))
     places = [options.where("a.test", 1), options.where("127.0.0.1", 1)]
-    several = MultiHostLookup(loop, options, places)
-    assert not several.knows_all
+    several = looking_up(options, places)
+    assert not several.is_complete
     questions = [question for question, known in several.upcoming() if known is None]
     assert len(questions) == 2
     assert not several.has_more
     for question in questions:
-        assert not several.knows_all
+        assert not several.is_complete
         lookup = several.ask(question)
         await lookup
         several.answer(question, lookup)
-    assert several.knows_all
+    assert several.is_complete
 
 
 async def test_places_are_looked_at_some_at_a_time() -> None:
     """So that the loop runs in between: a target, or a service's host, like another."""
     options = aioconnect.Connector(resolver=Services([], {}))
     places = [options.where(f"n{n}.test", 1) for n in range(100)]
-    several = MultiHostLookup(asyncio.get_running_loop(), options, places)
+    several = looking_up(options, places)
     found: list[Any] = []
     while several.has_more:
         some = several.upcoming()
@@ -580,7 +592,7 @@ async def test_what_is_known_waits_for_nobody(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many names are to be asked for before."""
-    monkeypatch.setattr("aioconnect._calls.multi_host_lookup._PATIENCE", 1e6)
+    monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 1e6)
     resolver = ScriptedResolver({f"n{n}": Lookup(never=True) for n in range(300)})
     sock = await aioconnect.connect_any(
         [*((f"n{n}", 1) for n in range(300)), listener.address],

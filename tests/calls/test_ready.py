@@ -318,7 +318,7 @@ async def test_one_that_says_nothing_leaves_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It accepts and is silent: the next has its share of the time, at least 2 s."""
-    monkeypatch.setattr("aioconnect._calls.rounds._LEAST_SHARE", 0.1)
+    monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     with listening() as silent, echoing() as good:
         found = [silent.address, good.address]
 
@@ -340,7 +340,7 @@ async def test_a_share_that_is_up_is_not_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What it leaves is used, and the error is what came of it."""
-    monkeypatch.setattr("aioconnect._calls.rounds._LEAST_SHARE", 0.1)
+    monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     with listening() as silent, refusing() as refused:
         found = [silent.address, refused.address]
 

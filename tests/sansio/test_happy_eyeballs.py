@@ -56,7 +56,7 @@ def race(
     order: SortAddresses = sixes_first,
 ) -> HappyEyeballs:
     subject = HappyEyeballs(
-        attempt_delay=attempt_delay, resolution_delay=resolution_delay, order=order
+        attempt_delay=attempt_delay, resolution_delay=resolution_delay, sort=order
     )
     for family in families:
         subject.asked((ONE, family))
@@ -77,10 +77,10 @@ def play(subject: HappyEyeballs, steps: Sequence[Step]) -> None:
         else:
             assert event == "time"
         started = []
-        while (address := subject.start(now)) is not None:
+        while (address := subject.next_address(now)) is not None:
             started.append(address)
         assert started == list(starts), f"step {number}"
-        assert subject.due() == due, f"step {number}"
+        assert subject.next_start() == due, f"step {number}"
 
 
 RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
@@ -246,9 +246,9 @@ def test_another_name_without_an_address() -> None:
     subject.answered((ONE, V4), [four(1)], 0.0)
     for family in (V6, V4):
         subject.answered((TWO, family), [], 0.01)
-    assert subject.due() == 0.05
+    assert subject.next_start() == 0.05
     subject.answered((ONE, V6), [], 0.02)
-    assert subject.due() == 0.02
+    assert subject.next_start() == 0.02
 
 
 def filled(**options: float | None) -> HappyEyeballs:
@@ -256,47 +256,47 @@ def filled(**options: float | None) -> HappyEyeballs:
     subject = race(**options)  # type: ignore[arg-type]  # a table of both options
     subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
     for number in range(MOST_LIVE):
-        assert subject.start(number * 0.25) == six(number + 1)
-        assert not subject.makes_room()
+        assert subject.next_address(number * 0.25) == six(number + 1)
+        assert not subject.has_too_many()
     return subject
 
 
 def test_the_seventh() -> None:
     """Six are live at most: when a seventh has started, the oldest is given up."""
     subject = filled()
-    assert subject.due() == 1.5
-    assert subject.start(1.49) is None
-    assert subject.start(1.5) == six(7)
-    assert subject.makes_room()
-    assert subject.start(2.0) is None, "seven are live"
-    subject.made_room()
-    assert not subject.makes_room()
+    assert subject.next_start() == 1.5
+    assert subject.next_address(1.49) is None
+    assert subject.next_address(1.5) == six(7)
+    assert subject.has_too_many()
+    assert subject.next_address(2.0) is None, "seven are live"
+    subject.gave_up_oldest()
+    assert not subject.has_too_many()
     # And each of the others after its delay.
-    assert subject.start(1.74) is None
-    assert subject.due() == 1.75
-    assert subject.start(1.75) == six(8)
-    assert subject.makes_room()
+    assert subject.next_address(1.74) is None
+    assert subject.next_start() == 1.75
+    assert subject.next_address(1.75) == six(8)
+    assert subject.has_too_many()
 
 
 def test_a_seventh_that_comes_to_nothing() -> None:
     """Nobody makes room for it, and the next starts at once."""
     subject = filled()
     for number in (7, 8):
-        assert subject.start(1.5) == six(number)
+        assert subject.next_address(1.5) == six(number)
         subject.failed()
-        assert not subject.makes_room()
-    assert subject.start(1.5) == six(9)
-    assert subject.makes_room()
+        assert not subject.has_too_many()
+    assert subject.next_address(1.5) == six(9)
+    assert subject.has_too_many()
 
 
 def test_one_of_six_has_failed() -> None:
     """The seventh starts at once in its place, and nobody is given up."""
     subject = filled()
     subject.failed()
-    assert subject.start(1.3) == six(7)
-    assert not subject.makes_room()
-    assert subject.start(1.5) is None, "the delay begins anew"
-    assert subject.due() == 1.55
+    assert subject.next_address(1.3) == six(7)
+    assert not subject.has_too_many()
+    assert subject.next_address(1.5) is None, "the delay begins anew"
+    assert subject.next_start() == 1.55
 
 
 def test_nobody_makes_room_for_nobody() -> None:
@@ -304,22 +304,22 @@ def test_nobody_makes_room_for_nobody() -> None:
     subject = race()
     subject.answered((ONE, V6), [six(number) for number in range(MOST_LIVE)], 0.0)
     for number in range(MOST_LIVE):
-        assert subject.start(number * 0.25) is not None
-    assert subject.due() is None
-    assert not subject.makes_room()
+        assert subject.next_address(number * 0.25) is not None
+    assert subject.next_start() is None
+    assert not subject.has_too_many()
     # For an answer that comes late they do.
     subject.answered((ONE, V4), [four(1)], 1e6)
-    assert subject.start(1e6) == four(1)
-    assert subject.makes_room()
+    assert subject.next_address(1e6) == four(1)
+    assert subject.has_too_many()
 
 
 def test_one_at_a_time_makes_no_room() -> None:
     """Without a delay nothing is ever due beside another."""
     subject = race(attempt_delay=None)
     subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
-    assert subject.start(0.0) == six(1)
-    assert subject.start(1e6) is None
-    assert not subject.makes_room()
+    assert subject.next_address(0.0) == six(1)
+    assert subject.next_address(1e6) is None
+    assert not subject.has_too_many()
 
 
 def test_places_take_turns() -> None:
@@ -331,14 +331,14 @@ def test_places_take_turns() -> None:
     started: list[Address | None] = []
 
     def start() -> None:
-        started.append(subject.start(0.0))
+        started.append(subject.next_address(0.0))
         subject.failed()
 
     start()
     start()
     # A family that comes later is put in order with the other, of its place only.
     subject.answered(((0,), V6), [six(8)], 0.0)
-    while subject.waiting:
+    while subject.untried:
         start()
     assert started == [*map(four, (1, 4, 5, 6, 2, 7, 3)), six(8)]
     assert subject.is_over
@@ -348,12 +348,12 @@ def test_duplicates() -> None:
     """An address is tried once, however often it is answered."""
     subject = race()
     subject.answered((ONE, V6), [six(1), six(1)], 0.0)
-    assert subject.start(0.0) == six(1)
+    assert subject.next_address(0.0) == six(1)
     subject.answered((ONE, V4), [six(1), four(1), four(1)], 0.1)
     subject.failed()
-    assert subject.start(0.1) == four(1)
+    assert subject.next_address(0.1) == four(1)
     subject.failed()
-    assert subject.start(0.2) is None
+    assert subject.next_address(0.2) is None
     assert subject.is_over
 
 
@@ -391,7 +391,7 @@ class Racing(RuleBasedStateMachine):
         self.failed_since = True
 
     def drive(self) -> None:
-        while (address := self.race.start(self.now)) is not None:
+        while (address := self.race.next_address(self.now)) is not None:
             assert address in self.found
             assert address not in self.tried, "tried twice"
             if self.live:
@@ -403,7 +403,7 @@ class Racing(RuleBasedStateMachine):
             self.tried.append(address)
             self.live += 1
             self.last_start, self.failed_since = self.now, False
-            if self.race.makes_room():
+            if self.race.has_too_many():
                 self.make_room()
             assert self.live <= MOST_LIVE
 
@@ -415,7 +415,7 @@ class Racing(RuleBasedStateMachine):
             self.failed_since = True
             self.race.failed()
         else:
-            self.race.made_room()
+            self.race.gave_up_oldest()
 
     @precondition(lambda self: self.unanswered)
     @rule(data=st.data(), numbers=st.lists(st.integers(1, 12), max_size=12))
@@ -441,11 +441,11 @@ class Racing(RuleBasedStateMachine):
         self.now += seconds
         self.drive()
 
-    @precondition(lambda self: self.race.due() is not None)
+    @precondition(lambda self: self.race.next_start() is not None)
     @rule()
     def wait_until_due(self) -> None:
         """Find that what is due starts at that very time."""
-        due = self.race.due()
+        due = self.race.next_start()
         assert due is not None
         self.now = max(due, self.now)
         before = len(self.tried)
@@ -458,9 +458,9 @@ class Racing(RuleBasedStateMachine):
         untried = self.found - set(self.tried)
         over = not (untried or self.live or self.unanswered)
         assert self.race.is_over == over
-        assert self.race.waiting == len(untried)
+        assert self.race.untried == len(untried)
         if not over:
-            assert self.live or self.unanswered or self.race.due() is not None
+            assert self.live or self.unanswered or self.race.next_start() is not None
 
     def teardown(self) -> None:
         """Left alone, everything that was found has been tried."""

@@ -13,11 +13,13 @@ import socket
 import time
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import aioconnect
 from aioconnect import (
+    Address,
     AttemptFailed,
     AttemptStarted,
     Backoff,
@@ -30,9 +32,11 @@ from aioconnect import (
     RetryScheduled,
     is_refused,
 )
-from aioconnect._calls.rounds import Rounds
+from aioconnect._calls.call_record import CallRecord
+from aioconnect._sansio.deadline import Deadline
 from aioconnect._sansio.endpoints import Endpoint
 from aioconnect._sansio.errors import AttemptError, os_error
+from aioconnect._sansio.retry_schedule import RetrySchedule
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 
@@ -171,6 +175,9 @@ async def test_retry_on(refused_port: int) -> None:
         await aioconnect.connect("127.0.0.1", refused_port, retry=(0,), retry_on=breaks)
 
 
+ENDPOINT = Endpoint("x", 80)
+
+
 async def test_retry_on_is_asked_of_every_error(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,15 +189,17 @@ async def test_retry_on_is_asked_of_every_error(
         return False
 
     connector = Connector(retry=(0,), retry_on=accepts)
+    schedule = RetrySchedule((ENDPOINT,), started=0.0, timeout=None, delays=(0,))
     loop = asyncio.get_running_loop()
-    rounds = Rounds(loop, connector, [Endpoint("x", 80)])
-    await rounds.next()
+    record = CallRecord(loop, connector, (ENDPOINT,), schedule)
+    schedule.next(0.0, lambda: False)
     address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
     for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
-        error = AttemptError("connect", os_error(code), sent=sent)
-        rounds.failed(address, error, 0.0, None)
-    with pytest.raises(aioconnect.ConnectRefusedError):
-        await rounds.next()
+        failure = AttemptError("connect", os_error(code), sent=sent)
+        record.failed(failure, address, 0.0, Deadline())
+    assert not record.may_retry()
+    error = record.error(is_timeout=False, all_errors=False)
+    assert isinstance(error, aioconnect.ConnectRefusedError)
     assert asked == [errno.ENETUNREACH, errno.ECONNREFUSED]
 
 
@@ -386,3 +395,60 @@ async def test_log(
     quiet = aioconnect.log_events(logger, logging.DEBUG - 1)
     (await aioconnect.connect("127.0.0.1", port, observer=quiet)).close()
     assert not [record for record in caplog.records if record.name == "test"]
+
+
+async def test_a_silent_address_leaves_time(
+    black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time, with a time for the call: the second has its share."""
+    monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.2)
+    found = [black_hole.address, listener.address]
+
+    def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+        return found if family == socket.AF_INET else []
+
+    recorder = Recorder()
+    options: Any = {"resolver": resolver, "observer": recorder}
+    deadline = asyncio.get_running_loop().time() + 2
+    sock = await aioconnect.connect(
+        "two", 1, happy_eyeballs_delay=None, timeout=2, **options
+    )
+    with sock:
+        assert sock.getpeername() == listener.sockaddr
+    one, two = recorder.of(AttemptStarted)
+    assert two.at - one.at >= (deadline - one.at) / 2 - 0.01
+
+
+async def test_a_round_is_cut_at_the_deadline() -> None:
+    """Not before: what it would need is not asked."""
+    with (
+        flaky(["refuse", "hang"]) as server,
+        pytest.raises(aioconnect.ConnectTimeoutError) as caught,
+    ):
+        await aioconnect.connect(
+            server.host,
+            server.port,
+            timeout=0.5,
+            attempt_timeout=60,
+            retry=(0, 0, 0),
+            prepare=[server],
+        )
+    last = caught.value.attempts[-1]
+    assert caught.value.rounds == 2
+    assert last.elapsed < 60
+    assert caught.value.elapsed >= 0.49
+
+
+async def test_the_loop_was_late(refused_port: int) -> None:
+    """A round that there is no time for is not counted, and the last one the cause."""
+
+    def blocks(event: aioconnect.Event) -> None:
+        if isinstance(event, RetryScheduled):
+            time.sleep(0.3)
+
+    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
+        await aioconnect.connect(
+            "127.0.0.1", refused_port, timeout=0.2, retry=(0, 0), observer=blocks
+        )
+    assert caught.value.rounds == 1
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)

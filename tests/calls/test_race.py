@@ -443,7 +443,7 @@ async def test_time_for_the_local_address(monkeypatch: pytest.MonkeyPatch) -> No
         await asyncio.sleep(0.2)
         return (Address(V4, ("127.0.0.1", 0)),)
 
-    monkeypatch.setattr("aioconnect._calls.call.resolve_local", slow)
+    monkeypatch.setattr("aioconnect._calls.connect.resolve_local", slow)
     options: Any = {"local_addr": ("name", 0), "attempt_timeout": 0.1}
     with black_hole() as hole:
         begun = loop.time()

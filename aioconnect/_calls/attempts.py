@@ -1,0 +1,349 @@
+"""Dial addresses, hold the attempts that are under way, and finish what has connected.
+
+An `AttemptSet` owns every socket that a try has open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from functools import partial
+from typing import Any, NamedTuple
+
+from .._io.connecting_socket import ConnectingSocket
+from .._io.sockets import open_and_connect, start_connect
+from .._io.timers import Waiter, earliest, wake
+from .._io.transports import OnPhase, Wrap, discard_connection
+from .._sansio.addresses import Address
+from .._sansio.deadline import Deadline, attempt_deadline
+from .._sansio.errors import AttemptError, os_error
+from .._sansio.happy_eyeballs import HappyEyeballs
+from .call_record import CallRecord
+from .ready import pass_ready
+
+__all__ = ["AttemptSet", "Connected", "Dialer"]
+
+# Attempts that fail at once, before the loop gets to run in between.
+_IN_A_ROW = 16
+
+
+class Connected(NamedTuple):
+    """A connected socket, when its attempt started, and its deadline.
+
+    The *address* of a socket that the caller has connected is None.
+    """
+
+    sock: socket.socket
+    address: Address | None
+    started: float
+    deadline: Deadline
+
+
+class Dialer:
+    """How one call dials an address, and what it makes of a connected socket.
+
+    *wrap* makes a connection of the socket; without it, the socket is the connection.
+    With a *sock* of the caller's, that is dialled, and never closed here.  The option
+    *ready* is given the connection, or, with *ready_gets_socket*, the socket before it
+    is wrapped.  The *first* attempt may have been started, or have failed, before.
+    """
+
+    __slots__ = (
+        "first",
+        "local",
+        "loop",
+        "ready_gets_socket",
+        "record",
+        "sock",
+        "wrap",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        record: CallRecord,
+        wrap: Wrap[Any] | None,
+        sock: socket.socket | None,
+        ready_gets_socket: bool,
+        first: ConnectingSocket | AttemptError | None,
+    ) -> None:
+        self.first = first
+        self.loop = loop
+        self.record = record
+        self.wrap = wrap
+        self.sock = sock
+        self.ready_gets_socket = ready_gets_socket
+        self.local: tuple[Address, ...] | None = None  # to bind to, once resolved
+
+    def dial(self, address: Address, now: float) -> socket.socket | ConnectingSocket:
+        """Start to connect to *address*; return the socket, connected or connecting.
+
+        Raises:
+            AttemptError: The attempt has failed, and its socket is closed.
+        """
+        first, self.first = self.first, None
+        if isinstance(first, AttemptError):
+            # Raise a copy: the original would keep its own frames alive.
+            raise type(first)(first.phase, first.error, sent=first.sent)
+        if first is not None:
+            return first
+        options = self.record.options
+        if options.allow is not None:
+            from .._sansio.ip_filter import is_allowed  # noqa: PLC0415  # K14: see Options
+
+            if not is_allowed(options.allow, address):
+                error = os_error(errno.EACCES, "not allowed")
+                raise AttemptError("guard", error, sent=False)
+        self.record.attempt_started(address, now)
+        if self.sock is None:
+            sock, code = open_and_connect(address, options.prepare, self.local)
+        else:
+            sock, code = self.sock, start_connect(self.sock, address, owned=False)
+        if not code:
+            return sock
+        return ConnectingSocket(sock, address, code, options.outcome, now)
+
+    async def finish(self, connected: Connected) -> Any:
+        """Return what *wrap* makes of the *connected* socket, once that is ready.
+
+        Raises:
+            AttemptError: A handshake or the proof of readiness failed.  The socket is
+                closed, unless it is the caller's.
+        """
+        sock, address, _, deadline = connected
+        on_phase = self.record.on_phase(address)
+        is_asked = self.record.options.ready is not None
+        if is_asked and self.ready_gets_socket:
+            await self._prove(sock, deadline, on_phase)
+        connection: Any = sock
+        if self.wrap is not None:
+            connection = await self.wrap(
+                self.loop, sock, deadline.at, owned=self.sock is None, tell=on_phase
+            )
+        if is_asked and not self.ready_gets_socket:
+            await self._prove(connection, deadline, on_phase)
+        try:
+            self.record.connected(address)
+        except BaseException:
+            self.discard(connection)
+            raise
+        return connection
+
+    async def _prove(
+        self,
+        connection: Any,
+        deadline: Deadline,
+        on_phase: OnPhase | None,
+    ) -> None:
+        """Wait until the option *ready* has passed for *connection*."""
+        ready = self.record.options.ready
+        assert ready is not None
+        try:
+            if on_phase is not None:
+                on_phase("ready")
+            await pass_ready(ready, connection, deadline.at)
+        except BaseException:
+            self.discard(connection)
+            raise
+
+    def close(self) -> None:
+        """Close what was begun before the call, if it did not get its turn."""
+        if isinstance(self.first, ConnectingSocket):
+            self.first.sock.close()
+        self.first = None
+
+    def discard(self, connection: Any) -> None:
+        """Close *connection*, unless it is the caller's own socket."""
+        if connection is not self.sock:
+            discard_connection(connection)
+
+
+class _LiveAttempt:
+    """An attempt under way: its deadline, and when to poll it if nothing happens."""
+
+    __slots__ = ("connecting", "deadline", "is_ready", "wake_at")
+
+    def __init__(self, connecting: ConnectingSocket, deadline: Deadline) -> None:
+        self.connecting = connecting
+        self.deadline = deadline
+        self.wake_at = deadline.at
+        self.is_ready = False  # whether to poll it now
+
+
+class AttemptSet:
+    """The attempts of a *race* until its *turn* ends: everything that they have open.
+
+    `close` ends them all, but for the sockets that it has returned.
+    """
+
+    __slots__ = ("_dialer", "_live", "_race", "_turn", "_waiter", "loop")
+
+    def __init__(self, dialer: Dialer, race: HappyEyeballs, turn: Deadline) -> None:
+        self._dialer = dialer
+        self.loop = dialer.loop
+        self._race = race
+        self._turn = turn
+        self._live: list[_LiveAttempt] = []  # the oldest first
+        self._waiter: Waiter | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts are live, or addresses left to dial."""
+        return len(self._live) + self._race.untried
+
+    def close(self) -> None:
+        """End every attempt: nothing is watched any more, and nothing open."""
+        self._waiter = None
+        while self._live:
+            self._end(self._live[-1])
+
+    def start_due(self) -> Connected | None:
+        """Start the attempts that are due; return the first that connects at once."""
+        for _ in range(_IN_A_ROW):
+            now = self.loop.time()
+            address = (
+                None if self._turn.has_passed(now) else self._race.next_address(now)
+            )
+            if address is None:
+                break
+            deadline = self._deadline(now)
+            try:
+                dialled = self._dialer.dial(address, now)
+            except AttemptError as exc:
+                self._race.failed()
+                self._dialer.record.failed(exc, address, now, deadline)
+                continue
+            if isinstance(dialled, socket.socket):
+                return Connected(dialled, address, now, deadline)
+            self._add(dialled, deadline)
+            # Only for one that is under way: else a live one would end for nothing.
+            if self._race.has_too_many() and (connected := self._give_up_oldest()):
+                return connected
+        return None
+
+    def _add(self, connecting: ConnectingSocket, deadline: Deadline) -> None:
+        attempt = _LiveAttempt(connecting, deadline)
+        self._live.append(attempt)  # from here on it is closed with the others
+        try:
+            self._watch(attempt, connecting.started)
+        except AttemptError as exc:
+            self._fail(attempt, exc)
+
+    def _deadline(self, now: float) -> Deadline:
+        """Return the deadline of an attempt; other addresses may wait for its end."""
+        options = self._dialer.record.options
+        waiting = self._race.untried if options.happy_eyeballs_delay is None else 0
+        return attempt_deadline(self._turn, now, options.attempt_timeout, waiting)
+
+    def _give_up_oldest(self) -> Connected | None:
+        """Give up the oldest attempt for the newest, unless it has just connected."""
+        oldest = self._live[0]
+        connecting = oldest.connecting
+        connecting.disarm(self.loop)
+        try:
+            if connecting.poll():
+                return self._release(oldest)
+            raise connecting.displaced()
+        except AttemptError as exc:
+            self._end(oldest)
+            self._race.gave_up_oldest()
+            self._record(exc, oldest)
+        return None
+
+    def poll(self, now: float) -> Connected | None:
+        """Poll the attempts that are ready or due; return the first connected one."""
+        for attempt in tuple(self._live):
+            is_due = attempt.wake_at is not None and attempt.wake_at <= now
+            if attempt.is_ready or is_due:
+                connected = self._poll(attempt, now)
+                if connected is not None:
+                    return connected
+        return None
+
+    def _poll(self, attempt: _LiveAttempt, now: float) -> Connected | None:
+        connecting = attempt.connecting
+        connecting.disarm(self.loop)
+        try:
+            if connecting.poll():
+                return self._release(attempt)
+            if attempt.deadline.has_passed(now):
+                raise connecting.expired()
+            self._watch(attempt, now)
+        except AttemptError as exc:
+            self._fail(attempt, exc)
+        return None
+
+    def _release(self, attempt: _LiveAttempt) -> Connected:
+        """Give away the socket of *attempt*, which is connected."""
+        self._live.remove(attempt)
+        one = attempt.connecting
+        return Connected(one.sock, one.address, one.started, attempt.deadline)
+
+    def _watch(self, attempt: _LiveAttempt, now: float) -> None:
+        attempt.is_ready = False
+        wake_up = partial(self._ready, attempt)
+        owned = self._dialer.sock is None
+        pause = attempt.connecting.arm(self.loop, wake_up, owned)
+        poll_at = None if pause is None else now + pause
+        attempt.wake_at = earliest(poll_at, attempt.deadline.at)
+
+    def _ready(self, attempt: _LiveAttempt) -> None:
+        attempt.is_ready = True
+        self.wake()
+
+    def _fail(self, attempt: _LiveAttempt, exc: AttemptError) -> None:
+        self._end(attempt)
+        self._race.failed()
+        self._record(exc, attempt)
+
+    def _end(self, attempt: _LiveAttempt) -> None:
+        self._live.remove(attempt)
+        attempt.connecting.disarm(self.loop)
+        if self._dialer.sock is None:
+            attempt.connecting.sock.close()
+
+    def _record(self, exc: AttemptError, attempt: _LiveAttempt) -> None:
+        one = attempt.connecting
+        self._dialer.record.failed(exc, one.address, one.started, attempt.deadline)
+
+    def failed(self, exc: AttemptError, connected: Connected) -> None:
+        """Note that *connected*, which this set has returned, came to nothing."""
+        _, address, started, deadline = connected
+        self._race.failed()
+        self._dialer.record.failed(exc, address, started, deadline)
+
+    def shorten_deadlines(self, now: float) -> None:
+        """Leave time for addresses that were not known when the attempts started."""
+        if not self._race.untried:
+            return
+        deadline = self._deadline(now)
+        for attempt in self._live:
+            if deadline.at is not None:
+                sooner = attempt.deadline.or_sooner(deadline.at, deadline.limit)
+                attempt.deadline = sooner
+            attempt.wake_at = earliest(attempt.wake_at, attempt.deadline.at)
+
+    def pause(self) -> None:
+        """Stop watching.  The next `poll` polls every attempt once."""
+        for attempt in self._live:
+            attempt.connecting.disarm(self.loop)
+            attempt.is_ready = True
+
+    def wake(self) -> None:
+        """End the wait: something has happened."""
+        if self._waiter is not None:
+            wake(self._waiter, False)
+
+    async def wait(self, until: float | None) -> None:
+        """Wait until an attempt is ready or due, something calls `wake`, or *until*."""
+        self._waiter = waiter = self.loop.create_future()
+        until = earliest(until, *(attempt.wake_at for attempt in self._live))
+        timer = None
+        if until is not None:
+            timer = self.loop.call_at(until, wake, waiter, True)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,197 @@
+"""Keep what becomes of one call: for its error, and for its observer.
+
+A failure is a value from here on.  Only `CallRecord.error` makes an exception of the
+failures, the one that the caller gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from .._io.transports import OnPhase
+from .._sansio.addresses import Address
+from .._sansio.deadline import Deadline
+from .._sansio.endpoints import Endpoint
+from .._sansio.error_report import AttemptLog, error_group
+from .._sansio.errors import (
+    Attempt,
+    AttemptDisplaced,
+    AttemptError,
+    AttemptExpired,
+    ConnectError,
+    ResolveError,
+    os_error,
+)
+from .._sansio.retry_schedule import RetrySchedule
+from .observing import Observer, events
+from .options import Options
+
+__all__ = ["CallRecord", "LookupFailure"]
+
+
+class LookupFailure(NamedTuple):
+    """A look-up that gave no address: when it started and, if it has, ended."""
+
+    host: str | None
+    error: AttemptError
+    started: float
+    ended: float | None
+
+
+class CallRecord:
+    """The attempts of a call to *endpoints*, under *options*, by its *schedule*.
+
+    *observe* is told of each event; it is None if nobody observes the call.
+    """
+
+    __slots__ = (
+        "_endpoints",
+        "_log",
+        "_loop",
+        "address",
+        "observe",
+        "options",
+        "schedule",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: Options,
+        endpoints: Sequence[Endpoint],
+        schedule: RetrySchedule,
+    ) -> None:
+        self._loop = loop
+        self._endpoints = endpoints
+        self._log: AttemptLog | None = None  # there is none while nothing has failed
+        self.address: Address | None = None  # what was connected to last
+        self.observe: Observer | None = options.observer
+        self.options = options
+        self.schedule = schedule
+
+    @property
+    def host_and_port(self) -> tuple[str | None, int | None]:
+        """What the call connects to: the host and the port of its error."""
+        if len(self._endpoints) > 1:
+            return None, None
+        end = self._endpoints[0].end
+        return end.host, end.port
+
+    def attempt_started(self, address: Address, now: float) -> None:
+        """Tell that an attempt at *address* starts *now*."""
+        if self.observe is not None:
+            self.observe(events.AttemptStarted(now, address, self.schedule.round))
+
+    def on_phase(self, address: Address | None) -> OnPhase | None:
+        """Return what to call with each phase of a connection to *address*."""
+        if self.observe is None or address is None:
+            return None
+        return partial(self._phase_started, address)
+
+    def _phase_started(self, address: Address, phase: str) -> None:
+        if self.observe is not None:
+            now = self._loop.time()
+            round_ = self.schedule.round
+            self.observe(events.PhaseStarted(now, address, round_, phase))
+
+    def connected(self, address: Address | None) -> None:
+        """Tell that the call has connected to *address*; None is a given socket's."""
+        self.address = address
+        if self.observe is not None and address is not None:
+            now = self._loop.time()
+            schedule = self.schedule
+            elapsed = now - schedule.started
+            self.observe(events.Connected(now, address, schedule.round, elapsed))
+
+    def failed(
+        self,
+        failure: AttemptError,
+        address: Address | None,
+        started: float,
+        deadline: Deadline,
+        *,
+        host: str | None = None,
+        ended: float | None = None,
+    ) -> None:
+        """Keep the *failure* of an attempt that *started* then and had a *deadline*.
+
+        It has *ended* now, if nothing else is said.  Without an *address* the attempt
+        was a look-up of *host*.
+        """
+        now = self._loop.time()
+        if ended is None:
+            ended = now
+        if isinstance(failure, AttemptExpired):
+            self.schedule.expired(deadline.limit)
+        elif not isinstance(failure, AttemptDisplaced):
+            self.schedule.answered(ended)
+        looked_up = host if address is None else None
+        what = (address, failure.phase, failure.error, started, ended - started)
+        self._keep(
+            Attempt(*what, self.schedule.round, failure.sent, looked_up),
+            now,
+        )
+
+    def lookup_failed(self, turn: Deadline, failure: LookupFailure) -> None:
+        """Keep a look-up of this *turn* that gave no address."""
+        host, error, started, ended = failure
+        self.failed(error, None, started, turn, host=host, ended=ended)
+
+    def lost(self, since: float, text: str) -> None:
+        """Keep that the connection, open *since* then, counts as a failed attempt."""
+        now = self._loop.time()
+        error = os_error(errno.ECONNRESET, text)
+        # Not by `failed`: how long a connection has lasted is no answer to an attempt.
+        what = (self.address, "ready", error, since, now - since, self.schedule.round)
+        self._keep(Attempt(*what), now)
+        self.schedule.lost(now)
+
+    def _keep(self, attempt: Attempt, now: float) -> None:
+        if self._log is None:
+            self._log = AttemptLog(self._endpoints, self.schedule.started)
+        self._log.add(attempt)
+        if self.observe is not None:
+            self.observe(events.AttemptFailed(now, attempt))
+
+    def may_retry(self) -> bool:
+        """Tell whether the policy accepts an error of the round that has failed."""
+        if self._log is None:
+            return False
+        return any(
+            self.options.retry_on(attempt.error)
+            for attempt in self._log.of_round(self.schedule.round)
+            if isinstance(attempt.error, OSError)
+            and attempt.phase != "guard"
+            and not isinstance(attempt.error, ssl.SSLCertVerificationError)
+        )
+
+    def retry_scheduled(self, delay: float) -> None:
+        """Tell that the next round begins after *delay* seconds."""
+        if self.observe is not None:
+            now = self._loop.time()
+            self.observe(events.RetryScheduled(now, self.schedule.round, delay))
+
+    def error(self, is_timeout: bool, all_errors: bool) -> Exception:
+        """Return what the call raises: its time is up, or everything has failed.
+
+        With *all_errors* it is a group of the attempts' errors.
+        """
+        now = self._loop.time()
+        schedule = self.schedule
+        log = self._log or AttemptLog(self._endpoints, schedule.started)
+        error: ConnectError
+        if is_timeout:
+            seconds = self.options.timeout or 0.0
+            error = log.timeout(now, schedule.round, seconds)
+        else:
+            error = log.failure(now, schedule.round)
+        if self.observe is not None:
+            self.observe(events.GaveUp(self._loop.time(), error))
+        if all_errors and not is_timeout and not isinstance(error, ResolveError):
+            return error_group(error)
+        return error

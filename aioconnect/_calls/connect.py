@@ -1,0 +1,288 @@
+"""Carry out one call: try, back off and try again, until something is connected.
+
+`RetrySchedule` decides what comes next.  `race` tries it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from .._io.connect_outcome import has_peer
+from .._io.connecting_socket import ConnectingSocket
+from .._io.fd_watchers import check_loop
+from .._io.resolver import resolve_local
+from .._io.timers import collect_in_slices, sleep_until, wait_until_done
+from .._io.transports import Wrap
+from .._sansio.addresses import Address
+from .._sansio.deadline import Deadline, attempt_deadline
+from .._sansio.endpoints import Endpoint
+from .._sansio.errors import (
+    AttemptError,
+    lookup_expired,
+    lookup_too_late,
+    os_error,
+)
+from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
+from .attempts import Connected, Dialer
+from .call_record import CallRecord
+from .lookups import AddressSource, HostLookup, KnownAddress
+from .multi_host_lookup import MultiHostLookup
+from .observing import CallObserver, observing
+from .options import Options, check_local_addr
+from .race import race
+from .service_lookup import ServiceLookup
+
+__all__ = ["ConnectOperation", "FindEndpoint"]
+
+# Turns that fail at once, before the loop gets to run in between.
+_IN_A_ROW = 16
+
+_INET = (socket.AF_INET, socket.AF_INET6)
+
+
+class ConnectOperation:
+    """One call that connects to one of *endpoints*, on the running loop.
+
+    Each endpoint has its turn, or, if they are *raced*, all of them at once.  *wrap*
+    makes a connection of the connected socket; without it, the socket is returned.
+    With a *sock* of the caller's, that is connected instead of a new one, once.  The
+    option *ready* is given the connection, or, with *ready_gets_socket*, the socket
+    before it is wrapped.  *find_endpoint* is asked in each turn where to go, if
+    that has to be found out.  With *all_errors*, a failure is raised as a group of the
+    attempts' errors.
+    """
+
+    __slots__ = (
+        "_all_errors",
+        "_dialer",
+        "_endpoints",
+        "_find_endpoint",
+        "_loop",
+        "_lost",
+        "_raced",
+        "found_all_addresses",
+        "record",
+    )
+
+    def __init__(
+        self,
+        options: Options,
+        endpoints: Sequence[Endpoint],
+        wrap: Wrap[Any] | None = None,
+        *,
+        sock: socket.socket | None = None,
+        all_errors: bool = False,
+        raced: bool = False,
+        ready_gets_socket: bool = False,
+        find_endpoint: FindEndpoint | None = None,
+        first: ConnectingSocket | AttemptError | None = None,
+        started: float | None = None,
+    ) -> None:
+        """Begin now, or as *started* then, perhaps with the *first* attempt."""
+        self._loop = loop = asyncio.get_running_loop()
+        check_loop(loop)
+        self._endpoints = endpoints
+        self._all_errors = all_errors
+        self._raced = raced
+        self._find_endpoint = find_endpoint
+        schedule = RetrySchedule(
+            endpoints,
+            started=loop.time() if started is None else started,
+            timeout=options.timeout,
+            delays=options.retry if sock is None else None,
+            races=raced,
+        )
+        self.record = CallRecord(loop, options, endpoints, schedule)
+        self._dialer = Dialer(loop, self.record, wrap, sock, ready_gets_socket, first)
+        self._lost: tuple[float, str] | None = None
+        # Whether no address can be missing among those of the last round.
+        self.found_all_addresses = True
+        if isinstance(first, AttemptError) and not raced:
+            self._begin_with(first)
+
+    def _begin_with(self, failure: AttemptError) -> None:
+        """Keep the *failure* of the first attempt, which came before this call."""
+        self._dialer.close()
+        schedule = self.record.schedule
+        schedule.begin()
+        seconds = self.record.options.attempt_timeout
+        deadline = attempt_deadline(schedule.turn_deadline, schedule.started, seconds)
+        address = self._endpoints[0].address
+        self.record.failed(failure, address, schedule.started, deadline)
+
+    async def run(self) -> Any:
+        """Return the connection.  The caller owns it.
+
+        When this raises, cancellation included, everything that it opened is closed.
+
+        Raises:
+            ConnectError: Nothing could be connected, or the time is up.
+        """
+        record = self.record
+        observer = record.options.observer
+        if not isinstance(observer, CallObserver):
+            return await self._run()
+        connection: Any = None
+        try:
+            with observing(self._loop, observer, *record.host_and_port) as observe:
+                record.observe = observe
+                connection = await self._run()
+        except BaseException:
+            if connection is not None:
+                self._dialer.discard(connection)
+            raise
+        finally:
+            record.observe = observer
+        return connection
+
+    async def _run(self) -> Any:
+        loop, record = self._loop, self.record
+        if self._lost is not None:
+            record.lost(*self._lost)
+            self._lost = None
+        turns = 0
+        while True:
+            step = record.schedule.next(loop.time(), record.may_retry)
+            if isinstance(step, GiveUp):
+                self._dialer.close()
+                # Nothing may have waited so far.  A caller that tries again at once,
+                # and for ever, would be the only task that runs.
+                await asyncio.sleep(0)
+                raise record.error(step.is_timeout, self._all_errors)
+            if isinstance(step, Sleep):
+                if step.delay is not None:
+                    record.retry_scheduled(step.delay)
+                await sleep_until(loop, step.until)
+                record.schedule.rested()
+                continue
+            turns += 1
+            if turns % _IN_A_ROW == 0:
+                await asyncio.sleep(0)
+            connection = await self._try(step.endpoint, step.deadline)
+            if connection is not None:
+                return connection
+
+    async def _try(self, endpoint: Endpoint, turn: Deadline) -> Any:
+        """Return a connection to *endpoint*, or None: the record has the failures."""
+        started = self._loop.time()
+        try:
+            if endpoint.service is not None and not self._raced:
+                endpoint, turn = await self._expand(endpoint.service, turn)
+            elif self._find_endpoint is not None:
+                found = await self._find_endpoint(endpoint, self)
+                if found is None:
+                    return None
+                endpoint = found
+            started = self._loop.time()
+            address = None if self._raced else endpoint.address
+            await self._resolve_local(address, turn)
+            if endpoint.address is None and self._dialer.sock is not None:
+                return await self._adopt(self._dialer.sock, turn)
+            source = self._source(endpoint)
+            connection = await race(self._dialer, source, turn)
+            self.found_all_addresses = source.is_complete
+        except AttemptError as exc:
+            address = None if self._raced else endpoint.address
+            host = endpoint.service or endpoint.host
+            self.record.failed(exc, address, started, turn, host=host)
+            return None
+        finally:
+            self._dialer.close()
+        return connection
+
+    def _source(self, endpoint: Endpoint) -> AddressSource:
+        if self._raced:
+            return MultiHostLookup(self._loop, self.record, self._endpoints)
+        if endpoint.address is not None:
+            return KnownAddress(endpoint.address)
+        return HostLookup(self._loop, self.record, endpoint)
+
+    async def _expand(self, service: str, turn: Deadline) -> tuple[Endpoint, Deadline]:
+        """Give the turn to the endpoints of *service*; return the first, and its time.
+
+        Raises:
+            AttemptError: They could not be found out in time.
+        """
+        lookup = ServiceLookup(self._loop, self.record, service)
+        if not await wait_until_done(self._loop, lookup.future, turn.at):
+            raise lookup_expired("resolve")
+        found = await collect_in_slices(lookup.endpoints(lookup.future), turn.at)
+        now = self._loop.time()
+        if turn.has_passed(now):
+            raise lookup_too_late("hosts")
+        endpoints = [one for one in found if one is not None]
+        return self.record.schedule.expand(endpoints, now)
+
+    async def _resolve_local(self, address: Address | None, turn: Deadline) -> None:
+        """Find out which addresses to bind to, if a socket will be bound.
+
+        Raises:
+            AttemptError: They have no address.
+        """
+        dialer, local_addr = self._dialer, self.record.options.local_addr
+        if local_addr is None or dialer.local is not None or dialer.sock is not None:
+            return
+        if address is None or address.family in _INET:
+            pairs = check_local_addr(local_addr)
+            dialer.local = await resolve_local(self._loop, pairs, turn.at)
+
+    async def _adopt(self, sock: socket.socket, turn: Deadline) -> Any:
+        """Return the connection that is made of *sock*, which the caller connected."""
+        if code := has_peer(sock):
+            text = "sock is not connected: connect it first"
+            raise AttemptError("adopt", os_error(code, text))
+        seconds = self.record.options.attempt_timeout
+        now = self._loop.time()
+        deadline = attempt_deadline(turn, now, seconds)
+        return await self._dialer.finish(Connected(sock, None, now, deadline))
+
+    async def look_up(
+        self, endpoint: Endpoint, family: int | None = None
+    ) -> Sequence[Address]:
+        """Return the addresses of *endpoint* of one family, or none: they are recorded.
+
+        It is for who can use but one address.  IPv4 is asked for first.  *family* is
+        asked for instead of the options' own.
+        """
+        turn = self.record.schedule.turn_deadline
+        lookup = HostLookup(self._loop, self.record, endpoint, family=family)
+        started = self._loop.time()
+        try:
+            upcoming = lookup.upcoming()
+        except AttemptError as exc:
+            self.record.failed(exc, None, started, turn, host=endpoint.host)
+            return ()
+        found: Sequence[Address] = ()
+        for query, known in reversed(upcoming):
+            if known is not None:
+                found = known
+                break
+            future = lookup.ask(query)
+            if not await wait_until_done(self._loop, future, turn.at):
+                break
+            if found := lookup.answer(query, future):
+                break
+        for failure in lookup.failures():
+            self.record.lookup_failed(turn, failure)
+        return found
+
+    def lost(self, since: float, text: str) -> None:
+        """Count the connection, open *since* then, as an attempt that has failed.
+
+        The next `run` goes on with the next delay of the policy.
+        """
+        self._lost = since, text
+
+    def resume(self) -> None:
+        """Have the next `run` go on after a cancellation, where that has ended this."""
+        self.record.schedule.resume(self._loop.time())
+
+
+# Says where to go in the turn of an endpoint.  It returns None if the turn has failed,
+# which it has recorded.
+FindEndpoint: TypeAlias = Callable[
+    [Endpoint, ConnectOperation], Awaitable[Endpoint | None]
+]

@@ -1,0 +1,360 @@
+"""Look up the addresses of one endpoint, in one round, for a race.
+
+What the answers mean is decided by the race.  Here each look-up is begun, told to the
+observer, and remembered in case that nothing else is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias, cast
+
+from .._io.getaddrinfo_pool import getaddrinfo
+from .._io.resolver import (
+    addresses_of_addrinfo,
+    is_no_address,
+    no_address_error,
+    numeric_answer,
+    queries_for,
+    resolve_without_lookup,
+    system_resolver,
+    unanswered_error,
+)
+from .._sansio.addresses import Address, plain_address
+from .._sansio.endpoints import Endpoint
+from .._sansio.errors import AttemptError, lookup_too_late, os_error
+from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
+from .._sansio.text import safe_repr
+from .call_record import CallRecord, LookupFailure
+from .observing import events
+
+__all__ = [
+    "AddressSource",
+    "AnswerFuture",
+    "HostLookup",
+    "KnownAddress",
+    "Upcoming",
+    "start_lookup",
+]
+
+_INET = (socket.AF_INET, socket.AF_INET6)
+
+# Gives what getaddrinfo or the caller's resolver answers.
+AnswerFuture: TypeAlias = "asyncio.Future[Any]"
+
+_eager_task_factory: Any = getattr(asyncio, "eager_task_factory", None)  # since 3.12
+
+
+# A query, and its answer if that is known without asking.
+Upcoming: TypeAlias = tuple[DnsQuery, Sequence[Address] | None]
+
+
+class AddressSource(Protocol):
+    """Where a race gets its addresses from: an address, a host, or many targets."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `upcoming` has queries that it has not given yet."""
+        ...
+
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return the next queries, each of them once, and no more than some at a time.
+
+        Raises:
+            AttemptError: There can be no address.
+        """
+        ...
+
+    def ask(self, query: DnsQuery) -> AnswerFuture:
+        """Begin to look up the answer to *query*."""
+        ...
+
+    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
+        """Return the addresses that *future*, which is done, has given; perhaps none.
+
+        Raises:
+            TypeError: It has given something else.
+            Exception: What a resolver raised that is no `OSError`.
+        """
+        ...
+
+    def failures(self, is_too_late: bool) -> Iterable[LookupFailure]:
+        """Return the look-ups that left a target without an address.
+
+        If *is_too_late*, the time was up before any address could be dialled: then all
+        look-ups are returned.
+        """
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every query was answered, if only with "no such address"."""
+        ...
+
+
+class KnownAddress:
+    """The source of a race for one *address*: nothing is looked up."""
+
+    __slots__ = ("_address", "has_more")
+
+    is_complete = True
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.has_more = True
+
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return the address, once."""
+        self.has_more = False
+        return ((((), self._address.family), (self._address,)),)
+
+    def ask(self, query: DnsQuery) -> AnswerFuture:
+        """Never called: the answer is known."""
+        raise NotImplementedError
+
+    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
+        """Never called: the answer is known."""
+        raise NotImplementedError
+
+    def failures(self, is_too_late: bool) -> Iterable[LookupFailure]:  # noqa: ARG002
+        """Return nothing: there was no look-up."""
+        return ()
+
+
+class _Lookup:
+    """The look-up of one family: when it started and ended, and why it has failed."""
+
+    __slots__ = ("ended", "error", "started")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.ended: float | None = None
+        self.error: OSError | None = None
+
+
+class HostLookup:
+    """The look-ups of the host of *endpoint*, under the options of *record*.
+
+    In a race of several targets, the endpoint is the one at *index*.
+    """
+
+    __slots__ = (
+        "_families_found",
+        "_family",
+        "_flags",
+        "_host",
+        "_index",
+        "_lookups",
+        "_loop",
+        "_options",
+        "_port",
+        "_record",
+        "has_more",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        record: CallRecord,
+        endpoint: Endpoint,
+        index: TargetIndex = (),
+        *,
+        family: int | None = None,
+    ) -> None:
+        """*family* is asked for instead of the options' own."""
+        self._loop = loop
+        self._record = record
+        self._host = endpoint.host
+        self._port = endpoint.port or 0
+        self._index = index
+        options = self._options = record.options
+        self._family = options.family if family is None else family
+        # The families to ask for, in this order, each with the flags of its query.
+        self._flags = dict(queries_for(self._family, options.flags))
+        self._lookups: dict[int, _Lookup] = {}  # by family
+        self._families_found: set[int] = set()  # those that there is an address of
+        self.has_more = True
+
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return a query for each family, or what is known without asking.
+
+        Raises:
+            AttemptError: The host is an address, and of another family.
+        """
+        self.has_more = False
+        known = self.known()
+        if known is not None:
+            return (((self._index, self._family), known),)
+        return [((self._index, family), None) for family in self._flags]
+
+    def known(self) -> Sequence[Address] | None:
+        """Return the addresses of a host that nobody has to be asked for, or None.
+
+        Raises:
+            AttemptError: The host is an address, and of another family.
+        """
+        host, port, options = self._host, self._port, self._options
+        details = (self._family, options.proto, options.flags)
+        try:
+            address = numeric_answer(host, port, *details) if host else None
+        except socket.gaierror as exc:
+            raise AttemptError("resolve", exc, sent=False) from None
+        if address is not None:
+            self._families_found.add(address.family)
+            return (address,)
+        if host is not None and options.resolver is not system_resolver:
+            return None
+        found = resolve_without_lookup(host, port, *details)
+        if found is not None:
+            self._families_found.update(one.family for one in found)
+            for family in self._flags:
+                lookup = self._start(family)
+                lookup.ended = lookup.started
+                self._tell(family, [one for one in found if one.family == family])
+        return found
+
+    def ask(self, query: DnsQuery) -> AnswerFuture:
+        """Begin to look up the addresses of the family in *query*."""
+        _, family = query
+        self._start(family)
+        host, resolver = self._host, self._options.resolver
+        flags = self._flags[family]
+        if host is None or resolver is system_resolver:
+            return getaddrinfo(self._loop, host, self._port, family, flags)
+        details = {"family": family, "proto": self._options.proto, "flags": flags}
+        return start_lookup(self._loop, resolver, host, self._port, **details)
+
+    def _start(self, family: int) -> _Lookup:
+        now = self._loop.time()
+        lookup = self._lookups[family] = _Lookup(now)
+        if (observe := self._record.observe) is not None:
+            observe(events.ResolveStarted(now, self._name, self._port, family))
+        return lookup
+
+    @property
+    def _name(self) -> str:
+        """The host as the events have it."""
+        return self._host or "localhost"  # which is what None means
+
+    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
+        """Return the addresses that *future*, which is done, has given; perhaps none.
+
+        Raises:
+            TypeError: It has given something else.
+            Exception: What a resolver raised that is no `OSError`.
+        """
+        _, family = query
+        lookup = self._lookups[family]
+        found: Sequence[Address] = ()
+        # What result() raises would hold this frame, which holds the future, which
+        # holds what it raises.
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled():
+            # By the resolver: a race that ends takes no more answers.
+            error = os_error(errno.ECANCELED, "the resolver gave up")
+        elif error is None:
+            found = self._addresses(future.result())
+        elif not isinstance(error, OSError):
+            raise error
+        if found:
+            self._families_found.add(family)
+        lookup.ended, lookup.error = self._loop.time(), error
+        self._tell(family, found)
+        return found
+
+    def _tell(self, family: int, found: Sequence[Address]) -> None:
+        """Tell the observer of the look-up of *family*, which has ended."""
+        observe, lookup = self._record.observe, self._lookups[family]
+        if observe is None or lookup.ended is None:
+            return
+        what = (lookup.ended, self._name, self._port, family)
+        elapsed = lookup.ended - lookup.started
+        if found:
+            observe(events.Resolved(*what, tuple(found), elapsed))
+        else:
+            observe(events.ResolveFailed(*what, self._error(lookup), elapsed))
+
+    def _error(self, lookup: _Lookup) -> OSError:
+        """Return why *lookup*, which has ended, gave no address."""
+        return no_address_error((lookup.error,) if lookup.error else (), self._family)
+
+    def _addresses(self, answer: Any) -> Sequence[Address]:
+        if self._host is None or self._options.resolver is system_resolver:
+            return addresses_of_addrinfo(answer, self._options.proto)
+        if not isinstance(answer, Sequence):
+            raise TypeError(f"resolver must give a sequence, not {safe_repr(answer)}")
+        given = tuple(map(_checked, cast("Sequence[object]", answer)))
+        if self._family == socket.AF_UNSPEC:
+            return given
+        return tuple(
+            one
+            for one in given
+            if one.family == self._family or one.family not in _INET
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every query was answered, if only with "no such address"."""
+        if not self._lookups:
+            return bool(self._families_found)
+        if len(self._lookups) < len(self._flags):
+            return False
+        return all(
+            one.ended is not None and (one.error is None or is_no_address(one.error))
+            for one in self._lookups.values()
+        )
+
+    def failures(self, is_too_late: bool = False) -> Sequence[LookupFailure]:
+        """Return the look-ups, if none gave an address or if *is_too_late*."""
+        if self._families_found and not is_too_late:
+            return ()
+        return [
+            LookupFailure(self._host, self._failure(family), one.started, one.ended)
+            for family, one in self._lookups.items()
+        ]
+
+    def _failure(self, family: int) -> AttemptError:
+        lookup = self._lookups[family]
+        if lookup.ended is None:
+            query = (family, self._flags[family])
+            return unanswered_error("resolve", self._host, self._port, (query,))
+        if family in self._families_found:
+            return lookup_too_late("addresses")
+        return AttemptError("resolve", self._error(lookup), sent=False)
+
+
+def _checked(address: object) -> Address:
+    """Return an address that a resolver gave as a `plain_address`."""
+    plain = plain_address(address) if isinstance(address, Address) else None
+    if plain is None or plain.type != socket.SOCK_STREAM:
+        text = "Address values of stream sockets"
+        raise TypeError(f"resolver must give {text}, not {safe_repr(address)}")
+    return plain
+
+
+def start_lookup(
+    loop: asyncio.AbstractEventLoop,
+    look_up: Callable[..., Any],
+    *what: object,
+    **details: object,
+) -> AnswerFuture:
+    """Call *look_up*, the caller's function; return the future of its answer."""
+    known: AnswerFuture = loop.create_future()
+    try:
+        answer = look_up(*what, **details)
+    except OSError as exc:  # it is no coroutine function, and knows at once
+        known.set_exception(exc.with_traceback(None))
+        return known
+    if not isinstance(answer, Awaitable):
+        known.set_result(answer)
+        return known
+    coming = cast("Awaitable[Any]", answer)
+    is_plain = asyncio.iscoroutine(coming) and loop.get_task_factory() is None
+    if is_plain and _eager_task_factory is not None:
+        # A resolver that knows the answer then needs no turn of the loop.
+        task: AnswerFuture = _eager_task_factory(loop, coming)
+        return task
+    return asyncio.ensure_future(coming, loop=loop)

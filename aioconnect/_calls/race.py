@@ -1,0 +1,96 @@
+"""Race the addresses of an endpoint: look them up, dial them, finish the winner."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from .._io.source_addresses import sort_and_interleave
+from .._io.timers import collect_in_slices, earliest
+from .._sansio.deadline import Deadline, ready_deadline
+from .._sansio.errors import AttemptError
+from .._sansio.happy_eyeballs import HappyEyeballs
+from .attempts import AttemptSet, Connected, Dialer
+from .lookup_queue import LookupQueue
+from .lookups import AddressSource
+
+__all__ = ["race"]
+
+
+async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
+    """Return the connection to the first address that wins, or None: none has.
+
+    The addresses are those that *source* finds.  The *dialer*'s record keeps every
+    failure.  What has not ended when the *turn* is over has failed.
+
+    Raises:
+        AttemptError: There can be no address.
+        Exception: What a function of the caller's raised that is no `OSError`.
+    """
+    loop, record = dialer.loop, dialer.record
+    rules = _rules(dialer)
+    with (
+        closing(AttemptSet(dialer, rules, turn)) as attempts,
+        closing(LookupQueue(loop, source, rules, attempts.wake, turn.at)) as lookups,
+    ):
+        while True:
+            if lookups.has_more:
+                await lookups.ask()
+            now = loop.time()
+            if lookups.take(now):
+                attempts.shorten_deadlines(now)
+            connected = attempts.poll(now) or attempts.start_due()
+            if connected is not None:
+                connected = _pass_over_others(dialer, connected, attempts, lookups)
+                try:
+                    return await dialer.finish(connected)
+                except AttemptError as exc:
+                    attempts.failed(exc, connected)
+                    if exc.phase != "ready":
+                        return None  # a handshake that fails ends the round
+            elif rules.is_over and not lookups.is_ready:
+                is_too_late = False
+                break
+            elif turn.has_passed(now):
+                record.schedule.expired(turn.limit)
+                is_too_late = not rules.has_begun
+                break
+            elif lookups.is_ready:
+                await asyncio.sleep(0)
+            else:
+                until = earliest(rules.next_start(), lookups.due(), turn.at)
+                await attempts.wait(until)
+    failures = source.failures(is_too_late)
+    await collect_in_slices(map(partial(record.lookup_failed, turn), failures))
+    return None
+
+
+def _rules(dialer: Dialer) -> HappyEyeballs:
+    options = dialer.record.options
+    return HappyEyeballs(
+        attempt_delay=options.happy_eyeballs_delay,
+        resolution_delay=options.resolution_delay,
+        sort=partial(sort_and_interleave, count=options.interleave or 0),
+    )
+
+
+def _pass_over_others(
+    dialer: Dialer, connected: Connected, attempts: AttemptSet, lookups: LookupQueue
+) -> Connected:
+    """End the other attempts, or, if *connected* has to prove itself, pause them.
+
+    In the second case, return it with its share of the time.
+    """
+    options = dialer.record.options
+    if options.ready is None:
+        attempts.close()
+        lookups.close()
+        return connected
+    attempts.pause()
+    if options.attempt_timeout is not None:
+        return connected
+    waiting = attempts.waiting + len(lookups)
+    deadline = ready_deadline(connected.deadline, dialer.loop.time(), waiting)
+    return connected._replace(deadline=deadline)

@@ -1,0 +1,86 @@
+"""Share the time of a call: among its turns, their attempts, and what proves them.
+
+Pure.  Times are on the loop's clock, and durations in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+__all__ = [
+    "LEAST_SHARE",
+    "Deadline",
+    "Limit",
+    "attempt_deadline",
+    "call_deadline",
+    "ready_deadline",
+    "turn_deadline",
+]
+
+# "If the time per address is too short, steal from the end of the list": what Go's
+# net.Dialer gives an address at the least, in seconds, while there is that much left.
+LEAST_SHARE = 2.0
+
+# What set a deadline.  A call that has used up its own is over; an attempt or a turn
+# that has used up its share leaves time for the others.
+Limit: TypeAlias = Literal["attempt", "turn", "call"]
+
+
+class Deadline(NamedTuple):
+    """The time at which something has to end, None for never, and what set it."""
+
+    at: float | None = None
+    limit: Limit = "call"
+
+    def has_passed(self, now: float) -> bool:
+        """Tell whether the time is up."""
+        return self.at is not None and now >= self.at
+
+    def or_sooner(self, at: float, limit: Limit) -> Deadline:
+        """Return the deadline *at*, set by *limit*, unless this one comes first."""
+        if self.at is not None and self.at <= at:
+            return self
+        return Deadline(at, limit)
+
+
+def call_deadline(started: float, timeout: float | None) -> Deadline:
+    """Return the deadline of a call that *started* then, with *timeout*."""
+    return Deadline(None if timeout is None else started + timeout, "call")
+
+
+def turn_deadline(call: Deadline, now: float, waiting: int) -> Deadline:
+    """Return the deadline of a turn that starts *now*, while *waiting* others wait.
+
+    All of them get equal shares of what is left of the *call*.
+    """
+    if call.at is None or not waiting:
+        return call
+    return Deadline(now + (call.at - now) / (waiting + 1), "turn")
+
+
+def attempt_deadline(
+    turn: Deadline, now: float, attempt_timeout: float | None, waiting: int = 0
+) -> Deadline:
+    """Return the deadline of an attempt that starts *now*, in a *turn*.
+
+    *waiting* is how many addresses have to wait until this attempt has ended.  If no
+    option bounds the attempt, all of them get equal shares of what is left, of at least
+    2 s.
+    """
+    seconds = attempt_timeout
+    if seconds is None:
+        if not waiting or turn.at is None:
+            return turn
+        seconds = max((turn.at - now) / (waiting + 1), LEAST_SHARE)
+    return turn.or_sooner(now + seconds, "attempt")
+
+
+def ready_deadline(attempt: Deadline, now: float, waiting: int) -> Deadline:
+    """Return the deadline by which a connection has to prove that it is ready.
+
+    *waiting* is how many other addresses may get their turn after this *attempt*.
+    """
+    if not waiting or attempt.at is None:
+        return attempt
+    share = max((attempt.at - now) / (waiting + 1), LEAST_SHARE)
+    return attempt.or_sooner(now + share, "attempt")
