@@ -1,6 +1,6 @@
-"""Check the functions of the caller's before anything connects.
+"""Check the caller's functions before anything connects.
 
-What is wrong is said with the form that is right.
+An error says what is wrong, and shows an argument that would work.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = [
     "check_synchronous",
 ]
 
-_ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_NO_AWAITABLE = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_ASYNC_FLAGS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_GENERATOR_FLAGS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
-_FORMS = {
+_EXAMPLES = {
     "allow": "allow=only_public, or a function of the address and the port",
     "observer": "observer=Timeline(), or a function of the event",
     "outcome": "outcome=aioconnect.outcome.so_error, say",
@@ -35,8 +35,8 @@ _FORMS = {
     "retry_on": "retry_on=is_refused, or a function of the error",
 }
 
-# How a plain function ends that returns no awaitable: with a constant, or a bool.
-_PLAIN_ENDS = frozenset(
+# The instructions before a return whose value is a constant or a bool: no awaitable.
+_PLAIN_RESULTS = frozenset(
     {
         "COMPARE_OP",
         "CONTAINS_OP",
@@ -49,86 +49,92 @@ _PLAIN_ENDS = frozenset(
 
 
 def check_function(name: str, value: object) -> None:
-    """Check a function that will be called later."""
+    """Raise unless *value*, the option *name*, is a function to call later."""
     if isinstance(value, type):
-        # It can be called, and what it gives is true.
-        is_maker = any("__call__" in vars(one) for one in value.__mro__)
-        form = f"{name}={value.__name__}()" if is_maker else _FORMS[name]
+        # Calling a class returns an object, which is true whatever the arguments are.
+        has_callable_objects = any("__call__" in vars(one) for one in value.__mro__)
+        example = f"{name}={value.__name__}()"
+        if not has_callable_objects:
+            example = _EXAMPLES[name]
         text = f"{name} must be a function, not the class {value.__name__}"
-        raise TypeError(f"{text}: {form}")
+        raise TypeError(f"{text}: {example}")
     if not callable(value):
         text = f"{name} must be callable, not {safe_repr(value)}"
         if inspect.iscoroutine(value):
             value.close()  # nobody will await it
             raise TypeError(f"{text}: give the function, without calling it")
-        raise TypeError(f"{text}: {_FORMS[name]}")
+        raise TypeError(f"{text}: {_EXAMPLES[name]}")
 
 
 def check_synchronous(name: str, value: object) -> None:
-    """Check a function that nobody will await: what an asynchronous one gives is true.
+    """Raise if *value* is an asynchronous function: nobody will await its result.
 
-    One that is not seen to be so, behind a `functools.partial` say, is taken.
+    A coroutine that is not awaited is true, so every answer would be yes.  An
+    asynchronous function that is hidden, in a `functools.partial` for example, passes.
     """
     function = value if hasattr(value, "__code__") else type(value).__call__
     code = getattr(function, "__code__", None)
-    if isinstance(code, CodeType) and code.co_flags & _ASYNCHRONOUS:
+    if isinstance(code, CodeType) and code.co_flags & _ASYNC_FLAGS:
         raise TypeError(f"{name} must be no asynchronous function: {safe_repr(value)}")
 
 
 def check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:
-    """Return the hooks that are run on each new socket, checked."""
+    """Return the functions to run on each new socket, checked, as a tuple."""
     if callable(prepare) or not isinstance(prepare, Sequence):
-        _check_called(prepare)
+        _refuse_sockopts_function(prepare)
         text = f"prepare must be a sequence of functions, not {safe_repr(prepare)}"
         raise TypeError(f"{text}: a list of one is prepare=[{safe_repr(prepare)}]")
     for hook in prepare:
-        _check_called(hook)
+        _refuse_sockopts_function(hook)
         check_function("prepare", hook)
         check_synchronous("prepare", hook)
     return tuple(prepare)
 
 
-def _check_called(hook: object) -> None:
-    """Refuse a function of `sockopts` itself: called with a socket it does nothing."""
+def _refuse_sockopts_function(hook: object) -> None:
+    """Raise if *hook* is a function of `sockopts`, which returns the real hook.
+
+    If it were called with a socket, it would do nothing.
+    """
     if isinstance(hook, FunctionType) and hook.__module__ == "aioconnect.sockopts":
-        is_whole = hook.__code__.co_argcount == len(hook.__defaults__ or ())
-        call = f"{hook.__name__}({'' if is_whole else '...'})"
+        needs_nothing = hook.__code__.co_argcount == len(hook.__defaults__ or ())
+        call = f"{hook.__name__}({'' if needs_nothing else '...'})"
         raise TypeError(f"prepare: {hook.__name__} has to be called: prepare=[{call}]")
 
 
 def check_ready(ready: Ready) -> None:
-    """Check what will be awaited, as far as can be seen before it is called.
+    """Raise if *ready* plainly returns no awaitable, as far as its code shows.
 
-    A plain function may return an awaitable.  One whose every end is a constant or the
-    answer of a comparison cannot.
+    A plain function may return an awaitable.  It cannot if each of its returns is a
+    constant or the result of a comparison.
     """
     check_function("ready", ready)
     code = ready.__code__ if isinstance(ready, FunctionType) else None
     if code is None or code.co_flags & inspect.CO_COROUTINE:
         return
-    is_generator = code.co_flags & _NO_AWAITABLE
+    is_generator = code.co_flags & _GENERATOR_FLAGS
     if is_generator and not code.co_flags & inspect.CO_ITERABLE_COROUTINE:
         raise TypeError(f"ready must return, and not yield: {safe_repr(ready)}")
-    if not is_generator and _returns_plainly(code):
+    if not is_generator and _returns_no_awaitable(code):
         text = f"ready must be a coroutine function, not {safe_repr(ready)}"
         raise TypeError(f"{text}: make it an async def")
 
 
-def _returns_plainly(code: CodeType) -> bool:
+def _returns_no_awaitable(code: CodeType) -> bool:
     last, returns = "", 0
     for instruction in dis.get_instructions(code):
         returns += instruction.opname in ("RETURN_VALUE", "RETURN_CONST")
         if instruction.opname == "RETURN_VALUE" and (
-            # A jump brings what another expression gave: ``first or None``.
-            last not in _PLAIN_ENDS or instruction.is_jump_target
+            # A jump leads here with the value of another expression: ``first or None``.
+            last not in _PLAIN_RESULTS or instruction.is_jump_target
         ):
             return False
         last = instruction.opname
-    return returns > 0  # one that only raises is a failed attempt
+    return returns > 0  # a function that only raises makes the attempt fail
 
 
 def check_factory(factory: object) -> None:
-    """Check a protocol factory: it is called when there is a connection."""
+    """Raise unless *factory* can be called to make a protocol."""
     if not callable(factory):
         text = f"protocol_factory must be callable, not {safe_repr(factory)}"
         raise TypeError(f"{text}: give the protocol's class, or a lambda that makes it")

@@ -933,7 +933,7 @@ async def test_server_that_is_killed_again_and_again(
 def impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Iterator[None]:
     """Give peers that do not read so many *seconds*."""
     with monkeypatch.context() as patched:
-        patched.setattr("aioconnect._calls.reconnecting._FLUSH", seconds)
+        patched.setattr("aioconnect._calls.reconnecting._FLUSH_TIMEOUT", seconds)
         yield
 
 
