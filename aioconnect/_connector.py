@@ -17,12 +17,13 @@ from ._calls.arguments import (
     try_fast_connect,
 )
 from ._calls.call import Call
-from ._calls.hooks import check_factory
 from ._calls.observing import Observer
+from ._calls.option_checks import check_factory
 from ._calls.options import (
     Allow,
     ConnectorOptions,
     LocalAddr,
+    PlainHelp,
     check_options,
     endpoint_of_host,
     endpoint_of_target,
@@ -48,7 +49,6 @@ from ._io.transports import (
 from ._sansio.addresses import Address, SockAddr, check_address, unix_address
 from ._sansio.backoff import is_transient
 from ._sansio.endpoints import endpoint_at
-from ._sansio.plain_help import PlainHelp
 from ._sansio.spelling import explains_misuse
 from ._sansio.targets import AnyTarget, iter_targets
 from ._sansio.text import redacted_repr, safe_repr

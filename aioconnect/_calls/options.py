@@ -19,14 +19,17 @@ from .._sansio.addresses import LONGEST_NAME, check_host, check_port, numeric_ad
 from .._sansio.backoff import check_duration
 from .._sansio.endpoints import Endpoint, endpoint_at
 from .._sansio.targets import Target
-from .hooks import check_function, check_prepare, check_ready, check_synchronous
 from .observing import Observer, events
 from .option_checks import (
     check_count,
     check_family,
+    check_function,
     check_local_addr,
     check_optional_duration,
+    check_prepare,
+    check_ready,
     check_retry,
+    check_synchronous,
     without_lists,
 )
 from .ready import Ready
@@ -41,6 +44,7 @@ __all__ = [
     "ConnectorOptions",
     "LocalAddr",
     "Options",
+    "PlainHelp",
     "WaitOptions",
     "check_local_addr",
     "check_options",
@@ -77,6 +81,18 @@ class ConnectorOptions(WaitOptions, total=False):
     """The options of `Connector`, as the keyword arguments of the functions."""
 
     timeout: float | None
+
+
+class PlainHelp(type):
+    """A metaclass that hides special names, such as a dataclass's ``__match_args__``.
+
+    `help` lists what `dir` of the class lists.  Only a metaclass can change that.
+    """
+
+    def __dir__(cls) -> list[str]:
+        hidden = {"where"}  # Connector's, which only the package calls
+        names = super().__dir__()
+        return [one for one in names if one not in hidden and not one.startswith("__")]
 
 
 class Options(Protocol):

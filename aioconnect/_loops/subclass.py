@@ -22,7 +22,7 @@ from .._calls.arguments import (
     connect_endpoint,
 )
 from .._calls.call import Call
-from .._calls.hooks import check_factory
+from .._calls.option_checks import check_factory
 from .._calls.options import LocalAddr
 from .._calls.rounds import Rounds
 from .._connector import Connector, check_connector

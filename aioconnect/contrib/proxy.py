@@ -18,7 +18,7 @@ from typing import Generic, TypeVar, Unpack, cast
 
 from .._calls.arguments import addresses_of
 from .._calls.call import Call
-from .._calls.hooks import check_factory
+from .._calls.option_checks import check_factory
 from .._calls.options import ConnectorOptions
 from .._calls.rounds import Rounds
 from .._connector import Connector, check_connector
