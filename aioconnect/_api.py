@@ -376,12 +376,13 @@ def reconnecting_unix(
         timeout=None: Limit of one turn: look-ups, attempts, delays and TLS.
         retry=(): Delays of the retry policy.  (): ``Backoff()``, which has no end.
         ready=None: Coroutine function of the reader and the writer that has to pass.
+        allow=None: Any function here refuses every path.
 
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, allow=None, prepare=(),
-        outcome=outcome.default, observer=None
+        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
+        observer=None
 
     Raises what `reconnecting` does.
     """
@@ -461,11 +462,12 @@ async def wait_until_up_unix(
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function of an error that tells if it is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
+        allow=None: Any function here refuses every path.
 
     Other options, as for `connect`.  Those about names and IP change nothing here:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
-        allow=None, prepare=(), outcome=outcome.default, observer=None
+        prepare=(), outcome=outcome.default, observer=None
 
     Raises what `connect` does.
     """
@@ -526,11 +528,12 @@ async def wait_until_down_unix(
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function of an error that tells if it is worth a retry.
         ready=None: It is not called.
+        allow=None: Any function here refuses every path.
 
     Other options, as for `connect`.  Those about names and IP change nothing here:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
-        allow=None, prepare=(), outcome=outcome.default, observer=None
+        prepare=(), outcome=outcome.default, observer=None
 
     Raises what `wait_until_down` does.
     """
@@ -585,7 +588,9 @@ async def create_connection(
     The caller owns what is returned.  A call that raises or is cancelled has closed all
     that it opened.  A *sock* belongs to the transport once there is one.  Until then it
     stays the caller's, who closes it if the call raises.
-    An exception of *protocol_factory* comes through as it is, and the socket is closed.
+
+    An exception of *protocol_factory* comes through as it is, after the call has closed
+    a socket of its own.
 
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
@@ -628,12 +633,13 @@ async def create_unix_connection(
         timeout=None: Limit of the whole call: attempts, retries and TLS.
         retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
         ready=None: Coroutine function of the transport and protocol that has to pass.
+        allow=None: Any function here refuses every path.
 
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, allow=None, prepare=(),
-        outcome=outcome.default, observer=None
+        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
+        observer=None
 
     The caller owns what is returned.  Failure, cancellation and ownership of *sock* are
     as for `create_connection`.
@@ -741,12 +747,13 @@ async def open_unix_connection(
         timeout=None: Limit of the whole call: attempts, retries and TLS.
         retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
         ready=None: Coroutine function of the reader and the writer that has to pass.
+        allow=None: Any function here refuses every path.
 
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, allow=None, prepare=(),
-        outcome=outcome.default, observer=None
+        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
+        observer=None
 
     The caller owns what is returned.  Failure, cancellation and ownership of *sock* are
     as for `open_connection`.
