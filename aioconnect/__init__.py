@@ -1,13 +1,13 @@
-"""Connect from asyncio: a socket that is returned is connected, or one error says why.
+"""Connect from asyncio: get a connected socket in time, or one error that says why.
 
-Where to connect is an argument, how is an option; `Connector` says the options
-once.  See README.md for examples.
+The arguments of a function say where to connect, and its options say how.  A
+`Connector` holds a set of options for reuse.  See README.md for examples.
 """
 
 import sys as _sys
 
 if _sys.argv and str(_sys.argv[0]).endswith(("-m", "aioconnect")):
-    # It may be the command line.  That hears signals before it imports the rest.
+    # This may be the command line, which handles signals before it imports the rest.
     from . import _startup as _startup
 
 # isort: split
@@ -162,7 +162,7 @@ __all__ = [
 ]
 
 
-# What a connect does not need is imported when asked for: these, and the events.
+# A connect does not need these, nor the events: they are imported on first use.
 _LATER = {
     "Allow": "_sansio.ip_filter",
     "Timeline": "_timeline",
@@ -173,7 +173,7 @@ _LATER = {
 }
 
 
-if not _typing.TYPE_CHECKING:  # to who checks types, what is not there is not there
+if not _typing.TYPE_CHECKING:  # a type checker must still report unknown names
 
     def __getattr__(name: str) -> _typing.Any:
         if name not in __all__:
@@ -189,7 +189,7 @@ def __dir__() -> list[str]:
 
 
 def _say_where_they_are() -> None:
-    # A traceback, a repr and a pickle name what users import, not where it stands.
+    # A traceback, a repr and a pickle name the module that users import from.
     for name in __all__:
         value = globals().get(name)
         module = getattr(value, "__module__", "")

@@ -1,4 +1,4 @@
-"""The functions: each makes a `Connector` of its options and calls its method."""
+"""Offer each method of `Connector` as a function that takes the options, too."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _new_connector(options: ConnectorOptions) -> Connector:
 
 
 def _meant(misspelt: AbstractSet[str]) -> str:
-    """Return what to say of options that are *misspelt*, or are another function's."""
+    """Return what the error says of *misspelt* options or another function's."""
     if tls := misspelt & TLSArguments.__annotations__.keys():
         names = ", ".join(sorted(map(repr, tls)))
         return f"{names}; TLS is for open_connection and create_connection"
@@ -93,21 +93,80 @@ def _meant(misspelt: AbstractSet[str]) -> str:
 async def connect(
     host: str, port: int | str, **options: Unpack[ConnectorOptions]
 ) -> socket.socket:
-    """Connect to *host* and *port*; return the non-blocking socket.
+    """Connect to *host* and *port*; return the connected, non-blocking socket.
 
-    The caller owns the socket, which is connected: it has a peer that is not
-    itself, and no error is queued on it.  *host* is a name or a numeric address,
-    with a scope id if it needs one (``"fe80::1%eth0"``); *port* a number or a
-    service's name.  The *options* are the fields of `Connector`.
+    *host* is a name or a numeric address, with a scope id if the address needs one
+    (``"fe80::1%eth0"``).  *port* is a number or the name of a service.
 
-    A call that raises, or is cancelled, has closed what it opened.  One that the
-    kernel answers at once, as over loopback, returns without a turn of the loop.
+    Options (durations are seconds, and None is off):
+        timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
+        attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
+        retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
+        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
+        flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
+        local_addr=None: ``(host, port)`` to connect from, or several of them.
+        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        allow=None: Function that may refuse an address, such as `only_public`.
+        prepare=(): Functions ``(socket, Address)`` to run on each new socket.
+        ready=None: Coroutine function that has to pass before a connection counts.
+        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        observer=None: Function that is called with each event, such as a `Timeline`.
+
+    The caller owns the socket.  It has a peer that is not itself, and no error is
+    queued on it.  A call that raises or is cancelled has closed all that it opened.  A
+    call that the kernel answers at once, as over loopback, returns without a turn of
+    the loop.
 
     Raises:
-        ConnectError: Nothing could be connected; `ConnectRefusedError`,
-            `ConnectTimeoutError`, `ResolveError` and the like say why, and are
-            the builtin exceptions of the same names too.
-        ValueError, TypeError: An argument cannot work; the text names it.
+        ConnectError: No connection could be made.  The subclass says why:
+            `ConnectRefusedError`, `ConnectTimeoutError`, `ResolveError` and others.
+            Each is the builtin exception of that kind too.
+        ValueError, TypeError: An argument cannot work.  The text names it.
+
+    Fine print of the options:
+
+    *timeout* is used to its end.  A delay of *retry* that would reach past the end is
+    cut short, so that a last round has time for an attempt like those before: twice the
+    longest answer so far, at least 50 ms, at most half of what is left.
+
+    *retry* holds the delays between rounds.  A round resolves the name anew and makes
+    one attempt at each address, with new sockets.  When all attempts of a round have
+    failed, another round follows if *retry_on* accepts at least one of the errors.  The
+    call fails at once when there is no further delay.
+
+    The addresses of a name are raced as RFC 8305 says.  IPv6 and IPv4 are looked up
+    apart.  When an address has been silent for *happy_eyeballs_delay* (at least 10 ms,
+    at most 2 s), the next one is tried beside it.  A seventh attempt takes the place of
+    the oldest.  *interleave* is the First Address Family Count: how many addresses of
+    the first family come before one of the other.
+
+    *family*, *flags* and *local_addr* mean what they mean to
+    `asyncio.loop.create_connection`, and *proto* applies to the sockets only.  A host
+    in *local_addr* may be a name with several addresses.  An attempt takes the first
+    address of its own family that can be bound.  Connections to other peers, open or
+    closed, may share a port in *local_addr* (``SO_REUSEADDR``).
+
+    *allow* is a function ``(ip_address, port) -> bool``.  It is asked about each
+    address before it is dialled, also about ``::`` and IPv4-mapped addresses, as they
+    are.  With *allow*, Unix and vsock addresses are refused.  A connected *sock* of the
+    caller is not asked about.
+
+    *prepare* is run before a socket is bound and connected.  `aioconnect.sockopts` has
+    functions for it.
+
+    *ready* is awaited within the attempt's time, with what the call would return: the
+    socket, the reader and the writer, or the transport and the protocol.  If it raises
+    an `OSError` or an `EOFError`, or returns False, the attempt has failed, and the
+    next address is tried.
+
+    *outcome* is a function of `aioconnect.outcome`.  *observer* is called with an event
+    for everything that happens; ``log_events(logger)`` is one, too.  A `CallObserver`
+    is asked for an observer of each call.
     """
     # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     connector = _connector(options)
@@ -134,11 +193,26 @@ async def connect_unix(
     kind: int = socket.SOCK_STREAM,
     **options: Unpack[ConnectorOptions],
 ) -> socket.socket:
-    r"""Connect to the Unix socket at *path*; return the non-blocking socket.
+    r"""Connect to the Unix socket at *path*; return the connected, non-blocking socket.
 
-    ``"\0name"`` is an abstract name.  *kind* is ``SOCK_STREAM`` or
-    ``SOCK_SEQPACKET``.  While the listener's backlog is full the call waits for
-    a slot, at next to no cost, until the time is up.
+    ``"\0name"`` is an abstract name.  While the backlog of the listener is full, the
+    call waits for a slot, at next to no cost, until the time is up.
+
+    Options (durations are seconds, and None is off):
+        kind=SOCK_STREAM: ``SOCK_STREAM`` or ``SOCK_SEQPACKET``.
+        timeout=None: Limit of the whole call: attempts and retries.
+        retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        allow=None: Any function here refuses every path.
+
+    Other options, as for `connect`.  Those about names and IP change nothing here:
+        attempt_timeout=None, happy_eyeballs_delay=0.25, interleave=1,
+        resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0, local_addr=None,
+        resolver=system_resolver, prepare=(), ready=None, outcome=outcome.default,
+        observer=None
+
+    The caller owns the socket.  A call that raises or is cancelled has closed all that
+    it opened.
 
     Raises what `connect` does.
     """
@@ -153,9 +227,20 @@ async def connect_address(
     prepare: Sequence[Prepare] = (),
     outcome: Outcome = _outcome.default,
 ) -> socket.socket:
-    """Connect to one resolved *address*, once; return the non-blocking socket.
+    """Connect to one resolved *address*, once; return the connected socket.
 
-    It may be TCP, Unix or vsock.  The resolver is not asked for anything.
+    The address may be TCP, Unix or vsock.  Nothing is looked up.  The method of
+    `Connector` applies all of its options, *retry* too.
+
+    Options (durations are seconds, and None is off):
+        timeout=None: Limit of the call.
+        local_addr=None: ``(host, port)`` to connect from, or several of them.
+        prepare=(): Functions ``(socket, Address)`` to run on the new socket.
+        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+
+    The caller owns the socket, which is non-blocking.  A call that raises or is
+    cancelled has closed all that it opened.
+
     Raises what `connect` does.
     """
     connector = Connector(
@@ -167,11 +252,15 @@ async def connect_address(
 async def connect_sock(
     sock: socket.socket, sockaddr: SockAddr, *, timeout: float | None = None
 ) -> None:
-    """Connect the caller's own non-blocking *sock* to *sockaddr*.
+    """Connect the caller's own non-blocking *sock* to the numeric *sockaddr*.
 
-    This is `asyncio.loop.sock_connect`, but for numeric addresses only.  The
-    socket stays the caller's, who closes it when this raises: one whose connect
-    failed or was cancelled must not be used again.
+    This is `asyncio.loop.sock_connect` for numeric addresses only.
+
+    Options (durations are seconds, and None is off):
+        timeout=None: Limit of the call.
+
+    The caller owns the socket all the time.  Close it when this raises or is cancelled:
+    a socket whose connect failed or was cancelled must not be used again.
 
     Raises what `connect` does, and:
         ValueError: *sock* is closed, blocking or connected already.
@@ -185,19 +274,34 @@ async def connect_any(
     race: bool = False,
     **options: Unpack[ConnectorOptions],
 ) -> socket.socket:
-    """Connect to one of several equivalent servers; return the non-blocking socket.
+    """Connect to one of several equivalent servers; return the connected socket.
 
-    *targets* are texts that `parse_target` takes, pairs of host and port, `Target` or
-    `Address` values.  They are tried in order, each with all of its addresses, and
-    each with its share of what is left of the *timeout*; with *race*, as the addresses
-    of one name are, beside each other.  A round, for *retry*, is all of them.
+    *targets* are texts that `parse_target` takes, pairs of a host and a port, `Target`
+    values or `Address` values.  They are tried in order.  Each has a share of what is
+    left of the *timeout*, and all addresses of a target are tried in its turn.
 
-    A service, ``"srv:_service._proto.name"``, stands for the hosts and ports that its
-    SRV records say.  The *resolver* has to look them up, as
+    A service, ``"srv:_service._proto.name"``, stands for the hosts and ports in its SRV
+    records.  The *resolver* has to look the records up, as
     `aioconnect.contrib.aiodns.AiodnsResolver` does.
 
-    Raises what `connect` does; the error has the attempts at all targets, and:
-        ValueError, TypeError: There is no target, or one cannot work.
+    Options (durations are seconds, and None is off):
+        race=False: True tries the targets beside each other, as `connect` tries the
+            addresses of one name.
+        timeout=None: Limit of the whole call: look-ups, attempts and retries.
+        attempt_timeout=None: Limit of one attempt at one address, with *ready*.
+        retry=(): Delays between rounds.  A round tries all targets.
+        resolver=system_resolver: Function that looks names up: see `Resolver`.
+
+    Other options, as for `connect`:
+        retry_on=is_transient, happy_eyeballs_delay=0.25, interleave=1,
+        resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0, local_addr=None,
+        allow=None, prepare=(), ready=None, outcome=outcome.default, observer=None
+
+    The caller owns the socket, which is non-blocking.  A call that raises or is
+    cancelled has closed all that it opened.
+
+    Raises what `connect` does; the error lists the attempts at all targets.  And:
+        ValueError, TypeError: There is no target, or a target cannot work.
     """
     return await _connector(options).connect_any(targets, race=race)
 
@@ -216,19 +320,37 @@ def reconnecting(
 ) -> Reconnecting:
     """Return an asynchronous iterator of streams: ``async for reader, writer in ...``.
 
-    Each turn connects, as `open_connection` does, under the retry policy, which is
-    ``Backoff()`` if the *options* have none; *timeout* is a turn's, with its delays.
-    When the body has ended, with ``break`` and with an exception too, its writer is
-    closed.  An exception that leaves the body ends the loop: catch inside what a lost
-    connection raises (`OSError`, `EOFError`).
+    Each turn connects as `open_connection` does, with the retry policy.  When a
+    connection has lasted *stable_after* seconds, the policy begins anew, and the next
+    turn connects at once.
 
-    A connection that ended before *stable_after* seconds, whoever ended it, counts as
-    an attempt that failed: the next delay of the policy is waited for.  After one that
-    has lasted, the policy begins anew, with a connect at once.
+    Options (durations are seconds, and None is off):
+        stable_after=10.0: Seconds.  A connection that ends earlier, whoever ends it, is
+            a failed attempt, and the next delay of *retry* passes before the next one.
+        limit=65536: The reader's buffer limit in bytes.
+        ssl=None: True or an `ssl.SSLContext` to start TLS.
+        server_hostname=None: Name to verify.  None: *host*.
+        ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
+        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        timeout=None: Limit of one turn: look-ups, attempts, delays and TLS.
+        retry=(): Delays of the retry policy.  (): ``Backoff()``, which has no end.
+        ready=None: Coroutine function of the reader and the writer that has to pass.
+
+    Other options, as for `connect`:
+        attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
+        interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
+        local_addr=None, resolver=system_resolver, allow=None, prepare=(),
+        outcome=outcome.default, observer=None
+
+    The iterator closes the writer when the body has ended, also by ``break`` and by an
+    exception.  An exception that leaves the body ends the loop.  Catch what a lost
+    connection raises (`OSError`, `EOFError`) inside the body.  Close an iterator that
+    has a name with its `aclose`.  A cancelled turn closes what it opened, and the next
+    one goes on from there.
 
     Raises:
-        ConnectError: From the iteration: the policy has given up, or the time was up.
-        ValueError, TypeError: An argument cannot work; the text names it.
+        ConnectError: From the iteration.  The policy has given up, or the time was up.
+        ValueError, TypeError: An argument cannot work.  The text names it.
     """
     return _connector(options).reconnecting(
         host,
@@ -253,7 +375,31 @@ def reconnecting_unix(
     ssl_shutdown_timeout: float | None = None,
     **options: Unpack[ConnectorOptions],
 ) -> Reconnecting:
-    """Do what `reconnecting` does, at the Unix socket at *path*."""
+    """Return an asynchronous iterator of streams to the Unix socket at *path*.
+
+    It works as that of `reconnecting` does, and closes its writers likewise.
+
+    Options (durations are seconds, and None is off):
+        stable_after=10.0: Seconds.  A connection that ends earlier, whoever ends it, is
+            a failed attempt, and the next delay of *retry* passes before the next one.
+        limit=65536: The reader's buffer limit in bytes.
+        ssl=None: True or an `ssl.SSLContext` to start TLS.
+        server_hostname=None: Name to verify.  It is needed for TLS.
+        ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
+        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        timeout=None: Limit of one turn: look-ups, attempts, delays and TLS.
+        retry=(): Delays of the retry policy.  (): ``Backoff()``, which has no end.
+        ready=None: Coroutine function of the reader and the writer that has to pass.
+        allow=None: Any function here refuses every path.
+
+    Other options, as for `connect`.  Those about names and IP change nothing here:
+        attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
+        interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
+        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
+        observer=None
+
+    Raises what `reconnecting` does.
+    """
     return _connector(options).reconnecting_unix(
         path,
         stable_after=stable_after,
@@ -275,20 +421,36 @@ async def wait_until_up(
 ) -> float:
     """Wait until *host* and *port* can be connected to; return the seconds it took.
 
-    With *settle* the connection must still be open after so many seconds: a proxy that
-    accepts and closes is not up.  What the server says meanwhile is not read.  Over
-    TCP, the end behind more data than the kernel holds (some 100 kB) is therefore not
-    noticed; a reset always is.  With the option *ready*, which is given the socket,
-    that has to pass first.
+    *timeout* is the limit in seconds, and None waits as long as *retry* has delays.
 
-    Up means that the server has answered: TCP Fast Open is turned off for the wait,
-    if a function of *prepare* turned it on.
+    Options (durations are seconds, and None is off):
+        settle=0.0: Seconds that the connection has to stay open.  A proxy that accepts
+            and closes is not up.
+        attempt_timeout=None: Limit of one look.  None: 3 s, or none with *ready*.
+        retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        ready=None: Coroutine function of the socket that has to pass before *settle*.
 
-    The delays are the *retry* policy's.  If the options have none, they grow to a
-    second.  If they have no *attempt_timeout* either, and no *ready*, a look ends after
-    3 s: what was silent then may have come up since.  An error that *retry_on* does
-    not accept is raised at once.  A name that does not exist is one: where it comes
-    with the server, give ``retry_on=is_transient | is_unknown_name``.
+    Other options, as for `connect`:
+        happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
+        family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
+        allow=None, prepare=(), outcome=outcome.default, observer=None
+
+    A look is one connect, which this closes again.  A look at a silent address ends
+    after 3 s because the address may have come up since.
+
+    An error that *retry_on* does not accept is raised at once.  A name that does not
+    exist is such an error.  If the name comes with the server, accept it:
+    ``retry_on=is_transient | is_unknown_name``.
+
+    What the server sends while the connection settles is not read.  Over TCP, the end
+    of the stream is therefore not noticed behind more data than the kernel holds (some
+    100 kB).  A reset always is.
+
+    Up means that the server has answered.  If a function of *prepare* turns TCP Fast
+    Open on, the wait turns it off.
+
+    A wait that raises or is cancelled has closed all that it opened.
 
     Raises what `connect` does.
     """
@@ -303,7 +465,26 @@ async def wait_until_up_unix(
     settle: float = 0.0,
     **options: Unpack[WaitOptions],
 ) -> float:
-    """Do what `wait_until_up` does, with the Unix socket at *path*."""
+    """Wait until the Unix socket at *path* can be connected to; return the seconds.
+
+    It works as `wait_until_up` does.  *timeout* is the limit in seconds, and None waits
+    as long as *retry* has delays.
+
+    Options (durations are seconds, and None is off):
+        settle=0.0: Seconds that the connection has to stay open.
+        attempt_timeout=None: Limit of one look.  None: 3 s, or none with *ready*.
+        retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        ready=None: Coroutine function of the socket that has to pass before *settle*.
+        allow=None: Any function here refuses every path.
+
+    Other options, as for `connect`.  Those about names and IP change nothing here:
+        happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
+        family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
+        prepare=(), outcome=outcome.default, observer=None
+
+    Raises what `connect` does.
+    """
     connector = _connector({**options, "timeout": timeout})
     return await connector.wait_until_up_unix(path, settle=settle)
 
@@ -317,14 +498,29 @@ async def wait_until_down(
 ) -> float:
     """Wait until *host* and *port* refuse, or are gone; return the seconds it took.
 
-    Gone is a host that cannot be reached, or a name that does not exist.  One that
-    does not answer is slow, and waited for.  It is looked at by connecting, after the
-    same delays, and without TCP Fast Open, as by `wait_until_up`; *ready* is not asked.
+    A server is gone when its host cannot be reached, or its name does not exist.  A
+    server that does not answer is slow and not down.  *timeout* is the limit in
+    seconds, and None waits as long as *retry* has delays.
+
+    Options (durations are seconds, and None is off):
+        attempt_timeout=None: Limit of one look.  None: 3 s.
+        retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        ready=None: It is not called.
+
+    Other options, as for `connect`:
+        happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
+        family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
+        allow=None, prepare=(), outcome=outcome.default, observer=None
+
+    A look is one connect, without TCP Fast Open, which this closes again.  A wait that
+    raises or is cancelled has closed all that it opened.
 
     Raises:
-        ConnectTimeoutError: It was not down within *timeout*, or the last delay.
-        ConnectError: Another error, which *retry_on* does not accept.
-        ValueError, TypeError: An argument cannot work; the text names it.
+        ConnectTimeoutError: The server was not down within *timeout*, or when there was
+            no further delay.
+        ConnectError: A look failed with an error that *retry_on* does not accept.
+        ValueError, TypeError: An argument cannot work.  The text names it.
     """
     connector = _connector({**options, "timeout": timeout})
     return await connector.wait_until_down(host, port)
@@ -336,7 +532,25 @@ async def wait_until_down_unix(
     timeout: float | None,
     **options: Unpack[WaitOptions],
 ) -> float:
-    """Do what `wait_until_down` does, with the Unix socket at *path*."""
+    """Wait until the Unix socket at *path* refuses, or is gone; return the seconds.
+
+    It works as `wait_until_down` does.  *timeout* is the limit in seconds, and None
+    waits as long as *retry* has delays.
+
+    Options (durations are seconds, and None is off):
+        attempt_timeout=None: Limit of one look.  None: 3 s.
+        retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        ready=None: It is not called.
+        allow=None: Any function here refuses every path.
+
+    Other options, as for `connect`.  Those about names and IP change nothing here:
+        happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
+        family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
+        prepare=(), outcome=outcome.default, observer=None
+
+    Raises what `wait_until_down` does.
+    """
     connector = _connector({**options, "timeout": timeout})
     return await connector.wait_until_down_unix(path)
 
@@ -354,11 +568,43 @@ async def create_connection(
     all_errors: bool = False,
     **options: Unpack[ConnectorOptions],
 ) -> tuple[asyncio.Transport, P]:
-    """Do what `asyncio.loop.create_connection` does, with the *options*.
+    """Connect, and return a transport and the protocol of *protocol_factory*.
 
-    Each parameter of asyncio's is there and means the same; those that are not
-    named here are among the *options*.  An exception of *protocol_factory* comes
-    through as itself, once the socket is closed.
+    This is `asyncio.loop.create_connection` with options.  Each parameter of asyncio's
+    means the same here.  *host* and *port* are those of `connect`, and None as the host
+    is this machine.
+
+    Options (durations are seconds, and None is off):
+        sock=None: Connected socket to use in place of *host* and *port*.
+        ssl=None: True or an `ssl.SSLContext` to start TLS.
+        server_hostname=None: Name to verify.  None: *host*.
+        ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
+        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        all_errors=False: Raise an `ExceptionGroup` of the attempts' errors.
+        timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
+        attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
+        retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
+        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
+        flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
+        local_addr=None: ``(host, port)`` to connect from, or several of them.
+        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        allow=None: Function that may refuse an address, such as `only_public`.
+        prepare=(): Functions ``(socket, Address)`` to run on each new socket.
+        ready=None: Coroutine function that has to pass before a connection counts.
+        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        observer=None: Function that is called with each event, such as a `Timeline`.
+
+    The caller owns what is returned.  A call that raises or is cancelled has closed all
+    that it opened.  A *sock* belongs to the transport once there is one.  Until then it
+    stays the caller's, who closes it if the call raises.
+
+    An exception of *protocol_factory* comes through as it is, after the call has closed
+    a socket of its own.
 
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
@@ -387,9 +633,32 @@ async def create_unix_connection(
     ssl_shutdown_timeout: float | None = None,
     **options: Unpack[ConnectorOptions],
 ) -> tuple[asyncio.Transport, P]:
-    """Do what `asyncio.loop.create_unix_connection` does, with the *options*.
+    """Connect to *path*, and return a transport and the protocol of *protocol_factory*.
 
-    Raises what `create_connection` does.
+    This is `asyncio.loop.create_unix_connection` with options.  *path* is that of
+    `connect_unix`.
+
+    Options (durations are seconds, and None is off):
+        sock=None: Connected socket to use in place of *path*.
+        ssl=None: True or an `ssl.SSLContext` to start TLS.
+        server_hostname=None: Name to verify.  It is needed for TLS.
+        ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
+        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        timeout=None: Limit of the whole call: attempts, retries and TLS.
+        retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        ready=None: Coroutine function of the transport and protocol that has to pass.
+        allow=None: Any function here refuses every path.
+
+    Other options, as for `connect`.  Those about names and IP change nothing here:
+        attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
+        interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
+        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
+        observer=None
+
+    The caller owns what is returned.  Failure, cancellation and ownership of *sock* are
+    as for `create_connection`.
+
+    Raises what `connect` does.
     """
     return await _connector(options).create_unix_connection(
         protocol_factory,
@@ -415,10 +684,43 @@ async def open_connection(
     all_errors: bool = False,
     **options: Unpack[ConnectorOptions],
 ) -> Streams:
-    """Do what `asyncio.open_connection` does, with the *options*.
+    """Connect to *host* and *port*; return asyncio's reader and writer.
 
-    *limit* is the reader's buffer limit, in bytes; the rest is what it is to
-    `create_connection`, which also says what this raises.
+    This is `asyncio.open_connection` with options.  *host* and *port* are those of
+    `connect`, and None as the host is this machine.
+
+    Options (durations are seconds, and None is off):
+        limit=65536: The reader's buffer limit in bytes.
+        sock=None: Connected socket to use in place of *host* and *port*.
+        ssl=None: True or an `ssl.SSLContext` to start TLS.
+        server_hostname=None: Name to verify.  None: *host*.
+        ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
+        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        all_errors=False: Raise an `ExceptionGroup` of the attempts' errors.
+        timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
+        attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
+        retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
+        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
+        flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
+        local_addr=None: ``(host, port)`` to connect from, or several of them.
+        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        allow=None: Function that may refuse an address, such as `only_public`.
+        prepare=(): Functions ``(socket, Address)`` to run on each new socket.
+        ready=None: Coroutine function that has to pass before a connection counts.
+        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        observer=None: Function that is called with each event, such as a `Timeline`.
+
+    The caller owns what is returned.  A call that raises or is cancelled has closed all
+    that it opened.  A *sock* belongs to the transport once there is one.  Until then it
+    stays the caller's, who closes it if the call raises.
+
+    Raises what `connect` does, and:
+        ExceptionGroup: With *all_errors*, of the attempts' errors.
     """
     return await _connector(options).open_connection(
         host,
@@ -444,9 +746,33 @@ async def open_unix_connection(
     ssl_shutdown_timeout: float | None = None,
     **options: Unpack[ConnectorOptions],
 ) -> Streams:
-    """Do what `asyncio.open_unix_connection` does, with the *options*.
+    """Connect to the Unix socket at *path*; return asyncio's reader and writer.
 
-    Raises what `create_connection` does.
+    This is `asyncio.open_unix_connection` with options.  *path* is that of
+    `connect_unix`.
+
+    Options (durations are seconds, and None is off):
+        limit=65536: The reader's buffer limit in bytes.
+        sock=None: Connected socket to use in place of *path*.
+        ssl=None: True or an `ssl.SSLContext` to start TLS.
+        server_hostname=None: Name to verify.  It is needed for TLS.
+        ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
+        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        timeout=None: Limit of the whole call: attempts, retries and TLS.
+        retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        ready=None: Coroutine function of the reader and the writer that has to pass.
+        allow=None: Any function here refuses every path.
+
+    Other options, as for `connect`.  Those about names and IP change nothing here:
+        attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
+        interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
+        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
+        observer=None
+
+    The caller owns what is returned.  Failure, cancellation and ownership of *sock* are
+    as for `open_connection`.
+
+    Raises what `connect` does.
     """
     return await _connector(options).open_unix_connection(
         path,

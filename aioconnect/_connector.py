@@ -1,11 +1,11 @@
-"""Say how to connect, once: a value whose methods are the package's functions."""
+"""Hold the options of a connect in a value, whose methods connect with them."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, Unpack
 
@@ -16,12 +16,25 @@ from ._calls.arguments import (
 )
 from ._calls.connect import ConnectOperation
 from ._calls.fast_path import connect_endpoint, try_fast_connect
-from ._calls.hooks import check_factory
-from ._calls.options import Options, endpoint_of_target
+from ._calls.observing import Observer
+from ._calls.option_checks import check_factory
+from ._calls.options import (
+    Allow,
+    ConnectorOptions,
+    LocalAddr,
+    PlainHelp,
+    check_options,
+    endpoint_of_host,
+    endpoint_of_target,
+    options_repr,
+)
+from ._calls.ready import Ready
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._calls.service_lookup import check_services
 from ._calls.wait_for_server import until_down, until_up
-from ._io.sockets import check_sock
+from ._io.connect_outcome import Outcome, default
+from ._io.resolver import Resolver, system_resolver
+from ._io.sockets import Prepare, check_sock
 from ._io.timers import collect_in_slices
 from ._io.tls import TLSArguments, TLSOptions, tls_options
 from ._io.transports import (
@@ -32,90 +45,95 @@ from ._io.transports import (
     create_streams,
     create_transport,
 )
-from ._sansio.addresses import (
-    Address,
-    SockAddr,
-    check_address,
-    unix_address,
-)
+from ._sansio.addresses import Address, SockAddr, check_address, unix_address
+from ._sansio.backoff import is_transient
 from ._sansio.endpoints import endpoint_at
+from ._sansio.spelling import explains_misuse
 from ._sansio.targets import AnyTarget, iter_targets
 from ._sansio.text import redacted_repr, safe_repr
 
 __all__ = ["Connector", "StrOrBytesPath", "check_connector"]
 
-T = TypeVar("T")
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-class Connector(Options):
-    """How to connect: a value, whose methods say where.
+@explains_misuse
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Connector(metaclass=PlainHelp):
+    """A set of options for connecting.  Its methods connect with these options.
 
-    All durations are seconds, and None means off.  *timeout* bounds the whole
-    call: names, every attempt, every retry, TLS; *attempt_timeout* one attempt
-    at one address, with its handshake.
+    Each method does what the function of the same name does.  `aioconnect.connect` has
+    the fine print of the options.  A wait's *timeout* replaces the option.  The value
+    is immutable, hashes, pickles and works in any thread; `dataclasses.replace` copies.
 
-    *retry* are the delays between rounds, ``(0.1, 0.5)`` or a `Backoff`; a round
-    is one resolve and one attempt at each address.  When all of them failed,
-    the next round begins from the beginning, with new sockets, if *retry_on*
-    accepts at least one of the errors.  The *timeout* is used to its end: a delay that
-    would reach past it is cut short, so that a last round has time for an attempt like
-    those before (twice the longest answer so far, at least 50 ms, at most half of what
-    is left).  A policy without a further delay gives up at once.
-
-    *family*, *proto*, *flags* and *local_addr* are those of
-    `asyncio.loop.create_connection`; *proto* is the sockets' alone, and
-    *local_addr* may be a sequence, or a name with several addresses.  An attempt
-    takes the first of its own family that can be bound.  A port in it is shared
-    with the connections to other peers that are open, or were, from it
-    (``SO_REUSEADDR``).
-
-    A name's addresses are raced as RFC 8305 says: IPv6 and IPv4 are looked up
-    apart, IPv4 waits *resolution_delay* for IPv6, and an address that has not
-    answered after *happy_eyeballs_delay* (held within 10 ms and 2 s; None: tried
-    one at a time) is joined by the next; a seventh takes the place of the oldest.
-    *interleave* is the First Address Family
-    Count, 0 keeps the order of RFC 6724.  *resolver* is asked for the names, and
-    *allow*, such as `only_public`, for each address before it is dialled: ``::`` and
-    IPv4-mapped ones come as they are.  With it Unix and vsock are refused; a
-    connected socket that is given is not asked about.
-
-    *prepare* are functions ``(socket, Address)`` that are run on each new
-    socket before it is bound and connected.  *ready* is a coroutine function that is
-    awaited, within the attempt's time, with what the call would return: the socket,
-    the reader and the writer, or the transport and the protocol.  If it raises an
-    `OSError` or an `EOFError`, or returns False, the attempt has failed, and the next
-    address is tried.  *outcome* the function of
-    `aioconnect.outcome` that is asked what became of a connect, and *observer*
-    is called with an event for everything that happens; a `CallObserver` is asked for
-    one for each call.
+    Options (keyword arguments; durations are seconds, and None is off):
+        timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
+        attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
+        retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
+        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
+        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
+        flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
+        local_addr=None: ``(host, port)`` to connect from, or several of them.
+        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        allow=None: Function that may refuse an address, such as `only_public`.
+        prepare=(): Functions ``(socket, Address)`` to run on each new socket.
+        ready=None: Coroutine function that has to pass before a connection counts.
+        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        observer=None: Function that is called with each event, such as a `Timeline`.
 
     Raises:
-        ValueError, TypeError: A value that cannot work; the text names it.
+        ValueError, TypeError: A value cannot work.  The text names the option.
     """
 
-    # A dataclass as `Options` is, whose fields these are: it has none of its own.
-    __slots__ = ()
+    timeout: float | None = None
+    attempt_timeout: float | None = None
+    retry: Iterable[float] = ()
+    retry_on: Callable[[OSError], bool] = is_transient
+    happy_eyeballs_delay: float | None = 0.25
+    interleave: int | None = 1
+    resolution_delay: float = 0.05
+    family: int = socket.AF_UNSPEC
+    proto: int = 0
+    flags: int = 0
+    local_addr: LocalAddr | None = None
+    resolver: Resolver = system_resolver
+    allow: Allow | None = None
+    prepare: Sequence[Prepare] = ()
+    ready: Ready | None = None
+    outcome: Outcome = default
+    observer: Observer | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def __repr__(self) -> str:
+        return options_repr(self)
+
+    where = endpoint_of_host
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
-        """Do what `aioconnect.connect` does."""
+        """Return a socket connected to *host* and *port*: see `aioconnect.connect`."""
         sock: socket.socket = await connect_endpoint(self, self.where(host, port))
         return sock
 
     async def connect_unix(
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
     ) -> socket.socket:
-        """Do what `aioconnect.connect_unix` does."""
+        """Return a socket connected to *path*: see `aioconnect.connect_unix`."""
         return await self.connect_address(unix_address(path, kind))
 
     async def connect_address(self, address: Address) -> socket.socket:
-        """Do what `aioconnect.connect_address` does, with these options."""
+        """Return a socket connected to *address*: see `aioconnect.connect_address`."""
         place = endpoint_at(check_address(address))
         sock: socket.socket = await connect_endpoint(self, place)
         return sock
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
-        """Do what `aioconnect.connect_sock` does."""
+        """Connect *sock*, which is the caller's own: see `aioconnect.connect_sock`."""
         check_sock(sock)
         address = Address(sock.family, sockaddr, sock.proto, sock.type)
         await ConnectOperation(self, (endpoint_at(address),), sock=sock).run()
@@ -130,7 +148,7 @@ class Connector(Options):
         all_errors: bool = False,
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
-        """Do what `aioconnect.create_connection` does."""
+        """Return a transport and its protocol: see `aioconnect.create_connection`."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
         finish = partial(create_transport, factory=protocol_factory, tls=options)
@@ -149,7 +167,7 @@ class Connector(Options):
         all_errors: bool = False,
         **tls: Unpack[TLSArguments],
     ) -> Streams:
-        """Do what `aioconnect.open_connection` does."""
+        """Return a connected reader and writer: see `aioconnect.open_connection`."""
         finish = _streams(limit, tls_options(host, tls))
         endpoint = endpoint_from_arguments(self, host, port, sock)
         return await connect_endpoint(
@@ -164,7 +182,7 @@ class Connector(Options):
         sock: socket.socket | None = None,
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
-        """Do what `aioconnect.create_unix_connection` does."""
+        """Return a transport and protocol: see `aioconnect.create_unix_connection`."""
         check_factory(protocol_factory)
         options = tls_options(None, tls)
         finish = partial(create_transport, factory=protocol_factory, tls=options)
@@ -179,7 +197,7 @@ class Connector(Options):
         sock: socket.socket | None = None,
         **tls: Unpack[TLSArguments],
     ) -> Streams:
-        """Do what `aioconnect.open_unix_connection` does."""
+        """Return streams connected to *path*: see `aioconnect.open_unix_connection`."""
         finish = _streams(limit, tls_options(None, tls))
         endpoint = endpoint_from_path(path, sock)
         return await connect_endpoint(self, endpoint, finish, sock=sock)
@@ -187,7 +205,7 @@ class Connector(Options):
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
     ) -> socket.socket:
-        """Do what `aioconnect.connect_any` does."""
+        """Return a socket to one of the *targets*: see `aioconnect.connect_any`."""
         if not isinstance(race, bool):
             raise TypeError(f"race must be True or False, not {safe_repr(race)}")
         started = asyncio.get_running_loop().time()
@@ -216,7 +234,7 @@ class Connector(Options):
         limit: int = LIMIT,
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
-        """Do what `aioconnect.reconnecting` does."""
+        """Iterate over connections, one at a time: see `aioconnect.reconnecting`."""
         finish = _streams(limit, tls_options(host, tls))
         return Reconnecting(self, self.where(host, port), finish, stable_after)
 
@@ -228,7 +246,7 @@ class Connector(Options):
         limit: int = LIMIT,
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
-        """Do what `aioconnect.reconnecting_unix` does."""
+        """Iterate over connections to *path*: see `aioconnect.reconnecting_unix`."""
         finish = _streams(limit, tls_options(None, tls))
         return Reconnecting(self, endpoint_at(unix_address(path)), finish, stable_after)
 
@@ -240,17 +258,13 @@ class Connector(Options):
         timeout: float | None = None,
         settle: float = 0.0,
     ) -> float:
-        """Do what `aioconnect.wait_until_up` does, within *timeout* or the options'."""
+        """Wait until a server is up: see `aioconnect.wait_until_up`."""
         return await until_up(self._within(timeout), self.where(host, port), settle)
 
     async def wait_until_up_unix(
-        self,
-        path: StrOrBytesPath,
-        *,
-        timeout: float | None = None,
-        settle: float = 0.0,
+        self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
     ) -> float:
-        """Do what `aioconnect.wait_until_up_unix` does, likewise."""
+        """Wait until *path* is up: see `aioconnect.wait_until_up_unix`."""
         return await until_up(
             self._within(timeout), endpoint_at(unix_address(path)), settle
         )
@@ -258,17 +272,21 @@ class Connector(Options):
     async def wait_until_down(
         self, host: str, port: int | str, *, timeout: float | None = None
     ) -> float:
-        """Do what `aioconnect.wait_until_down` does, likewise."""
+        """Wait until a server is down: see `aioconnect.wait_until_down`."""
         return await until_down(self._within(timeout), self.where(host, port))
 
     async def wait_until_down_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None
     ) -> float:
-        """Do what `aioconnect.wait_until_down_unix` does, likewise."""
+        """Wait until *path* is down: see `aioconnect.wait_until_down_unix`."""
         return await until_down(self._within(timeout), endpoint_at(unix_address(path)))
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
+
+
+# For `typing.get_type_hints`: these name their module, and `__module__` another one.
+Connector.__annotations__ = {**ConnectorOptions.__annotations__}
 
 
 def check_connector(connector: object) -> None:
@@ -277,7 +295,7 @@ def check_connector(connector: object) -> None:
         return
     text = f"connector must be a Connector, not {redacted_repr(connector)}"
     if isinstance(getattr(connector, "connector", None), Connector):
-        # The way through a proxy is not one of the options.
+        # The options do not say the way through a proxy.
         text += f"; call the methods of the {type(connector).__name__} itself"
     raise TypeError(text)
 

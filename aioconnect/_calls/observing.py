@@ -1,7 +1,7 @@
-"""Who observes, of one call or of all; and the events, once somebody does.
+"""Let an observer follow one call, and import the events when they are needed.
 
-`_sansio.events` is imported when an event is first asked for here, and at the latest
-with the first option ``observer``: what connecting needs is there then (K14).
+`events` imports `_sansio.events` on first use, at the latest when an option
+``observer`` is checked.  No import is then needed while a call connects (K14).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from .._sansio import events
     from .._sansio.events import Event
 else:
-    Event = Any  # to who asks at run time what an observer takes
+    Event = Any  # for `typing.get_type_hints` at run time
 
     class _Events:
-        """The module of the events, which is imported when one is asked for."""
+        """The module of the events, imported when one of its names is used."""
 
         def __getattr__(self, name: str) -> Any:
-            from .._sansio import events as module  # noqa: PLC0415  # see above
+            from .._sansio import events as module  # noqa: PLC0415  # see the docstring
 
             return getattr(module, name)
 
@@ -34,26 +34,27 @@ Observer: TypeAlias = Callable[[Event], None]
 
 
 class CallObserver(ABC):
-    """An observer that wants to know which events are of one call.
+    """An observer that tells the events of one call from those of another.
 
-    Given as the option ``observer``, it is asked for another one when a call begins.
+    As the option ``observer``, it is asked for an observer of each call that begins.
     """
 
     @abstractmethod
     def call(
         self, host: str | None, port: int | None
     ) -> contextlib.AbstractContextManager[Observer]:
-        """Return what gives the observer of a call, and is left when the call ends.
+        """Return a context manager that enters with the observer of a call.
 
-        *host* and *port* are those of `ConnectError`.  It is left with what the call
-        raises, a `asyncio.CancelledError` too, which it cannot suppress.
+        The call exits it at its end, with the exception that it raises, if any.  The
+        context manager cannot suppress an exception, which may be an
+        `asyncio.CancelledError`.  *host* and *port* are those of `ConnectError`.
         """
 
     def __call__(self, event: Event) -> None:  # noqa: ARG002  # as observers do
-        """Take an event of nobody knows which call: one may be able to.
+        """Refuse an event of an unknown call.  A subclass may accept it.
 
         Raises:
-            TypeError: This one is not.
+            TypeError: Always, unless a subclass accepts events.
         """
         raise TypeError(
             f"{type(self).__name__} observes calls: give it as observer= itself"
@@ -67,26 +68,29 @@ def observing(
     host: str | None,
     port: int | None,
 ) -> Generator[Observer]:
-    """Have *observer* observe a call to *host* and *port*; give the call's observer."""
-    manager = observer.call(host, port)
-    if not isinstance(manager, contextlib.AbstractContextManager):
+    """Enter with the observer that *observer* has for a call to *host* and *port*.
+
+    *loop* handles an exception of the observer that would replace a cancellation.
+    """
+    context = observer.call(host, port)
+    if not isinstance(context, contextlib.AbstractContextManager):
         raise TypeError(
             f"call() of {type(observer).__name__} must return a context manager,"
-            f" not a {type(manager).__name__}"
+            f" not a {type(context).__name__}"
         )
-    observe = manager.__enter__()
-    if isinstance(observe, CallObserver):  # itself, say, which takes events then
+    observe = context.__enter__()
+    if isinstance(observe, CallObserver):  # for example itself, as it takes events
         observe = observe.__call__
     try:
         yield observe
     except BaseException as exc:
         try:
-            manager.__exit__(type(exc), exc, exc.__traceback__)
+            context.__exit__(type(exc), exc, exc.__traceback__)
         except Exception as bug:
             if isinstance(exc, Exception):
                 raise
-            # A cancellation is never swallowed.
+            # Report the bug, and raise the cancellation, which is never swallowed.
             text = "an observer failed when its call was cancelled"
             loop.call_exception_handler({"message": text, "exception": bug})
         raise
-    manager.__exit__(None, None, None)
+    context.__exit__(None, None, None)

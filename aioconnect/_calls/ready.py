@@ -1,6 +1,6 @@
-"""Ask whether what was connected is ready: by a coroutine of the caller's, or by time.
+"""Prove that a connection is ready: with the caller's function, or by time.
 
-Whoever calls owns the connection, before and after.
+The caller of these functions owns the connection, before and after.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import select
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, TypeAlias
 
 from .._io.fd_watchers import is_readable
@@ -18,95 +17,98 @@ from .._io.timers import sleep_until
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from .._sansio.text import safe_repr
 
-__all__ = ["Ready", "pass_ready", "stays_open"]
+__all__ = ["Ready", "pass_ready", "stay_open"]
 
-# Is called with the socket, the reader and the writer, or the transport and the
-# protocol: with what the call would return.
+# A call passes what it would return: the socket, the reader and the writer, or the
+# transport and the protocol.
 Ready: TypeAlias = Callable[..., Awaitable[object]]
 
-# poll(2): the peer has closed its side, and all that it sent has come.  A system
-# without this event tells of the end of both sides only: POLLHUP, unasked.
+# poll(2): the peer has closed its side, and all its data has arrived.  A system without
+# this event reports only that both sides have ended: POLLHUP, without being asked.
 _POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 
-# The pauses, in seconds, between two looks for an end behind data.
+# The pauses, in seconds, between two polls for an end of the stream behind data.
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 
 
-async def pass_ready(ready: Ready, made: Any, deadline: float | None) -> None:
-    """Await *ready* of *made*: a socket, or a pair.
+async def pass_ready(ready: Ready, connection: Any, deadline: float | None) -> None:
+    """Await *ready* with *connection*: a socket, streams, or transport and protocol.
 
     Raises:
-        AttemptError: It said no, raised an `OSError`, or met the end of the stream.
-        Expired: It had not ended at *deadline*, a time of the loop's clock.
-        Exception: Another, of *ready*'s own.
+        AttemptError: It returned False, raised an `OSError`, or met the end of the
+            stream.
+        AttemptExpired: It had not ended at *deadline*, a time of the loop's clock.
+        Exception: It raised another exception.
     """
     task = asyncio.current_task()
-    cancelled = task.cancelling() if task is not None else 0
+    cancellations = task.cancelling() if task is not None else 0
     scope = asyncio.timeout_at(deadline)
     error: OSError | None = None
     try:
         async with scope:
-            if await _asked(ready, made) is False:
+            if await _call_ready(ready, connection) is False:
                 error = os_error(errno.ECONNABORTED, "it says that it is not")
-            elif _is_closed(made):
+            elif _is_closed(connection):
                 error = os_error(errno.ECONNABORTED, "it has closed the connection")
     except EOFError:
         error = os_error(errno.ECONNRESET, "the peer has closed the connection")
     except OSError as exc:
         error = exc
     try:
-        if task is not None and task.cancelling() > cancelled:
-            # Whoever cancelled does not wait for a hook that has passed it over.
+        if task is not None and task.cancelling() > cancellations:
+            # The hook swallowed a cancellation.  Deliver it all the same.
             raise asyncio.CancelledError
         if scope.expired():
             raise AttemptExpired("ready", os_error(errno.ETIMEDOUT, "no answer yet"))
         if error is not None:
             raise AttemptError("ready", error)
     finally:
-        del error  # which has this frame
+        del error  # its traceback refers to this frame
 
 
-def _asked(ready: Ready, made: Any) -> Awaitable[object]:
-    asked: Awaitable[object] | object = (
-        ready(*made) if isinstance(made, tuple) else ready(made)
+def _call_ready(ready: Ready, connection: Any) -> Awaitable[object]:
+    awaitable: Awaitable[object] | object = (
+        ready(*connection) if isinstance(connection, tuple) else ready(connection)
     )
-    if not isinstance(asked, Awaitable):
-        text = f"it returned {safe_repr(asked)}, which cannot be awaited"
+    if not isinstance(awaitable, Awaitable):
+        text = f"it returned {safe_repr(awaitable)}, which cannot be awaited"
         raise TypeError(
             f"ready must be a coroutine function, not {safe_repr(ready)}: {text}"
         )
-    return asked
+    return awaitable
 
 
-def _is_closed(made: Any) -> bool:
-    if isinstance(made, socket.socket):
-        return made.fileno() == -1
-    first, second = made
+def _is_closed(connection: Any) -> bool:
+    if isinstance(connection, socket.socket):
+        return connection.fileno() == -1
+    first, second = connection
     transport = second if isinstance(first, asyncio.StreamReader) else first
     return bool(transport.is_closing())
 
 
-def stays_open(seconds: float, ready: Ready | None) -> Ready:
-    """Return a `Ready`: *ready*, and then the socket is open for so many *seconds*."""
-    return partial(_settled, seconds, ready)
+async def stay_open(seconds: float, ready: Ready | None, sock: socket.socket) -> bool:
+    """Await *ready*, if there is one, and then prove that *sock* stays open.
 
+    With its first two arguments bound, this is a `Ready` of a socket.
 
-async def _settled(seconds: float, ready: Ready | None, sock: socket.socket) -> bool:
-    if ready is not None and await _asked(ready, sock) is False:
+    Raises:
+        OSError: The peer closed or reset *sock* within *seconds*.
+    """
+    if ready is not None and await _call_ready(ready, sock) is False:
         return False
     loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    # Nothing is read: a peer that floods would be read from all the time.  With data in
-    # front of it the end of the stream is no event, so it is looked for now and then.
-    if sock.fileno() == -1 or not await is_readable(loop, sock, until):
+    deadline = loop.time() + seconds
+    # Nothing is read: from a peer that floods, that would take all the time.  The end
+    # of the stream is no event while unread data is in front of it, so poll for it.
+    if sock.fileno() == -1 or not await is_readable(loop, sock, deadline):
         return True
     pause = _FIRST_PAUSE
     while not _has_ended(sock):
         now = loop.time()
-        if now >= until:
+        if now >= deadline:
             return True
-        await sleep_until(loop, min(now + pause, until))
+        await sleep_until(loop, min(now + pause, deadline))
         pause = min(pause * 2, _LONGEST_PAUSE)
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     text = None if code else f"closed again, and not open for {seconds:g} s"
@@ -114,8 +116,8 @@ async def _settled(seconds: float, ready: Ready | None, sock: socket.socket) -> 
 
 
 def _has_ended(sock: socket.socket) -> bool:
-    """Tell whether the peer has closed or reset *sock*; what it sent may be unread."""
+    """Tell whether the peer has closed or reset *sock*, even if data is unread."""
     poll = select.poll()
     poll.register(sock, _POLLRDHUP)
-    # POLLERR alone is a message in the error queue.
+    # POLLERR alone only means a message in the error queue.
     return any(event & ~select.POLLERR for _, event in poll.poll(0))

@@ -1,6 +1,6 @@
-"""Stay connected: an asynchronous iterator that gives a connection after the other.
+"""Stay connected: an asynchronous iterator that returns one connection after another.
 
-It owns what it has given until it gives the next one, ends, or is dropped.
+The iterator owns a connection until it returns the next one, ends, or is dropped.
 """
 
 from __future__ import annotations
@@ -18,177 +18,178 @@ from .options import Options
 
 __all__ = ["STABLE_AFTER", "Reconnecting"]
 
-# How long a connection lasts, in seconds, that says that the server is well.
+# A connection that has lasted this many seconds shows that the server is well.
 STABLE_AFTER = 10.0
 
-# What a peer that has stopped to read does not take within so many seconds is given up,
-# and with it the descriptor.
-_FLUSH = 5.0
+# How many seconds a peer has to read the rest.  A peer that has stopped to read would
+# hold the descriptor for ever.
+_FLUSH_TIMEOUT = 5.0
 
 
 class Reconnecting:
-    """What `reconnecting` returns: ``async for reader, writer in ...``.
+    """The iterator that `reconnecting` returns: ``async for reader, writer in ...``.
 
-    When the body has ended, and when the iterator is dropped or closed, the writer is
-    closed; what the peer does not read then is given up after 5 s.  ``break`` and an
-    exception drop it where nobody else refers to it; one that has a name is to be
-    closed by `aclose`, or `contextlib.aclosing`.
+    It closes the writer when the body has ended, and when the iterator itself is closed
+    or dropped.  After 5 s it gives up data that the peer does not read.  ``break`` and
+    an exception drop the iterator if nothing else refers to it.  Close an iterator that
+    has a name, with `aclose` or `contextlib.aclosing`.
     """
 
     def __init__(
         self,
         options: Options,
-        place: Endpoint,
-        finish: Wrap[Streams],
+        endpoint: Endpoint,
+        wrap: Wrap[Streams],
         stable_after: float,
     ) -> None:
         check_duration("stable_after", stable_after)
         if not options.retry:
             options = replace(options, retry=Backoff())
         self._options = options
-        self._place = place
-        self._finish = finish
+        self._endpoint = endpoint
+        self._wrap = wrap
         self._stable_after = stable_after
         self._loop: asyncio.AbstractEventLoop | None = None
         self._operation: ConnectOperation | None = None
-        self._since = 0.0
-        self._is_running = self._is_over = False
-        self._given = _Given()
-        weakref.finalize(self, self._given.close).atexit = False
+        self._connected_at = 0.0
+        self._is_connecting = self._has_ended = False
+        self._current = _CurrentWriter()
+        weakref.finalize(self, self._current.close).atexit = False
 
     def __repr__(self) -> str:
-        return f"<Reconnecting {self._place}>"
+        return f"<Reconnecting {self._endpoint}>"
 
     def __aiter__(self) -> Reconnecting:
         return self
 
     async def __anext__(self) -> Streams:
-        """Close the connection that was given, and return a new one.
+        """Close the last connection, and return a new one.
 
         Raises:
             ConnectError: The policy has given up, or the time to connect was up.
-            StopAsyncIteration: It was closed, or has raised an error before.
+            StopAsyncIteration: The iterator was closed, or has raised an error before.
         """
-        if self._is_running:
+        if self._is_connecting:
             raise RuntimeError("reconnecting() is connecting in another task")
-        if self._is_over:
+        if self._has_ended:
             raise StopAsyncIteration
-        self._is_running = True
+        self._is_connecting = True
         try:
             return await self._connect()
         except Exception:
-            self._is_over = True
+            self._has_ended = True
             self._operation = None
             raise
         finally:
-            self._is_running = False
+            self._is_connecting = False
 
     async def _connect(self) -> Streams:
         loop = asyncio.get_running_loop()
-        self._leave(loop)
-        # Only a connection that has lasted makes up for what failed before: a server
-        # that accepts and closes is one that refuses, to us (K7).
+        self._end_turn(loop)
+        # The call, with its delays, goes on until a connection has lasted.  A server
+        # that accepts and closes is treated like one that refuses (K7).
         operation = self._operation = self._operation or ConnectOperation(
-            self._options, (self._place,), self._finish
+            self._options, (self._endpoint,), self._wrap
         )
         self._loop = loop
         try:
             streams: Streams = await operation.run()
         except asyncio.CancelledError:
-            operation.resume()  # whoever asks again is no less polite
+            operation.resume()  # the next turn keeps to the same delays
             raise
-        self._since = loop.time()
-        self._given.keep(loop, streams[1])
+        self._connected_at = loop.time()
+        self._current.hold(loop, streams[1])
         return streams
 
-    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close the writer, and begin anew if it was connected for long enough."""
-        was_given = self._given.close()
+    def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close the writer, and drop the call if the connection lasted long enough."""
+        was_open = self._current.close()
         if self._loop is not loop:
             self._operation = None
-        if not was_given or self._operation is None:
+        if not was_open or self._operation is None:
             return
-        if loop.time() - self._since >= self._stable_after:
+        if loop.time() - self._connected_at >= self._stable_after:
             self._operation = None
         else:
             text = f"the connection has not lasted {self._stable_after:g} s"
-            self._operation.lost(self._since, text)
+            self._operation.lost(self._connected_at, text)
 
     async def aclose(self) -> None:
-        """Close the connection that was given last; there will be no other."""
-        if self._is_running:
+        """Close the last connection, and end the iteration."""
+        if self._is_connecting:
             raise RuntimeError("reconnecting() is connecting in another task")
-        self._is_over = True
-        self._given.close()
+        self._has_ended = True
+        self._current.close()
 
 
-class _Given:
-    """What an iterator has given last, and is to be closed after it.
+class _CurrentWriter:
+    """The writer that an iterator returned last, which has to be closed after it.
 
-    It is no part of the iterator's garbage: the collector would finalize the writer
-    too, in whichever thread that runs, before the loop could close it.
+    This is no part of the iterator's garbage.  Otherwise the collector would finalize
+    the writer too, in the thread where it happens to run, before the loop could close
+    the writer.
     """
 
-    __slots__ = ("_loop", "_plain", "_writer")
+    __slots__ = ("_loop", "_plain_transport", "_writer")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._plain: asyncio.WriteTransport | None = None  # if there is no TLS
+        self._plain_transport: asyncio.WriteTransport | None = None  # None with TLS
 
-    def keep(
+    def hold(
         self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter
     ) -> None:
-        """Remember *writer*, of *loop*."""
+        """Remember *writer*, which runs on *loop*."""
         self._loop, self._writer = loop, writer
         is_tls = writer.get_extra_info("sslcontext") is not None
-        self._plain = None if is_tls else writer.transport
+        self._plain_transport = None if is_tls else writer.transport
 
     def close(self) -> bool:
-        """Close the writer, from whichever thread this is; tell if there was one."""
-        loop, writer, plain = self._loop, self._writer, self._plain
-        self._loop = self._writer = self._plain = None
+        """Close the writer, from any thread; tell whether there was one."""
+        loop, writer, plain_transport = self._loop, self._writer, self._plain_transport
+        self._loop = self._writer = self._plain_transport = None
         if loop is None or writer is None:
             return False
         try:
-            is_here = asyncio.get_running_loop() is loop
+            is_on_loop = asyncio.get_running_loop() is loop
         except RuntimeError:
-            is_here = False
-        if is_here:
-            _close(loop, writer, plain)
+            is_on_loop = False
+        if is_on_loop:
+            _close(loop, writer, plain_transport)
         else:
-            with contextlib.suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(_close, loop, writer, plain)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_close, loop, writer, plain_transport)
         return True
 
 
 def _close(
     loop: asyncio.AbstractEventLoop,
     writer: asyncio.StreamWriter,
-    plain: asyncio.WriteTransport | None,
+    plain_transport: asyncio.WriteTransport | None,
 ) -> None:
     transport = writer.transport
-    # The body, or the peer, may have closed it.  asyncio's TLS transports lose their
-    # parts when they are closed twice: after that almost every method of theirs
-    # raises AttributeError, and `abort` does nothing.
+    # The body, or the peer, may have closed the transport.  A TLS transport of asyncio
+    # that is closed twice loses its parts: almost every method then raises
+    # AttributeError, and `abort` does nothing.
     if not transport.is_closing():
         writer.close()
-    # The body may have begun TLS, which replaces the transport.
-    if transport is not plain or transport.get_write_buffer_size():
-        # It waits for the peer, to take the rest or to say goodbye.  The transport
-        # keeps the task, until it has closed.
-        loop.create_task(_flushed(writer))
+    # The body may have started TLS, which replaces the transport.
+    if transport is not plain_transport or transport.get_write_buffer_size():
+        # The peer has to read the rest, or to answer the TLS goodbye.  The transport
+        # holds a reference to the task until it has closed.
+        loop.create_task(_wait_closed(writer))
 
 
-async def _flushed(writer: asyncio.StreamWriter) -> None:
-    """Wait for the peer to read what was written, and for so long only."""
+async def _wait_closed(writer: asyncio.StreamWriter) -> None:
+    """Wait until the peer has read the rest, and abort after `_FLUSH_TIMEOUT`."""
     try:
-        async with asyncio.timeout(_FLUSH):
-            # Whoever else waits for it would be cancelled, too, without the shield.
+        async with asyncio.timeout(_FLUSH_TIMEOUT):
+            # Without the shield, a timeout would cancel other waiters too.
             await asyncio.shield(writer.wait_closed())
     except (TimeoutError, asyncio.CancelledError) as exc:
         writer.transport.abort()
         if isinstance(exc, asyncio.CancelledError):
             raise
     except OSError:
-        pass  # it was reset
+        pass  # the peer reset the connection

@@ -1,4 +1,7 @@
-"""Wait until a server is up, or down."""
+"""Wait until a server is up, or until it is down.
+
+Both waits look again and again.  A look is one connect, whose socket is closed at once.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import errno
 import math
 import socket
 from dataclasses import replace
+from functools import partial
 
 from .._io.sockets import disable_fast_open
 from .._io.timers import sleep_until
@@ -30,53 +34,56 @@ from .._sansio.errors import (
 from .connect import ConnectOperation
 from .observing import CallObserver, Observer, events, observing
 from .options import Options
-from .ready import stays_open
+from .ready import stay_open
 
 __all__ = ["until_down", "until_up"]
 
-# Who waits for a server wants to know soon, and asks but a few times a second.
-_DELAYS = Backoff(maximum=1.0)
+# The caller of a wait wants to know soon.  A few looks a second are enough.
+_DEFAULT_DELAYS = Backoff(maximum=1.0)
 
-# How early, in seconds, a loop may end a look that was given the rest of the time:
-# uvloop's timers count milliseconds.
-_EARLY = 0.005
+# How early, in seconds, a loop may end a look that may last until the deadline: the
+# timers of uvloop count milliseconds.
+_TIMER_SLACK = 0.005
 
-# How long a look may take, in seconds: a SYN that was lost is sent again after one.  An
-# address that drops them would else keep the others from being looked at again.
-_LOOK = 3.0
+# How long a look may take, in seconds.  A SYN that was lost is sent again after one
+# second.  Without this limit, an address that drops packets would keep the others from
+# being looked at again.
+_LOOK_TIMEOUT = 3.0
 
-# Nobody listens, or nobody is there at all.
+# Nobody listens at the address, or the whole host is not there.
 _GONE = (errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.EHOSTDOWN)
 
-_NAME_TO_COME = (
+_UNKNOWN_NAME_HINT = (
     "retry_on=is_transient | is_unknown_name waits for a name that does not exist yet"
 )
 
-# No route, or no such family, here: that is about this machine.
-_NOT_HERE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+# This machine has no route, or no address of that family.
+_NOT_FROM_HERE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-async def until_up(options: Options, place: Endpoint, settle: float) -> float:
-    """Return how long it took until *place* was connected, and stayed so.
+async def until_up(options: Options, endpoint: Endpoint, settle: float) -> float:
+    """Return how many seconds it took until *endpoint* accepted and stayed connected.
+
+    The connection has to stay open for *settle* seconds.
 
     Raises:
         ConnectError: The policy has given up, or the time is up.
-        ValueError: There is no time to *settle* in.
+        ValueError: *settle* does not fit into a timeout.
     """
     _check_settle(options, settle)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    options = _patient(options, settle)
+    options = _with_wait_defaults(options, settle)
     if settle:
-        options = replace(options, ready=stays_open(settle, options.ready))
-    operation = ConnectOperation(options, (place,))
+        options = replace(options, ready=partial(stay_open, settle, options.ready))
+    operation = ConnectOperation(options, (endpoint,))
     operation.record.schedule.expect(settle)
     try:
         sock: socket.socket = await operation.run()
     except ResolveError as exc:
         if is_unknown_name(exc) and not options.retry_on(exc):
-            exc.strerror = f"{exc.strerror}; {_NAME_TO_COME}"
-            exc.args = (exc.errno, exc.strerror)  # they are what is pickled
+            exc.strerror = f"{exc.strerror}; {_UNKNOWN_NAME_HINT}"
+            exc.args = (exc.errno, exc.strerror)  # a pickle has these
         raise
     sock.close()
     return loop.time() - started
@@ -90,94 +97,95 @@ def _check_settle(options: Options, settle: float) -> None:
             raise ValueError(f"settle: {settle:g} s do not fit into {name}={seconds:g}")
 
 
-def _patient(options: Options, settle: float = 0.0) -> Options:
-    """Return *options* with the defaults of a wait where they say nothing else."""
+def _with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
+    """Return *options* with a wait's own defaults for what they leave out."""
     if options.prepare:
         options = replace(options, prepare=(*options.prepare, disable_fast_open))
     if options.attempt_timeout is None and options.ready is None:
-        options = replace(options, attempt_timeout=_LOOK + settle)
-    return options if options.retry else replace(options, retry=_DELAYS)
+        options = replace(options, attempt_timeout=_LOOK_TIMEOUT + settle)
+    return options if options.retry else replace(options, retry=_DEFAULT_DELAYS)
 
 
-async def until_down(options: Options, place: Endpoint) -> float:
-    """Return how long it took until *place* refused, or was gone.
+async def until_down(options: Options, endpoint: Endpoint) -> float:
+    """Return how many seconds it took until *endpoint* refused, or was gone.
 
     Raises:
         ConnectTimeoutError: It is still up, or slow.
-        ConnectError: The policy does not accept the error.
+        ConnectError: A look failed with an error that the policy does not accept.
     """
     loop = asyncio.get_running_loop()
-    return await _Descent(loop, options, place).run()
+    return await _WaitUntilDown(loop, options, endpoint).run()
 
 
-class _Descent:
-    """The looks at *place*, until it is down: what they came to, and their time."""
+class _WaitUntilDown:
+    """One wait until *endpoint* is down: its looks, their failures and its time."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, options: Options, place: Endpoint
+        self, loop: asyncio.AbstractEventLoop, options: Options, endpoint: Endpoint
     ) -> None:
         self._loop = loop
-        self._place = place
+        self._endpoint = endpoint
         self._started = loop.time()
         self._timeout = options.timeout
         self._deadline = math.inf
         if options.timeout is not None:
             self._deadline = self._started + options.timeout
         self._observer = self._observe = options.observer
-        options = _patient(replace(options, ready=None))
+        options = _with_wait_defaults(replace(options, ready=None))
         self._delays = iter(options.retry)
-        self._options = replace(options, retry=(), observer=_hushed(options.observer))
-        self._history = AttemptLog((place,), self._started)
+        observe_look = _without_gave_up(options.observer)
+        self._options = replace(options, retry=(), observer=observe_look)
+        self._log = AttemptLog((endpoint,), self._started)
         self._looks = 0
-        self._is_last = False
+        self._is_last_look = False
         self._longest_answer = 0.0
 
     async def run(self) -> float:
-        """Look until it is down; return how long it took."""
+        """Look until it is down; return how many seconds it took."""
         observer = self._observer
         if not isinstance(observer, CallObserver):
             return await self._run()
-        host, port, *_ = self._place.end
+        host, port, *_ = self._endpoint.end
         with observing(self._loop, observer, host, port) as observe:
             self._observe = observe
-            self._options = replace(self._options, observer=_hushed(observe))
+            self._options = replace(self._options, observer=_without_gave_up(observe))
             return await self._run()
 
     async def _run(self) -> float:
         while True:
-            error, is_sure = await self._look()
+            error, is_complete = await self._look()
             now = self._loop.time()
-            if error is not None and is_sure and _is_gone(error):
+            if error is not None and is_complete and _is_server_gone(error):
                 return now - self._started
-            if error is not None and not self._may_pass(error, now):
-                raise self._told(error)
+            if error is not None and not self._is_worth_retry(error, now):
+                raise self._reported(error)
             delay = self._next_delay(now)
             if delay is None:
-                raise self._told(self._not_down(error))
+                raise self._reported(self._not_down_error(error))
             if self._observe is not None:
                 self._observe(events.RetryScheduled(now, self._looks, delay))
             await sleep_until(self._loop, now + delay)
             if self._loop.time() >= self._deadline:  # the loop was late
-                raise self._told(self._not_down(error))
+                raise self._reported(self._not_down_error(error))
 
     def _next_delay(self, now: float) -> float | None:
-        """Return after how many seconds to look again, or None: this was the last."""
+        """Return the seconds until the next look, or None after the last look."""
         delay = next(self._delays, None)
         if delay is None:
             return None
         check_duration("retry", delay)
-        if self._is_last or now >= self._deadline:
+        if self._is_last_look or now >= self._deadline:
             return None
         left = self._deadline - now
-        cut = shorten_last_delay(delay, left, self._longest_answer)
-        self._is_last = cut < delay
-        return cut
+        shortened = shorten_last_delay(delay, left, self._longest_answer)
+        self._is_last_look = shortened < delay
+        return shortened
 
-    def _may_pass(self, error: ConnectError, now: float) -> bool:
-        """Tell whether the policy accepts *error*, of a look that has ended *now*."""
+    def _is_worth_retry(self, error: ConnectError, now: float) -> bool:
+        """Tell whether to go on after a look that ended *now* with *error*."""
         is_timeout = isinstance(error, ConnectTimeoutError)
-        if is_timeout and now + _EARLY >= self._deadline:
-            return True  # it was cut short by the time of the wait: not the policy's
+        if is_timeout and now + _TIMER_SLACK >= self._deadline:
+            return True  # The wait's own deadline cut the look short.
         return any(
             isinstance(one.error, OSError)
             and one.phase != "guard"
@@ -186,20 +194,23 @@ class _Descent:
         )
 
     async def _look(self) -> tuple[ConnectError | None, bool]:
-        """Connect once, and close; return why it could not be, and if that is all."""
+        """Connect once, and close the socket.
+
+        Return the error, if any, and whether it covers every address of the server.
+        """
         self._looks += 1
         left = None
         if self._timeout is not None:
             left = max(self._deadline - self._loop.time(), 0.0)
         options = replace(self._options, timeout=left)
-        operation = ConnectOperation(options, (self._place,))
+        operation = ConnectOperation(options, (self._endpoint,))
         started = self._loop.time()
         error: ConnectError | None = None
         try:
             sock: socket.socket = await operation.run()
         except ConnectError as exc:
             for attempt in exc.attempts:
-                self._history.add(replace(attempt, round=self._looks))
+                self._log.add(replace(attempt, round=self._looks))
             error = exc.with_traceback(None)
         else:
             sock.close()
@@ -208,35 +219,37 @@ class _Descent:
             self._longest_answer = max(self._longest_answer, took)
         return error, error is None or operation.found_all_addresses
 
-    def _not_down(self, last: ConnectError | None) -> ConnectTimeoutError:
-        said = "it is up"
+    def _not_down_error(self, last: ConnectError | None) -> ConnectTimeoutError:
+        """Return the error of the wait.  The *last* look ended with this, if any."""
+        state = "it is up"
         if last is not None:
             lines = (
                 f"{attempt_subject(one)}: {attempt_reason(one)}"
                 for one in last.attempts
             )
-            said = "; ".join(dict.fromkeys(lines)) or "nothing was tried"
+            state = "; ".join(dict.fromkeys(lines)) or "nothing was tried"
         within = "" if self._timeout is None else f" within {self._timeout:g} s"
-        many = "" if self._looks == 1 else "s"
+        plural = "" if self._looks == 1 else "s"
         elapsed = self._loop.time() - self._started
-        looks = f"{self._looks} look{many}, {elapsed:.3f} s"
-        text = f"{self._place} is not down{within}: {said} ({looks})"
+        looks = f"{self._looks} look{plural}, {elapsed:.3f} s"
+        text = f"{self._endpoint} is not down{within}: {state} ({looks})"
         error = ConnectTimeoutError(errno.ETIMEDOUT, text)
-        error.host, error.port = self._place.host, self._place.port
+        error.host, error.port = self._endpoint.host, self._endpoint.port
         error.rounds, error.elapsed = self._looks, elapsed
-        error.attempts = self._history.attempts
-        error.attempt_count = self._history.count
+        error.attempts = self._log.attempts
+        error.attempt_count = self._log.count
         error.__cause__ = last
         return error
 
-    def _told(self, error: ConnectError) -> ConnectError:
+    def _reported(self, error: ConnectError) -> ConnectError:
+        """Tell the observer that the wait ends with *error*, and return it."""
         if self._observe is not None:
             self._observe(events.GaveUp(self._loop.time(), error))
         return error
 
 
-def _hushed(observe: Observer | None) -> Observer | None:
-    """Return an observer of looks: that one of them fails is not the end."""
+def _without_gave_up(observe: Observer | None) -> Observer | None:
+    """Return an observer of looks: a look that fails does not end the wait."""
     if observe is None:
         return None
 
@@ -247,25 +260,25 @@ def _hushed(observe: Observer | None) -> Observer | None:
     return observe_look
 
 
-def _is_gone(error: ConnectError) -> bool:
-    """Tell whether every address says so, but those that cannot be tried from here."""
-    attempts = [one for one in error.attempts if not _is_elsewhere(one)]
-    return bool(attempts) and all(map(_says_gone, attempts))
+def _is_server_gone(error: ConnectError) -> bool:
+    """Tell whether every address that can be tried from here proves the server gone."""
+    attempts = [one for one in error.attempts if not _is_unreachable_from_here(one)]
+    return bool(attempts) and all(map(_proves_gone, attempts))
 
 
-def _is_elsewhere(attempt: Attempt) -> bool:
+def _is_unreachable_from_here(attempt: Attempt) -> bool:
     code = getattr(attempt.error, "errno", None)
-    return attempt.phase == "connect" and not attempt.sent and code in _NOT_HERE
+    return attempt.phase == "connect" and not attempt.sent and code in _NOT_FROM_HERE
 
 
-def _says_gone(attempt: Attempt) -> bool:
+def _proves_gone(attempt: Attempt) -> bool:
     error = attempt.error
     if isinstance(error, socket.gaierror):
-        # Numbers have no name server: what is wrong with them is so here.
+        # No name server knows numbers: what is wrong with them is wrong here.
         is_name = numeric_address(str(attempt.host).partition("%")[0], 0) is None
         return attempt.phase == "resolve" and is_name and is_unknown_name(error)
     if attempt.phase != "connect" or not isinstance(error, OSError):
         return False
-    # A route that says unreachable at once is this machine's.
-    is_told = attempt.sent or error.errno in (errno.ECONNREFUSED, errno.ENOENT)
-    return is_told and error.errno in _GONE
+    # EHOSTUNREACH before a packet was sent comes from a route of this machine.
+    is_answer = attempt.sent or error.errno in (errno.ECONNREFUSED, errno.ENOENT)
+    return is_answer and error.errno in _GONE

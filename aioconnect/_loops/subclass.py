@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar, Unpack
 from .._calls.arguments import StrOrBytesPath, check_is_socket
 from .._calls.connect import ConnectOperation
 from .._calls.fast_path import connect_endpoint
-from .._calls.hooks import check_factory
+from .._calls.option_checks import check_factory
 from .._calls.options import LocalAddr
 from .._connector import Connector, check_connector
 from .._io.fd_watchers import check_loop

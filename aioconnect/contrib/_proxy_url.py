@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
-from .._calls.options import Options
+from .._connector import Connector
 from .._sansio.addresses import check_host, check_port
 from .._sansio.endpoints import Endpoint
 from .._sansio.text import safe_repr
@@ -62,7 +62,7 @@ _CREDENTIALS = {
     ),
 }
 
-_ANYWHERE = Options()
+_ANYWHERE = Connector()
 
 
 @dataclass(frozen=True, slots=True)

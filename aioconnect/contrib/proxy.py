@@ -17,7 +17,7 @@ from functools import partial
 from typing import Generic, TypeVar, Unpack, cast
 
 from .._calls.connect import ConnectOperation
-from .._calls.hooks import check_factory
+from .._calls.option_checks import check_factory
 from .._calls.options import ConnectorOptions
 from .._connector import Connector, check_connector
 from .._io.tls import TLSArguments, tls_options

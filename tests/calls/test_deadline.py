@@ -1,4 +1,4 @@
-"""The time of a call is used to its end, by every call that tries again."""
+"""Every call that tries again uses its time to the end."""
 
 from __future__ import annotations
 
@@ -17,35 +17,37 @@ from aioconnect._loops.subclass import change
 from aioconnect._sansio.backoff import shorten_last_delay
 from aioconnect.testing import HeldPort, Recorder, listening, unused_port
 
-# More than the time of a call: the delay of each policy reaches past its end.
+# More than the time of a call, so that each delay reaches past its end.
 NEVER = 3600.0
 TIMEOUT = 60.0
 
 Call: TypeAlias = Callable[[HeldPort, dict[str, Any]], Awaitable[Any]]
 
 
-def at_once(delay: float, left: float, longest_answer: float) -> float:
-    """Return *delay*, or 0 if it has to be cut short: a test waits for nothing."""
+def without_shortened_delays(delay: float, left: float, longest_answer: float) -> float:
+    """Return *delay*, or 0 if it has to be cut short, so that no test waits."""
     is_cut = shorten_last_delay(delay, left, longest_answer) < delay
     return 0.0 if is_cut else delay
 
 
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the last round begin long before the end."""
+    """Begin the last round at once instead of just before the deadline."""
     for module in ("_sansio.retry_schedule", "_calls.wait_for_server"):
-        monkeypatch.setattr(f"aioconnect.{module}.shorten_last_delay", at_once)
+        monkeypatch.setattr(
+            f"aioconnect.{module}.shorten_last_delay", without_shortened_delays
+        )
 
 
-async def turns(held: HeldPort, options: dict[str, Any]) -> Any:
-    """Return what the first turn of `reconnecting` gives."""
+async def first_turn(held: HeldPort, options: dict[str, Any]) -> Any:
+    """Return the streams of the first turn of `reconnecting`."""
     iterator = aioconnect.reconnecting(held.host, held.port, **options)
     async with contextlib.aclosing(iterator):
         return await anext(iterator)
 
 
-async def over_a_loop(held: HeldPort, options: dict[str, Any]) -> Any:
-    """Return what asyncio's own function makes on a loop that connects so."""
+async def open_connection_on_loop(held: HeldPort, options: dict[str, Any]) -> Any:
+    """Return asyncio's own streams, made on a loop that connects like this."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
     change(loop, Connector(**options))
@@ -66,13 +68,13 @@ CALLS: dict[str, Call] = {
         [(to.host, to.port)], race=True, **o
     ),
     "wait_until_up": lambda to, o: aioconnect.wait_until_up(to.host, to.port, **o),
-    "reconnecting": turns,
-    "loop_factory": over_a_loop,
+    "reconnecting": first_turn,
+    "loop_factory": open_connection_on_loop,
 }
 
 
-def up_when_told(held: HeldPort) -> Callable[[aioconnect.Event], None]:
-    """Return an observer that has the port listen before the second round."""
+def listen_on_retry(held: HeldPort) -> Callable[[aioconnect.Event], None]:
+    """Return an observer that makes the port listen before the second round."""
 
     def observe(event: aioconnect.Event) -> None:
         if isinstance(event, RetryScheduled):
@@ -81,7 +83,7 @@ def up_when_told(held: HeldPort) -> Callable[[aioconnect.Event], None]:
     return observe
 
 
-async def closed(made: Any) -> None:
+async def close(made: Any) -> None:
     """Close what a call returned."""
     if isinstance(made, socket.socket):
         made.close()
@@ -95,19 +97,19 @@ async def closed(made: Any) -> None:
 @pytest.mark.usefixtures("no_wait")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_server_that_is_up_before_the_end(call: Call) -> None:
-    """The delay that would reach past the end is cut short for a last round."""
+    """A delay that would reach past the end is cut short for a last round."""
     with unused_port() as held:
         made = await call(
             held,
-            {"timeout": TIMEOUT, "retry": (NEVER,), "observer": up_when_told(held)},
+            {"timeout": TIMEOUT, "retry": (NEVER,), "observer": listen_on_retry(held)},
         )
-        await closed(made)
+        await close(made)
 
 
 @pytest.mark.usefixtures("no_wait")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_server_that_never_comes(call: Call) -> None:
-    """When the last round has failed the time is up, whatever is left of it."""
+    """After a failed last round the time is up, however much of it is left."""
     recorder = Recorder()
     options = {"timeout": TIMEOUT, "retry": (NEVER, NEVER), "observer": recorder}
     with unused_port() as held, pytest.raises(TimeoutError) as caught:
@@ -120,7 +122,7 @@ async def test_a_server_that_never_comes(call: Call) -> None:
 
 @pytest.mark.usefixtures("no_wait")
 async def test_a_unix_path_that_comes_before_the_end(tmp_path: Path) -> None:
-    """The rule is the same for paths, which are no addresses of a race."""
+    """The same holds for paths, which are not raced."""
     path = tmp_path / "late"
     server = socket.socket(socket.AF_UNIX)
 
@@ -140,14 +142,14 @@ async def test_one_of_several_in_turn() -> None:
     with unused_port() as never, unused_port() as late:
         targets = [(one.host, one.port) for one in (never, late)]
         options: Any = {"timeout": TIMEOUT, "retry": (NEVER,)}
-        options["observer"] = up_when_told(late)
+        options["observer"] = listen_on_retry(late)
         with await aioconnect.connect_any(targets, **options) as sock:
             assert sock.getpeername() == late.sockaddr
 
 
 @pytest.mark.usefixtures("no_wait")
 async def test_down_before_the_end() -> None:
-    """Who waits for a server to go looks once more, too."""
+    """A wait until a server is down has a last look too."""
     with unused_port() as held:
         held.listen()
 
@@ -161,16 +163,16 @@ async def test_down_before_the_end() -> None:
 
 
 async def test_time_to_settle() -> None:
-    """The last round has the time that a success takes, not only that of a refusal."""
+    """The last round has time for a success to settle, and not only for a refusal."""
     with unused_port() as held:
-        options: Any = {"retry": (NEVER,), "observer": up_when_told(held)}
+        options: Any = {"retry": (NEVER,), "observer": listen_on_retry(held)}
         to = held.host, held.port
         await aioconnect.wait_until_up(*to, timeout=2, settle=0.4, **options)
 
 
 @pytest.mark.usefixtures("no_wait")
 async def test_never_down() -> None:
-    """The last look is the last, and the error counts it."""
+    """No look follows the last one, and the error counts it."""
     options: Any = {"timeout": TIMEOUT, "retry": (NEVER, NEVER)}
     with listening() as server, pytest.raises(TimeoutError) as caught:
         await aioconnect.wait_until_down(server.host, server.port, **options)
@@ -180,7 +182,7 @@ async def test_never_down() -> None:
 
 @pytest.mark.usefixtures("no_wait")
 async def test_a_connection_that_has_not_lasted() -> None:
-    """A turn of `reconnecting` has its own time, and uses it in the same way."""
+    """Each turn of `reconnecting` has its own time, and uses it to the end."""
     recorder = Recorder()
     with listening() as server:
         options: Any = {"timeout": TIMEOUT, "retry": (NEVER,) * 3, "observer": recorder}
@@ -192,7 +194,7 @@ async def test_a_connection_that_has_not_lasted() -> None:
 
 
 async def test_a_policy_that_ends() -> None:
-    """Without a further delay a call gives up at once, with the errors' own class."""
+    """Without a further delay a call fails at once, with the errors' own class."""
     with unused_port() as held, pytest.raises(ConnectionRefusedError) as caught:
         await aioconnect.connect(held.host, held.port, timeout=NEVER, retry=(0.0,))
     assert isinstance(caught.value, aioconnect.ConnectRefusedError)
@@ -201,7 +203,7 @@ async def test_a_policy_that_ends() -> None:
 
 @pytest.mark.usefixtures("no_wait")
 async def test_the_last_round_fails_for_good() -> None:
-    """An error that the policy does not accept says more than that the time is up."""
+    """An error that the policy refuses says more than a timeout does."""
     accepted: list[OSError] = []
 
     def once(error: OSError) -> bool:

@@ -1,4 +1,4 @@
-"""Who observes each call by itself, and the phases of an attempt."""
+"""Observers of single calls, and the phases of an attempt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aioconnect.testing import (
 
 
 class Calls(CallObserver):
-    """Keeps what it is told of each call, and how that was left."""
+    """Records the events of each call, and the exception at its end."""
 
     def __init__(self, fails_at_end: bool = False) -> None:
         self.calls: list[tuple[str | None, int | None, Recorder]] = []
@@ -41,14 +41,14 @@ class Calls(CallObserver):
             self.left.append(exc)
             if self.fails_at_end:
                 raise LookupError("a bug") from None
-            return  # which would suppress it
+            return  # to suppress it
         self.left.append(None)
         if self.fails_at_end:
             raise LookupError("a bug")
 
 
 async def test_each_call_by_itself(port: int, refused_port: int) -> None:
-    """Calls at once have an observer each, which is left with what they raise."""
+    """Concurrent calls have an observer each, which gets the call's exception."""
     calls = Calls()
     connector = Connector(observer=calls, retry=(0,))
     up, down = await asyncio.gather(
@@ -70,8 +70,8 @@ async def test_each_call_by_itself(port: int, refused_port: int) -> None:
     assert connector.observer is calls
 
 
-async def test_within_each_other(port: int, listener: Server) -> None:
-    """A call that is made while another one is under way is not taken for that."""
+async def test_nested_calls(port: int, listener: Server) -> None:
+    """A call that starts within another call has its own observer."""
     calls = Calls()
 
     async def ready(sock: socket.socket) -> None:
@@ -84,8 +84,8 @@ async def test_within_each_other(port: int, listener: Server) -> None:
     assert inner == ["AttemptStarted", "Connected"]
 
 
-async def test_without_context_manager(port: int) -> None:
-    """Such as a generator function that nobody made one of."""
+async def test_no_context_manager(port: int) -> None:
+    """For example a generator function that lacks ``@contextmanager``."""
 
     class Generates(CallObserver):
         def call(self, host: str | None, port: int | None) -> Any:
@@ -109,8 +109,8 @@ async def test_cancelled(black_hole: BlackHole) -> None:
     assert isinstance(left, asyncio.CancelledError)
 
 
-async def test_that_fails_when_cancelled(black_hole: BlackHole) -> None:
-    """A cancellation is not swallowed by an observer's bug, which is said."""
+async def test_bug_when_the_call_is_cancelled(black_hole: BlackHole) -> None:
+    """A bug in an observer is reported, and does not swallow the cancellation."""
     said: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
@@ -128,16 +128,16 @@ async def test_that_fails_when_cancelled(black_hole: BlackHole) -> None:
 
 
 @pytest.mark.parametrize("is_up", [True, False])
-async def test_that_fails_at_the_end(is_up: bool, port: int, refused_port: int) -> None:
-    """A bug comes through as itself, and what was connected is closed."""
+async def test_bug_at_the_end(is_up: bool, port: int, refused_port: int) -> None:
+    """A bug comes through as it is, and the connection is closed."""
     to = port if is_up else refused_port
     connector = Connector(observer=Calls(fails_at_end=True))
     with pytest.raises(LookupError, match="a bug"):
         await connector.open_connection("127.0.0.1", to)
 
 
-async def test_that_fails_at_the_end_of_a_given_socket(port: int) -> None:
-    """The transport that was made of it is closed; a socket stays its owner's."""
+async def test_bug_at_the_end_of_a_call_with_a_socket(port: int) -> None:
+    """The new transport is closed.  A socket alone stays with its owner."""
     connector = Connector(observer=Calls(fails_at_end=True))
     with socket.socket() as sock:
         sock.setblocking(False)
@@ -150,8 +150,8 @@ async def test_that_fails_at_the_end_of_a_given_socket(port: int) -> None:
             await asyncio.sleep(0)
 
 
-async def test_down_is_one_call(refused_port: int) -> None:
-    """Looks that are repeated are one call's, and that they fail is not its end."""
+async def test_wait_until_down_is_one_call(refused_port: int) -> None:
+    """All looks of a wait are one call, which a failed look does not end."""
     calls = Calls()
     with echoing() as server:
         down = aioconnect.wait_until_down(
@@ -182,8 +182,8 @@ async def test_reconnecting_is_a_call_for_each(port: int, listener: Server) -> N
     assert len(calls.calls) == len(calls.left) == 2
 
 
-async def test_that_gives_itself(port: int) -> None:
-    """One that takes events too can be what it gives."""
+async def test_its_own_observer(port: int) -> None:
+    """A `CallObserver` that accepts events can be its own call's observer."""
     told: list[object] = []
 
     class Both(CallObserver):
@@ -198,15 +198,15 @@ async def test_that_gives_itself(port: int) -> None:
     assert [type(event).__name__ for event in told] == ["AttemptStarted", "Connected"]
 
 
-async def test_any_is_nobody(port: int, refused_port: int) -> None:
+async def test_connect_any_has_no_host(port: int, refused_port: int) -> None:
     calls = Calls()
     targets = [("127.0.0.1", refused_port), ("127.0.0.1", port)]
     (await aioconnect.connect_any(targets, observer=calls)).close()
     assert [call[:2] for call in calls.calls] == [(None, None)]
 
 
-def test_is_asked_and_not_called() -> None:
-    """What is given an observer and calls it says so, instead of losing events."""
+def test_an_observer_of_calls_takes_no_events() -> None:
+    """Code that calls an observer of calls gets an error, and loses no event."""
     event = aioconnect.RetryScheduled(0.0, 1, 0.0)
     with pytest.raises(TypeError, match="Calls observes calls: give it as observer="):
         Calls()(event)
@@ -214,7 +214,7 @@ def test_is_asked_and_not_called() -> None:
 
 @pytest.mark.parametrize("by_name", [True, False])
 async def test_phases(by_name: bool, recorder: Recorder) -> None:
-    """What a connected socket goes on with is told, when that begins."""
+    """The observer is told when TLS and *ready* begin."""
 
     async def ready(reader: Any, writer: Any) -> bool:
         return recorder.kinds()[-1] == "PhaseStarted"
@@ -242,7 +242,7 @@ async def test_phases(by_name: bool, recorder: Recorder) -> None:
 
 
 async def test_phases_of_a_socket(recorder: Recorder) -> None:
-    """Nobody is told of an address that was not asked for."""
+    """With a connected socket of the caller there is no address to tell of."""
     with tls_echoing() as server:
         sock = await aioconnect.connect(server.host, server.port)
         _, writer = await aioconnect.open_connection(
@@ -257,10 +257,8 @@ async def test_phases_of_a_socket(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("kind", [LookupError, ConnectionResetError])
 @pytest.mark.parametrize("phase", ["tls", "ready"])
-async def test_observer_that_breaks_in_a_phase(
-    phase: str, kind: type[Exception]
-) -> None:
-    """A bug in an observer comes through, and what was connected is closed."""
+async def test_bug_in_a_phase(phase: str, kind: type[Exception]) -> None:
+    """A bug in an observer comes through, and the connection is closed."""
 
     def breaks(event: aioconnect.Event) -> None:
         if isinstance(event, PhaseStarted) and event.phase == phase:

@@ -1,8 +1,9 @@
-"""What the options take, and what bad ones get: an error that names them, at once."""
+"""What the options accept, and the error at once that names a bad one."""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import logging
 import math
@@ -17,7 +18,7 @@ import aioconnect
 from aioconnect import Backoff, Connector, ConnectorOptions, sockopts
 
 
-def test_log_events_that_was_not_called() -> None:
+def test_log_events_without_a_logger() -> None:
     with pytest.raises(TypeError, match="log_events needs a logger"):
         Connector(observer=aioconnect.log_events)  # type: ignore[arg-type]  # that is the test
 
@@ -29,25 +30,25 @@ def test_log_events_that_was_not_called() -> None:
         ((logging.getLogger("app"), "INFO"), "level must be an int, .*: 'INFO'"),
     ],
 )
-def test_log_events_to_what_is_none(arguments: tuple[Any, ...], says: str) -> None:
+def test_log_events_with_bad_arguments(arguments: tuple[Any, ...], says: str) -> None:
     with pytest.raises(TypeError, match=says):
         aioconnect.log_events(*arguments)
 
 
 class Array(collections.UserList[float]):
-    """As numpy's are, neither true nor false."""
+    """A list that, like numpy's arrays, is neither true nor false."""
 
     def __bool__(self) -> bool:
         raise ValueError("the truth value of an array is ambiguous")
 
 
-def test_a_value() -> None:
+def test_a_connector_is_a_value() -> None:
     """A Connector is a frozen, hashable, picklable value."""
     connector = Connector(
         timeout=5,
         retry=[0.1, 0.2],
         prepare=[sockopts.nodelay()],
-        local_addr=[["127.0.0.1", 0], ("::1", 0)],  # type: ignore[list-item]  # lists are taken too
+        local_addr=[["127.0.0.1", 0], ("::1", 0)],  # type: ignore[list-item]  # lists are accepted too
     )
     assert connector.retry == (0.1, 0.2)
     assert connector.prepare == (sockopts.nodelay(),)
@@ -63,8 +64,8 @@ def test_a_value() -> None:
 
 
 @pytest.mark.parametrize("kind", [list, collections.deque, Array])
-def test_delays_that_are_no_value(kind: Any) -> None:
-    """They are copied, and checked at once."""
+def test_mutable_delays(kind: Any) -> None:
+    """A mutable collection is copied, and checked at once."""
     delays = kind([0.1, 0.2])
     connector = Connector(retry=delays)
     delays[0] = 5
@@ -76,13 +77,13 @@ def test_delays_that_are_no_value(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("delays", [range(10**12), frozenset({0.1})])
-def test_delays_that_are_a_value(delays: Any) -> None:
-    """They are kept as they are, however many."""
+def test_immutable_delays(delays: Any) -> None:
+    """An immutable collection is kept as it is, however long."""
     assert Connector(retry=delays).retry is delays
 
 
 class Endless:
-    """Delays that are no collection, and compare by what they are."""
+    """Delays that are no collection, and compare by identity."""
 
     __hash__ = None  # type: ignore[assignment]  # that is the test
 
@@ -90,15 +91,15 @@ class Endless:
         raise AssertionError("drawn before there was a call")
 
 
-def test_delays_without_an_end_are_not_drawn_beforehand() -> None:
+def test_endless_delays_are_not_drawn_beforehand() -> None:
     delays = Endless()
     assert Connector(retry=delays).retry is delays
 
 
 def test_the_same_options() -> None:
     """ConnectorOptions has the fields of Connector."""
-    fields = Connector.__dataclass_fields__
-    assert set(ConnectorOptions.__annotations__) == set(fields)
+    names = {field.name for field in dataclasses.fields(Connector)}
+    assert set(ConnectorOptions.__annotations__) == names
 
 
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -191,35 +192,38 @@ async def test_bad_path() -> None:
 
 
 @pytest.mark.parametrize("name", ["retry_on", "resolver", "ready", "allow", "observer"])
-def test_a_class_is_no_function(name: str) -> None:
-    """It can be called, and what it gives is true: an error would always be retried."""
+def test_a_class_is_refused(name: str) -> None:
+    """A call of it returns an object, which is true: every error would be retried."""
     options: Any = {name: ConnectionResetError}
     with pytest.raises(TypeError, match=f"{name} must be a function, not the class"):
         Connector(**options)
 
 
-class Asynchronous:
+class AsynchronousCallable:
     async def __call__(self, *what: object) -> bool:
         raise AssertionError(what)
 
 
-async def answers(*what: object) -> AsyncIterator[bool]:
+async def asynchronous_generator(*what: object) -> AsyncIterator[bool]:
     yield True
 
 
-@pytest.mark.parametrize("asked", [Asynchronous(), Asynchronous().__call__, answers])
+@pytest.mark.parametrize(
+    "asked",
+    [AsynchronousCallable(), AsynchronousCallable().__call__, asynchronous_generator],
+)
 @pytest.mark.parametrize(
     "name", ["retry_on", "allow", "observer", "outcome", "prepare"]
 )
-def test_nobody_would_await_it(name: str, asked: Any) -> None:
-    """What a coroutine function gives is true: an error would always be retried."""
+def test_an_asynchronous_function_is_refused(name: str, asked: Any) -> None:
+    """A coroutine is true: every error would be retried."""
     options: Any = {name: [asked] if name == "prepare" else asked}
     with pytest.raises(TypeError, match=f"{name} must be no asynchronous function"):
         Connector(**options)
 
 
 class Proxy:
-    """Has whatever it is asked for, as one of an object elsewhere."""
+    """An object with every attribute, like a proxy for a remote object."""
 
     def __getattr__(self, name: str) -> Proxy:
         return self
@@ -228,12 +232,12 @@ class Proxy:
         return True
 
 
-def test_what_has_any_attribute_is_a_function() -> None:
+def test_an_object_with_every_attribute_is_accepted() -> None:
     proxy = Proxy()
     assert Connector(retry_on=proxy).retry_on is proxy
 
 
-def test_shown_is_what_differs() -> None:
+def test_repr_shows_what_differs() -> None:
     assert repr(Connector()) == "Connector()"
     connector = Connector(timeout=5, retry=(1,), retry_on=aioconnect.is_refused)
     assert repr(connector) == "Connector(timeout=5, retry=(1,), retry_on=is_refused)"

@@ -1,4 +1,4 @@
-"""Connected is not ready: a coroutine of the caller's, and time."""
+"""Connected is not ready: a coroutine function, or time, has to prove it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ V4 = socket.AF_INET
 
 
 async def echoes(sock: socket.socket) -> bool:
-    """Ask the echo server on the raw socket."""
+    """Tell whether the server echoes on the raw socket."""
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, b"ping")
     return await loop.sock_recv(sock, 4) == b"ping"
@@ -45,11 +45,11 @@ async def stream_echoes(
 
 
 async def never(*made: object) -> None:
-    """Wait for what does not come."""
+    """Wait for ever."""
     await asyncio.Event().wait()
 
 
-async def test_it_is_given_what_the_call_returns() -> None:
+async def test_the_arguments_are_what_the_call_returns() -> None:
     """The socket, the streams, or the transport and the protocol."""
     given: list[tuple[Any, ...]] = []
 
@@ -79,7 +79,7 @@ async def test_it_passes() -> None:
 
 
 async def test_over_tls() -> None:
-    """It comes after the handshake."""
+    """It is called after the handshake."""
     with tls_echoing() as server:
         _, writer = await aioconnect.open_connection(
             server.host, server.port, ssl=server.client_context, ready=stream_echoes
@@ -118,7 +118,7 @@ async def test_it_does_not_pass(
     says: str,
     attempts: int,
 ) -> None:
-    """It is a failure of phase ``ready``, and retried if the policy says so."""
+    """The attempt fails in phase ``ready``, and the policy decides on a retry."""
     recorder = Recorder()
     options: Any = {"ready": ready, "retry": (0, 0), "observer": recorder}
     with echoing() as server:
@@ -133,7 +133,7 @@ async def test_it_does_not_pass(
 
 
 async def test_until_it_passes() -> None:
-    """A server that accepts and closes is not ready, and one that echoes is."""
+    """A server that accepts and closes is not ready.  One that echoes is."""
     with flaky(["accept_close", "accept_close", "accept"]) as server:
         _, writer = await aioconnect.open_connection(
             server.host,
@@ -148,7 +148,7 @@ async def test_until_it_passes() -> None:
 
 @pytest.mark.parametrize("connect", [aioconnect.connect, aioconnect.open_connection])
 async def test_time(connect: Callable[..., Awaitable[Any]]) -> None:
-    """It is inside the attempt's time, and inside the call's."""
+    """It counts to the attempt's time, and to the call's."""
     with echoing() as server:
         to = server.host, server.port
         with pytest.raises(
@@ -165,7 +165,7 @@ async def test_time(connect: Callable[..., Awaitable[Any]]) -> None:
 
 
 async def test_a_timeout_of_its_own() -> None:
-    """It is a failure, and not the end of the call's time."""
+    """Its own timeout is a failed attempt, and not the end of the call."""
 
     async def impatient(sock: socket.socket) -> None:
         async with asyncio.timeout(0.01):
@@ -180,13 +180,13 @@ async def test_a_timeout_of_its_own() -> None:
 
 
 async def test_a_bug_in_it() -> None:
-    """It comes through as itself, once everything is closed."""
+    """It comes through as it is, after everything is closed."""
 
     async def breaks(*made: object) -> None:
         raise ZeroDivisionError
 
     def is_none(*made: object) -> None:
-        """Be no coroutine function."""
+        """Be a plain function, which returns no awaitable."""
 
     made: Any
     with echoing() as server:
@@ -211,9 +211,9 @@ async def test_own_socket_stays_open(listener: Server) -> None:
 
 
 async def test_the_next_address(black_hole: BlackHole) -> None:
-    """One that is connected and not ready is one that failed: the race goes on.
+    """An address that is connected and not ready has failed: the race goes on.
 
-    What was begun beside it goes on, too, and what is left is tried.
+    Attempts under way beside it go on too, and the remaining addresses are tried.
     """
     asked: list[Any] = []
 
@@ -247,8 +247,8 @@ async def test_the_next_address(black_hole: BlackHole) -> None:
     ]
 
 
-async def test_what_was_begun_beside_it() -> None:
-    """An attempt that was under way when another had to prove itself may win."""
+async def test_a_concurrent_attempt_may_win() -> None:
+    """An attempt that was under way while another had to prove itself may win."""
     found: list[Address] = []
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
@@ -278,7 +278,7 @@ async def test_what_was_begun_beside_it() -> None:
 
 
 async def test_others_are_not_watched_meanwhile() -> None:
-    """One that could be written to all the while would keep the loop busy."""
+    """A connected socket is always writable, and would keep the loop busy."""
     found: list[Address] = []
     watched: list[str] = []
 
@@ -299,8 +299,8 @@ async def test_others_are_not_watched_meanwhile() -> None:
     assert not watched
 
 
-async def test_they_do_not_agree() -> None:
-    """A family that refuses, and a server that is not ready: no errno is both."""
+async def test_different_failures() -> None:
+    """One family refuses, and the other's server is not ready: no errno is both."""
     with (
         on_one_port(lambda: refusing("::1"), lambda port: listening(port=port)) as (
             _,
@@ -314,10 +314,10 @@ async def test_they_do_not_agree() -> None:
     assert phases == ["connect", "ready"]
 
 
-async def test_one_that_says_nothing_leaves_time(
+async def test_a_silent_server_leaves_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It accepts and is silent: the next has its share of the time, at least 2 s."""
+    """A server that accepts and is silent has its share, so the next has time."""
     monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     with listening() as silent, echoing() as good:
         found = [silent.address, good.address]
@@ -336,10 +336,10 @@ async def test_one_that_says_nothing_leaves_time(
         sock.close()
 
 
-async def test_a_share_that_is_up_is_not_the_end(
+async def test_the_end_of_a_share_is_not_the_end_of_the_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What it leaves is used, and the error is what came of it."""
+    """The next address uses the rest, and the error says what happened to it."""
     monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     with listening() as silent, refusing() as refused:
         found = [silent.address, refused.address]
@@ -380,14 +380,14 @@ HOOKS = [says_no, says_the_end, fails_when_cancelled]
 
 
 @pytest.mark.parametrize("ready", HOOKS)
-async def test_time_that_a_hook_passes_over(ready: Callable[..., Any]) -> None:
-    """A deadline is always a timeout."""
+async def test_a_hook_that_swallows_the_timeout(ready: Callable[..., Any]) -> None:
+    """A deadline is a timeout, whatever the hook makes of its cancellation."""
     with echoing() as server, pytest.raises(aioconnect.ConnectTimeoutError):
         await aioconnect.connect(server.host, server.port, ready=ready, timeout=0.05)
 
 
 @pytest.mark.parametrize("ready", HOOKS)
-async def test_a_cancellation_that_a_hook_passes_over(
+async def test_a_hook_that_swallows_a_cancellation(
     ready: Callable[..., Any],
 ) -> None:
     """It arrives all the same, and nothing is tried again."""
@@ -410,8 +410,8 @@ async def closes(first: Any, second: Any = None) -> None:
     (second or first).close()
 
 
-async def test_what_a_hook_has_closed() -> None:
-    """It is not handed out: what is returned is connected."""
+async def test_a_hook_that_closes_the_connection() -> None:
+    """It is not returned: a call returns what is connected."""
     with echoing() as server:
         for connect in (aioconnect.connect, aioconnect.open_connection):
             with pytest.raises(aioconnect.ConnectAbortedError, match="has closed"):
@@ -419,7 +419,7 @@ async def test_what_a_hook_has_closed() -> None:
 
 
 async def test_frames_of_a_hook_are_not_kept() -> None:
-    """An error that it raised of another one holds neither's frames."""
+    """Neither the hook's error nor its cause holds frames."""
 
     class Canary:
         pass
@@ -445,7 +445,7 @@ async def test_frames_of_a_hook_are_not_kept() -> None:
 
 
 async def test_a_hook_that_ran_out_of_time_is_not_kept() -> None:
-    """Neither is it part of a cycle that only the collector would find."""
+    """No reference cycle holds it until the next collection."""
 
     class Hook:
         async def __call__(self, sock: socket.socket) -> None:
@@ -462,14 +462,14 @@ async def test_a_hook_that_ran_out_of_time_is_not_kept() -> None:
         gc.disable()
         try:
             reference = await fail()
-            await asyncio.sleep(0)  # the loop has the timer's handle until then
+            await asyncio.sleep(0)  # until then, the loop holds the timer's handle
             assert reference() is None
         finally:
             gc.enable()
 
 
-async def test_a_handshake_ends_the_round() -> None:
-    """A certificate that does not verify is final, whatever else is there."""
+async def test_a_failed_handshake_ends_the_round() -> None:
+    """A certificate that does not verify is final, with any other addresses."""
     with tls_echoing(expired=True) as server, echoing("127.0.0.2") as other:
         found = [server.address, other.address]
 

@@ -1,4 +1,4 @@
-"""Staying connected: what each turn gives, and that nothing stays of it."""
+"""Reconnecting: the connection of each turn, and that nothing of it is left open."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ from aioconnect.testing import (
 
 LOCAL = "127.0.0.1"
 
-# No connection of a test lasts as long.
+# No connection of a test lasts this long.
 NEVER = 3600.0
 
-# More than the kernel takes before anybody reads.
+# More than the kernel buffers while nobody reads.
 MUCH = bytes(1 << 24)
 
 ACKNOWLEDGING = Path(__file__).parents[1] / "scripts" / "acknowledging.py"
 
 
-def telling(kind: type) -> tuple[Callable[[aioconnect.Event], None], asyncio.Event]:
-    """Return an observer, and what it sets when an event of *kind* has come."""
+def event_of(kind: type) -> tuple[Callable[[aioconnect.Event], None], asyncio.Event]:
+    """Return an observer, and the event that it sets when a *kind* has come."""
     happened = asyncio.Event()
 
     def observe(event: aioconnect.Event) -> None:
@@ -70,8 +70,8 @@ def telling(kind: type) -> tuple[Callable[[aioconnect.Event], None], asyncio.Eve
     return observe, happened
 
 
-async def said(server: Server) -> bytes:
-    """Return all that the next client says, once it has closed the connection."""
+async def received(server: Server) -> bytes:
+    """Return all that the next client sends until it closes the connection."""
     loop, parts = asyncio.get_running_loop(), []
     with server.accept() as peer:
         peer.setblocking(False)
@@ -81,37 +81,41 @@ async def said(server: Server) -> bytes:
     return b"".join(parts)
 
 
-async def echoed(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+async def check_echo(
+    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
     """Check that the other end echoes."""
     reader, writer = streams
     writer.write(b"hello\n")
     assert await reader.readline() == b"hello\n"
 
 
-async def closed(*writers: asyncio.StreamWriter) -> None:
-    """Wait until the connections, which somebody has closed, are gone."""
+async def wait_closed(*writers: asyncio.StreamWriter) -> None:
+    """Wait until the connections are gone, which somebody has closed."""
     for writer in writers:
         assert writer.is_closing()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
 
-async def all_of(iterator: Reconnecting, given: list[asyncio.StreamWriter]) -> None:
-    """Put what *iterator* gives into *given*, each when its connection has ended."""
+async def collect_writers(
+    iterator: Reconnecting, given: list[asyncio.StreamWriter]
+) -> None:
+    """Append each writer of *iterator* to *given* when its connection has ended."""
     async for reader, writer in iterator:
         assert await reader.read() == b""
         given.append(writer)
 
 
-async def over(iterator: Reconnecting) -> None:
-    """Check that it has ended, and stays so."""
+async def check_ended(iterator: Reconnecting) -> None:
+    """Check that the iteration has ended for good."""
     for _ in range(2):
         with pytest.raises(StopAsyncIteration):
             await anext(iterator)
 
 
 async def test_turns(echo_server: EchoServer) -> None:
-    """Each turn has a connection of its own, and the one before is closed."""
+    """Each turn has a new connection, and the previous one is closed."""
     writers: list[asyncio.StreamWriter] = []
     iterator = aioconnect.reconnecting(LOCAL, echo_server.port, stable_after=0.0)
     assert aiter(iterator) is iterator
@@ -120,30 +124,30 @@ async def test_turns(echo_server: EchoServer) -> None:
             assert writers[-1].is_closing()
             assert writers[-1].get_extra_info("peername") == echo_server.sockaddr
         writers.append(writer)
-        await echoed((reader, writer))
+        await check_echo((reader, writer))
         if len(writers) == 4:
             break
         echo_server.reset_connections()
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
     assert echo_server.connections == 4
-    assert not writer.is_closing()  # the iterator has a name here
+    assert not writer.is_closing()  # because the iterator still has a name
     await iterator.aclose()
-    await closed(*writers)
+    await wait_closed(*writers)
 
 
-async def test_body_that_only_leaves(
+async def test_body_that_ends_early(
     listener: Server, port: int, recorder: Recorder
 ) -> None:
-    """The connection that still works is closed too, with all that was written."""
+    """A connection that still works is closed too, after all data is sent."""
     iterator = aioconnect.reconnecting(LOCAL, port, stable_after=0.0, observer=recorder)
     for _ in range(2):
         _, writer = await anext(iterator)
         writer.write(MUCH)
     recorder.assert_kinds(*(AttemptStarted, Connected) * 2)
-    assert await said(listener) == MUCH
+    assert await received(listener) == MUCH
     await iterator.aclose()
-    assert await said(listener) == MUCH
+    assert await received(listener) == MUCH
 
 
 @pytest.mark.parametrize("is_aborted", [False, True])
@@ -160,13 +164,13 @@ async def test_writer_that_the_body_closed(
         if is_aborted:
             writer.transport.abort()
         writer.close()
-        await closed(writer)
-    await closed(writer)
+        await wait_closed(writer)
+    await wait_closed(writer)
     echo_server.wait_for_connections(3)
 
 
 async def test_accept_then_close_is_a_refusal(recorder: Recorder) -> None:
-    """K7: such a server is approached as politely as one that refuses."""
+    """K7: such a server is treated like one that refuses, with growing delays."""
     words: tuple[Word, ...]
     words = ("accept_close", "refuse", "accept_close", "accept_close", "accept")
     delays = (0.01, 0.02, 0.03, 0.04)
@@ -180,7 +184,7 @@ async def test_accept_then_close_is_a_refusal(recorder: Recorder) -> None:
             observer=recorder,
         ):
             if len(server.log) == len(words):
-                await echoed(streams)
+                await check_echo(streams)
                 break
             assert await streams[0].read() == b""
         assert tuple(server.log) == words
@@ -192,11 +196,11 @@ async def test_accept_then_close_is_a_refusal(recorder: Recorder) -> None:
     for event, following in zip(scheduled, started[1:], strict=True):
         waited = following.at - event.at
         assert waited >= event.delay - 0.002  # uvloop counts milliseconds
-    await closed(streams[1])
+    await wait_closed(streams[1])
 
 
 async def test_connection_that_has_lasted(recorder: Recorder) -> None:
-    """After it the next connect is at once, and the policy begins anew."""
+    """The next connect follows at once, and the policy begins anew."""
     with flaky(["accept_close", "refuse", "accept"]) as server:
         async for streams in Connector(
             retry=(0.01, 0.02), prepare=[server], observer=recorder
@@ -211,7 +215,7 @@ async def test_connection_that_has_lasted(recorder: Recorder) -> None:
     )
     assert recorder.only(RetryScheduled).delay == 0.01
     assert [event.round for event in recorder.of(AttemptStarted)] == [1, 1, 2]
-    await closed(streams[1])
+    await wait_closed(streams[1])
 
 
 async def test_only_what_lasts_counts(recorder: Recorder) -> None:
@@ -241,11 +245,11 @@ async def test_only_what_lasts_counts(recorder: Recorder) -> None:
         pytest.skip("this machine took half a second for a turn")
     delays = [event.delay for event in recorder.of(RetryScheduled)]
     assert delays == [0.001, 0.002, 0.003, 0.001]
-    await closed(writer)
+    await wait_closed(writer)
 
 
 async def test_policy_of_its_own(recorder: Recorder) -> None:
-    """Without delays it is `Backoff`, and not one round."""
+    """Without delays among the options, the policy is `Backoff`."""
     with flaky(["refuse", "accept_close", "refuse", "accept"]) as server:
         async for _, writer in aioconnect.reconnecting(
             server.host, server.port, prepare=[server], observer=recorder
@@ -257,19 +261,19 @@ async def test_policy_of_its_own(recorder: Recorder) -> None:
     wholes = list(Backoff(jitter=0.0, attempts=3))
     assert len(delays) == 3
     assert all(map(float.__le__, delays, wholes)), (delays, wholes)
-    await closed(writer)
+    await wait_closed(writer)
 
 
 async def test_giving_up(recorder: Recorder) -> None:
-    """When the policy gives up, the error lists all that was tried; then it ends."""
+    """The error lists all attempts when the policy gives up, and the iteration ends."""
     with flaky(["accept_close"]) as server:
         iterator = aioconnect.reconnecting(
             server.host, server.port, retry=(0, 0), prepare=[server], observer=recorder
         )
         given: list[asyncio.StreamWriter] = []
         with pytest.raises(aioconnect.ConnectResetError) as caught:
-            await all_of(iterator, given)
-        await over(iterator)
+            await collect_writers(iterator, given)
+        await check_ended(iterator)
         assert server.log == ["accept_close"] * 3
     error = caught.value
     assert len(given) == error.attempt_count == error.rounds == 3
@@ -286,7 +290,7 @@ async def test_giving_up(recorder: Recorder) -> None:
 
 
 async def test_giving_up_on_a_refusal() -> None:
-    """The last round says which error it is, all of them are listed."""
+    """The last round decides the error's class.  All attempts are listed."""
     with flaky(["refuse", "accept_close", "refuse"]) as server:
         iterator = aioconnect.reconnecting(
             server.host, server.port, retry=(0, 0), prepare=[server]
@@ -295,13 +299,13 @@ async def test_giving_up_on_a_refusal() -> None:
         assert await reader.read() == b""
         with pytest.raises(aioconnect.ConnectRefusedError) as caught:
             await anext(iterator)
-        await over(iterator)
+        await check_ended(iterator)
     phases = [attempt.phase for attempt in caught.value.attempts]
     assert phases == ["connect", "ready", "connect"]
 
 
 async def test_events(recorder: Recorder) -> None:
-    """The observer is told of every turn, also of the end of each."""
+    """The observer is told of every turn, and of the end of each."""
     with flaky(["accept_close", "accept_close", "accept"]) as server:
         connector = Connector(retry=(0,) * 4, prepare=[server], observer=recorder)
         async for streams in connector.reconnecting(server.host, server.port):
@@ -324,12 +328,12 @@ async def test_events(recorder: Recorder) -> None:
         # The next connect's time is from the end of this connection.
         following = connected[made.round]
         assert 0 <= following.elapsed <= following.at - event.at + 1e-6
-    await closed(streams[1])
+    await wait_closed(streams[1])
 
 
 @pytest.mark.parametrize("stable_after", [0.0, NEVER])
-async def test_timeout_is_a_turn_s(stable_after: float) -> None:
-    """A turn has the whole of it, however long the body before has lasted."""
+async def test_timeout_of_a_turn(stable_after: float) -> None:
+    """A turn has all of its time, however long the body before has lasted."""
     timeout = 1.0
     loop = asyncio.get_running_loop()
     with flaky(["accept", "hang"]) as server:
@@ -345,10 +349,10 @@ async def test_timeout_is_a_turn_s(stable_after: float) -> None:
         until = loop.time() + timeout + 0.1
         while (rest := until - loop.time()) > 0:
             await asyncio.sleep(rest)
-        await echoed(streams)  # nor does it end a connection
+        await check_echo(streams)  # the timeout does not end a connection either
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await anext(iterator)
-        await over(iterator)
+        await check_ended(iterator)
     assert str(caught.value).startswith("not connected within 1 s to ")
     attempt = caught.value.attempts[-1]
     assert attempt.phase == "connect"
@@ -382,12 +386,12 @@ async def test_retry_on() -> None:
 
 
 async def test_break(listener: Server, port: int) -> None:
-    """It ends the connection at once, and loses nothing that was written."""
+    """It closes the connection at once, and no written data is lost."""
     async for _, writer in aioconnect.reconnecting(LOCAL, port):
         writer.write(MUCH)
         break
     assert writer.is_closing()
-    assert await said(listener) == MUCH
+    assert await received(listener) == MUCH
 
 
 async def test_exception_in_the_body(listener: Server, port: int) -> None:
@@ -401,7 +405,7 @@ async def test_exception_in_the_body(listener: Server, port: int) -> None:
     with pytest.raises(ZeroDivisionError):
         await breaks()
     assert given[0].is_closing()
-    assert await said(listener) == b""
+    assert await received(listener) == b""
 
 
 async def test_cancelled_in_the_body(listener: Server, port: int) -> None:
@@ -419,12 +423,12 @@ async def test_cancelled_in_the_body(listener: Server, port: int) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert writer.is_closing()
-    assert await said(listener) == b""
+    assert await received(listener) == b""
 
 
 async def test_cancelled_while_connecting(black_hole: BlackHole) -> None:
-    """Nothing stays of the connect, and it can be asked again."""
-    observe, begun = telling(AttemptStarted)
+    """Nothing of the attempt is left, and the iterator can go on."""
+    observe, begun = event_of(AttemptStarted)
     iterator = aioconnect.reconnecting(LOCAL, black_hole.port, observer=observe)
     task = asyncio.ensure_future(anext(iterator))
     await begun.wait()
@@ -435,12 +439,12 @@ async def test_cancelled_while_connecting(black_hole: BlackHole) -> None:
     _, writer = await anext(iterator)
     assert not writer.is_closing()
     await iterator.aclose()
-    await closed(writer)
+    await wait_closed(writer)
 
 
 async def test_cancelled_while_waiting(listener: Server) -> None:
-    """The connection before is closed by then, and stays so."""
-    observe, waits = telling(RetryScheduled)
+    """The previous connection is closed by then."""
+    observe, waits = event_of(RetryScheduled)
     iterator = aioconnect.reconnecting(
         LOCAL, listener.port, retry=(NEVER,), observer=observe
     )
@@ -451,14 +455,14 @@ async def test_cancelled_while_waiting(listener: Server) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert writer.is_closing()
-    assert await said(listener) == b""
+    assert await received(listener) == b""
     await iterator.aclose()
-    await over(iterator)
+    await check_ended(iterator)
 
 
 async def test_dropped_while_connecting(black_hole: BlackHole) -> None:
-    """A task that is cancelled and forgotten with the iterator leaves nothing."""
-    observe, begun = telling(AttemptStarted)
+    """A cancelled task that is dropped with its iterator leaves nothing open."""
+    observe, begun = event_of(AttemptStarted)
     task = asyncio.ensure_future(
         anext(aioconnect.reconnecting(LOCAL, black_hole.port, observer=observe))
     )
@@ -468,28 +472,28 @@ async def test_dropped_while_connecting(black_hole: BlackHole) -> None:
 
 
 async def test_aclose(listener: Server, port: int) -> None:
-    """It ends the connection, and the iteration, as often as it is called."""
+    """It closes the connection and ends the iteration, however often it is called."""
     iterator = aioconnect.reconnecting(LOCAL, port, stable_after=0.0)
     async with contextlib.aclosing(iterator):
         _, writer = await anext(iterator)
         assert not writer.is_closing()
     assert writer.is_closing()
-    assert await said(listener) == b""
+    assert await received(listener) == b""
     await iterator.aclose()
-    await over(iterator)
+    await check_ended(iterator)
 
 
 async def test_aclose_before_the_first_turn(listener: Server, port: int) -> None:
     iterator = aioconnect.reconnecting(LOCAL, port)
     await iterator.aclose()
-    await over(iterator)
+    await check_ended(iterator)
     with pytest.raises(TimeoutError):
         listener.accept(timeout=0)
 
 
 async def test_two_tasks(held_port: HeldPort) -> None:
-    """One at a time; the other one is told, and does no harm to the first."""
-    observe, waits = telling(RetryScheduled)
+    """The second task gets an error, and does no harm to the first."""
+    observe, waits = event_of(RetryScheduled)
     iterator = aioconnect.reconnecting(
         LOCAL, held_port.port, retry=(1.0, NEVER), observer=observe
     )
@@ -502,14 +506,14 @@ async def test_two_tasks(held_port: HeldPort) -> None:
     _, writer = await first
     assert not writer.is_closing()
     await iterator.aclose()
-    await closed(writer)
+    await wait_closed(writer)
 
 
 @pytest.mark.parametrize("kind", [AttemptStarted, Connected, AttemptFailed])
 async def test_observer_that_breaks(
     kind: type, echo_server: EchoServer, recorder: Recorder
 ) -> None:
-    """A bug in an observer comes through, and no connection is left behind."""
+    """A bug in an observer comes through, and no connection is left open."""
 
     def breaks(event: aioconnect.Event) -> None:
         recorder(event)
@@ -523,12 +527,12 @@ async def test_observer_that_breaks(
     with pytest.raises(ZeroDivisionError):
         await anext(iterator)
     assert writer.is_closing()
-    await over(iterator)
-    await closed(writer)
+    await check_ended(iterator)
+    await wait_closed(writer)
 
 
 class Client:
-    """What users make: it has the iterator, which has it as its observer."""
+    """A cycle that users make: the iterator's observer is a method of its owner."""
 
     def __init__(self, port: int) -> None:
         self.turns = aioconnect.reconnecting(
@@ -543,46 +547,46 @@ class Client:
         self.streams = await anext(self.turns)
 
 
-def here(function: Callable[[], object]) -> None:
+def in_this_thread(function: Callable[[], object]) -> None:
     """Call *function* in the loop's thread."""
     function()
 
 
-def elsewhere(function: Callable[[], object]) -> None:
+def in_another_thread(function: Callable[[], object]) -> None:
     """Call *function* in another thread."""
     thread = threading.Thread(target=function)
     thread.start()
     thread.join()
 
 
-@pytest.mark.parametrize("where", [here, elsewhere])
+@pytest.mark.parametrize("where", [in_this_thread, in_another_thread])
 async def test_dropped(
     listener: Server, port: int, where: Callable[[Callable[[], object]], None]
 ) -> None:
-    """When the last reference goes, in whichever thread, the connection ends."""
+    """When the last reference goes, in any thread, the connection is closed."""
     held = [aioconnect.reconnecting(LOCAL, port)]
     _, writer = await anext(held[0])
     where(held.clear)
-    assert await said(listener) == b""
+    assert await received(listener) == b""
     assert writer.is_closing()
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-@pytest.mark.parametrize("where", [here, elsewhere])
+@pytest.mark.parametrize("where", [in_this_thread, in_another_thread])
 async def test_collected(
     listener: Server,
     port: int,
     where: Callable[[Callable[[], object]], None],
     is_paused: bool,
 ) -> None:
-    """The garbage collector, in whichever thread, ends the connection in silence."""
+    """The garbage collector, in any thread, closes the connection silently."""
     client = Client(port)
     await client.turn()
     assert client.streams is not None
     with listener.accept() as peer:
         peer.setblocking(False)
         if is_paused:
-            # Then not even the loop refers to the transport.
+            # The loop does not refer to a paused transport.
             transport: Any = client.streams[1].transport
             peer.send(bytes(4000))
             async with asyncio.timeout(30):
@@ -591,7 +595,7 @@ async def test_collected(
             del transport
         del client
         where(gc.collect)
-        with contextlib.suppress(ConnectionResetError):  # what was not read
+        with contextlib.suppress(ConnectionResetError):  # because of unread data
             async with asyncio.timeout(30):
                 assert await asyncio.get_running_loop().sock_recv(peer, 1) == b""
 
@@ -599,13 +603,13 @@ async def test_collected(
 def test_dropped_after_the_loop(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], listener: Server
 ) -> None:
-    """It says nothing then: there is no one to close for."""
+    """It is silent then: no loop is left to close the connection."""
 
     async def give() -> Reconnecting:
         iterator = aioconnect.reconnecting(LOCAL, listener.port)
         _, writer = await anext(iterator)
         writer.close()
-        await closed(writer)
+        await wait_closed(writer)
         return iterator
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -614,7 +618,7 @@ def test_dropped_after_the_loop(
 
 
 async def test_tls_and_limit(tls_echo_server: TLSEchoServer) -> None:
-    """The arguments of `open_connection` are there, and hold for every turn."""
+    """The arguments of `open_connection` apply to every turn."""
     server, writers = tls_echo_server, []
     async for reader, writer in aioconnect.reconnecting(
         LOCAL,
@@ -627,12 +631,12 @@ async def test_tls_and_limit(tls_echo_server: TLSEchoServer) -> None:
         ssl_shutdown_timeout=20,
     ):
         writers.append(writer)
-        assert reader._limit == 1000  # type: ignore[attr-defined]  # nobody else says
+        assert reader._limit == 1000  # type: ignore[attr-defined]  # no public attribute has it
         assert writer.get_extra_info("ssl_object").server_hostname == "localhost"
-        await echoed((reader, writer))
+        await check_echo((reader, writer))
         if len(writers) == 3:
             break
-    await closed(*writers)
+    await wait_closed(*writers)
 
 
 async def stay(_: socket.socket, __: asyncio.StreamWriter) -> None: ...
@@ -648,7 +652,7 @@ async def reset(sock: socket.socket, writer: asyncio.StreamWriter) -> None:
 
 
 async def half_close(sock: socket.socket, _: asyncio.StreamWriter) -> None:
-    sock.shutdown(socket.SHUT_WR)  # without a word of TLS
+    sock.shutdown(socket.SHUT_WR)  # without a TLS close_notify
 
 
 Conduct = Callable[[socket.socket, asyncio.StreamWriter], Awaitable[None]]
@@ -656,7 +660,7 @@ Conduct = Callable[[socket.socket, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def tls_serving(conduct: Conduct) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """Serve TLS as *conduct* says; give the port and a context that trusts it."""
+    """Serve TLS as *conduct* says; yield the port, and a context that trusts it."""
     ca, ours = trustme.CA(), ssl.create_default_context()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(LOCAL).configure_cert(context)
@@ -665,7 +669,7 @@ async def tls_serving(conduct: Conduct) -> AsyncIterator[tuple[int, ssl.SSLConte
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        # By a socket of the module's: uvloop's stand-in cannot be shut down.
+        # Use a real socket: the object that uvloop returns refuses shutdown().
         number = os.dup(writer.get_extra_info("socket").fileno())
         with socket.socket(fileno=number) as sock:
             await conduct(sock, writer)
@@ -690,7 +694,7 @@ def abort(writer: asyncio.StreamWriter) -> None:
 
 def close_and_abort(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    with contextlib.suppress(AttributeError):  # so says Python 3.11.2 of TLS
+    with contextlib.suppress(AttributeError):  # Python 3.11.2 raises it for TLS
         writer.transport.abort()
 
 
@@ -707,7 +711,7 @@ BODIES: dict[str, Callable[[asyncio.StreamWriter], object]] = {
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("conduct", [stay, close_politely, reset, half_close])
 async def test_tls_that_has_ended(conduct: Conduct, body: str, waits: bool) -> None:
-    """However a turn of TLS ends, and whoever ends it, there is a next one."""
+    """A next turn follows, whichever side ends a TLS connection, and however."""
     writers = []
     async with tls_serving(conduct) as (port, context):
         iterator = aioconnect.reconnecting(
@@ -720,26 +724,26 @@ async def test_tls_that_has_ended(conduct: Conduct, body: str, waits: bool) -> N
                     assert await reader.read() == b""
             BODIES[body](writer)
             if waits and body != "leaves":
-                await closed(writer)
+                await wait_closed(writer)
             if len(writers) == 3:
                 break
         await iterator.aclose()
-        await closed(*writers)
+        await wait_closed(*writers)
 
 
 async def test_certificate_that_does_not_verify() -> None:
-    """It is never tried again, not even here."""
+    """It is final here too."""
     with tls_echoing(expired=True) as server:
         iterator = aioconnect.reconnecting(
             "localhost", server.port, ssl=server.client_context
         )
         with pytest.raises(aioconnect.ConnectCertificateError):
             await anext(iterator)
-        await over(iterator)
+        await check_ended(iterator)
 
 
 async def test_unix(tmp_path: Path, recorder: Recorder) -> None:
-    """A Unix socket is reconnected too, and is not there for a while meanwhile."""
+    """A Unix socket is reconnected too, also after its path was away."""
     path, writers = tmp_path / "socket", []
     iterator = aioconnect.reconnecting_unix(
         path, retry=Backoff(0.01, maximum=0.01), limit=1000, observer=recorder
@@ -748,14 +752,14 @@ async def test_unix(tmp_path: Path, recorder: Recorder) -> None:
         with echoing(path=path):
             reader, writer = await anext(iterator)
             assert reader._limit == 1000  # type: ignore[attr-defined]  # as above
-            await echoed((reader, writer))
+            await check_echo((reader, writer))
             writers.append(writer)
         assert await reader.read() == b""
     task = asyncio.ensure_future(anext(iterator))
     with echoing(path=path):
-        await echoed(await task)
+        await check_echo(await task)
     await iterator.aclose()
-    await closed(*writers)
+    await wait_closed(*writers)
     assert len(recorder.of(Connected)) == 3
     failed = [event.attempt for event in recorder.of(AttemptFailed)]
     assert [one.phase for one in failed].count("ready") == 2
@@ -768,13 +772,13 @@ async def test_unix_connector_and_tls(tmp_path: Path) -> None:
         async for streams in Connector().reconnecting_unix(
             path, ssl=server.client_context, server_hostname="localhost"
         ):
-            await echoed(streams)
+            await check_echo(streams)
             break
-        await closed(streams[1])
+        await wait_closed(streams[1])
 
 
 async def test_name(listener: Server, port: int, recorder: Recorder) -> None:
-    """A name is looked up in every turn; what is lost is the address that it was."""
+    """Every turn looks the name up.  A lost connection names its own address."""
     iterator = aioconnect.reconnecting(
         "localhost", port, retry=(0,), family=socket.AF_INET, observer=recorder
     )
@@ -782,7 +786,7 @@ async def test_name(listener: Server, port: int, recorder: Recorder) -> None:
         _, writer = await anext(iterator)
         listener.accept().close()
     await iterator.aclose()
-    await closed(writer)
+    await wait_closed(writer)
     assert recorder.kinds().count("Resolved") == 2
     attempt = recorder.only(AttemptFailed).attempt
     assert attempt.address == recorder.of(Connected)[0].address
@@ -800,8 +804,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_arguments_that_cannot_work(text: str, tmp_path: Path) -> None:
-    """The call says so, before anybody iterates, and nothing else is said."""
+def test_bad_arguments(text: str, tmp_path: Path) -> None:
+    """The call raises, before any iteration, and nothing else is reported."""
     arguments, error = WRONG[text]
     connector = Connector()
     calls: tuple[Callable[..., Reconnecting], ...] = (
@@ -815,8 +819,8 @@ def test_arguments_that_cannot_work(text: str, tmp_path: Path) -> None:
             call(**arguments)
 
 
-def test_place_that_cannot_be() -> None:
-    """So it is with where to connect, and with the options."""
+def test_bad_endpoint() -> None:
+    """The same holds for a bad endpoint, and for bad options."""
     for host in ("", "two words", "a" * 64 + ".example"):
         with pytest.raises(ValueError, match="host"):
             aioconnect.reconnecting(host, 80)
@@ -832,7 +836,7 @@ def test_place_that_cannot_be() -> None:
 
 @contextlib.contextmanager
 def acknowledging(port: int, journal: Path) -> Iterator[None]:
-    """Run a server that keeps each line before it sends it back; kill it at exit."""
+    """Run a server that stores each line before it echoes it; kill it at exit."""
     command = (sys.executable, "-S", "-E", ACKNOWLEDGING, str(port), journal)
     with subprocess.Popen(command) as server:
         try:
@@ -842,15 +846,15 @@ def acknowledging(port: int, journal: Path) -> Iterator[None]:
 
 
 class Sender:
-    """Send numbered lines, and again those that nobody has acknowledged.
+    """Send numbered lines, and repeat those that were not acknowledged.
 
-    *acknowledged* is how many were, which is the number of the next.
+    *acknowledged* counts the acknowledged lines.  It is the number of the next line.
     """
 
     def __init__(self) -> None:
         self.acknowledged = 0
         self.turns = 0
-        self._is_over = False
+        self._has_stopped = False
         self._progress = asyncio.Event()
 
     async def run(self, turns: Reconnecting) -> None:
@@ -860,15 +864,15 @@ class Sender:
             self._progress.set()
             with contextlib.suppress(OSError):
                 await self._talk(reader, writer)
-            if self._is_over:
+            if self._has_stopped:
                 break
 
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         following = self.acknowledged
-        while not self._is_over:
-            # There are always lines on their way: a kill meets them.
+        while not self._has_stopped:
+            # Some lines are always under way when the server is killed.
             while following < self.acknowledged + 16:
                 writer.write(b"%d\n" % following)
                 following += 1
@@ -881,32 +885,32 @@ class Sender:
             self._progress.set()
 
     async def progress(self, count: int) -> None:
-        """Wait for the next turn, and until *count* lines are acknowledged in it."""
+        """Wait for the next turn, and for *count* acknowledged lines in it."""
         turn = self.turns + 1
-        await self._reach(lambda: self.turns >= turn)
+        await self._wait_for(lambda: self.turns >= turn)
         until = self.acknowledged + count
-        await self._reach(lambda: self.acknowledged >= until)
+        await self._wait_for(lambda: self.acknowledged >= until)
 
-    async def _reach(self, is_there: Callable[[], bool]) -> None:
-        while not is_there():
+    async def _wait_for(self, is_reached: Callable[[], bool]) -> None:
+        while not is_reached():
             self._progress.clear()
             await self._progress.wait()
 
     def stop(self) -> None:
-        """Send no more after the next that is acknowledged."""
-        self._is_over = True
+        """Stop sending after the next acknowledged line."""
+        self._has_stopped = True
 
 
 async def test_server_that_is_killed_again_and_again(
     held_port: HeldPort, tmp_path: Path, recorder: Recorder
 ) -> None:
-    """Every turn comes back, and nothing is lost that was acknowledged."""
-    # Between two lives the port refuses: only `held_port` is bound to it then.
+    """Every turn reconnects, and no acknowledged line is lost."""
+    # Between two servers the port refuses: only `held_port` is bound to it then.
     port, journal, sender = held_port.port, tmp_path / "journal", Sender()
     turns = aioconnect.reconnecting(
         LOCAL, port, retry=Backoff(0.001, maximum=0.02), observer=recorder
     )
-    # At its start, when it is connected to, in its first lines, or amid the traffic.
+    # Kill it at its start, once connected, after its first lines, or amid traffic.
     draw = random.Random(50)
     moments = [draw.choice((None, 0, 1, 7, 40)) for _ in range(50)]
     async with asyncio.timeout(100), asyncio.TaskGroup() as group:
@@ -930,19 +934,19 @@ async def test_server_that_is_killed_again_and_again(
 
 
 @contextlib.contextmanager
-def impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Iterator[None]:
-    """Give peers that do not read so many *seconds*."""
+def flush_timeout(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Iterator[None]:
+    """Give up after *seconds* on a peer that does not read."""
     with monkeypatch.context() as patched:
-        patched.setattr("aioconnect._calls.reconnecting._FLUSH", seconds)
+        patched.setattr("aioconnect._calls.reconnecting._FLUSH_TIMEOUT", seconds)
         yield
 
 
 async def test_a_peer_that_has_stopped_to_read(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it does not take is given up, turn by turn: a descriptor is not."""
+    """Each turn gives up the unread data, and so frees its descriptor."""
     policy: Any = {"retry": (0,) * 9}
-    with impatient(monkeypatch, 0.1), contextlib.ExitStack() as stack:
+    with flush_timeout(monkeypatch, 0.1), contextlib.ExitStack() as stack:
         turns = 0
         async for _, writer in aioconnect.reconnecting(
             listener.host, listener.port, **policy
@@ -958,10 +962,10 @@ async def test_a_peer_that_has_stopped_to_read(
     assert writer.transport.get_write_buffer_size() == 0
 
 
-async def test_a_peer_of_tls_that_says_no_goodbye(
+async def test_a_tls_peer_without_goodbye(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not waited for either, when the body has closed the writer already."""
+    """The iterator does not wait for it, even if the body closed the writer."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca, ours = trustme.CA(), ssl.create_default_context()
     ca.issue_cert(LOCAL).configure_cert(context)
@@ -970,7 +974,7 @@ async def test_a_peer_of_tls_that_says_no_goodbye(
     shaking = loop.run_in_executor(
         None, lambda: context.wrap_socket(listener.accept(), server_side=True)
     )
-    with impatient(monkeypatch, 0.1):
+    with flush_timeout(monkeypatch, 0.1):
         iterator = aioconnect.reconnecting(
             LOCAL, listener.port, ssl=ours, ssl_shutdown_timeout=60
         )
@@ -979,14 +983,14 @@ async def test_a_peer_of_tls_that_says_no_goodbye(
             writer.close()
             await iterator.aclose()
             async with asyncio.timeout(30):
-                await closed(writer)
+                await wait_closed(writer)
     await loop.shutdown_default_executor()
 
 
 def test_the_end_of_the_loop_waits_for_nobody(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], listener: Server
 ) -> None:
-    """A peer that does not read keeps no program from ending, and nothing is left."""
+    """A peer that does not read keeps no program from ending."""
 
     async def main() -> None:
         async for _, writer in aioconnect.reconnecting(listener.host, listener.port):
@@ -1005,7 +1009,7 @@ def test_the_end_of_the_loop_waits_for_nobody(
 async def test_a_cancelled_turn_is_no_way_around_the_policy(
     recorder: Recorder,
 ) -> None:
-    """Whoever asks again waits for the rest of the delay, and not for another."""
+    """The next turn waits for the rest of the delay, and not for a new one."""
     loop = asyncio.get_running_loop()
     with refusing() as port:
         connections = aioconnect.reconnecting(
@@ -1027,7 +1031,7 @@ async def test_a_cancelled_turn_is_no_way_around_the_policy(
 
 
 async def test_a_cancelled_attempt_is_made_again(black_hole: BlackHole) -> None:
-    """It has not failed: no delay is due, and none of the policy's is used up."""
+    """It has not failed: no delay is due, and no delay of the policy is used up."""
     recorder = Recorder()
     connections = aioconnect.reconnecting(
         black_hole.host,
@@ -1049,8 +1053,8 @@ async def test_a_cancelled_attempt_is_made_again(black_hole: BlackHole) -> None:
     assert {event.round for event in recorder.of(AttemptStarted)} == {1, 2}
 
 
-async def test_a_wait_that_would_overrun_after_a_cancelled_turn() -> None:
-    """The rest of a delay is measured against the time of the turn that waits it."""
+async def test_rest_of_a_delay_after_a_cancelled_turn() -> None:
+    """The turn that waits for the rest of a delay measures it by its own time."""
     with refusing() as port:
         connections = aioconnect.reconnecting(
             port.host, port.port, retry=(1.2,), timeout=1.7
@@ -1064,7 +1068,7 @@ async def test_a_wait_that_would_overrun_after_a_cancelled_turn() -> None:
 
 
 async def test_time_after_a_cancelled_turn(black_hole: BlackHole) -> None:
-    """The next one has its own."""
+    """The next turn has its own time."""
     connections = aioconnect.reconnecting(
         black_hole.host, black_hole.port, timeout=0.2, retry=(0, 0)
     )
@@ -1077,10 +1081,10 @@ async def test_time_after_a_cancelled_turn(black_hole: BlackHole) -> None:
     assert attempt.elapsed >= 0.19
 
 
-def test_one_loop_after_the_other(
+def test_another_loop(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], listener: Server
 ) -> None:
-    """An iterator that is kept may go on in another loop, and begins anew there."""
+    """An iterator may go on in another loop, and begins anew there."""
     connections = aioconnect.reconnecting(
         listener.host, listener.port, retry=(NEVER,), stable_after=NEVER
     )
@@ -1095,7 +1099,7 @@ def test_one_loop_after_the_other(
             runner.run(turn())
 
 
-def test_what_is_shown() -> None:
+def test_repr() -> None:
     assert repr(aioconnect.reconnecting("db", 5432)) == "<Reconnecting db:5432>"
     unix = aioconnect.reconnecting_unix("/run/x")
     assert repr(unix) == "<Reconnecting unix:/run/x>"

@@ -1,4 +1,4 @@
-"""Up means connected, and still so; down means refused or gone, not merely slow."""
+"""Up means connected for a while.  Down means refused or gone, and not slow."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ SO_TIMESTAMPING, TX_SOFTWARE = 37, 1 << 4 | 1 << 1
 RESET = b"\x01\0\0\0\0\0\0\0"
 
 
-def never(error: OSError) -> bool:
-    """Have no other round."""
+def refuse_retry(error: OSError) -> bool:
+    """Refuse another round."""
     return False
 
 
 async def test_up_at_once(listener: Server, unix_listener: UnixServer) -> None:
-    """It says how many seconds it took."""
+    """It returns how many seconds it took."""
     took = await aioconnect.wait_until_up(listener.host, listener.port, timeout=30)
     assert isinstance(took, float)
     assert 0 <= took < 30
@@ -68,7 +68,7 @@ async def test_up_at_once(listener: Server, unix_listener: UnixServer) -> None:
 
 
 async def test_up_later() -> None:
-    """Without a retry policy of the options there is one all the same."""
+    """Without a retry policy among the options, the wait has its own."""
     recorder = Recorder()
     with unused_port() as held:
         waiting = asyncio.ensure_future(
@@ -85,7 +85,7 @@ async def test_up_later() -> None:
 
 
 async def test_up_on_unix_later(tmp_path: Path) -> None:
-    """A path that is not there yet is waited for."""
+    """It waits for a path that does not exist yet."""
     recorder = Recorder()
     path = tmp_path / "socket"
     waiting = asyncio.ensure_future(
@@ -102,8 +102,8 @@ async def test_up_on_unix_later(tmp_path: Path) -> None:
 NONE = Lookup(error=socket.EAI_NONAME)
 
 
-async def test_a_name_to_come() -> None:
-    """In a cluster it comes with the server; `is_unknown_name` waits for both."""
+async def test_a_name_that_comes_later() -> None:
+    """In a cluster the name comes with the server.  `is_unknown_name` accepts it."""
     with unused_port() as held:
         held.listen()
         resolver = ScriptedResolver({"db.test": [NONE, NONE, Lookup(["127.0.0.1"])]})
@@ -137,7 +137,7 @@ HINT = "; retry_on=is_transient | is_unknown_name waits for a name that does not
 async def test_the_error_says_how_to_wait_for_a_name(
     host: str, code: int, options: dict[str, Any], has_hint: bool
 ) -> None:
-    """It does where that would help, and stays what it is otherwise."""
+    """It does so only where that helps, and keeps its class and errno."""
     resolver = ScriptedResolver({"db.test": Lookup(error=code)})
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.wait_until_up(host, 1, timeout=9, resolver=resolver, **options)
@@ -166,7 +166,7 @@ async def test_not_up_in_time() -> None:
 
 
 async def test_settled() -> None:
-    """A proxy that accepts and closes is not up; what accepts and is silent, is."""
+    """A proxy that accepts and closes is not up.  A silent server is."""
     with flaky(["accept_close", "reset", "accept_close", "accept_silent"]) as server:
         took = await aioconnect.wait_until_up(
             server.host, server.port, timeout=30, settle=0.1, prepare=[server]
@@ -187,8 +187,8 @@ async def test_not_settled() -> None:
     assert "closed again, and not open for 20 s" in str(caught.value)
 
 
-async def test_what_it_says_meanwhile(listener: Server) -> None:
-    """A banner is no end; an end after it is."""
+async def test_data_while_settling(listener: Server) -> None:
+    """A banner does not end the connection.  An end after it does."""
     recorder = Recorder()
     waiting = asyncio.ensure_future(
         aioconnect.wait_until_up(
@@ -213,7 +213,7 @@ async def test_what_it_says_meanwhile(listener: Server) -> None:
 @pytest.mark.namespace
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_an_answer_is_waited_for(in_namespace: Callable[..., str], loop: str) -> None:
-    """K20: with TCP Fast Open a server is up when it has answered, and down if not."""
+    """K20: with TCP Fast Open too, a server is up only when it has answered."""
     in_namespace("unanswered.py", loop)
 
 
@@ -224,7 +224,7 @@ Settling = Callable[..., Awaitable[float]]
 def settling(
     request: pytest.FixtureRequest, listener: Server, unix_listener: UnixServer
 ) -> tuple[Settling, Server | UnixServer]:
-    """Give what waits until a server is up, and the server, of either kind."""
+    """Return a wait until a server is up, and the server, of either kind."""
     if request.param == "Unix":
         up = partial(aioconnect.wait_until_up_unix, unix_listener.path, timeout=60)
         return up, unix_listener
@@ -232,8 +232,8 @@ def settling(
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Give what was seen each time that an end behind data was looked for."""
+def polls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Record the result of each poll for an end behind data."""
     seen: list[bool] = []
 
     def look(sock: socket.socket) -> bool:
@@ -245,9 +245,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 async def test_settling_reads_nothing(
-    settling: tuple[Settling, Server | UnixServer], looks: list[bool]
+    settling: tuple[Settling, Server | UnixServer], polls: list[bool]
 ) -> None:
-    """However much the peer sends, it costs neither reading nor many looks."""
+    """However much the peer sends, nothing is read and few polls are made."""
     up, server = settling
     kept: list[socket.socket] = []
     sent = 0
@@ -269,14 +269,14 @@ async def test_settling_reads_nothing(
         while data := sock.recv(1 << 16):
             received += len(data)
     assert received == sent > 0
-    assert 0 < len(looks) < 40
+    assert 0 < len(polls) < 40
 
 
 @pytest.mark.parametrize("ending", ["close", "shutdown", "reset"])
 async def test_an_end_behind_data(
-    settling: tuple[Settling, Server | UnixServer], looks: list[bool], ending: str
+    settling: tuple[Settling, Server | UnixServer], polls: list[bool], ending: str
 ) -> None:
-    """It is noticed, though what was sent before it is not read."""
+    """It is noticed, although the data before it is not read."""
     up, server = settling
     is_connected = asyncio.Event()
 
@@ -284,11 +284,11 @@ async def test_an_end_behind_data(
         sock.send(b"unread, this makes a reset of a close")
         is_connected.set()
 
-    waiting = asyncio.ensure_future(up(settle=50, retry_on=never, ready=ready))
+    waiting = asyncio.ensure_future(up(settle=50, retry_on=refuse_retry, ready=ready))
     await is_connected.wait()
     with server.accept() as peer:
         peer.sendall(b"220 ready\r\n" * 1000)
-        while len(looks) < 3:
+        while len(polls) < 3:
             await asyncio.sleep(0)
         if ending == "shutdown":
             peer.shutdown(socket.SHUT_WR)
@@ -306,7 +306,7 @@ async def test_an_end_behind_data(
 
 
 async def test_a_message_in_the_error_queue_is_no_end(listener: Server) -> None:
-    """Such as the time at which something was sent, where somebody asked for it."""
+    """For example a timestamp of sent data, if somebody asked for it."""
 
     def prepare(sock: socket.socket, address: Address) -> None:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE)
@@ -322,20 +322,20 @@ async def test_a_message_in_the_error_queue_is_no_end(listener: Server) -> None:
     )
 
 
-async def test_settling_what_a_hook_has_closed(listener: Server) -> None:
-    """It is no connection that is open."""
+async def test_settling_a_closed_socket(listener: Server) -> None:
+    """A socket that *ready* closed does not count as open."""
 
     async def ready(sock: socket.socket) -> None:
         sock.close()
 
     with pytest.raises(aioconnect.ConnectAbortedError, match="it has closed"):
         await aioconnect.wait_until_up(
-            *listener.sockaddr, timeout=60, settle=1, ready=ready, retry_on=never
+            *listener.sockaddr, timeout=60, settle=1, ready=ready, retry_on=refuse_retry
         )
 
 
 async def test_ready_and_then_settled() -> None:
-    """Both have to pass, in the attempt's time."""
+    """Both have to pass, within the attempt's time."""
     asked: list[socket.socket] = []
 
     async def ready(sock: socket.socket) -> bool:
@@ -383,8 +383,8 @@ async def test_no_time_to_settle(name: str, listener: Server) -> None:
         )
 
 
-async def test_who_speaks_all_the_time_settles() -> None:
-    """What the server says, however much, is no reason to look at it any longer."""
+async def test_a_server_that_sends_all_the_time_settles() -> None:
+    """A server that sends all the time does not prolong the wait."""
     loop = asyncio.get_running_loop()
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -412,7 +412,7 @@ async def test_who_speaks_all_the_time_settles() -> None:
 
 
 async def test_ready_that_is_no_coroutine_function(listener: Server) -> None:
-    """It is named, before settling too."""
+    """The error names it, also with *settle*."""
     ready: Any = print
     with pytest.raises(TypeError, match="ready must be a coroutine function, not"):
         await aioconnect.wait_until_up(
@@ -423,8 +423,8 @@ async def test_ready_that_is_no_coroutine_function(listener: Server) -> None:
 async def test_a_silent_address_beside_one_that_comes_up(
     black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look ends, and the other is looked at again: a firewall drops IPv6, say."""
-    monkeypatch.setattr("aioconnect._calls.wait_for_server._LOOK", 0.1)
+    """A look ends, and the other address has another one: a firewall may drop IPv6."""
+    monkeypatch.setattr("aioconnect._calls.wait_for_server._LOOK_TIMEOUT", 0.1)
     with unused_port() as held:
         found = [black_hole.address, held.address]
 
@@ -444,7 +444,7 @@ async def test_a_silent_address_beside_one_that_comes_up(
 
 
 async def test_unknown_names_are_not_up() -> None:
-    """What the policy does not accept is raised at once."""
+    """An error that the policy does not accept is raised at once."""
     with pytest.raises(aioconnect.ResolveError):
         await aioconnect.wait_until_up(
             "unknown", 80, timeout=None, resolver=StaticResolver({})
@@ -459,7 +459,7 @@ async def test_down_at_once(tmp_path: Path) -> None:
 
 
 async def test_down_later(unix_listener: UnixServer) -> None:
-    """It is looked at until it refuses."""
+    """It looks until the server refuses."""
     recorder = Recorder()
     to = unix_listener.path
     waiting = asyncio.ensure_future(
@@ -477,7 +477,7 @@ Wait = Callable[..., Awaitable[float]]
 
 
 async def test_not_down_in_time(listener: Server) -> None:
-    """The error says that it is up, and how often it was looked at."""
+    """The error says that the server is up, and how many looks there were."""
     to = listener.host, listener.port
     for options in ({"timeout": 1}, {"timeout": None, "retry": (0, 0)}):
         wait: Wait = aioconnect.wait_until_down
@@ -489,7 +489,7 @@ async def test_not_down_in_time(listener: Server) -> None:
 
 
 async def test_too_late_for_another_look(listener: Server) -> None:
-    """A loop that was busy until the time was up: the look before says how it is."""
+    """If the loop was busy until the deadline, the error is about the last look."""
 
     def busy(event: aioconnect.Event) -> None:
         if isinstance(event, RetryScheduled):
@@ -519,7 +519,7 @@ async def test_slow_is_not_down(
 
 
 async def test_not_down_though_the_loop_was_late(listener: Server) -> None:
-    """There is no time for a last look: what was seen before is what is said."""
+    """Without time for a last look, the error is about the look before."""
 
     def blocks(event: aioconnect.Event) -> None:
         if isinstance(event, RetryScheduled):
@@ -533,7 +533,7 @@ async def test_not_down_though_the_loop_was_late(listener: Server) -> None:
 
 
 async def test_slow_until_the_time_is_up(black_hole: BlackHole) -> None:
-    """That a look was cut short is no error for *retry_on* to refuse."""
+    """*retry_on* is not asked about a look that the deadline cut short."""
     to = black_hole.host, black_hole.port
     for timeout in (0.0, 0.1):
         with pytest.raises(aioconnect.ConnectTimeoutError, match="is not down within"):
@@ -543,7 +543,7 @@ async def test_slow_until_the_time_is_up(black_hole: BlackHole) -> None:
 
 
 async def test_one_address_that_is_slow(black_hole: BlackHole) -> None:
-    """All of them have to be gone."""
+    """The server is down only when all of its addresses are gone."""
     with refusing() as refused:
         found = [refused.address, black_hole.address]
 
@@ -559,7 +559,7 @@ async def test_one_address_that_is_slow(black_hole: BlackHole) -> None:
 
 
 async def test_a_name_that_is_gone() -> None:
-    """Who does not exist any more is down, and who cannot be asked for is not."""
+    """A name that does not exist is down.  One that cannot be looked up is not."""
     await aioconnect.wait_until_down(
         "unknown", 80, timeout=30, resolver=StaticResolver({})
     )
@@ -573,8 +573,8 @@ async def test_a_name_that_is_gone() -> None:
         )
 
 
-async def test_what_says_nothing_about_the_server() -> None:
-    """What is forbidden here, or wrong here, is neither up nor down."""
+async def test_local_errors_are_raised() -> None:
+    """An error of this machine shows neither up nor down."""
     with pytest.raises(aioconnect.AddressBlockedError):
         await aioconnect.wait_until_down(
             "127.0.0.1", 1, timeout=None, allow=aioconnect.only_public
@@ -587,15 +587,15 @@ async def test_what_says_nothing_about_the_server() -> None:
         await aioconnect.wait_until_down("127.0.0.1", 1, timeout=None, prepare=[emfile])
 
 
-def fails(sock: socket.socket, address: Address) -> None:
+def raise_enoent(sock: socket.socket, address: Address) -> None:
     raise FileNotFoundError(errno.ENOENT, "a hook's own")
 
 
-def nobody(ip: object, port: int) -> bool:
+def allow_nothing(ip: object, port: int) -> bool:
     return False
 
 
-def only_the_first(ip: object, port: int) -> bool:
+def allow_the_first(ip: object, port: int) -> bool:
     return str(ip) == "127.0.0.1"
 
 
@@ -603,24 +603,24 @@ def only_the_first(ip: object, port: int) -> bool:
     ("host", "options"),
     [
         ("127.0.0.1", {"local_addr": ("no-such-name.invalid", 0)}),
-        ("127.0.0.1", {"prepare": [fails]}),
+        ("127.0.0.1", {"prepare": [raise_enoent]}),
         ("127.0.0.1", {"family": socket.AF_INET6}),
         ("fe80::1%no-such-if", {}),
-        ("127.0.0.1", {"allow": nobody}),
+        ("127.0.0.1", {"allow": allow_nothing}),
     ],
 )
-async def test_what_is_wrong_here_is_not_down(
+async def test_local_failures_are_not_down(
     host: str, options: dict[str, Any], listener: Server
 ) -> None:
-    """A server that is up is not down because it cannot be asked."""
+    """A server that cannot be asked from here may be up."""
     with pytest.raises(aioconnect.ConnectError):
         await aioconnect.wait_until_down(
             host, listener.port, timeout=None, retry=(0, 0), **options
         )
 
 
-async def test_the_others_refuse() -> None:
-    """One address that could not be tried may be where the server is."""
+async def test_all_other_addresses_refuse() -> None:
+    """The server may be at the one address that could not be tried."""
     with on_one_port(refusing, lambda port: listening("127.0.0.2", port=port)) as (
         refused,
         server,
@@ -636,7 +636,7 @@ async def test_the_others_refuse() -> None:
 
         for options in (
             {"prepare": [no_descriptor]},
-            {"allow": only_the_first},
+            {"allow": allow_the_first},
         ):
             wait: Wait = aioconnect.wait_until_down
             with pytest.raises(aioconnect.ConnectTimeoutError, match="is not down"):
@@ -646,7 +646,7 @@ async def test_the_others_refuse() -> None:
 
 
 async def test_a_family_that_could_not_be_asked_for() -> None:
-    """Its addresses may be where the server is."""
+    """The server may be at one of its addresses."""
 
     async def half(host: str, port: int, *, family: int, **_: int) -> list[Address]:
         if family == socket.AF_INET6:
@@ -662,8 +662,8 @@ async def test_a_family_that_could_not_be_asked_for() -> None:
         )
 
 
-async def test_the_story_of_the_looks(listener: Server) -> None:
-    """One history, and one end: a look that failed is none."""
+async def test_history_of_the_looks(listener: Server) -> None:
+    """The looks have one history and one end, and a failed look is no end."""
     recorder = Recorder()
     with (
         flaky(["hang", "accept", "hang"]) as server,
@@ -695,7 +695,7 @@ async def test_ready_is_not_asked_when_it_is_to_go_down(listener: Server) -> Non
 
 
 async def test_methods(listener: Server, unix_listener: UnixServer) -> None:
-    """The time is the connector's, if the call has none."""
+    """Without a *timeout* of the call, that of the connector counts."""
     connector = Connector(timeout=0.1)
     await connector.wait_until_up(listener.host, listener.port)
     await connector.wait_until_up_unix(unix_listener.path)
@@ -708,13 +708,13 @@ async def test_methods(listener: Server, unix_listener: UnixServer) -> None:
 
 
 def test_silent_listeners_are_up() -> None:
-    """What nobody accepts is connected all the same: only *ready* knows better."""
+    """A connection that nobody accepts is connected: only *ready* can tell."""
     with listening() as server:
         asyncio.run(aioconnect.wait_until_up(server.host, server.port, timeout=30))
 
 
-async def test_unix_packets_go_down() -> None:
-    """Only streams are waited for: another kind at the path is an error at once."""
+async def test_other_kinds_of_unix_sockets() -> None:
+    """Another kind of socket at the path is an error at once."""
     with (
         unix_listening(kind=socket.SOCK_SEQPACKET) as server,
         pytest.raises(aioconnect.ConnectError, match="wrong type"),
