@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
+from ._calls.arguments import endpoint_from_host
 from ._calls.connect import ConnectOperation
 from ._calls.fast_path import first_deadline, try_fast_connect
 from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
@@ -170,7 +171,7 @@ async def connect(
     """
     # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     connector = _connector(options)
-    endpoint = connector.where(host, port)
+    endpoint = endpoint_from_host(connector, host, port)
     first = try_fast_connect(connector, endpoint)
     started: float | None = None
     if isinstance(first, socket.socket):

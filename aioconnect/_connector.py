@@ -12,7 +12,9 @@ from typing import TypeVar, Unpack
 from ._calls.arguments import (
     StrOrBytesPath,
     endpoint_from_arguments,
+    endpoint_from_host,
     endpoint_from_path,
+    endpoint_from_target,
 )
 from ._calls.connect import ConnectOperation
 from ._calls.fast_path import connect_endpoint, try_fast_connect
@@ -24,8 +26,6 @@ from ._calls.options import (
     LocalAddr,
     PlainHelp,
     check_options,
-    endpoint_of_host,
-    endpoint_of_target,
     options_repr,
 )
 from ._calls.ready import Ready
@@ -113,11 +113,11 @@ class Connector(metaclass=PlainHelp):
     def __repr__(self) -> str:
         return options_repr(self)
 
-    where = endpoint_of_host
-
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Return a socket connected to *host* and *port*: see `aioconnect.connect`."""
-        sock: socket.socket = await connect_endpoint(self, self.where(host, port))
+        sock: socket.socket = await connect_endpoint(
+            self, endpoint_from_host(self, host, port)
+        )
         return sock
 
     async def connect_unix(
@@ -212,7 +212,7 @@ class Connector(metaclass=PlainHelp):
         checked = await collect_in_slices(iter_targets(targets))
         check_services(self, checked)
         places = await collect_in_slices(
-            map(partial(endpoint_of_target, self), checked)
+            map(partial(endpoint_from_target, self), checked)
         )
         first = None
         if all(endpoint.address is not None for endpoint in places):
@@ -236,7 +236,9 @@ class Connector(metaclass=PlainHelp):
     ) -> Reconnecting:
         """Iterate over connections, one at a time: see `aioconnect.reconnecting`."""
         finish = _streams(limit, tls_options(host, tls))
-        return Reconnecting(self, self.where(host, port), finish, stable_after)
+        return Reconnecting(
+            self, endpoint_from_host(self, host, port), finish, stable_after
+        )
 
     def reconnecting_unix(
         self,
@@ -259,7 +261,9 @@ class Connector(metaclass=PlainHelp):
         settle: float = 0.0,
     ) -> float:
         """Wait until a server is up: see `aioconnect.wait_until_up`."""
-        return await until_up(self._within(timeout), self.where(host, port), settle)
+        return await until_up(
+            self._within(timeout), endpoint_from_host(self, host, port), settle
+        )
 
     async def wait_until_up_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
@@ -273,7 +277,9 @@ class Connector(metaclass=PlainHelp):
         self, host: str, port: int | str, *, timeout: float | None = None
     ) -> float:
         """Wait until a server is down: see `aioconnect.wait_until_down`."""
-        return await until_down(self._within(timeout), self.where(host, port))
+        return await until_down(
+            self._within(timeout), endpoint_from_host(self, host, port)
+        )
 
     async def wait_until_down_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None

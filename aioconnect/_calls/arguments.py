@@ -1,14 +1,22 @@
-"""Take where to connect, as asyncio's functions do: host and port, path, socket."""
+"""Turn what a caller asks for into an endpoint: host and port, path, socket, target."""
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from typing import TypeAlias
 
 from .._io.sockets import check_open
-from .._sansio.addresses import check_port, unix_address
+from .._sansio.addresses import (
+    LONGEST_NAME,
+    check_host,
+    check_port,
+    numeric_address,
+    unix_address,
+)
 from .._sansio.endpoints import Endpoint, endpoint_at
+from .._sansio.targets import Target
 from .._sansio.text import safe_repr
 from .options import Options
 
@@ -16,7 +24,9 @@ __all__ = [
     "StrOrBytesPath",
     "check_is_socket",
     "endpoint_from_arguments",
+    "endpoint_from_host",
     "endpoint_from_path",
+    "endpoint_from_target",
 ]
 
 StrOrBytesPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -42,10 +52,50 @@ def endpoint_from_arguments(
         check_is_socket(sock)
         return _connected(sock)
     if host is not None:
-        return options.where(host, 0 if port is None else port)
+        return endpoint_from_host(options, host, 0 if port is None else port)
     if port is not None:
         return Endpoint(None, check_port(port))
     raise ValueError("host and port was not specified and no sock specified")
+
+
+def endpoint_from_host(options: Options, host: str, port: int | str) -> Endpoint:
+    """Return the endpoint of *host* and *port*, with its address if *host* is numeric.
+
+    Raises:
+        ValueError, TypeError: *host* or *port* cannot work.
+    """
+    number = check_port(port)
+    # Check a suspicious text before the cache below stores it.
+    if type(host) is not str or len(host) > LONGEST_NAME:
+        host = check_host(host)
+    endpoint = _numeric_endpoint(host, number, options.proto)
+    if endpoint is None:
+        name = check_host(host)
+        if name != host:  # it had brackets
+            endpoint = _numeric_endpoint(name, number, options.proto)
+        if endpoint is None:
+            return Endpoint(name, number)
+        host = name
+    assert endpoint.address is not None
+    if options.family not in (socket.AF_UNSPEC, endpoint.address.family):
+        return Endpoint(host, number)  # the resolver raises the error that says why
+    return endpoint
+
+
+# A client connects to few addresses, many times.
+@functools.lru_cache(maxsize=512)
+def _numeric_endpoint(host: str, port: int, proto: int) -> Endpoint | None:
+    address = numeric_address(host, port, proto)
+    return None if address is None else Endpoint(host, port, address)
+
+
+def endpoint_from_target(options: Options, target: Target) -> Endpoint:
+    """Return the endpoint of *target* for a call with *options*."""
+    if target.address is not None:
+        return endpoint_at(target.address)
+    if target.host is not None and target.port is not None:
+        return endpoint_from_host(options, target.host, target.port)
+    return Endpoint(None, None, service=target.service)
 
 
 def endpoint_from_path(

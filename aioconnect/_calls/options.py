@@ -1,4 +1,4 @@
-"""Name the options of a connect, check them once, and apply them to a target.
+"""Name the options of a connect, and check them once.
 
 A `Connector` runs the checks when it is made.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict
@@ -15,10 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict
 from .._io.connect_outcome import Outcome
 from .._io.resolver import Resolver
 from .._io.sockets import Prepare
-from .._sansio.addresses import LONGEST_NAME, check_host, check_port, numeric_address
 from .._sansio.backoff import check_duration
-from .._sansio.endpoints import Endpoint, endpoint_at
-from .._sansio.targets import Target
 from .observing import Observer, events
 from .option_checks import (
     check_count,
@@ -48,8 +44,6 @@ __all__ = [
     "WaitOptions",
     "check_local_addr",
     "check_options",
-    "endpoint_of_host",
-    "endpoint_of_target",
     "options_repr",
 ]
 
@@ -90,9 +84,7 @@ class PlainHelp(type):
     """
 
     def __dir__(cls) -> list[str]:
-        hidden = {"where"}  # Connector's, which only the package calls
-        names = super().__dir__()
-        return [one for one in names if one not in hidden and not one.startswith("__")]
+        return [name for name in super().__dir__() if not name.startswith("__")]
 
 
 class Options(Protocol):
@@ -151,10 +143,6 @@ class Options(Protocol):
     @property
     def observer(self) -> Observer | None: ...
 
-    def where(self, host: str, port: int | str) -> Endpoint:
-        """Return the endpoint of *host* and *port*: see `endpoint_of_host`."""
-        ...
-
 
 def check_options(options: Options) -> None:
     """Check each option, and store some in a form that compares and hashes.
@@ -209,43 +197,3 @@ def options_repr(options: Options) -> str:
     values = ((f, getattr(options, f.name, f.default)) for f in fields(options))
     changed = [f"{f.name}={value!r}" for f, value in values if value != f.default]
     return f"{type(options).__name__}({', '.join(changed)})"
-
-
-def endpoint_of_host(options: Options, host: str, port: int | str) -> Endpoint:
-    """Return the endpoint of *host* and *port*, with its address if *host* is numeric.
-
-    Raises:
-        ValueError, TypeError: *host* or *port* cannot work.
-    """
-    number = check_port(port)
-    # Check a suspicious text before the cache below stores it.
-    if type(host) is not str or len(host) > LONGEST_NAME:
-        host = check_host(host)
-    endpoint = _numeric_endpoint(host, number, options.proto)
-    if endpoint is None:
-        name = check_host(host)
-        if name != host:  # it had brackets
-            endpoint = _numeric_endpoint(name, number, options.proto)
-        if endpoint is None:
-            return Endpoint(name, number)
-        host = name
-    assert endpoint.address is not None
-    if options.family not in (socket.AF_UNSPEC, endpoint.address.family):
-        return Endpoint(host, number)  # the resolver raises the error that says why
-    return endpoint
-
-
-def endpoint_of_target(options: Options, target: Target) -> Endpoint:
-    """Return the endpoint of *target* for a call with *options*."""
-    if target.address is not None:
-        return endpoint_at(target.address)
-    if target.host is not None and target.port is not None:
-        return options.where(target.host, target.port)
-    return Endpoint(None, None, service=target.service)
-
-
-# A client connects to few addresses, many times.
-@functools.lru_cache(maxsize=512)
-def _numeric_endpoint(host: str, port: int, proto: int) -> Endpoint | None:
-    address = numeric_address(host, port, proto)
-    return None if address is None else Endpoint(host, port, address)

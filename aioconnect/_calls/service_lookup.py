@@ -18,6 +18,7 @@ from .._sansio.errors import AttemptError, os_error
 from .._sansio.rfc6724 import SRVRecord, srv_order
 from .._sansio.targets import Target
 from .._sansio.text import safe_repr
+from .arguments import endpoint_from_host
 from .call_record import CallRecord
 from .lookups import AnswerFuture, start_lookup
 from .observing import events
@@ -112,7 +113,7 @@ def _endpoints_of(
         endpoint: Endpoint | None = None
         # What a name server says is nobody's argument: one that is no name is left out.
         with contextlib.suppress(ValueError):
-            endpoint = options.where(record.host.rstrip("."), record.port)
+            endpoint = endpoint_from_host(options, record.host.rstrip("."), record.port)
         yield endpoint
 
 

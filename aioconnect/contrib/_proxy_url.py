@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
+from .._calls.arguments import endpoint_from_host
 from .._connector import Connector
 from .._sansio.addresses import check_host, check_port
 from .._sansio.endpoints import Endpoint
@@ -62,7 +63,7 @@ _CREDENTIALS = {
     ),
 }
 
-_ANYWHERE = Connector()
+_DEFAULT = Connector()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def _place(host: str, port: str | None) -> Endpoint | None:
     bare = host.strip("[]")
     try:
         number = check_port(port)
-        place = _ANYWHERE.where(check_host(bare), number)
+        place = endpoint_from_host(_DEFAULT, check_host(bare), number)
     except (TypeError, ValueError):
         return None
     is_number = str(port).isdecimal() and number

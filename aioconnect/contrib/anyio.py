@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from .._calls.arguments import endpoint_from_target
 from .._calls.connect import ConnectOperation
-from .._calls.options import endpoint_of_target
 from .._calls.ready import Ready
 from .._calls.service_lookup import check_services
 from .._connector import Connector, check_connector
@@ -106,7 +106,7 @@ class Connectable(ByteStreamConnectable):
         if connector.ready is not None:
             connector = replace(connector, ready=partial(_asked, connector.ready))
         assert isinstance(self.remote, Target)
-        endpoint = endpoint_of_target(connector, self.remote)
+        endpoint = endpoint_from_target(connector, self.remote)
         wrap = partial(to_stream, handshake=self._handshake())
         operation = ConnectOperation(connector, (endpoint,), wrap)
         try:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, Unpack, cast
 
+from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
 from .._calls.option_checks import check_factory
 from .._calls.options import ConnectorOptions
@@ -118,7 +119,7 @@ class ProxyConnector:
         return await self._through(host, port, finish)
 
     async def _through(self, host: str, port: int | str, finish: Wrap[T] | None) -> T:
-        target = _DEFAULT.where(host, port)
+        target = endpoint_from_host(_DEFAULT, host, port)
         tunnel = _Tunnel(self.connector, hops_of(self.proxy), target, finish)
         operation = ConnectOperation(
             self.connector, (tunnel.place,), tunnel, find_endpoint=tunnel.find
@@ -228,7 +229,7 @@ class _Tunnel(Generic[T]):
         self._links = list(zip(hops, places, strict=True))
         self._requests: list[tuple[Hop, str, int]] = []
         first, *beyond = (hop.place for hop in hops)
-        self.place = connector.where(str(first.host), first.port or 0)
+        self.place = endpoint_from_host(connector, str(first.host), first.port or 0)
         for place in reversed(beyond):
             target = place._replace(beyond=target)
         self.place = self.place._replace(beyond=target)

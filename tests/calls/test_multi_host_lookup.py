@@ -23,6 +23,7 @@ from aioconnect import (
     parse_target,
     testing,
 )
+from aioconnect._calls.arguments import endpoint_from_host
 from aioconnect._calls.call_record import CallRecord
 from aioconnect._calls.lookup_queue import LookupQueue
 from aioconnect._calls.multi_host_lookup import MultiHostLookup
@@ -444,24 +445,27 @@ async def test_many_that_are_nowhere() -> None:
 
 @pytest.mark.parametrize("race", [False, True])
 @pytest.mark.parametrize("host", ["a b.test", "x.test"])
-async def test_the_time_is_up_amid_the_records(race: bool, host: str) -> None:
+async def test_the_time_is_up_amid_the_records(
+    race: bool, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not all of a service's hosts are made then, be they names or none."""
     records = [SRVRecord(0, 0, 1, host)] * 640
     made = 0
 
-    class Slow(aioconnect.Connector):
-        def where(self, *args: Any) -> Any:
-            nonlocal made
-            made += 1
-            if made == 65:
-                time.sleep(0.5)
-            return super().where(*args)
+    def slow(*args: Any) -> Endpoint:
+        nonlocal made
+        made += 1
+        if made == 65:
+            time.sleep(0.5)
+        return endpoint_from_host(*args)
+
+    monkeypatch.setattr("aioconnect._calls.service_lookup.endpoint_from_host", slow)
 
     class Silent(Services):
         async def __call__(self, host: str, port: int, **asked: Any) -> Any:
             await asyncio.Event().wait()
 
-    connector = Slow(resolver=Silent(records, {}), timeout=0.4)
+    connector = Connector(resolver=Silent(records, {}), timeout=0.4)
     with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
         await connector.connect_any(["srv:_x._tcp.test"], race=race)
     assert made <= 2 * 64
@@ -545,7 +549,7 @@ async def test_looking_at_the_targets_takes_time() -> None:
 async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     """A name that was not asked for yet may have one."""
     options = aioconnect.Connector(resolver=StaticResolver(NAMES))
-    places = [options.where("a.test", 1), options.where("127.0.0.1", 1)]
+    places = [endpoint_from_host(options, host, 1) for host in ("a.test", "127.0.0.1")]
     several = looking_up(options, places)
     assert not several.is_complete
     questions = [question for question, known in several.upcoming() if known is None]
@@ -562,7 +566,7 @@ async def test_an_address_may_be_missing_until_all_were_asked() -> None:
 async def test_places_are_looked_at_some_at_a_time() -> None:
     """So that the loop runs in between: a target, or a service's host, like another."""
     options = aioconnect.Connector(resolver=Services([], {}))
-    places = [options.where(f"n{n}.test", 1) for n in range(100)]
+    places = [endpoint_from_host(options, f"n{n}.test", 1) for n in range(100)]
     several = looking_up(options, places)
     found: list[Any] = []
     while several.has_more:

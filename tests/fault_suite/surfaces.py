@@ -50,6 +50,7 @@ from aioconnect import (
     parse_target,
     sockopts,
 )
+from aioconnect._calls.arguments import endpoint_from_host
 from aioconnect._cli.command_line import parse
 from aioconnect._cli.connector_flags import connector_from
 from aioconnect._cli.errors import CommandError
@@ -385,7 +386,11 @@ SURFACES: dict[str, Surface] = {
     "numeric": Surface(
         partial(numeric_address, port=80), each(host=text), check=in_numbers
     ),
-    "where": Surface(Connector().where, each(host=host, port=port), check=a_place),
+    "endpoint": Surface(
+        partial(endpoint_from_host, Connector()),
+        each(host=host, port=port),
+        check=a_place,
+    ),
     "target": Surface(parse_target, each(text=target), ("target",), a_text),
     "line of a list": Surface(
         line_of_a_list, each(raw=raw_line), ("target", "list"), a_target_at_most

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..._calls.options import endpoint_of_target
+from ..._calls.arguments import endpoint_from_target
 from ..._calls.wait_for_server import until_down, until_up
 from ..._connector import Connector
 from ..._sansio.backoff import Predicate, is_transient, is_unknown_name
@@ -126,7 +126,7 @@ class _WaitForTargets:
 
     async def _wait_for(self, target: Target, status: TargetStatus) -> None:
         options = replace(self._connector, observer=status)
-        endpoint = endpoint_of_target(options, target)
+        endpoint = endpoint_from_target(options, target)
         try:
             if self._arguments.down:
                 elapsed = await until_down(options, endpoint)
