@@ -135,10 +135,7 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_each_function_that_is_named_exists(page: Path) -> None:
-    """It is defined in the file of "`function` in `file`", or of "| `file` | `function`".
-
-    The second is a row of the map in architecture.md.
-    """
+    """It is defined in the file: "`function` in `file`", or a row of the map."""
     text = FENCED.sub("", page.read_text())
     pairs = re.findall(r"`([\w.]+)`\s+in\s+`([\w/]+\.py)`", text)
     rows = re.findall(r"\| `([\w/]+\.py)` \| `([\w.]+)`", text)
