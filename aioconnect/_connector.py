@@ -17,7 +17,7 @@ from ._calls.arguments import (
     endpoint_from_target,
 )
 from ._calls.connect import ConnectOperation
-from ._calls.fast_path import connect_endpoint, try_fast_connect
+from ._calls.fast_path import connect_endpoint, connect_to_one_of
 from ._calls.observing import Observer
 from ._calls.option_checks import check_factory
 from ._calls.options import (
@@ -115,9 +115,8 @@ class Connector(metaclass=PlainHelp):
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Return a socket connected to *host* and *port*: see `aioconnect.connect`."""
-        sock: socket.socket = await connect_endpoint(
-            self, endpoint_from_host(self, host, port)
-        )
+        endpoint = endpoint_from_host(self, host, port)
+        sock: socket.socket = await connect_endpoint(self, endpoint)
         return sock
 
     async def connect_unix(
@@ -128,8 +127,8 @@ class Connector(metaclass=PlainHelp):
 
     async def connect_address(self, address: Address) -> socket.socket:
         """Return a socket connected to *address*: see `aioconnect.connect_address`."""
-        place = endpoint_at(check_address(address))
-        sock: socket.socket = await connect_endpoint(self, place)
+        endpoint = endpoint_at(check_address(address))
+        sock: socket.socket = await connect_endpoint(self, endpoint)
         return sock
 
     async def connect_sock(self, sock: socket.socket, sockaddr: SockAddr) -> None:
@@ -151,10 +150,10 @@ class Connector(metaclass=PlainHelp):
         """Return a transport and its protocol: see `aioconnect.create_connection`."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
-        finish = partial(create_transport, factory=protocol_factory, tls=options)
+        wrap = partial(create_transport, factory=protocol_factory, tls=options)
         endpoint = endpoint_from_arguments(self, host, port, sock)
         return await connect_endpoint(
-            self, endpoint, finish, sock=sock, all_errors=all_errors
+            self, endpoint, wrap, sock=sock, all_errors=all_errors
         )
 
     async def open_connection(
@@ -168,10 +167,10 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Return a connected reader and writer: see `aioconnect.open_connection`."""
-        finish = _streams(limit, tls_options(host, tls))
+        wrap = _streams(limit, tls_options(host, tls))
         endpoint = endpoint_from_arguments(self, host, port, sock)
         return await connect_endpoint(
-            self, endpoint, finish, sock=sock, all_errors=all_errors
+            self, endpoint, wrap, sock=sock, all_errors=all_errors
         )
 
     async def create_unix_connection(
@@ -185,9 +184,9 @@ class Connector(metaclass=PlainHelp):
         """Return a transport and protocol: see `aioconnect.create_unix_connection`."""
         check_factory(protocol_factory)
         options = tls_options(None, tls)
-        finish = partial(create_transport, factory=protocol_factory, tls=options)
+        wrap = partial(create_transport, factory=protocol_factory, tls=options)
         endpoint = endpoint_from_path(path, sock)
-        return await connect_endpoint(self, endpoint, finish, sock=sock)
+        return await connect_endpoint(self, endpoint, wrap, sock=sock)
 
     async def open_unix_connection(
         self,
@@ -198,9 +197,9 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Return streams connected to *path*: see `aioconnect.open_unix_connection`."""
-        finish = _streams(limit, tls_options(None, tls))
+        wrap = _streams(limit, tls_options(None, tls))
         endpoint = endpoint_from_path(path, sock)
-        return await connect_endpoint(self, endpoint, finish, sock=sock)
+        return await connect_endpoint(self, endpoint, wrap, sock=sock)
 
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
@@ -211,19 +210,9 @@ class Connector(metaclass=PlainHelp):
         started = asyncio.get_running_loop().time()
         checked = await collect_in_slices(iter_targets(targets))
         check_services(self, checked)
-        places = await collect_in_slices(
-            map(partial(endpoint_from_target, self), checked)
-        )
-        first = None
-        if all(endpoint.address is not None for endpoint in places):
-            first = try_fast_connect(self, places[0])
-        if isinstance(first, socket.socket):
-            return first
-        operation = ConnectOperation(
-            self, places, raced=race, first=first, started=started
-        )
-        sock: socket.socket = await operation.run()
-        return sock
+        made = map(partial(endpoint_from_target, self), checked)
+        endpoints = await collect_in_slices(made)
+        return await connect_to_one_of(self, endpoints, raced=race, started=started)
 
     def reconnecting(
         self,
@@ -235,10 +224,9 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
         """Iterate over connections, one at a time: see `aioconnect.reconnecting`."""
-        finish = _streams(limit, tls_options(host, tls))
-        return Reconnecting(
-            self, endpoint_from_host(self, host, port), finish, stable_after
-        )
+        wrap = _streams(limit, tls_options(host, tls))
+        endpoint = endpoint_from_host(self, host, port)
+        return Reconnecting(self, endpoint, wrap, stable_after)
 
     def reconnecting_unix(
         self,
@@ -249,8 +237,8 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
         """Iterate over connections to *path*: see `aioconnect.reconnecting_unix`."""
-        finish = _streams(limit, tls_options(None, tls))
-        return Reconnecting(self, endpoint_at(unix_address(path)), finish, stable_after)
+        wrap = _streams(limit, tls_options(None, tls))
+        return Reconnecting(self, endpoint_at(unix_address(path)), wrap, stable_after)
 
     async def wait_until_up(
         self,
@@ -261,25 +249,22 @@ class Connector(metaclass=PlainHelp):
         settle: float = 0.0,
     ) -> float:
         """Wait until a server is up: see `aioconnect.wait_until_up`."""
-        return await until_up(
-            self._within(timeout), endpoint_from_host(self, host, port), settle
-        )
+        endpoint = endpoint_from_host(self, host, port)
+        return await until_up(self._within(timeout), endpoint, settle)
 
     async def wait_until_up_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
     ) -> float:
         """Wait until *path* is up: see `aioconnect.wait_until_up_unix`."""
-        return await until_up(
-            self._within(timeout), endpoint_at(unix_address(path)), settle
-        )
+        endpoint = endpoint_at(unix_address(path))
+        return await until_up(self._within(timeout), endpoint, settle)
 
     async def wait_until_down(
         self, host: str, port: int | str, *, timeout: float | None = None
     ) -> float:
         """Wait until a server is down: see `aioconnect.wait_until_down`."""
-        return await until_down(
-            self._within(timeout), endpoint_from_host(self, host, port)
-        )
+        endpoint = endpoint_from_host(self, host, port)
+        return await until_down(self._within(timeout), endpoint)
 
     async def wait_until_down_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None

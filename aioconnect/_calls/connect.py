@@ -26,9 +26,10 @@ from .._sansio.errors import (
     os_error,
 )
 from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
-from .attempts import Connected, Dialer
+from .address_source import AddressSource, KnownAddress
 from .call_record import CallRecord
-from .lookups import AddressSource, HostLookup, KnownAddress
+from .dialer import Connected, Dialer
+from .lookups import HostLookup
 from .multi_host_lookup import MultiHostLookup
 from .observing import CallObserver, observing
 from .options import Options, check_local_addr
@@ -156,6 +157,7 @@ class ConnectOperation:
                 if step.delay is not None:
                     record.retry_scheduled(step.delay)
                 await sleep_until(loop, step.until)
+                turns = 0
                 record.schedule.rested()
                 continue
             turns += 1

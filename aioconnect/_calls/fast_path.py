@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from .._io.connecting_socket import ConnectingSocket
@@ -20,7 +21,12 @@ from .._sansio.errors import AttemptError
 from .connect import ConnectOperation
 from .options import Options
 
-__all__ = ["connect_endpoint", "first_deadline", "try_fast_connect"]
+__all__ = [
+    "connect_endpoint",
+    "connect_to_one_of",
+    "first_deadline",
+    "try_fast_connect",
+]
 
 T = TypeVar("T")
 
@@ -63,6 +69,25 @@ async def connect_endpoint(
         started=started,
     )
     return await operation.run()  # type: ignore[no-any-return]  # the same
+
+
+async def connect_to_one_of(
+    options: Options, endpoints: Sequence[Endpoint], *, raced: bool, started: float
+) -> socket.socket:
+    """Return a socket to one of *endpoints*, in turn or *raced*.
+
+    Raises what `ConnectOperation.run` does.
+    """
+    first = None
+    if all(endpoint.address is not None for endpoint in endpoints):
+        first = try_fast_connect(options, endpoints[0])
+    if isinstance(first, socket.socket):
+        return first
+    operation = ConnectOperation(
+        options, endpoints, raced=raced, first=first, started=started
+    )
+    sock: socket.socket = await operation.run()
+    return sock
 
 
 def try_fast_connect(

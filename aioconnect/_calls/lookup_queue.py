@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .._sansio.errors import lookup_displaced
 from .._sansio.happy_eyeballs import DnsQuery, HappyEyeballs
-from .lookups import AddressSource, AnswerFuture
+from .address_source import AddressSource, AnswerFuture
 
 __all__ = ["MOST_ASKED", "LookupQueue"]
 

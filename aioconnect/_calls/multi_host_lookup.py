@@ -11,8 +11,9 @@ from .._sansio.addresses import Address
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
 from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
+from .address_source import AnswerFuture, Upcoming
 from .call_record import CallRecord, LookupFailure
-from .lookups import AnswerFuture, HostLookup, Upcoming
+from .lookups import HostLookup
 from .service_lookup import ServiceLookup
 
 __all__ = ["MultiHostLookup"]

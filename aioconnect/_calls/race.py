@@ -12,9 +12,10 @@ from .._io.timers import collect_in_slices, earliest
 from .._sansio.deadline import Deadline, ready_deadline
 from .._sansio.errors import AttemptError
 from .._sansio.happy_eyeballs import HappyEyeballs
-from .attempts import AttemptSet, Connected, Dialer
+from .address_source import AddressSource
+from .attempts import AttemptSet
+from .dialer import Connected, Dialer
 from .lookup_queue import LookupQueue
-from .lookups import AddressSource
 
 __all__ = ["race"]
 

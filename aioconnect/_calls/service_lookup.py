@@ -18,9 +18,10 @@ from .._sansio.errors import AttemptError, os_error
 from .._sansio.rfc6724 import SRVRecord, srv_order
 from .._sansio.targets import Target
 from .._sansio.text import safe_repr
+from .address_source import AnswerFuture
 from .arguments import endpoint_from_host
 from .call_record import CallRecord
-from .lookups import AnswerFuture, start_lookup
+from .lookups import start_lookup
 from .observing import events
 from .options import Options
 

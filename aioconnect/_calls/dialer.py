@@ -1,0 +1,153 @@
+"""Dial one address, and make the caller's connection of a connected socket.
+
+The SSRF guard is asked here, about the very address that is then dialled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from typing import Any, NamedTuple
+
+from .._io.connecting_socket import ConnectingSocket
+from .._io.sockets import open_and_connect, start_connect
+from .._io.transports import OnPhase, Wrap, discard_connection
+from .._sansio.addresses import Address
+from .._sansio.deadline import Deadline
+from .._sansio.errors import AttemptError, os_error
+from .call_record import CallRecord
+from .ready import pass_ready
+
+__all__ = ["Connected", "Dialer"]
+
+
+class Connected(NamedTuple):
+    """A connected socket, when its attempt started, and its deadline.
+
+    The *address* of a socket that the caller has connected is None.
+    """
+
+    sock: socket.socket
+    address: Address | None
+    started: float
+    deadline: Deadline
+
+
+class Dialer:
+    """How one call dials an address, and what it makes of a connected socket.
+
+    *wrap* makes a connection of the socket; without it, the socket is the connection.
+    With a *sock* of the caller's, that is dialled, and never closed here.  The option
+    *ready* is given the connection, or, with *ready_gets_socket*, the socket before it
+    is wrapped.  The *first* attempt may have been started, or have failed, before.
+    """
+
+    __slots__ = (
+        "first",
+        "local",
+        "loop",
+        "ready_gets_socket",
+        "record",
+        "sock",
+        "wrap",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        record: CallRecord,
+        wrap: Wrap[Any] | None,
+        sock: socket.socket | None,
+        ready_gets_socket: bool,
+        first: ConnectingSocket | AttemptError | None,
+    ) -> None:
+        self.first = first
+        self.loop = loop
+        self.record = record
+        self.wrap = wrap
+        self.sock = sock
+        self.ready_gets_socket = ready_gets_socket
+        self.local: tuple[Address, ...] | None = None  # to bind to, once resolved
+
+    def dial(self, address: Address, now: float) -> socket.socket | ConnectingSocket:
+        """Start to connect to *address*; return the socket, connected or connecting.
+
+        Raises:
+            AttemptError: The attempt has failed, and its socket is closed.
+        """
+        first, self.first = self.first, None
+        if isinstance(first, AttemptError):
+            # Raise a copy: the original would keep its own frames alive.
+            raise type(first)(first.phase, first.error, sent=first.sent)
+        if first is not None:
+            return first
+        options = self.record.options
+        if options.allow is not None:
+            from .._sansio.ip_filter import is_allowed  # noqa: PLC0415  # K14: see Options
+
+            if not is_allowed(options.allow, address):
+                error = os_error(errno.EACCES, "not allowed")
+                raise AttemptError("guard", error, sent=False)
+        self.record.attempt_started(address, now)
+        if self.sock is None:
+            sock, code = open_and_connect(address, options.prepare, self.local)
+        else:
+            sock, code = self.sock, start_connect(self.sock, address, owned=False)
+        if not code:
+            return sock
+        return ConnectingSocket(sock, address, code, options.outcome, now)
+
+    async def finish(self, connected: Connected) -> Any:
+        """Return what *wrap* makes of the *connected* socket, once that is ready.
+
+        Raises:
+            AttemptError: A handshake or the proof of readiness failed.  The socket is
+                closed, unless it is the caller's.
+        """
+        sock, address, _, deadline = connected
+        on_phase = self.record.on_phase(address)
+        is_asked = self.record.options.ready is not None
+        if is_asked and self.ready_gets_socket:
+            await self._prove(sock, deadline, on_phase)
+        connection: Any = sock
+        if self.wrap is not None:
+            connection = await self.wrap(
+                self.loop, sock, deadline.at, owned=self.sock is None, tell=on_phase
+            )
+        if is_asked and not self.ready_gets_socket:
+            await self._prove(connection, deadline, on_phase)
+        try:
+            self.record.connected(address)
+        except BaseException:
+            self.discard(connection)
+            raise
+        return connection
+
+    async def _prove(
+        self,
+        connection: Any,
+        deadline: Deadline,
+        on_phase: OnPhase | None,
+    ) -> None:
+        """Wait until the option *ready* has passed for *connection*."""
+        ready = self.record.options.ready
+        assert ready is not None
+        try:
+            if on_phase is not None:
+                on_phase("ready")
+            await pass_ready(ready, connection, deadline.at)
+        except BaseException:
+            self.discard(connection)
+            raise
+
+    def close(self) -> None:
+        """Close what was begun before the call, if it did not get its turn."""
+        if isinstance(self.first, ConnectingSocket):
+            self.first.sock.close()
+        self.first = None
+
+    def discard(self, connection: Any) -> None:
+        """Close *connection*, unless it is the caller's own socket."""
+        if connection is not self.sock:
+            discard_connection(connection)
