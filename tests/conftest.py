@@ -135,7 +135,7 @@ def forbidden_filters(
 ) -> None:
     """Note when the kit may attach no socket filter, as an ordinary user may not."""
     forbidden = request.node.stash[FORBIDDEN] = []
-    attach = _bpf_filters._attach
+    attach = _bpf_filters._attach_filter
 
     def noting(*given: Any) -> None:
         try:
@@ -144,7 +144,7 @@ def forbidden_filters(
             forbidden.append(exc.with_traceback(None))
             raise
 
-    monkeypatch.setattr(_bpf_filters, "_attach", noting)
+    monkeypatch.setattr(_bpf_filters, "_attach_filter", noting)
 
 
 @pytest.hookimpl(wrapper=True)

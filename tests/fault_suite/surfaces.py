@@ -69,8 +69,8 @@ from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
-from aioconnect.testing._dns import _checked as check_entry
-from aioconnect.testing._flaky import _check as check_script
+from aioconnect.testing._dns import _checked_entry as check_entry
+from aioconnect.testing._flaky import _check_script as check_script
 
 __all__ = ["SURFACES", "Drawn", "Surface"]
 

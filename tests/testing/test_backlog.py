@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aioconnect.testing import black_hole, full_backlog, leak_check
-from aioconnect.testing._backlog import _fill
-from aioconnect.testing._ports import bound
+from aioconnect.testing._backlog import _fill_accept_queue
+from aioconnect.testing._ports import bound_socket
 
 KINDS = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
 
@@ -61,9 +61,9 @@ def test_black_hole_is_full_every_time() -> None:
 def test_a_queue_of_any_length_is_filled() -> None:
     """A kernel may give more room than was asked for."""
     fillers: list[socket.socket] = []
-    with bound("127.0.0.1") as listener, socket.socket() as sock:
+    with bound_socket("127.0.0.1") as listener, socket.socket() as sock:
         listener.listen(5)
-        _fill(listener, fillers)
+        _fill_accept_queue(listener, fillers)
         assert len(fillers) == 6
         sock.setblocking(False)
         sock.connect_ex(listener.getsockname())
@@ -74,10 +74,10 @@ def test_a_queue_of_any_length_is_filled() -> None:
 
 def test_a_queue_that_never_fills_is_an_error() -> None:
     fillers: list[socket.socket] = []
-    with bound("127.0.0.1") as listener:
+    with bound_socket("127.0.0.1") as listener:
         listener.listen(1000)
         with pytest.raises(TimeoutError, match="does not fill"):
-            _fill(listener, fillers)
+            _fill_accept_queue(listener, fillers)
         for filler in fillers:
             filler.close()
 

@@ -25,7 +25,7 @@ from aioconnect.testing import (
     leak_check,
 )
 from aioconnect.testing._dns_message import parse_question, response
-from aioconnect.testing._ports import bound
+from aioconnect.testing._ports import bound_socket
 
 TYPES = {"A": 1, "AAAA": 28, "SRV": 33, "MX": 15}
 
@@ -233,7 +233,7 @@ def test_a_port_that_is_free_for_one_protocol_only_is_not_taken(
 ) -> None:
     # Held for TCP, which leaves it free to a server and to nobody else.
     with (
-        bound("127.0.0.1", is_shared=True) as held,
+        bound_socket("127.0.0.1", is_shared=True) as held,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
     ):
         port = held.getsockname()[1]
@@ -241,9 +241,9 @@ def test_a_port_that_is_free_for_one_protocol_only_is_not_taken(
         ports = [port, 0]
 
         def bound_to_next(host: str, port: int, *, is_shared: bool) -> socket.socket:
-            return bound(host, ports.pop(0), is_shared=True)
+            return bound_socket(host, ports.pop(0), is_shared=True)
 
-        monkeypatch.setattr("aioconnect.testing._dns.bound", bound_to_next)
+        monkeypatch.setattr("aioconnect.testing._dns.bound_socket", bound_to_next)
         with leak_check(), dns_server(ZONE) as server:
             assert server.port != other.getsockname()[1]
             assert flags_and_count(ask_udp(server, query("a.test", "A")))[2] == 2

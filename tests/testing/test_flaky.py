@@ -62,7 +62,7 @@ def answer(sock: socket.socket, server: FlakyServer) -> str:
     # the server's thread has been around, which on a slow machine takes its time.
     for _ in range(5):
         been_around = threading.Event()
-        server._connections._worker.call_soon(been_around.set)
+        server._connections._thread.call_soon(been_around.set)
         assert been_around.wait(30)
         if ready(sock, select.POLLIN, A_MOMENT):
             return "accept" if sock.recv(1) else "accept_close"
@@ -319,14 +319,14 @@ def test_without_a_hook_nobody_gets_in_while_a_client_is_accepted(
         socket.socket() as second,
     ):
         second.setblocking(False)
-        accept = server._gate.accept
+        accept = server._switchable_port.accept
 
         def accept_slowly() -> tuple[socket.socket, int] | None:
             accepted = accept()
             second.connect_ex(server.sockaddr)
             return accepted
 
-        monkeypatch.setattr(server._gate, "accept", accept_slowly)
+        monkeypatch.setattr(server._switchable_port, "accept", accept_slowly)
         first.connect(server.sockaddr)
         server.wait_for_connections(1)
         assert not ready(second, select.POLLOUT, A_MOMENT)

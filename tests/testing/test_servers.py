@@ -34,8 +34,8 @@ from aioconnect.testing import (
     unix_listening,
     unused_port,
 )
-from aioconnect.testing._connection_scripts import Connections
-from aioconnect.testing._server_thread import working
+from aioconnect.testing._connection_scripts import ScriptedConnections
+from aioconnect.testing._server_thread import server_thread
 
 HOSTS = ["127.0.0.1", "::1"]
 KINDS = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
@@ -554,8 +554,8 @@ def test_without_trustme_the_error_says_what_to_install() -> None:
 
 def test_a_connection_that_comes_at_the_end_is_reset() -> None:
     """What was accepted when the server was about to leave is not forgotten."""
-    with working("aioconnect-test") as worker, listening() as server:
-        connections = Connections(worker)
+    with server_thread("aioconnect-test") as thread, listening() as server:
+        connections = ScriptedConnections(thread)
         connections.close()
         with dial(server.address) as client:
             connections.serve(server.accept(), "accept")
