@@ -27,8 +27,7 @@ ConnectionScript: TypeAlias = Literal[
     "accept", "accept_close", "accept_silent", "reset"
 ]
 
-# The server stops reading when a client, which does not read, has this many bytes
-# of echo pending.
+# A client that writes and does not read has to wait while this many bytes are pending.
 _MAX_PENDING = 1 << 18
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -40,7 +39,7 @@ class ScriptedConnections:
     def __init__(self, thread: ServerThread) -> None:
         self._thread = thread
         self._is_closed = False
-        self._open: dict[socket.socket, _EchoConnection] = {}
+        self._open_connections: dict[socket.socket, _EchoConnection] = {}
         self._count_changed = threading.Condition()
         self._count = 0
 
@@ -81,15 +80,17 @@ class ScriptedConnections:
         if self._is_closed:
             close_with_reset(conn)
             return
-        self._open[conn] = _EchoConnection(conn, is_discarding=script == "accept_close")
+        self._open_connections[conn] = _EchoConnection(
+            conn, is_discarding=script == "accept_close"
+        )
         if script == "accept_close":
             with suppress(OSError):
                 conn.shutdown(socket.SHUT_WR)
         if script != "accept_silent":
-            self._serve_ready(conn)
+            self._echo(conn)
 
-    def _serve_ready(self, conn: socket.socket) -> None:
-        echo = self._open.get(conn)
+    def _echo(self, conn: socket.socket) -> None:
+        echo = self._open_connections.get(conn)
         if echo is None:
             return
         try:
@@ -99,12 +100,12 @@ class ScriptedConnections:
             self._close(conn)
             return
         if events:
-            self._thread.watch(conn, events, partial(self._serve_ready, conn))
+            self._thread.watch(conn, events, partial(self._echo, conn))
         else:
             self._close(conn)
 
     def _close(self, conn: socket.socket) -> None:
-        del self._open[conn]
+        del self._open_connections[conn]
         self._thread.unwatch(conn)
         conn.close()
 
@@ -113,8 +114,8 @@ class ScriptedConnections:
 
         Call this in the server's thread, or after that thread has ended.
         """
-        while self._open:
-            conn, _ = self._open.popitem()
+        while self._open_connections:
+            conn, _ = self._open_connections.popitem()
             self._thread.unwatch(conn)
             close_with_reset(conn)
 

@@ -16,7 +16,7 @@ from ._open_resources import (
     Resource,
     libuv_reserve,
     open_resources,
-    open_uvloop_globals,
+    open_uvloop_descriptors,
 )
 
 __all__ = ["LeakCheck", "leak_check"]
@@ -43,7 +43,7 @@ class LeakCheck:
         self._is_gc_enabled = False
 
     def __enter__(self) -> Self:
-        open_uvloop_globals()
+        open_uvloop_descriptors()
         if self._loop is None:
             self._loop = _running_loop()
         self._is_gc_enabled = gc.isenabled()
@@ -84,9 +84,8 @@ class LeakCheck:
 
     def _new_resources(self) -> set[Resource]:
         new = open_resources(self._loop) - self._before
-        return {
-            resource for resource in new if not self._is_ignored(resource)
-        } - libuv_reserve(new)
+        ignored = {resource for resource in new if self._is_ignored(resource)}
+        return new - ignored - libuv_reserve(new)
 
     def _is_ignored(self, resource: Resource) -> bool:
         if resource.kind == "task":

@@ -19,7 +19,7 @@ from typing import Any
 from .._io.getaddrinfo_pool import THREAD_NAMES
 from ._ports import server_descriptors
 
-__all__ = ["Resource", "libuv_reserve", "open_resources", "open_uvloop_globals"]
+__all__ = ["Resource", "libuv_reserve", "open_resources", "open_uvloop_descriptors"]
 
 _DIRECTIONS = ("reading", "writing")
 
@@ -51,25 +51,24 @@ class Resource:
 
 def open_resources(loop: asyncio.AbstractEventLoop | None) -> set[Resource]:
     """Return everything that is open now, including what *loop* has, if not None."""
-    own = _uvloop_wakeup_descriptors(loop)
-    found = {Resource("descriptor", opened, opened) for opened in _descriptors(own)}
-    found |= {
-        Resource("thread", id(t), t) for t in threading.enumerate() if _is_reported(t)
-    }
+    wakeup = _uvloop_wakeup_descriptors(loop)
+    found = {Resource("descriptor", opened, opened) for opened in _descriptors(wakeup)}
+    found |= {Resource("thread", id(thread), thread) for thread in _threads()}
     if loop is not None and not loop.is_closed():
-        found |= {Resource("task", id(t), t) for t in asyncio.all_tasks(loop)}
-        found |= {Resource("timer", id(t), t) for t in _timers(loop)}
-        watchers = [watched for watched in _watchers(loop) if watched[0] not in own]
+        found |= {Resource("task", id(task), task) for task in asyncio.all_tasks(loop)}
+        found |= {Resource("timer", id(timer), timer) for timer in _timers(loop)}
+        watchers = [watched for watched in _watchers(loop) if watched[0] not in wakeup]
         found |= {Resource("watcher", watched, watched) for watched in watchers}
     return found
 
 
-def _is_reported(thread: threading.Thread) -> bool:
-    # Resolver threads stay for the next name, and end by themselves.
-    return not thread.name.startswith(THREAD_NAMES)
+def _threads() -> list[threading.Thread]:
+    # Resolver threads are left out: they stay for the next name, and end by themselves.
+    threads = threading.enumerate()
+    return [thread for thread in threads if not thread.name.startswith(THREAD_NAMES)]
 
 
-def open_uvloop_globals() -> None:
+def open_uvloop_descriptors() -> None:
     """Let uvloop open now what it opens once in a process and keeps open."""
     if uvloop := sys.modules.get("uvloop"):
         _open_and_close_loop(uvloop)
@@ -97,11 +96,11 @@ def _uvloop_wakeup_descriptors(loop: asyncio.AbstractEventLoop | None) -> set[in
     return {sock.fileno() for sock in _referents_of_type(loop, socket.socket)}
 
 
-def _descriptors(own: set[int]) -> Iterator[tuple[int, str]]:
-    passed_over = own | server_descriptors()
+def _descriptors(wakeup: set[int]) -> Iterator[tuple[int, str]]:
+    ignored = wakeup | server_descriptors()
     for name in os.listdir(_FD_DIRECTORY):
         fd = int(name)
-        if fd in passed_over:
+        if fd in ignored:
             continue
         try:
             yield fd, os.readlink(f"{_FD_DIRECTORY}/{fd}")

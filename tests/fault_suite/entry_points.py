@@ -25,7 +25,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, Reconnecting, Resolver
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -387,7 +387,7 @@ def _on_our_loop(
     loop = asyncio.get_running_loop()
     kind = type(loop)
     with serve() as server:
-        change(loop, connector)
+        convert_loop(loop, connector)
         try:
             yield server
         finally:

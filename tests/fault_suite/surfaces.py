@@ -56,7 +56,7 @@ from aioconnect._cli.errors import CommandError
 from aioconnect._cli.parser import parse
 from aioconnect._cli.sweep.line_reader import text_of
 from aioconnect._io.tls import TLSOptions
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.addresses import (
     check_host,
     check_port,
@@ -365,7 +365,7 @@ def pair(rng: Random) -> Any:
 # A loop of ours that does nothing else: all that is wanted of it is its checks.
 _Loop: Any = asyncio.AbstractEventLoop
 LOOP = _Loop()
-change(LOOP, Connector())
+convert_loop(LOOP, Connector())
 OF_ASYNCIO = (
     "protocol_factory",
     "family",

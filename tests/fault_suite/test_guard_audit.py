@@ -27,7 +27,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, SRVRecord, Target
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport
@@ -263,7 +263,7 @@ async def over_loop(scene: Scene, start: Callable[[Any], Awaitable[Any]]) -> Any
     """Have the running loop be one of a factory's meanwhile."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, scene.connector)
+    convert_loop(loop, scene.connector)
     try:
         return await start(loop)
     finally:

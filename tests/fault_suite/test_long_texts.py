@@ -23,7 +23,7 @@ import aioconnect
 from aioconnect import Address, Connector, parse_target
 from aioconnect._cli.errors import CommandError
 from aioconnect._cli.target_argument import target_of
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.rfc6724 import SRVRecord
 from aioconnect._sansio.text import safe_repr
 from aioconnect.contrib import proxy
@@ -81,7 +81,7 @@ async def by_the_loop(method: str, *arguments: Any) -> Any:
     """Call *method* of a loop of a factory."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, Connector())
+    convert_loop(loop, Connector())
     try:
         return await getattr(loop, method)(*arguments)
     finally:

@@ -43,7 +43,7 @@ from aioconnect import (
     sockopts,
 )
 from aioconnect._calls.observing import Observer
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -372,7 +372,7 @@ async def test_what_a_proxy_says(answer: bytes) -> None:
 async def _by_the_loop(connector: Connector) -> None:
     loop = asyncio.get_running_loop()
     base = type(loop)
-    change(loop, connector)
+    convert_loop(loop, connector)
     try:
         await loop.create_connection(asyncio.Protocol, "a.test", 80)
     finally:

@@ -24,7 +24,7 @@ import aioconnect
 from aioconnect import Address, Backoff, Connector
 from aioconnect._io import getaddrinfo_pool
 from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -63,7 +63,7 @@ def changed_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """Give the running loop, which is one of a factory's meanwhile."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, Connector(timeout=GENEROUS))
+    convert_loop(loop, Connector(timeout=GENEROUS))
     try:
         yield loop
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 from fault_suite.model import Bug, Met, Place, Program
 
 from aioconnect import Address, Connector, Event, outcome, testing
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.testing import Lookup, Recorder, ScriptedResolver
 
 __all__ = ["Names", "Seen", "World", "building", "run"]
@@ -174,10 +174,11 @@ class World:
 
 
 def turn(loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
-    """Have the next call over *loop* be one of *connector*, and no other."""
-    kinds = type(loop).__mro__
-    loop.__class__ = kinds[type(loop).__name__.startswith("Connecting")]
-    change(loop, connector)
+    """Make the next call over *loop* use *connector* alone."""
+    kind = type(loop)
+    if kind.__name__.startswith("Connecting"):
+        loop.__class__ = kind.__bases__[-1]  # the loop as it was before
+    convert_loop(loop, connector)
 
 
 async def pinged(*made: Any) -> bool:

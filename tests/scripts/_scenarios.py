@@ -208,7 +208,7 @@ def over_loop(stack: ExitStack) -> Play:
 async def on_our_loop(host: str, port: int) -> Made:
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    subclass.change(loop, aioconnect.Connector())
+    subclass.convert_loop(loop, aioconnect.Connector())
     try:
         return await asyncio.open_connection(host, port)
     finally:
