@@ -263,7 +263,7 @@ def test_each_error_is_anyios_too(kind: type[ConnectError]) -> None:
     """With all that it says, which is the same after pickling."""
     error = kind(errno.EIO, "the text")
     error.host, error.rounds = "localhost", 2
-    failed = contrib._failed(error)
+    failed = contrib._as_connection_failed(error)
     for one in (failed, pickle.loads(pickle.dumps(failed))):
         assert isinstance(one, kind)
         assert isinstance(one, anyio.ConnectionFailed)
@@ -280,7 +280,7 @@ def test_an_error_without_an_errno() -> None:
     """What the attempts do not agree on has its text all the same."""
     error = ConnectError("the text")
     error.strerror = "the text"
-    failed = contrib._failed(error)
+    failed = contrib._as_connection_failed(error)
     assert (failed.errno, failed.strerror) == (None, "the text")
 
 

@@ -39,7 +39,11 @@ from aioconnect import (
     ConnectRefusedError,
     ConnectTimeoutError,
 )
-from aioconnect.contrib._opentelemetry_attributes import error_type, network, peer
+from aioconnect.contrib._opentelemetry_attributes import (
+    error_type,
+    network_attributes,
+    peer_attributes,
+)
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import (
     BlackHole,
@@ -638,10 +642,13 @@ def test_error_type(error: BaseException, said: str) -> None:
 def test_address_of_another_family() -> None:
     """What the conventions have no name for is not given one."""
     address = Address(socket.AF_PACKET, ("lo", 0))
-    assert network(address) == {}
+    assert network_attributes(address) == {}
     vsock = Address(socket.AF_VSOCK, (2, 1024))
-    assert network(vsock) == {"network.transport": "vsock"}
-    assert peer(vsock) == {"network.peer.address": "2", "network.peer.port": 1024}
+    assert network_attributes(vsock) == {"network.transport": "vsock"}
+    assert peer_attributes(vsock) == {
+        "network.peer.address": "2",
+        "network.peer.port": 1024,
+    }
 
 
 def test_without_the_package_it_says_what_to_install() -> None:

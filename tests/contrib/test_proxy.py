@@ -40,7 +40,7 @@ from aioconnect import (
 )
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import proxy
-from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -514,16 +514,16 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def talk(sock: socket.socket) -> Handshake:
+def talk(sock: socket.socket) -> ProxyHandshake:
     """Return what is said to an HTTP proxy over *sock*."""
     (hop,) = hops_of("http://a:1")
-    return Handshake(asyncio.get_running_loop(), sock, None, hop, "")
+    return ProxyHandshake(asyncio.get_running_loop(), sock, None, hop, "")
 
 
 async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None:
     """The end of the head is seen wherever it is cut, and what follows is left."""
     ours, theirs = pair
-    asking = asyncio.create_task(talk(ours).ask_for("x", 80))
+    asking = asyncio.create_task(talk(ours).request("x", 80))
     await asyncio.sleep(0)  # until it has asked
     for octet in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r":
         theirs.send(bytes([octet]))
@@ -542,7 +542,7 @@ async def test_closed_before_anything_is_said(
     ours, theirs = pair
     theirs.close()
     with pytest.raises(AttemptError) as caught:
-        await talk(ours).ask_for("x", 80)
+        await talk(ours).request("x", 80)
     assert caught.value.error.errno == errno.ECONNRESET
 
 
@@ -550,7 +550,7 @@ async def test_reset_before_it_is_answered(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = pair
-    asking = asyncio.create_task(talk(ours).ask_for("x", 80))
+    asking = asyncio.create_task(talk(ours).request("x", 80))
     await asyncio.sleep(0)
     theirs.close()  # with that unread
     with pytest.raises(AttemptError) as caught:

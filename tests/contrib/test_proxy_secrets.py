@@ -23,7 +23,7 @@ from aioconnect import (
 )
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import proxy
-from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import Recorder, echoing
@@ -262,9 +262,9 @@ async def test_traceback_of_what_cannot_be_sent(kind: Kind) -> None:
     (hop,) = hops_of(f"{kind}://{CREDENTIALS[kind]}@a:1")
     with ours:
         ours.setblocking(False)
-        handshake = Handshake(asyncio.get_running_loop(), ours, None, hop, "")
+        handshake = ProxyHandshake(asyncio.get_running_loop(), ours, None, hop, "")
         with pytest.raises(AttemptError) as caught:
-            await handshake.ask_for("x", 80)
+            await handshake.request("x", 80)
     assert_no_secret(caught.value)
 
 
