@@ -1,7 +1,7 @@
-"""List what can be awaited: against which server, and whether it ends by itself.
+"""List everything that can be awaited, with the server it meets and whether it ends.
 
-A new entry point is one more line of `ENTRY_POINTS`, whose name begins with the
-function's; test_cancellation.py cancels it at each iteration of the loop, and
+To add an entry point, add a line to `ENTRY_POINTS`.  Its name begins with the name of
+the function.  test_cancellation.py cancels it at each iteration of the loop;
 test_abandoned.py closes it and lets it be collected there.
 """
 

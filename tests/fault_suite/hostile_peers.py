@@ -1,6 +1,6 @@
-"""Peers that cost as much as they can: servers that speak without end, and for DNS.
+"""Hostile peers, which cost a client as much as they can: servers and DNS servers.
 
-They run in threads, so that the CPU of the loop's own thread is what they cost.
+They run in threads of their own, so the CPU time of the loop's thread shows their cost.
 """
 
 from __future__ import annotations

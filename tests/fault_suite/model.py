@@ -1,8 +1,8 @@
-"""Say which endings of a connect the contract allows: the model of the machine.
+"""Model of a connect: tell which endings the contract allows.
 
-Pure: it is told what the servers were to do with each attempt, and what came of
-the call.  It assumes nothing about the order of the addresses of a round, nor
-that they are tried one at a time.
+Pure.  The model knows how the servers treated each attempt, and how the call ended.
+It assumes nothing about the order of the addresses in a round, and allows attempts to
+overlap.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Draw the values that parsers have tripped over, and mutations of them.
+"""Generate values on which parsers have failed before, and mutations of them.
 
-Every function takes the `random.Random` that it draws from: a seed says them all.
+Every function takes the `random.Random` that it draws from, so a seed fixes them all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""List everything that parses, what is thrown at it, and what is true of its answers.
+"""List every parser, the inputs to throw at it, and what its results must satisfy.
 
-`SURFACES` is the list: a new parser is a line there.
+To add a parser, add a line to `SURFACES`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Cut a call short at each iteration of the loop, and look at what it leaves.
+"""Cut a call short at each iteration of the loop, and check that it leaves nothing.
 
-How it is cut short is its test's: see test_cancellation.py and test_abandoned.py.
+test_cancellation.py and test_abandoned.py say how the call is cut short.
 """
 
 from __future__ import annotations

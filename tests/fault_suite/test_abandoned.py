@@ -1,4 +1,4 @@
-"""Closed or collected half-way, which no task sees: nothing is left either."""
+"""A call that is closed or collected half-way, outside any task, leaves nothing open."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Cancelled at every iteration of the loop: nothing is left, and it arrives.
+"""A call cancelled at any iteration of the loop ends cancelled, and leaves nothing.
 
-What is cancelled is in `entry_points.ENTRY_POINTS`, how in `MANNERS`.
+`entry_points.ENTRY_POINTS` lists the calls, and `MANNERS` the ways to cancel them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Connects and cancels among strangers who open and close descriptors at random.
+"""No connect or cancellation touches a descriptor that other code has opened since.
 
-A watcher that outlived its socket, or a second close, would hit a stranger: he
-would be told what is not so, never be told, or lose his descriptor.
+Strangers open and close descriptors at random beside the connects.  A watcher that
+outlived its socket, or a second close, would hit one of them: the stranger would be
+woken wrongly or never, or lose its descriptor.
 """
 
 from __future__ import annotations

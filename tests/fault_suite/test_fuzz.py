@@ -1,12 +1,12 @@
-"""Fuzz everything that parses: taken, or refused by an error that names the option.
+"""Each parser accepts an input, or refuses it with an error that names the option.
 
-50,000 inputs, or as many as ``AIOCONNECT_FUZZ=1000000`` says.  The seed is printed
-when one fails, and ``AIOCONNECT_FUZZ_SEED`` takes it.
-Plain `random` draws them, by mutation of what parsers have tripped over: Hypothesis
-draws a hundredth of that in the same time, and its shrinking is not needed here.
+There are 50,000 inputs, or as many as ``AIOCONNECT_FUZZ=1000000`` says.  A failure
+prints the seed, and ``AIOCONNECT_FUZZ_SEED`` takes it.  Plain `random` draws the
+inputs, as mutations of values on which parsers have failed before.  Hypothesis draws a
+hundredth of them in the same time, and its shrinking is not needed here.
 
-Nothing is connected and nothing opened: functions are run without a loop, and one
-that asks for it has taken its arguments.
+Nothing is connected or opened.  The functions run without a loop; one that asks for a
+loop has accepted its arguments.
 """
 
 from __future__ import annotations

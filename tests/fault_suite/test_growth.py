@@ -1,11 +1,11 @@
-"""Twice as many cost twice as much, and the loop is never held: not four times.
+"""Twice as many inputs cost twice as much, not four times, and never block the loop.
 
-Over every entry point that takes many of something: names, addresses, records of a
-service, targets, rounds.  CPU time is counted and not the clock, which others share.
-What is measured is the package's own: most attempts are refused by ``allow`` before
-there is a socket, because what the kernel takes for each would hide a small square.
+This holds for every entry point that takes many of something: names, addresses, records
+of a service, targets, rounds.  The tests measure CPU time, because others share the
+machine.  They measure the package itself: ``allow`` refuses most attempts before there
+is a socket, because the kernel's time for each would hide a small square.
 
-One loop is enough, asyncio's: what grows is not the loop's.
+One loop is enough, asyncio's, because the growth does not depend on the loop.
 """
 
 from __future__ import annotations

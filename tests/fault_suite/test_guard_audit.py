@@ -1,7 +1,7 @@
-"""The guard under an audit hook: what `connect(2)` is given was allowed before.
+"""Every address that `connect(2)` gets was allowed before, as an audit hook sees it.
 
-Python tells its audit hooks of each connect and bind, with the very address.  A hook
-cannot be removed: there is one, which listens only while a test does.
+Python calls its audit hooks with the address of each connect and bind.  An audit hook
+cannot be removed, so there is one, which listens only while a test does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Hostile peers, by what they cost: octets that are read, CPU, connects, and queries.
+"""A hostile peer costs a bounded number of octets, connects, queries, and CPU time.
 
-One test for each place where a peer's octets are read.  The limits are generous: what
-is to fail is a loop that a peer can keep going, and a read without an end.
+There is one test for each place that reads octets from a peer.  The limits are
+generous.  They fail a loop that a peer can keep running, and a read without an end.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Errors by injection: strace makes each system call of a connect fail, in turn.
+"""A connect survives the failure of any system call that it makes: strace injects it.
 
-Every run ends in a connection that carries bytes, or in one error: never in a
-hang, never in a false success, and nothing is left open.  What is not here is
-epoll_ctl(2) under uvloop: libuv calls abort(3) when it fails, which no library
-that runs on it can prevent.
+Every run ends in a connection that carries bytes, or in one error.  No run hangs or
+succeeds falsely, and nothing is left open.  One call is left out: epoll_ctl(2) under
+uvloop.  libuv calls abort(3) if it fails, and no library on top can prevent that.
 """
 
 from __future__ import annotations

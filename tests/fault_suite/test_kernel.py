@@ -1,9 +1,9 @@
-"""Errors by the real kernel: every errno of the contract, through every function.
+"""Every errno of the contract, caused by the real kernel, comes out of each function.
 
-The scripts have the tables of how each is caused.  Four errnos that `is_transient`
-accepts are in `test_injection` alone: no connect of this kernel's gives ENETDOWN or
-ENETRESET, and no test can take all its memory (ENOBUFS); EAGAIN is waited for.
-ENFILE would take every descriptor of the whole machine.
+The scripts have tables that say how each errno is caused.  Of the errnos that
+`is_transient` accepts, four are only in `test_injection`.  No connect of this kernel
+gives ENETDOWN or ENETRESET.  No test can use up all memory (ENOBUFS).  ENFILE would use
+up every descriptor of the machine.  EAGAIN is not an error here: it is waited for.
 """
 
 from __future__ import annotations

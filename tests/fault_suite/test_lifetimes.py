@@ -1,4 +1,4 @@
-"""Forks, threads, shut-downs and garbage collection in the middle of connects."""
+"""Forks, threads, shut-downs and garbage collection in mid-connect do no harm."""
 
 from __future__ import annotations
 

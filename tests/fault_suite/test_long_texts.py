@@ -1,7 +1,7 @@
-"""Text from outside, of any length: refused at once, and not kept.
+"""Text of any length from outside is refused at once, and not kept.
 
-Encoding a host of 100,000 characters as a name takes seconds, in which the loop
-stands still; so each place that takes text looks at its length first.
+Encoding a host of 100,000 characters as a name takes seconds, and blocks the loop.
+Therefore each place that takes text checks its length first.
 """
 
 from __future__ import annotations

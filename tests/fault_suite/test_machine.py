@@ -1,10 +1,9 @@
-"""Connect at random, with faults and options at random, against a model.
+"""Random connects with random faults and options end as a model allows.
 
-A state machine and not single programs under ``@given``: the loop lives on from
-step to step, and so do connections that were kept.  A watcher, a timer or a
-descriptor that a step leaves on the loop then meets the next steps' sockets, and
-the kept ones have to echo after each.  The steps are synchronous, as Hypothesis
-has them, and run the loop.
+This is a state machine, and not a set of programs under ``@given``: the loop lives from
+step to step, and so do connections that were kept.  If a step leaves a watcher, a timer
+or a descriptor, it meets the sockets of the next steps.  The kept connections have to
+echo after each step.  The steps are synchronous, as Hypothesis needs, and run the loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""One owner for each descriptor: no socket object closes a number that it has lost.
+"""Each descriptor has one owner: no socket object closes a number that it has lost.
 
-uvloop closes the descriptor, and asyncio the socket object (K5, K18).  A socket object
-that is not told closes the number again when it is collected, whoever has it by then.
+uvloop closes the descriptor, and asyncio closes the socket object (K5, K18).  A socket
+object that is not told closes the number again when it is collected, even if other code
+has opened it meanwhile.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Known bugs of peers, each as a regression of ours: the docstrings say whose.
+"""Known bugs of other libraries do not occur here; each docstring names the library.
 
-Only what no test of a module covers is here, on real sockets.
+Only what no module's own test covers is here, on real sockets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Races of addresses: on real packets, cancelled at random, of resolvers gone wrong."""
+"""Races of addresses end well: real packets, random cancels, broken resolvers."""
 
 from __future__ import annotations
 

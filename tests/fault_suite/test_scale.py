@@ -1,4 +1,4 @@
-"""Many connects: at once, in a row, and under a storm of signals."""
+"""Many connects succeed: at the same time, in a row, and under a storm of signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two minutes of everything at once: nothing grows (an hour of it is for by hand)."""
+"""Nothing grows in two minutes of everything at once (run an hour of it by hand)."""
 
 from __future__ import annotations
 

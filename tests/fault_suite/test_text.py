@@ -1,9 +1,9 @@
-"""Have others say what a log, a terminal or markup obeys: it is shown, and not obeyed.
+"""Text from outside is shown as plain characters, never obeyed as control or markup.
 
-Others are hooks, resolvers, peers, and whoever chose a host's or a file's name.  What
-is shown are errors, the records of a log, the forms of a timeline, OpenTelemetry's
-spans and the command line.  Each is one line of printable characters, and has no
-password of a URL in it.
+It comes from hooks, resolvers, peers, and everybody who chooses a host name or a file
+name.  It is shown in errors, in log records, in every form of a timeline, in
+OpenTelemetry's spans and on the command line.  Each is one line of printable
+characters, and contains no password of a URL.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Resolver threads that cannot be made: each exception at each call that makes one.
+"""A resolver thread that cannot be made harms no later call, whatever the exception.
 
-Whatever becomes of the call, the next one resolves, and nothing is left.
+Whatever becomes of the call itself, the next one resolves, and nothing is left.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Judge what was seen of a call by the model: the invariants of the machine.
+"""Judge the observed result of a call by the model: the invariants of the machine.
 
-What was connected is tried out here, and closed.
+A connected socket is tried out here, and closed.
 """
 
 from __future__ import annotations

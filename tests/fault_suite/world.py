@@ -1,6 +1,6 @@
-"""Build what a program of the machine connects to, run it, and say what was seen.
+"""Build the servers of one program of the machine, run it, and report what was seen.
 
-Only this module opens anything; the caller of `run` checks what is left.
+Only this module opens anything.  The caller of `run` checks what is left.
 """
 
 from __future__ import annotations
