@@ -41,7 +41,7 @@ Answer: TypeAlias = Callable[[Question, bool], Iterable[bytes]]
 
 
 class HostileServer:
-    """A server that says what *speak* gives to each that connects, until it is cut off.
+    """A server that sends each client what *speak* yields, until it is cut off.
 
     It counts the *connects*, and the octets *sent*.
     """
@@ -81,7 +81,7 @@ class HostileServer:
         self._live.discard(conn)
 
     def close(self) -> None:
-        """Cut everybody off, and wait for the threads to end."""
+        """Cut off every client, and wait for the threads to end."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self.threads[0].join()  # which accepts
         for thread in self.threads:
@@ -92,7 +92,7 @@ class HostileServer:
                 thread.join(0.05)
 
     async def has_said_all(self) -> None:
-        """Wait until it can send no more, or has sent more than it may."""
+        """Wait until nothing more can be sent, or more was sent than is allowed."""
         sent, since = -1, time.monotonic()
         while sent <= MOST_SENT and time.monotonic() - since < 0.1:
             if self.sent != sent:
@@ -102,7 +102,7 @@ class HostileServer:
 
 @contextmanager
 def hostile(speak: Speak) -> Generator[HostileServer]:
-    """Serve *speak* on a port of the loopback interface."""
+    """Yield a server for *speak* on a port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         server = HostileServer(speak, listener)
@@ -114,7 +114,7 @@ def hostile(speak: Speak) -> Generator[HostileServer]:
 
 
 class HostileDNS:
-    """A DNS server that answers what *answer* makes of a question, by UDP and TCP.
+    """A DNS server that answers a question as *answer* says, by UDP and TCP.
 
     It counts the *queries*.
     """
@@ -171,7 +171,7 @@ class HostileDNS:
 
 @contextmanager
 def hostile_dns(answer: Answer) -> Generator[HostileDNS]:
-    """Serve *answer* by UDP and TCP on a port of the loopback interface."""
+    """Yield a server for *answer*, by UDP and TCP, on the loopback interface."""
     server = HostileDNS(answer)
     try:
         yield server
@@ -185,7 +185,7 @@ def message(
     flags: int = 0x8180,
     identifier: int | None = None,
 ) -> bytes:
-    """Return an answer to *question*: *records* of a type and data, of its name."""
+    """Return an answer to *question*, with *records* (type and data) for its name."""
     number = question.id if identifier is None else identifier
     head = struct.pack("!6H", number, flags, 1, len(records), 0, 0)
     answers = (

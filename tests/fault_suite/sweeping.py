@@ -38,7 +38,7 @@ Start: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a call is cancelled: after so many *iterations* of the loop."""
+    """The point at which a call is cancelled: after this number of *iterations*."""
 
     iterations: int
     pace: float
@@ -49,13 +49,13 @@ class Point:
         await asyncio.sleep(0)
 
     async def reached(self) -> None:
-        """Let the loop run until then."""
+        """Let the loop run up to this point."""
         for _ in range(self.iterations):
             await self.tick()
 
 
 def points(ends: bool) -> Iterator[Point]:
-    """Give the points to cancel at, ever fewer of those of a long wait."""
+    """Yield the points to cancel at; within a long wait they get rarer."""
     for iterations in range(POINTS):
         yield Point(iterations, PACE if ends else 0)
     iterations = POINTS
@@ -66,7 +66,7 @@ def points(ends: bool) -> Iterator[Point]:
 
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
-    """Check that no task, timer or watcher outlives the block, and no descriptor."""
+    """Check that no task, timer, watcher or descriptor outlives the block."""
     # A thread that looks a name up has descriptors of its own for a moment.
     async with leak_check(ignore_threads=["asyncio_", proxies.NAME]) as check:
         yield
@@ -77,7 +77,7 @@ async def nothing_left() -> AsyncIterator[None]:
 
 
 async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[bool]:
-    """Cancel at each iteration until the end comes first, three times in a row."""
+    """Cancel at each iteration, until the call has ended first three times in a row."""
     came: list[bool] = []
     for point in points(ends):
         async with nothing_left():
@@ -98,7 +98,7 @@ DESTROYED = "Task was destroyed but it is pending!"
 
 @contextmanager
 def loop_may_log(*messages: str) -> Iterator[None]:
-    """Pass over what the loop itself logs of a call that did not end."""
+    """Allow what the loop itself logs about a call that has not ended."""
     loop = asyncio.get_running_loop()
     tell: Any = loop.get_exception_handler()
 

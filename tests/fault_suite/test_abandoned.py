@@ -1,4 +1,4 @@
-"""A call that is closed or collected half-way, outside any task, leaves nothing open."""
+"""A call that is closed or collected half-way, outside a task, leaves nothing open."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aioconnect.testing import BlackHole
 
 @contextmanager
 def new_garbage() -> Iterator[None]:
-    """Have the collector look at nothing else, which takes it no time."""
+    """Let the collector look only at new objects, so that it takes no time."""
     gc.freeze()
     try:
         yield
@@ -47,7 +47,7 @@ PAUSED = ("anyio", "httpcore")
 async def abandoned(
     start: Start, collect: bool, late: bool, may_warn: bool, point: Point
 ) -> bool:
-    """Close a coroutine half-way, or let it be; tell whether it had not ended."""
+    """Close a coroutine half-way, or drop it; return whether it had not ended yet."""
     running = start()
     try:
         waiter = running.send(None)
@@ -89,7 +89,7 @@ CASES = [
 async def test_abandoned_at_every_iteration(
     name: str, collect: bool, thrown: Thrown
 ) -> None:
-    """A coroutine that is closed, or collected, half-way leaves nothing either."""
+    """A coroutine that is closed or collected at any iteration leaves nothing."""
     entry = ENTRY_POINTS[name]
     may_log = loop_may_log(UNHEARD, DESTROYED)
     with entry.serve() as server, may_log, new_garbage():
@@ -101,7 +101,7 @@ async def test_abandoned_at_every_iteration(
     thrown("lifetimes", "nothing left", len(came))
 
 
-def test_the_loop_is_closed_first(
+def test_coroutine_that_outlives_its_loop(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
 ) -> None:
     """A coroutine that outlives its loop can be closed, and leaves nothing."""
@@ -120,7 +120,7 @@ def test_the_loop_is_closed_first(
 def test_closed_loops_are_collected(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
 ) -> None:
-    """A loop that was closed with a connect pending on it is kept by nobody."""
+    """A loop that is closed with a connect pending on it can be garbage collected."""
 
     async def begin() -> asyncio.Future[socket.socket]:
         # Before its task is destroyed, which the loop would report.

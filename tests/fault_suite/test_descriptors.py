@@ -60,7 +60,7 @@ def watched(
     fd: Any,
     act: Callable[[], object],
 ) -> asyncio.Future[None]:
-    """Watch *fd*; give what ends when *act*, called once it is ready, has been."""
+    """Watch *fd*; return a future that ends when *act* was called on its readiness."""
     acted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ready() -> None:
@@ -99,7 +99,7 @@ async def through(
     receive: Callable[[int], bytes | None],
     mine: bytes,
 ) -> None:
-    """Prove that what is sent at the *start*, and nothing else, comes to the *end*."""
+    """Check that exactly the data sent at the *start* arrives at the *end*."""
     loop = asyncio.get_running_loop()
 
     def check() -> None:
@@ -142,12 +142,12 @@ STRANGERS = (pair, pipe, file, streams)
 
 
 def stranger_of(chance: random.Random) -> Coroutine[Any, Any, None]:
-    """Return a stranger whose draws do not depend on when he makes them."""
+    """Return a stranger whose random draws do not depend on their time."""
     return chance.choice(STRANGERS)(random.Random(chance.getrandbits(32)))
 
 
 class Places:
-    """Where the connects go to."""
+    """The endpoints of the connects."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self.hole: BlackHole = stack.enter_context(black_hole())
@@ -158,7 +158,7 @@ class Places:
 
 
 async def cancelled(start: Coroutine[Any, Any, Any], chance: random.Random) -> None:
-    """Cancel a connect that does not end, after some iterations of the loop."""
+    """Cancel a connect that never ends, after a few iterations of the loop."""
     task = asyncio.create_task(start)
     for _ in range(chance.randrange(5)):
         await asyncio.sleep(0)
@@ -182,10 +182,10 @@ async def given(places: Places, chance: random.Random) -> None:
 
 
 async def copied(places: Places, chance: random.Random) -> None:
-    """Cancel a connect, and have something happen to a copy of its socket.
+    """Cancel a connect, while the copy of its socket is used or closed.
 
-    A watcher that outlives a close lives as long as the copy does (epoll(7), Q6),
-    under the old number, which is a stranger's by then.
+    A watcher that outlives a close lives as long as the copy does (epoll(7), Q6).  It
+    then watches the old number, which is a stranger's by then.
     """
     copies: list[socket.socket] = []
 
@@ -218,7 +218,7 @@ async def refused(places: Places, chance: random.Random) -> None:
 
 
 async def connected(places: Places, chance: random.Random) -> None:
-    """Exchange bytes with the peer of a socket that is connected."""
+    """Exchange bytes with the peer of a connected socket."""
     mine = identity(chance)
     with await aioconnect.connect_address(places.server.address) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -229,7 +229,7 @@ async def connected(places: Places, chance: random.Random) -> None:
 
 
 async def adopted(places: Places, chance: random.Random) -> None:
-    """Exchange bytes through streams, or cancel while they are made."""
+    """Exchange bytes through streams, or cancel while the streams are made."""
     start = aioconnect.open_connection(places.echo.host, places.echo.port)
     task = asyncio.create_task(start)
     await asyncio.sleep(0)
@@ -258,7 +258,7 @@ OURS = (
 
 
 async def crowd(seed: int, places: Places, rounds: int) -> None:
-    """Go through so many rounds, each a connect of ours beside a stranger."""
+    """Run many rounds, each with one connect beside one stranger."""
 
     async def go(chance: random.Random) -> None:
         for _ in range(rounds // CROWD):
@@ -273,8 +273,8 @@ async def crowd(seed: int, places: Places, rounds: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(PATIENCE + 60)
-async def test_every_byte_where_it_belongs(thrown: Thrown) -> None:
-    """Nobody's descriptor is touched, watched or closed by a connect that is over."""
+async def test_every_byte_arrives_where_it_belongs(thrown: Thrown) -> None:
+    """A connect that has ended touches, watches or closes no descriptor of others."""
     rounds = ROUNDS // len(LOOPS) + CROWD
     seed = secrets.randbits(32)
     print(f"seed: {seed}")  # pytest shows it if the test fails

@@ -31,7 +31,7 @@ _BEGINNING = 200
 
 
 def is_taken(surface: Surface, given: Drawn) -> bool:
-    """Tell whether *given* is taken, and not refused as it has to be."""
+    """Tell whether *given* is accepted; check that a refusal is a proper one."""
     try:
         made = surface.call(**given)
     except (ValueError, TypeError) as exc:
@@ -45,7 +45,7 @@ def is_taken(surface: Surface, given: Drawn) -> bool:
 
 
 def fuzz(surface: Surface, rng: Random, count: int) -> int:
-    """Throw *count* inputs at *surface*; return how many of them it took."""
+    """Throw *count* inputs at *surface*; return how many it accepted."""
     taken = 0
     for number in range(count):
         given = surface.draw(rng)
@@ -60,7 +60,7 @@ def fuzz(surface: Surface, rng: Random, count: int) -> int:
 
 
 def show(given: Drawn) -> str:
-    """Return *given* in a line, whatever it is."""
+    """Return any *given* value as one line."""
     with contextlib.suppress(ValueError):  # an int of more digits than are shown
         return reprlib.repr(given)
     return f"{ {name: type(value).__name__ for name, value in given.items()} }"
@@ -68,10 +68,10 @@ def show(given: Drawn) -> str:
 
 @pytest.mark.timeout(120 + COUNT // 200)
 @pytest.mark.parametrize("name", SURFACES)
-def test_taken_or_refused_with_an_error_that_names_the_option(
+def test_accepted_or_refused_with_an_error_that_names_the_option(
     name: str, thrown: Thrown
 ) -> None:
-    """No other exception, no descriptor; and what is taken is a value."""
+    """A parser raises nothing else and opens nothing; what it accepts is a value."""
     count = -(-COUNT // len(SURFACES))
     taken = fuzz(SURFACES[name], Random(f"{SEED} {name}"), count)
     thrown("fuzzing", "accepted", taken)
@@ -80,7 +80,7 @@ def test_taken_or_refused_with_an_error_that_names_the_option(
 
 @contextlib.contextmanager
 def no_descriptor_left() -> Generator[None]:
-    """Let nothing be opened."""
+    """Make every attempt to open something fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -93,6 +93,6 @@ def no_descriptor_left() -> Generator[None]:
 
 @pytest.mark.parametrize("name", SURFACES)
 def test_nothing_is_opened(name: str) -> None:
-    """With no descriptor left the same inputs are taken, or refused, alike."""
+    """The results are the same if no descriptor is left, so nothing is opened."""
     with no_descriptor_left():
         fuzz(SURFACES[name], Random(f"{SEED} {name}"), 200)

@@ -44,7 +44,7 @@ EVERY = "64+64"
 
 @pytest.fixture(scope="module")
 def injecting() -> Callable[..., str]:
-    """Give a function that runs the script while a system call fails as told."""
+    """Return a function that runs the script while strace makes a system call fail."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -77,7 +77,7 @@ def injecting() -> Callable[..., str]:
 def test_each_occurrence_fails(
     injecting: Callable[..., str], thrown: Thrown, loop: str, call: str, code: str
 ) -> None:
-    """Whichever occurrence fails: a socket that is connected, or one error."""
+    """Whichever occurrence fails, the result is a connected socket or one error."""
     fault = f"error={code}:when={EVERY}"
     came = json.loads(injecting(call, fault, loop, call, code))
     assert sum(came.values()), "no call was hit: the test proves nothing"
@@ -108,7 +108,7 @@ def test_each_occurrence_fails(
 def test_faults_that_change_nothing(
     injecting: Callable[..., str], thrown: Thrown, loop: str, fault: str, scenario: str
 ) -> None:
-    """What connect(2) says, however often, is proved before it is believed."""
+    """Whatever connect(2) answers, however often, is verified before it is believed."""
     thrown("injection", injecting("connect", fault, loop, scenario).strip())
 
 
@@ -117,6 +117,6 @@ def test_faults_that_change_nothing(
 def test_an_option_that_the_kernel_lacks(
     injecting: Callable[..., str], loop: str
 ) -> None:
-    """Without IP_BIND_ADDRESS_NO_PORT a local address is bound to all the same."""
+    """Without IP_BIND_ADDRESS_NO_PORT, binding to a local address still works."""
     fault = "error=ENOPROTOOPT:when=1+"
     assert injecting("setsockopt", fault, loop, script="bound.py") == "127.0.0.1\n"

@@ -33,7 +33,7 @@ NETWORK = """
 
 
 def count(thrown: Thrown, output: str, expected: str) -> None:
-    """Check that every one of *expected* came, and count them."""
+    """Check that each of *expected* occurred, and count them."""
     came = output.split()
     missing = set(expected.split()) - set(came)
     assert not missing, f"not caused: {missing}"
@@ -42,7 +42,7 @@ def count(thrown: Thrown, output: str, expected: str) -> None:
 
 @pytest.fixture
 def nft() -> None:
-    """Skip the test if there is no firewall to play with."""
+    """Skip the test where no firewall rule can be set."""
     if shutil.which("nft") is None:
         pytest.skip("nftables is not installed")
 
@@ -70,7 +70,7 @@ def test_errors_of_the_network(
 def test_soft_icmp_error(
     in_namespace: Callable[..., str], nft: None, thrown: Thrown, loop: str, family: str
 ) -> None:
-    """K10: an ICMP error that meets a connect is no success, and spins nothing."""
+    """K10: an ICMP error during a connect is neither a success nor a busy loop."""
     in_namespace(str(SCRIPTS / "soft_icmp.py"), loop, family)
     # One while it is rejected; two that are retried, one that was busy meanwhile.
     thrown("kernel", "one error, as documented", 1)
@@ -90,5 +90,5 @@ def test_never_itself(
 
 
 async def test_own_loop_debugs() -> None:
-    """The loops of these tests are in debug mode, as the others' would be."""
+    """The loops of these tests are in debug mode, like those of the other tests."""
     assert asyncio.get_running_loop().get_debug()

@@ -73,12 +73,12 @@ class Services:
 
 
 async def said(check: Callable[[], object]) -> object:
-    """Return what a function gives that nobody awaits."""
+    """Return the coroutine of a function, which is never awaited."""
     return check()
 
 
 async def by_the_loop(method: str, *arguments: Any) -> Any:
-    """Call *method* of a loop of a factory."""
+    """Call *method* of a factory's loop."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
     convert_loop(loop, Connector())
@@ -162,7 +162,7 @@ SURFACES: dict[str, Callable[[str], Awaitable[object]]] = {
 
 @pytest.mark.parametrize("name", SURFACES)
 async def test_a_long_text_is_refused_at_once(name: str) -> None:
-    """Its length alone costs little, and the message has but its beginning."""
+    """Its length costs little time, and the message quotes only its beginning."""
     for kind, text in TEXTS.items():
         begun = time.thread_time()
         with pytest.raises(REFUSED) as caught:
@@ -176,7 +176,7 @@ async def test_a_long_text_is_refused_at_once(name: str) -> None:
     ["connect", "connect_unix", "loop.sock_connect", "Address", "parse_target"],
 )
 async def test_a_long_text_is_not_kept(name: str) -> None:
-    """No cache has it, however often it comes."""
+    """No cache keeps it, however often it comes."""
     text = "x" * LENGTH
     count = sys.getrefcount(text)
     with contextlib.suppress(*REFUSED):
@@ -185,8 +185,8 @@ async def test_a_long_text_is_not_kept(name: str) -> None:
     assert sys.getrefcount(text) == count
 
 
-def test_of_a_long_value_only_the_beginning_is_looked_at() -> None:
-    """What an error's text has no room for is not made first."""
+def test_only_the_beginning_of_a_long_value_is_shown() -> None:
+    """The part that an error's text has no room for is not even made."""
     looked_at: list[object] = []
 
     class Member:

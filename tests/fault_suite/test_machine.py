@@ -76,7 +76,7 @@ OUTCOMES = [name for name in aioconnect.outcome.__all__ if name != "Outcome"]
 
 
 def always(error: OSError) -> bool:
-    """Accept every error: a ``retry_on`` of the caller's own."""
+    """Accept every error: a ``retry_on`` of the caller."""
     return True
 
 
@@ -87,13 +87,13 @@ def one_in(
     rare: st.SearchStrategy[Any],
     usual: st.SearchStrategy[Any],
 ) -> Any:
-    """Draw by *rare* once in *count* times."""
+    """Draw with *rare* once in *count* times."""
     return draw(rare if draw(st.integers(1, count)) == count else usual)
 
 
 @st.composite
 def places(draw: st.DrawFn, is_unix: bool, tls: bool, most: int) -> tuple[Place, ...]:
-    """Draw up to *most* places, each of another host."""
+    """Draw up to *most* places, each with another host."""
     if is_unix:
         return (Place("", draw(UNIX)),)
     hosts = draw(
@@ -107,7 +107,7 @@ def places(draw: st.DrawFn, is_unix: bool, tls: bool, most: int) -> tuple[Place,
 
 @st.composite
 def lookups(draw: st.DrawFn, of: tuple[Place, ...]) -> dict[int, list[Lookup]]:
-    """Draw what look-ups of each family give, round by round."""
+    """Draw the results of the look-ups of each family, round by round."""
     steps: dict[int, list[Lookup]] = {}
     for family in INET:
         hosts = [place.host for place in of if place.family == family]
@@ -120,7 +120,7 @@ def lookups(draw: st.DrawFn, of: tuple[Place, ...]) -> dict[int, list[Lookup]]:
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
-    """Draw a call: where to, what is wrong there, and with which options."""
+    """Draw a call: its endpoints, their faults, and the options."""
     is_unix = draw(st.integers(0, 4)) == 0
     tls = not is_unix and draw(st.booleans())
     has_name = not is_unix and draw(st.integers(0, 3)) > 0
@@ -165,7 +165,7 @@ def programs(draw: st.DrawFn) -> Program:
 
 
 class Machine(RuleBasedStateMachine):
-    """A loop on which calls are made, one or several at once, and some kept."""
+    """A loop on which calls are made, one or several at once, and some kept open."""
 
     def __init__(
         self, factory: Callable[[], asyncio.AbstractEventLoop], came: Counter[str]
@@ -180,7 +180,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(drawn=st.lists(programs(), min_size=2, max_size=4))
     def make_calls(self, drawn: list[Program]) -> None:
-        """Make these calls at once; what comes of each, the contract allows."""
+        """Make these calls at once; the contract has to allow each result."""
         with ExitStack() as stack:
             worlds = [stack.enter_context(building(p, self.names)) for p in drawn]
             self.came.update(self.runner.run(judged(worlds)))
@@ -188,19 +188,19 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.kept) < 3)
     @rule()
     def keep(self) -> None:
-        """Connect, and stay connected."""
+        """Connect, and keep the connection."""
         sockaddr = self.server.host, self.server.port
         self.kept.append(self.runner.run(aioconnect.connect(*sockaddr, timeout=30)))
 
     @precondition(lambda self: self.kept)
     @rule()
     def drop(self) -> None:
-        """Close the oldest that is kept."""
+        """Close the oldest kept connection."""
         self.kept.pop(0).close()
 
     @invariant()
     def kept_connections_echo(self) -> None:
-        """Nobody else's watcher, timer or close has met them."""
+        """No watcher, timer or close of another call has hit them."""
         for sock in self.kept:
             self.runner.run(echoes(sock))
 
@@ -240,7 +240,7 @@ UNASKED = pytest.mark.filterwarnings("ignore:.*stood still:RuntimeWarning")
 def test_machine(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], thrown: Thrown
 ) -> None:
-    """A named peer in time, or one error with all attempts; and nothing left."""
+    """A call returns a named peer in time, or one error; nothing is left."""
     came: Counter[str] = Counter()
     machine: Any = partial(Machine, loop_factory, came)  # called, like a class
     run_state_machine_as_test(machine, settings=SETTINGS)
@@ -310,10 +310,10 @@ SELDOM = {
 
 @UNASKED
 @pytest.mark.parametrize("program", SELDOM.values(), ids=SELDOM)
-def test_seldom(
+def test_rare_programs(
     program: Program, loop_factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    """The model holds for what is drawn too seldom, in each run."""
+    """The model holds for the programs that are drawn too seldom, in each run."""
     names = Names()
     with (
         asyncio.Runner(loop_factory=loop_factory) as runner,

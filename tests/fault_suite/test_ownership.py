@@ -47,7 +47,7 @@ TIMES, STRANGERS = 3, 100
 
 @dataclass(frozen=True)
 class There:
-    """A listener, and the functions that connect to it; or the running loop's."""
+    """A listener, and the functions that connect to it over the running loop."""
 
     server: Server | UnixServer
     by_loop: bool
@@ -103,7 +103,7 @@ class Breaks(asyncio.Protocol):
 
 
 def streams_that_close() -> asyncio.StreamReaderProtocol:
-    """Return asyncio's streams, whose callback closes them."""
+    """Return asyncio streams whose callback closes them."""
     return asyncio.StreamReaderProtocol(
         asyncio.StreamReader(), lambda _, writer: writer.close()
     )
@@ -114,7 +114,7 @@ def raises() -> asyncio.Protocol:
 
 
 def speechless() -> ssl.SSLContext:
-    """Return a context whose handshake fails before it has said anything."""
+    """Return a context whose handshake fails before it has sent anything."""
     context = ssl.create_default_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -137,7 +137,7 @@ async def given(there: There, factory: Callable[[], Any]) -> object:
 
 
 async def cancelled(calling: Callable[[], Awaitable[Any]]) -> object:
-    """Cancel the call after each number of turns; return what came of it."""
+    """Cancel the call after each number of iterations; return the results."""
     kept: list[Any] = []
     for turns in range(TURNS):
         task = asyncio.ensure_future(calling())
@@ -245,7 +245,7 @@ async def reconnecting(there: There, end: Callable[[Any], object]) -> object:
 
 
 async def used_and_dropped(there: There, end: Callable[[Any], object]) -> object:
-    """Ask the socket of a transport that lives, and the caller's own."""
+    """Use the socket of a live transport, and the caller's own."""
     sock = await there.connected()
     transport, _ = await there.create(asyncio.Protocol, sock=sock)
     for one in (sock, transport.get_extra_info("socket")):
@@ -321,7 +321,7 @@ def there(request: pytest.FixtureRequest) -> Iterator[There]:
 
 @pytest.fixture
 def collecting_is_cheap() -> Iterator[None]:
-    """Have the collector look only at what the test makes."""
+    """Let the collector look only at what the test makes."""
     gc.collect()
     gc.freeze()
     yield
@@ -333,7 +333,7 @@ def collecting_is_cheap() -> Iterator[None]:
 def test_nobody_closes_a_stranger_s_descriptor(
     way: str, there: There, loop_factory: Factory
 ) -> None:
-    """Whoever gets the number next keeps it, however the transport has ended."""
+    """The next owner of a number keeps it, however the transport has ended."""
     base = aioconnect.loop_factory(base=loop_factory) if there.by_loop else loop_factory
     lost = 0
 
@@ -357,8 +357,8 @@ def test_nobody_closes_a_stranger_s_descriptor(
     assert lost == 0
 
 
-async def test_who_was_connected_hears_of_the_end(port: int) -> None:
-    """Whenever the call is cancelled, a protocol that began also ends."""
+async def test_a_connected_protocol_is_told_of_the_end(port: int) -> None:
+    """Whenever the call is cancelled, a connected protocol is told of its end too."""
     heard: list[str] = []
 
     class Hears(asyncio.Protocol):
@@ -390,9 +390,9 @@ async def test_who_was_connected_hears_of_the_end(port: int) -> None:
 async def test_a_handshake_that_fails_while_it_is_cancelled(
     listener: Server, answer: bytes
 ) -> None:
-    """Nobody is told of it, and no timer is left, whenever the two come together.
+    """Whenever failure and cancellation meet, nothing is logged and no timer is left.
 
-    The answer is there before the handshake, so that this fails as soon as it begins.
+    The answer is there before the handshake, so that the handshake fails at once.
     """
     context = ssl.create_default_context()
     for turns in range(1, TURNS):
@@ -417,7 +417,7 @@ async def test_a_handshake_that_fails_while_it_is_cancelled(
 
 
 async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
-    """Nobody is told of it either: uvloop has "Fatal error on SSL protocol" to say."""
+    """Nothing is logged either, although uvloop has a "Fatal error on SSL protocol"."""
     with tls_echoing() as server:
         for turns in range(1, TURNS):
             sock = await aioconnect.connect_address(server.address)
@@ -438,12 +438,12 @@ async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
 
 
 def shake_hands(listener: Server, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Accept one connection, shake hands, and say nothing more."""
+    """Accept one connection, shake hands, and send nothing more."""
     return context.wrap_socket(listener.accept(), server_side=True)
 
 
 class Cancels(asyncio.Protocol):
-    """A protocol that ends its own call, with more to say than the peer will read."""
+    """A protocol that cancels its own call, with more to send than the peer reads."""
 
     task: asyncio.Task[Any]
     transport: asyncio.Transport
@@ -462,7 +462,7 @@ class Cancels(asyncio.Protocol):
 async def test_cancelled_when_the_peer_no_longer_listens(
     listener: Server, is_tls: bool
 ) -> None:
-    """No transport waits for the peer, to read or to say goodbye: nobody has it."""
+    """No transport waits for the peer to read or to close, because nobody owns it."""
     tls: dict[str, Any] = {}
     accept: Callable[[], socket.socket] = listener.accept
     if is_tls:
@@ -495,7 +495,7 @@ async def test_cancelled_when_the_peer_no_longer_listens(
 def test_a_loop_that_closes_before_the_call(
     loop_factory: Factory, listener: Server
 ) -> None:
-    """What the loop has closed is neither closed again nor shut when the call ends."""
+    """A descriptor that the loop has closed is not closed or shut down again."""
 
     async def start() -> Any:
         there = There(listener, by_loop=False)
@@ -522,7 +522,7 @@ def test_a_loop_that_closes_before_the_call(
 def test_a_loop_that_closes_with_the_call(
     loop_factory: Factory, listener: Server
 ) -> None:
-    """What it has made is dropped without a word of ours."""
+    """A transport that the loop has made is dropped without any message."""
 
     async def ready(*_: object) -> None:
         await asyncio.Event().wait()

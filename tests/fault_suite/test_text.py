@@ -67,7 +67,7 @@ SHOWN_NAME = r"a\x1b[2J\x1b]0;title\x07.test"
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yield all texts within *value*, which JSON can have."""
+    """Yield all texts within *value*, which is made of JSON types."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -79,7 +79,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 class Told(CallObserver):
-    """Tells everything that can be told of each call, and gives the lines of it."""
+    """An observer that renders each call in every form, and collects the lines."""
 
     def __init__(self) -> None:
         self._log = io.StringIO()
@@ -141,13 +141,13 @@ def said_by(error: ConnectError) -> list[str]:
 
 
 def check(lines: Sequence[str]) -> None:
-    """Check that each of *lines* is one, and can be shown."""
+    """Check that each of *lines* is one printable line."""
     assert [ascii(one) for one in lines if not one.isprintable()] == []
     assert [one for one in lines if "hunter2" in one] == []
 
 
 def resolver(error: OSError) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
-    """Return a resolver, or a *ready*, that raises *error*."""
+    """Return a resolver, or a *ready* hook, that raises *error*."""
 
     async def resolve(*_: object, **__: object) -> NoReturn:
         raise error
@@ -156,7 +156,7 @@ def resolver(error: OSError) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
 
 
 class Services:
-    """A resolver that has *error* for a service, or a host that it does not know."""
+    """A resolver that raises *error* for services and for unknown hosts."""
 
     def __init__(self, error: OSError | None = None) -> None:
         self._error = error
@@ -183,14 +183,14 @@ def prepare(*_: object) -> NoReturn:
 
 
 class UnsayableError(OSError):
-    """An error that cannot say what it is about."""
+    """An error whose text cannot be made."""
 
     def __str__(self) -> str:
         raise LookupError("a bug")
 
 
 class Unshown:
-    """A value that cannot be shown."""
+    """A value whose repr cannot be made."""
 
     def __repr__(self) -> str:
         raise LookupError("a bug")
@@ -202,7 +202,7 @@ Call = Callable[[CallObserver, Server], Coroutine[Any, Any, object]]
 
 
 def calling(name: str, *arguments: Any, **options: Any) -> Call:
-    """Return a call of the method *name* of a connector with these *options*."""
+    """Return a call of a connector's method *name*, with these *options*."""
 
     async def call(observer: CallObserver, _: Server) -> None:
         await getattr(Connector(observer=observer, **options), name)(*arguments)
@@ -338,7 +338,7 @@ CASES: dict[str, tuple[Call, str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 async def test_what_is_shown_is_one_printable_line(name: str, listener: Server) -> None:
-    """In an error, a log, a timeline and a span; and it is there, if escaped."""
+    """A text is escaped to one line in an error, a log, a timeline and a span."""
     call, says = CASES[name]
     told = Told()
     with pytest.raises(ConnectError) as caught:
@@ -359,7 +359,7 @@ async def test_what_is_shown_is_one_printable_line(name: str, listener: Server) 
     ],
 )
 async def test_what_a_proxy_says(answer: bytes) -> None:
-    """Not one of its words is repeated."""
+    """None of the proxy's words is repeated."""
     told = Told()
     with proxying("http", answers=(answer,)) as server:
         url = server.url("app:hunter2")
@@ -400,7 +400,7 @@ ENTRY_POINTS: dict[str, Callable[[Connector], Coroutine[Any, Any, object]]] = {
 
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 async def test_every_function(name: str) -> None:
-    """Each tells of it, and raises it, as one line."""
+    """Each function reports the text, and raises it, as one line."""
     told = Told()
     options = WAITING if name.startswith(("wait", "reconnecting")) else {}
     connector = Connector(observer=told, resolver=resolver(AGAIN), **options)
@@ -411,7 +411,7 @@ async def test_every_function(name: str) -> None:
 
 
 async def test_a_certificate_of_a_client_of_httpcore() -> None:
-    """The name is a URL's, and so a server's that redirects to it."""
+    """The name comes from a URL, and so from a server that redirects to it."""
     with tls_echoing() as server:
         plain = await ConnectorBackend().connect_tcp(server.host, server.port)
         with pytest.raises(httpcore.ConnectError, match="is not valid for") as caught:
@@ -421,7 +421,7 @@ async def test_a_certificate_of_a_client_of_httpcore() -> None:
 
 
 async def test_a_resolver_that_leads_to_a_path() -> None:
-    """The answer is said whole, though it is no address in numbers."""
+    """The answer is shown as a whole, although it is not a numeric address."""
     told = Told()
     address = Address(socket.AF_UNIX, b"/nowhere/\x1b\xff")
     with pytest.raises(ConnectError) as caught:
@@ -434,14 +434,14 @@ async def test_a_resolver_that_leads_to_a_path() -> None:
 
 
 async def test_the_system_resolver() -> None:
-    """What it raises by itself is shown so, too."""
+    """An error of the system's resolver is shown as one line too."""
     with pytest.raises(socket.gaierror, match="no interface") as caught:
         await aioconnect.system_resolver("fe80::1%\x1b[2J", 80)
     check([str(caught.value)])
 
 
 async def test_all_errors(listener: Server) -> None:
-    """A group of errors has a text of its own; theirs are as the hook raised them."""
+    """A group of errors has its own text; its errors are as the hook raised them."""
     told = Told()
     with pytest.raises(ExceptionGroup) as caught:
         await aioconnect.create_connection(
@@ -457,8 +457,8 @@ async def test_all_errors(listener: Server) -> None:
     check([str(caught.value), *told.lines()])
 
 
-async def test_a_hook_that_raises_what_is_no_oserror(listener: Server) -> None:
-    """It comes through as it is; what is shown of it is one line."""
+async def test_a_hook_that_raises_another_error(listener: Server) -> None:
+    """It is raised unchanged; what is shown of it is one line."""
     told = Told()
     error = type(ODD_NAME, (LookupError,), {})(ODD)
 
@@ -508,7 +508,7 @@ REFUSED: dict[str, Callable[[Any], object]] = {
     ids=["text", "bytes", "URL", "repr"],
 )
 def test_a_value_that_is_refused(name: str, odd: object) -> None:
-    """The error quotes it in one line, without the password."""
+    """The error quotes the value in one line, without the password."""
     with pytest.raises((TypeError, ValueError)) as caught:
         REFUSED[name](odd)
     check([str(caught.value)])
@@ -525,13 +525,13 @@ def test_a_value_that_is_refused(name: str, odd: object) -> None:
     ids=ascii,
 )
 def test_a_target_that_no_text_makes(target: Target) -> None:
-    """It is shown in one line, though that is no target's text."""
+    """A target that no text can give is shown as one line too."""
     check([str(target)])
 
 
 @pytest.mark.parametrize("path", ["", "/", ":1", "?a=/@b", " @", "'@"])
 def test_a_url_that_is_no_target(path: str) -> None:
-    """Its password is not repeated, even where it is not written as it has to be."""
+    """Its password is not repeated, even if it is not escaped as it should be."""
     url = f"postgres://app:/@hunter2@db{path}"
     with pytest.raises(ValueError, match=r"postgres://\*\*\*@") as caught:
         parse_target(url)
@@ -539,7 +539,7 @@ def test_a_url_that_is_no_target(path: str) -> None:
 
 
 def test_a_value_that_cannot_be_shown() -> None:
-    """What is wrong with it is said, and not what is wrong with its repr."""
+    """The error is about the value, and not about its repr."""
     with pytest.raises(TypeError, match=r"timeout must be .*, not <Unshown>"):
         Connector(timeout=Unshown())  # type: ignore[arg-type]  # for that
 
@@ -562,12 +562,12 @@ SHOWN_ARGUMENT = r"odd\nERROR:root: FORGED\r\x1b[2J\x1b]0;title\x07\x9b \u202e"
 
 @pytest.fixture
 def odd_path(tmp_path: Path) -> str:
-    """Give the path of a file that is not there, with an odd name."""
+    """Give the path of a missing file with an odd name."""
     return str(tmp_path / ARGUMENT.replace("/", ""))
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line that the program said, to standard error."""
+    """Return the one line that the program wrote to standard error."""
     assert done.stdout == ""
     line, end = done.stderr.split("\n")
     assert end == ""
@@ -576,8 +576,8 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("command", ["sweep", "probe", "wait"])
-def test_a_file_that_is_not_there(command: str, odd_path: str) -> None:
-    """What is said of its name is one line, in every command that takes one."""
+def test_a_missing_file(command: str, odd_path: str) -> None:
+    """Every command that takes a file reports its name in one line."""
     arguments = {
         "sweep": ["sweep", odd_path],
         "probe": ["probe", "127.0.0.1:1", "--json", "--svg", f"{odd_path}/a"],
@@ -589,7 +589,7 @@ def test_a_file_that_is_not_there(command: str, odd_path: str) -> None:
 
 
 def test_lines_of_an_odd_file(odd_path: str) -> None:
-    """Its name stands before what is said of each line that is no target."""
+    """The file's name precedes each message about a line that is not a target."""
     odd = ODD.replace("\n", "").encode("utf-8", "replace")
     Path(odd_path).write_bytes(b"bad\n" + odd + b"\n" + URL.encode() + b"\n\xff\n")
     done = program("sweep", odd_path, "--json")
@@ -600,7 +600,7 @@ def test_lines_of_an_odd_file(odd_path: str) -> None:
 
 
 def test_a_terminal_shows_an_odd_file(tmp_path: Path) -> None:
-    """Above the bar its name is a name: no control character, no markup, no emoji."""
+    """Above the bar its name is plain text: no control character, markup or emoji."""
     path = tmp_path / "odd\x1b[2J\n[red]x:bomb:"
     path.write_text("bad\n")
     with screen(*AIOCONNECT, "sweep", str(path), columns=200) as shown:
@@ -622,8 +622,8 @@ def test_a_terminal_shows_an_odd_file(tmp_path: Path) -> None:
     ],
     ids=ascii,
 )
-def test_an_argument_that_cannot_be(arguments: list[str]) -> None:
-    """What is said of it is one line, without the password."""
+def test_a_bad_argument(arguments: list[str]) -> None:
+    """The message is one line, without the password."""
     done = program(*arguments, timeout=20)
     assert done.returncode in (2, 127)
     assert one_line(done)

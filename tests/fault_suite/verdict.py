@@ -43,7 +43,7 @@ _ANSWERS = {"accept_close": b"", "accept": _PING, "unix": _PING, "trusted": _PIN
 
 
 async def what_came(world: World, seen: Seen) -> str:
-    """Check that the contract allows what was *seen*; say in a phrase what it was."""
+    """Check that the contract allows what was *seen*; return it as a phrase."""
     assert not seen.is_late, f"not ended in time: {world.program}"
     if seen.made is not None:
         await check_connected(world, seen)
@@ -79,7 +79,7 @@ def failed(world: World) -> list[Attempt]:
 
 
 async def check_connected(world: World, seen: Seen) -> None:
-    """Check that it is connected to a peer that was named, and that bytes arrive."""
+    """Check that the peer is one of those named, and that bytes arrive."""
     assert not seen.is_cancelled, "a cancellation was swallowed"
     assert not world.has_bug
     peers = peers_of(world, seen.made)
@@ -96,7 +96,7 @@ async def check_connected(world: World, seen: Seen) -> None:
 
 
 def peers_of(world: World, made: Any) -> dict[Address, Met]:
-    """Return the peer, or those it may be, and what the last attempt at it met."""
+    """Return the possible peers, and what the last attempt at each met."""
     last = {address: met[-1] for address, met in world.history().items()}
     peer = peer_name(made)
     if peer is None:
@@ -111,7 +111,7 @@ def peers_of(world: World, made: Any) -> dict[Address, Met]:
 
 
 def peer_name(made: Any) -> object:
-    """Return the peer's name, None if it has gone."""
+    """Return the name of the peer, or None if it has gone."""
     if not isinstance(made, socket.socket):
         writer = made[1]
         # uvloop's transports cannot be asked once they have closed.
@@ -126,7 +126,7 @@ def peer_name(made: Any) -> object:
 
 
 async def try_out(made: Any, word: str) -> None:
-    """Check that a peer that met *word* answers a ping as it was told to."""
+    """Check that a peer which met *word* answers a ping as the word says."""
     if word not in _ANSWERS:
         return
     async with asyncio.timeout(PATIENCE):
@@ -139,20 +139,20 @@ async def try_out(made: Any, word: str) -> None:
 
 
 async def answer(sock: socket.socket) -> bytes:
-    """Return what the peer of *sock* answers to a ping."""
+    """Return the answer of the peer of *sock* to a ping."""
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, _PING)
     return await loop.sock_recv(sock, len(_PING))
 
 
 async def echoes(sock: socket.socket) -> None:
-    """Check that bytes get through *sock* and back."""
+    """Check that bytes travel through *sock* and back."""
     async with asyncio.timeout(PATIENCE):
         assert await answer(sock) == _PING
 
 
 async def close(made: Any) -> None:
-    """Close what a call returned, if it did."""
+    """Close the result of a call, if there is one."""
     if made is None:
         return
     if isinstance(made, socket.socket):
@@ -164,7 +164,7 @@ async def close(made: Any) -> None:
 
 
 def check_events(world: World, rounds: int) -> None:
-    """Check that the events tell the story of a call of so many rounds, in order."""
+    """Check that the events tell the story of this number of rounds, in order."""
     recorder, program = world.recorder, world.program
     moments = [event.at for event in recorder.events]
     assert moments == sorted(moments)
