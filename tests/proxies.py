@@ -1,4 +1,4 @@
-"""Serve as a proxy, in threads: SOCKS 4, SOCKS 5 and HTTP CONNECT, well and badly."""
+"""Serve as a proxy in threads, correctly or not: SOCKS 4, SOCKS 5 and HTTP CONNECT."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ Ending = Literal["close", "reset", "wait"]
 
 @dataclass
 class ProxyServer:
-    """A proxy of *kind*, and how it behaves.
+    """A proxy of *kind*, and its behaviour.
 
-    It knows *names*, and wants *credentials* if it has some.  *answers*, one for each
-    connection until they are used up, are said instead of what it would, and the
-    *ending* follows.  *drips* is octet by octet, *extra* comes in one piece with a yes.
-    What it was *asked* for it remembers.
+    It resolves the hosts in *names*, and requires *credentials* if there are some.
+    Each connection gets one of *answers* instead of a correct one, until they are used
+    up, and then the *ending*. *drips* sends octet by octet.  *extra* is sent together
+    with a positive answer.  *asked* lists the requested targets.
     """
 
     kind: Kind
@@ -95,7 +95,7 @@ class ProxyServer:
         return thread
 
     def close(self) -> None:
-        """End every thread, and close what there is."""
+        """End every thread, and close every socket."""
         self.listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()  # which accepts
         while any(thread.is_alive() for thread in self._threads):
@@ -141,7 +141,7 @@ class ProxyServer:
     def _go(
         self, conn: socket.socket, host: str, port: int, yes: bytes, no: bytes
     ) -> None:
-        """Connect, say *yes* or *no*, and carry what both sides say."""
+        """Connect, send *yes* or *no*, and forward both ways."""
         self.asked.append((host, port))
         try:
             peer = socket.create_connection((self.names.get(host, host), port))
@@ -238,7 +238,7 @@ def _until_nul(conn: socket.socket) -> str:
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:
-    """Carry what *source* says to *sink*, until it ends."""
+    """Forward everything from *source* to *sink*, until it ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             sink.sendall(data)
@@ -258,7 +258,7 @@ def proxying(
     extra: bytes = b"",
     host: str = "127.0.0.1",
 ) -> Generator[ProxyServer]:
-    """Serve as a proxy of *kind* on a port of *host*, as `ProxyServer` says."""
+    """Yield a proxy of *kind* on a port of *host*, as `ProxyServer` describes."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listener:
         server = ProxyServer(

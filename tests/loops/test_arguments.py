@@ -1,4 +1,4 @@
-"""A loop of ours takes what its base takes, and fails as that fails."""
+"""A factory's loop takes the arguments that its base takes, and fails as that does."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def listeners(path: Path) -> Iterator[tuple[socket.socket, ...]]:
 
 
 async def became(make: Make, there: World) -> Result:
-    """Return what became of a call."""
+    """Return the result of a call."""
     try:
         made = await make(there)
     except Exception as exc:  # whatever the loop says
@@ -126,7 +126,7 @@ async def became(make: Make, there: World) -> Result:
 
 
 def drain(socks: tuple[socket.socket, ...]) -> None:
-    """Accept what has connected: the backlog never fills."""
+    """Accept all connections, so that the backlog never fills."""
     for sock in socks:
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -157,9 +157,9 @@ def run(
 
 
 def is_alike(base: Result, ours: Result) -> bool:
-    """Tell whether whoever catches what the *base* raises catches what is raised here.
+    """Tell whether code that catches the *base*'s error catches *ours* too.
 
-    And whether the socket that was given is left as the *base* leaves it.
+    The timeout of a socket argument has to be as the *base* leaves it.
     """
     if ours.timeout != base.timeout:
         return False
@@ -192,7 +192,7 @@ def test_as_the_base(
     debug: bool,
     tmp_path: Path,
 ) -> None:
-    """Code that exists catches what its loop raises, and gives what that takes."""
+    """Existing code catches what its loop raises, and passes what that loop takes."""
     made = dict(calls())
     differs: dict[str, str] = {}
     with listeners(tmp_path / "x") as socks:

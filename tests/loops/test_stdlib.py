@@ -1,6 +1,6 @@
-"""The standard library's own tests of what connects, on loops of `loop_factory`.
+"""The standard library's own tests of connecting pass on loops of `loop_factory`.
 
-Each that mentions one of the functions is run, but for those that are listed here.
+Every test that mentions one of the functions is run, except for those listed here.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ HANG_ON_UVLOOP = {
 
 
 def modules() -> list[str]:
-    """Return the modules that have tests of what connects."""
+    """Return the modules that have tests of functions that connect."""
     # Debian has it in a package of its own.
     spec = find_spec("test.test_asyncio") if find_spec("test") else None
     if spec is None or spec.origin is None:
@@ -83,7 +83,7 @@ def modules() -> list[str]:
 
 
 def wrong(module: str, came: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is not as it is listed."""
+    """Report every result that differs from the lists."""
     known, passed = (
         {test.split(".")[1] for test in came[which]} for which in ("known", "passed")
     )
@@ -102,10 +102,10 @@ def wrong(module: str, came: Mapping[str, Any]) -> Iterator[str]:
 @pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_stdlib(loop: str) -> None:
-    """What the standard library tests of connecting is true of a loop of ours.
+    """The standard library's tests of connecting pass on a loop of `loop_factory`.
 
-    A test that is left out is listed, with its reason; on uvloop those too that uvloop
-    itself does not pass.
+    A test that is left out is listed, with its reason.  On uvloop, the tests that
+    uvloop itself does not pass are listed too.
     """
 
     def run(module: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which announced attempts are under way is read off the client's own socket."""
+"""The client's own socket shows which announced attempts are under way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def elsewhere(question: Callable[[], bool]) -> bool:
     return answers[0]
 
 
-def test_a_connect_without_an_answer_is_under_way_unless_it_is_to_hang() -> None:
+def test_a_connect_without_an_answer_is_under_way_unless_it_shall_hang() -> None:
     with leak_check(), black_hole() as hole, socket.socket() as sock:
         sock.setblocking(False)
         attempts = AnnouncedAttempts(hole.port)
@@ -37,7 +37,7 @@ def test_a_connect_without_an_answer_is_under_way_unless_it_is_to_hang() -> None
 
 
 def test_a_connect_not_made_yet_is_under_way_for_other_threads_only() -> None:
-    """Its own thread has passed it over; another one is about to make it."""
+    """Its own thread has skipped it; another thread may be about to make it."""
     attempts = AnnouncedAttempts(1)
     with socket.socket() as sock:
         attempts.announce("accept", sock)

@@ -1,4 +1,4 @@
-"""What is full stays full until the test frees it."""
+"""A full queue stays full until the test frees it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_black_hole_gives_no_answer_until_it_is_opened(host: str) -> None:
 
 
 def test_black_hole_is_full_every_time() -> None:
-    """Never is it given away before its queue is full."""
+    """Its queue is always full before the test gets it."""
     with leak_check():
         for _ in range(100):
             with black_hole() as hole, socket.socket() as sock:
@@ -59,7 +59,7 @@ def test_black_hole_is_full_every_time() -> None:
 
 
 def test_a_queue_of_any_length_is_filled() -> None:
-    """A kernel may give more room than was asked for."""
+    """A kernel may give more room than listen() asked for."""
     fillers: list[socket.socket] = []
     with bound_socket("127.0.0.1") as listener, socket.socket() as sock:
         listener.listen(5)

@@ -1,4 +1,4 @@
-"""A worker runs what it is given, wakes at once, and hides no failure."""
+"""A server's thread runs its callbacks, wakes at once, and hides no failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_callbacks_run_in_order_in_one_thread() -> None:
     assert seen == [(number, "aioconnect-test") for number in range(10_000)]
 
 
-def test_alarms_ring_in_order_and_never_early() -> None:
+def test_timers_run_in_order_and_never_early() -> None:
     seen: list[int] = []
     done = threading.Event()
     with leak_check(), server_thread("aioconnect-test") as thread:
@@ -55,7 +55,7 @@ def test_stop_returns_when_the_thread_has_ended() -> None:
     assert "aioconnect-stopping" not in [t.name for t in threading.enumerate()]
 
 
-def test_a_callback_that_fails_is_heard_of_at_the_end() -> None:
+def test_a_failed_callback_is_raised_at_the_end() -> None:
     def fail() -> None:
         raise KeyError("mine")
 
