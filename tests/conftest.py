@@ -24,7 +24,7 @@ from aioconnect.testing import BlackHole, FullBacklog, Server, _bpf_filters, lea
 
 pytest_plugins = ["aioconnect.testing.plugin"]
 
-# A checkout need not be writable, nor a machine as fast for each example.
+# A checkout may be read-only, and a machine may be slow in some examples.
 settings.register_profile(
     "tests",
     database=None,
@@ -57,7 +57,8 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
-# What a stranger need not run to trust an installation: these marks and this folder.
+# The tests with these marks, and those in this folder, are thorough: nobody needs them
+# to trust an installation.
 THOROUGH = ("clients", "soak", "strace", "sweep")
 FAULT_SUITE = Path(__file__).parent / "fault_suite"
 
@@ -168,7 +169,7 @@ def loop_factory(request: pytest.FixtureRequest) -> Factory:
     return factory
 
 
-# The loop's own pool is the loop's to end; the resolver's threads end by themselves.
+# The loop ends the threads of its own pool.  The resolver's threads end by themselves.
 POOLS = ("asyncio_", "aioconnect-resolver")
 
 
@@ -187,7 +188,7 @@ async def nothing_pending(nothing_left: None) -> AsyncIterator[None]:
     loop.set_exception_handler(lambda _, context: logged.append(context))
     async with leak_check(patience=0, ignore_threads=POOLS):
         yield
-        for _ in range(3):  # what was closed says so to its protocol, one tick later
+        for _ in range(3):  # a closed transport tells its protocol one tick later
             await asyncio.sleep(0)
     assert not logged, f"exceptions in callbacks: {logged}"
 

@@ -103,7 +103,7 @@ HOSTS: dict[str, Any] = {
     "an object": object(),
 }
 
-# Each is made of the listener's port.
+# Each function makes a port argument from the listener's port.
 PORTS: dict[str, Callable[[int], Any]] = {
     "int": lambda port: port,
     "text": str,
@@ -142,7 +142,7 @@ KEYWORDS: tuple[dict[str, Any], ...] = (
     *each("local_addr", (None, 0), (None, None), (b"127.0.0.1", 0), ("192.0.2.1", 0)),
     *each("local_addr", ("127.0.0.1", 0, 0), ("127.0.0.1", 0, 0, 0), ("::1", 0)),
     *each("local_addr", [("127.0.0.1", 0)]),
-    # These the base looks up, and so they are said to be in numbers.
+    # The base looks these up, so they are passed as numeric.
     *each("local_addr", ("", 0), ("a b", 0), ("a..b", 0), **NUMERIC),
     *each("server_hostname", "x", "", 5),
     *each("ssl_handshake_timeout", 1, 0, "x"),
@@ -166,7 +166,7 @@ FACTORIES: dict[str, Any] = {
     "one that divides by zero": lambda: 1 / 0,
 }
 
-# Each is made of the path of the listener.
+# Each function makes a path argument from the listener's path.
 PATHS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "bytes": os.fsencode,
@@ -192,7 +192,7 @@ UNIX_KEYWORDS: tuple[dict[str, Any], ...] = (
     *({name: None} for name in ("timeout", "nonsense", "family", "local_addr")),
 )
 
-# What a loop's sock_connect is given for the address, made of the listener's port.
+# Each function makes an address argument for sock_connect from the listener's port.
 ADDRESSES: dict[str, Callable[[int], Any]] = {
     "a pair": lambda port: ("127.0.0.1", port),
     "a list": lambda port: ["127.0.0.1", port],
@@ -219,7 +219,7 @@ ADDRESSES: dict[str, Callable[[int], Any]] = {
     **always(("localhost", None), ("localhost", 70000)),
 }
 
-# And for a socket of IPv6.
+# The same for an IPv6 socket.
 ADDRESSES6: dict[str, Callable[[int], Any]] = {
     "two": lambda port: ("::1", port),
     "three": lambda port: ("::1", port, 0),
@@ -273,7 +273,7 @@ def closed(world: World) -> socket.socket:
     return sock
 
 
-# What a call is given as ``sock=``.
+# The values for ``sock=``.
 SOCKETS: dict[str, Callable[[World], socket.socket]] = {
     "connected": connected,
     "with a timeout": partial(connected, timeout=5),
@@ -298,7 +298,7 @@ async def made_with(
     error = made = None
     try:
         made = await call(sock)
-    except Exception as exc:  # whatever the loop says
+    except Exception as exc:  # the loop may raise anything
         error = alone(exc)
     timeout = sock.gettimeout()
     if made is not None:

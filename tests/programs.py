@@ -16,17 +16,17 @@ import pytest
 
 __all__ = ["AIOCONNECT", "Screen", "environment", "program", "run_script", "screen"]
 
-# The real program, as the tests' Python has it.
+# The real program, run by the Python that runs the tests.
 AIOCONNECT = (sys.executable, "-m", "aioconnect")
 
-# What says how to write to a terminal: it is the test's to say.
+# The variables that say how to write to a terminal.  The tests set them themselves.
 _TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
 
 
 def run_script(*command: str, timeout: float = 100.0) -> str:
     """Run *command*, check that it succeeds, and return its output."""
-    # Python that is told not to buffer loses the rest of what a pipe took a part of, as
-    # one does that is full while the process is stopped and continued.
+    # With unbuffered output, Python loses the rest of a partial write to a pipe.  This
+    # happens if the pipe is full while the process is stopped and continued.
     env = {**os.environ, "PYTHONUNBUFFERED": ""}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, check=False, env=env
@@ -93,12 +93,12 @@ def screen(
 ) -> Iterator[Screen]:
     """Yield a terminal that runs *command*, and then shows its exit status."""
     with tempfile.TemporaryDirectory() as directory:
-        # Short, as a Unix path has to be; nobody's configuration but ours.
+        # The path is short, as a Unix socket needs.  No user's configuration is read.
         tmux = ("tmux", "-u", "-f", "/dev/null", "-S", str(Path(directory) / "tmux"))
         said = shlex.join(["env", *(f"{k}={v}" for k, v in env.items()), *command])
         size = ("-x", str(columns), "-y", str(rows))
         unset = [word for name in _TERMINAL if name != "TERM" for word in ("-u", name)]
-        # The shell outlives a ^C, to which the command is as it is by default.
+        # The shell survives a ^C, and the command has the default behaviour.
         shell = f"trap : INT; {said}; echo status $?; exec sleep 600"
         start = ("new-session", "-d", *size, shell)
         try:

@@ -25,13 +25,13 @@ __all__ = [
     "proxying",
 ]
 
-# Its threads have this name.
+# The name of the proxy's threads.
 NAME = "proxying"
 
 Kind = Literal["socks4", "socks5", "http"]
 KINDS: tuple[Kind, ...] = ("socks4", "socks5", "http")
 
-# Credentials, as URLs have them, and what nothing may show of them.
+# The credentials as in URLs, and the texts that nothing may show.
 USER, PASSWORD = "us@r", "p:a/s%s word"
 CREDENTIALS: dict[str, str] = {
     "socks4": "us%40r",
@@ -97,7 +97,7 @@ class ProxyServer:
     def close(self) -> None:
         """End every thread, and close every socket."""
         self.listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join()  # which accepts
+        self._threads[0].join()  # the thread that accepts
         while any(thread.is_alive() for thread in self._threads):
             for sock in list(self._live):
                 with contextlib.suppress(OSError):
@@ -197,7 +197,7 @@ class ProxyServer:
         if self.credentials:
             secret = base64.b64encode(":".join(self.credentials).encode())
             if b"Basic " + secret + b"\r\n" not in head:
-                # An impolite one: it says what it was told.
+                # This proxy is impolite and repeats the request.
                 told = re.sub(rb"\s+", b" ", head)
                 self._say(conn, b"HTTP/1.1 407 " + told + b"\r\n\r\n")
                 return
@@ -207,7 +207,7 @@ class ProxyServer:
         self._go(conn, host, int(asked["port"]), yes, no)
 
 
-# An IPv6 address is in brackets, and nothing else is.
+# Only an IPv6 address is in brackets.
 _CONNECT = re.compile(
     rb"CONNECT (?P<at>(?:(?P<host>[^ :\[\]]+)|\[(?P<address>[0-9a-f:.]+:[0-9a-f:.]*)\])"
     rb":(?P<port>\d+)) HTTP/1\.1\r\nHost: (?P=at)\r\n"

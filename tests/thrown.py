@@ -16,7 +16,7 @@ __all__ = ["ROWS", "Thrown", "rows_in"]
 
 README = Path(__file__).parent.parent / "README.md"
 
-# In the order of the table.  A test that counts under another name fails.
+# The rows in the order of the table.  A test that uses another name fails.
 ROWS: dict[str, str] = {
     "kernel": "an error of the real kernel, each errno of the contract",
     "injection": "a system call that fails, by `strace`: each errno at each occurrence",

@@ -46,7 +46,7 @@ from aioconnect.testing import (
     refusing,
 )
 
-# pycares keeps one thread of its own, once it has had a channel.
+# After its first channel, pycares keeps one thread of its own.
 pycares.Channel(sock_state_cb=print).close()
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -54,7 +54,7 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 INET, INET6 = socket.AF_INET, socket.AF_INET6
 
 PATIENCE = 60.0
-SILENCE = 30.0  # what c-ares waits for an answer that never comes
+SILENCE = 30.0  # how long c-ares waits for an answer that never comes
 
 ZONE: Zone = {
     ("both.test", "A"): ["192.0.2.1", "192.0.2.2", "192.0.2.1"],
@@ -112,7 +112,7 @@ def texts(found: Sequence[Address]) -> list[str]:
         ("ipv4.test", 0, ["192.0.2.1:80"]),
         ("ipv4.test", INET6, []),
         ("none.test", INET, []),
-        ("faß.test", INET, ["192.0.2.1:80"]),  # so says IDNA 2003
+        ("faß.test", INET, ["192.0.2.1:80"]),  # as in IDNA 2003
         ("localhost", INET, ["127.0.0.1:80"]),
         ("127.0.0.1", 0, ["127.0.0.1:80"]),
         ("127.0.0.1", INET6, []),

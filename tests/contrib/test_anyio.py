@@ -60,7 +60,7 @@ from aioconnect.testing import (
     unused_port,
 )
 
-# More iterations of the loop than a connect takes here, but for the handshakes.
+# More iterations of the loop than a connect takes here, except for handshakes.
 ITERATIONS = 12
 
 

@@ -42,7 +42,7 @@ from aioconnect.testing import (
     unused_port,
 )
 
-# Longer than anything here takes.
+# Longer, in seconds, than anything here takes.
 PATIENCE = 60.0
 
 
@@ -68,7 +68,7 @@ class HTTPServer:
         self.writers.append(writer)
         self._tasks.append(asyncio.current_task())
         body = b"%d" % len(self.writers)
-        # The last is what uvloop raises of a transport that was killed.
+        # uvloop raises the last one for a transport that was killed.
         with contextlib.suppress(OSError, EOFError, RuntimeError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -86,7 +86,7 @@ class HTTPServer:
         if self._server is not None:
             self._server.close()
         for writer in self.writers:
-            # So says Python 3.11.2 of TLS that has closed.
+            # Python 3.11.2 raises this for TLS that has closed.
             with contextlib.suppress(AttributeError):
                 writer.transport.abort()
         await asyncio.gather(*(task for task in self._tasks if task is not None))
@@ -414,7 +414,7 @@ async def test_many_requests() -> None:
     """A pool makes no more connections than it may, and answers all."""
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}/"
-        # None that is idle is closed, however slow the machine is.
+        # No idle connection expires, however slow the machine is.
         limits = httpx.Limits(max_connections=10, keepalive_expiry=None)
         async with (
             serving(host=held.host, port=held.port) as server,

@@ -98,7 +98,7 @@ def phase(error: ConnectError) -> tuple[str, int | None]:
     return attempt.phase, attempt.error.errno
 
 
-# What works.
+# Success.
 
 
 @pytest.mark.parametrize("drips", [False, True], ids=["whole", "drips"])
@@ -253,7 +253,7 @@ async def test_credentials_are_octets(
             assert await answers(streams)
 
 
-# Who looks up the name.
+# The look-up of the name.
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks4a", "http"])
@@ -368,7 +368,7 @@ async def test_a_resolver_of_something_else() -> None:
         await proxy.connect("x", 1, proxy="socks5://127.0.0.1:1", resolver=resolver)
 
 
-# What a proxy answers.
+# The proxy's answers.
 
 SOCKS5 = b"\5\0"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -524,7 +524,7 @@ async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None
     """The end of the head is found wherever it is cut, and nothing more is read."""
     ours, theirs = pair
     asking = asyncio.create_task(talk(ours).request("x", 80))
-    await asyncio.sleep(0)  # until it has asked
+    await asyncio.sleep(0)  # until it has sent the request
     for octet in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r":
         theirs.send(bytes([octet]))
         with contextlib.suppress(BlockingIOError):
@@ -552,7 +552,7 @@ async def test_reset_before_it_is_answered(
     ours, theirs = pair
     asking = asyncio.create_task(talk(ours).request("x", 80))
     await asyncio.sleep(0)
-    theirs.close()  # with that unread
+    theirs.close()  # while data is unread
     with pytest.raises(AttemptError) as caught:
         await asking
     assert caught.value.error.errno == errno.ECONNRESET

@@ -191,7 +191,7 @@ def test_traceback_of_a_mistake(make: Callable[[str], object]) -> None:
     with pytest.raises((AttributeError, TypeError, ValueError)) as caught:
         make(URL)
     assert_no_secret(caught.value)
-    # And what is shown has a repr: that of Python 3.11 would raise.
+    # The shown objects need a repr; that of Python 3.11 would raise.
     traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 

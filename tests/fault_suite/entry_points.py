@@ -132,7 +132,7 @@ def no_answer() -> Generator[Resolver]:
 
 async def in_a_moment(*made: object) -> None:
     """Be ready after a few iterations of the loop."""
-    # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
+    # The loop's sock_recv is not used: a closed coroutine leaves it behind.
     for _ in range(3):
         await asyncio.sleep(0)
 
@@ -205,7 +205,7 @@ _unix_streams = aioconnect.open_unix_connection
 _transport = partial(aioconnect.create_connection, asyncio.Protocol)
 _unix_transport = partial(aioconnect.create_unix_connection, asyncio.Protocol)
 
-# What holds for every call that waits for its peer.
+# The common arguments of all calls that wait for their peer.
 _silent = partial(EntryPoint, black_hole, ends=False, release=BlackHole.open)
 _full = partial(EntryPoint, full_backlog, ends=False, release=FullBacklog.free_slot)
 _tls = partial(EntryPoint, tls_echoing)
@@ -313,7 +313,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
 
 
 ENTRY_POINTS |= {
-    # Ready, and of several.
+    # *ready*, and several targets.
     "connect: ready": EntryPoint(
         echoing, lambda at: _connect(at.host, at.port, ready=in_a_moment)
     ),
@@ -349,7 +349,7 @@ ENTRY_POINTS |= {
         ),
         ends=False,
     ),
-    # Waiting, and coming back.
+    # Waits and reconnects.
     "wait_until_up": EntryPoint(echoing, lambda at: _up(at.host, at.port)),
     "wait_until_up: settling": EntryPoint(
         echoing, lambda at: _up(at.host, at.port, settle=50), ends=False
@@ -422,7 +422,7 @@ def _loops_transport(host: str, port: int, **more: Any) -> Coroutine[Any, Any, A
 
 
 ENTRY_POINTS |= {
-    # Over a loop of a factory.
+    # Over a factory's loop.
     "open_connection, asyncio's": _over_loop(
         echoing, lambda at: asyncio.open_connection(at.host, at.port)
     ),
@@ -466,7 +466,7 @@ ENTRY_POINTS |= {
 }
 
 ENTRY_POINTS |= {
-    # For others' libraries.
+    # For other libraries.
     "anyio": EntryPoint(echoing, for_anyio),
     "anyio: no answer": EntryPoint(black_hole, for_anyio, ends=False),
     "anyio: Unix": EntryPoint(unix_listening, for_anyio),

@@ -28,15 +28,15 @@ __all__ = [
     "message",
 ]
 
-# How many octets a peer can send to somebody who reads no more than necessary, and much
-# more: the buffers are as small as the kernel makes them, and asyncio's streams, which
-# stop at 128 kB, read 256 kB at once.
+# Much more than the octets that a peer can send to a client which reads no more than
+# necessary.  The buffers are as small as the kernel makes them.  asyncio's streams stop
+# at 128 kB, but read 256 kB at once.
 MOST_SENT = 1_000_000
 
-# Gives what is said to one that has connected.
+# Yields what the server sends to one client.
 Speak: TypeAlias = Callable[[], Iterable[bytes]]
 
-# Gives what a question is answered with, by TCP or not.
+# Yields the answers to a question, by TCP or by UDP.
 Answer: TypeAlias = Callable[[Question, bool], Iterable[bytes]]
 
 
@@ -83,7 +83,7 @@ class HostileServer:
     def close(self) -> None:
         """Cut off every client, and wait for the threads to end."""
         self._listener.shutdown(socket.SHUT_RDWR)
-        self.threads[0].join()  # which accepts
+        self.threads[0].join()  # the thread that accepts
         for thread in self.threads:
             while thread.is_alive():
                 for conn in list(self._live):

@@ -30,7 +30,7 @@ __all__ = ["Bug", "Met", "Place", "Program", "check_attempts", "check_error"]
 # uvloop's clock and timers count milliseconds.
 TICK = 0.002
 
-# From here on, a time-out is not waited for.
+# Timeouts from here on are too long to wait for.
 GENEROUS = 10.0
 
 _INET = (socket.AF_INET, socket.AF_INET6)
@@ -38,13 +38,13 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 CONNECTED = "connected"
 PENDING = "pending"
 
-# What may come of an attempt that meets a word: CONNECTED, PENDING until its time
-# is up, or a failure in this phase, with this errno (None: whatever TLS makes of it).
+# The possible results of an attempt that meets a word: CONNECTED, PENDING until its
+# time is over, or a failure in this phase with this errno (None: whatever TLS raises).
 Fate = str | tuple[str, int | None]
 FATES: dict[str, set[Fate]] = {
     "refuse": {("connect", errno.ECONNREFUSED)},
     "hang": {PENDING},
-    # The reset may come before the connect is looked at, or after.
+    # The reset may come before or after the connect is checked.
     "reset": {CONNECTED, ("connect", errno.ECONNRESET)},
     "accept": {CONNECTED},
     "accept_close": {CONNECTED},
@@ -66,7 +66,7 @@ TLS_FATES: dict[str, set[Fate]] = {
 }
 
 
-# With a ping that has to be answered before the connect counts.
+# The same if a ping has to be answered before the connect counts.
 READY_FATES: dict[str, set[Fate]] = FATES | {
     "reset": {
         ("connect", errno.ECONNRESET),
@@ -196,7 +196,7 @@ def allowed(program: Program, family: int, met: Met) -> set[Fate]:
         return {("bind", errno.EADDRNOTAVAIL)}
     fates = set(program.fates[met.word])
     if PENDING in fates or program.attempt_timeout or program.timeout is not None:
-        # A machine can be slow enough for any attempt to run out of its time.
+        # On a slow machine, any attempt may run out of time.
         phases = ("connect", "tls", "ready")
         fates |= {(phase, errno.ETIMEDOUT) for phase in phases}
     return fates
@@ -247,7 +247,7 @@ def check_round(
     found = program.found(number)
     assert len(tried) == len(set(tried)), f"tried twice in round {number}: {tried}"
     assert set(tried) <= found, f"round {number} tried {tried}, which has {found}"
-    # A handshake that failed was with a connected peer: it ends the round.
+    # A failed handshake ends the round, because its peer was connected.
     if is_whole and not (attempts and attempts[-1].phase == "tls"):
         assert set(tried) == found, f"round {number} left out {found - set(tried)}"
         assert attempts
@@ -276,7 +276,7 @@ def check_lookup(program: Program, attempt: Attempt) -> None:
         assert program.timeout is not None
         return
     assert isinstance(attempt.error, socket.gaierror)
-    # Else the other family's answer came too late.
+    # Otherwise the other family's answer came too late.
     assert program.timeout is not None or not program.found(attempt.round)
 
 
@@ -284,7 +284,7 @@ def may_retry(program: Program, attempts: Sequence[Attempt], number: int) -> boo
     """Tell whether another round may follow round *number*."""
     errors = [a for a in attempts if a.round == number]
     if errors and errors[-1].phase == "tls":
-        errors = errors[-1:]  # it stands for the round
+        errors = errors[-1:]  # the last one represents the round
     return number <= len(program.delays) and any(
         isinstance(a.error, OSError)
         and not isinstance(a.error, ssl.SSLCertVerificationError)
@@ -311,7 +311,7 @@ def check_error(
         check_attempts(program, error.attempts, met, rounds, False)
         return
     check_attempts(program, error.attempts, met, rounds, True)
-    # Each attempt that was begun has failed, but for those that a winner ended.
+    # Each attempt that began has failed, except those that a winner ended.
     had_winner = error.attempts[-1].phase == "tls"
     for address, words in met.items():
         if program.is_announced and not (had_winner and program.lookups):
@@ -324,7 +324,7 @@ def is_over(program: Program, error: ConnectError) -> bool:
     """Tell whether the deadline has passed, or the last allowed round has failed."""
     if program.timeout is None:
         return False
-    # A delay that was cut short ended after half of the time, at the earliest.
+    # A shortened delay lasted for at least half of the time.
     least = program.timeout / 2 if error.rounds > 1 else program.timeout
     return error.elapsed >= least - TICK
 

@@ -139,7 +139,7 @@ SECONDS = (
     *(fractions.Fraction(1, 3), decimal.Decimal("NaN"), 1j, "1", b"1", 10**5000),
 )
 
-# Far more levels than a repr can go down.
+# Far more levels than a repr can recurse into.
 NESTED: list[Any] = functools.reduce(lambda inside, _: [inside], range(20_000), [])
 
 CYCLE: list[Any] = []
@@ -161,7 +161,7 @@ OBJECTS: tuple[Any, ...] = (
     *(Where(b"\xff"), Where("a\nb"), Colour, socket, lambda: None),
 )
 
-# What is put into texts: separators, white space, and what Unicode makes of both.
+# Characters to insert: separators, white space, and their variants in Unicode.
 _PIECES = (
     *".:%@/-_[]#?*0123456789aFxXnN",
     *("\0", " ", "\t", "\n", "\u00a0", "\u200b", "\u202e", "\u2028", "\ufeff", "xn--"),
@@ -390,5 +390,5 @@ def argv(rng: Random) -> list[str]:
     words = [rng.choice(typed) for _ in range(rng.randrange(6))]
     if rng.random() < 0.9:
         words.insert(0, rng.choice(commands))
-    # execve(2) ends each at its first NUL.
+    # execve(2) ends each argument at its first NUL.
     return [word.partition("\0")[0] for word in words]

@@ -218,7 +218,7 @@ def handshake(**arguments: Any) -> TLSOptions:
 
 def a_handshake(made: TLSOptions, given: Drawn) -> None:
     """Check that the ssl module accepts the name; else a connected socket is lost."""
-    name = made.server_hostname or None  # as the loops have it
+    name = made.server_hostname or None  # as the loops pass it
     if name is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
@@ -227,7 +227,7 @@ def a_handshake(made: TLSOptions, given: Drawn) -> None:
 def a_connectable(made: Connectable, given: Drawn) -> None:
     """Check that its handshake could begin; else a connected socket is lost."""
     a_value(made, given)
-    if made.ssl_context is not None:  # else the system's certificates are read
+    if made.ssl_context is not None:  # otherwise the system's certificates are read
         handshake = made._handshake()
         assert handshake is not None
         ends = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -262,7 +262,7 @@ def command_line(argv: list[str]) -> object:
             return connect_of(arguments)
         return connector_of(arguments, getattr(arguments, "targets", ()))
     except SystemExit as exc:
-        assert exc.code == 0  # the help, or the version
+        assert exc.code == 0  # --help or --version
     except CommandError as exc:
         assert exc.status == 2
         assert str(exc).isprintable()
@@ -348,12 +348,12 @@ def entry(start: Start, *needs: str, **more: Draw) -> Surface:
     def draw(rng: Random) -> Drawn:
         return always(rng) | (may(rng) if rng.random() < 0.7 else {})
 
-    # What asyncio, too, says of arguments that do not go together.
+    # asyncio too says this about arguments that exclude each other.
     also = ("host", "port", "path", "sock", "ssl", "Socket", "target", "targets")
     return Surface(partial(until_a_loop, start), draw, also)
 
 
-# What is wrong with a target's host, port or path is said of that.
+# An error about a target names its host, port or path.
 WRONG_TARGET = ("host", "port", "path", "service")
 
 
@@ -362,7 +362,7 @@ def pair(rng: Random) -> Any:
     return host(rng), port(rng)
 
 
-# A loop of ours that does nothing else: all that is wanted of it is its checks.
+# A factory's loop that does nothing: only its checks are needed.
 _Loop: Any = asyncio.AbstractEventLoop
 LOOP = _Loop()
 convert_loop(LOOP, Connector())

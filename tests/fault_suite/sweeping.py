@@ -26,11 +26,11 @@ __all__ = [
     "sweep",
 ]
 
-# How many iterations what never ends is cancelled at: it waits long before.
+# The number of iterations at which an endless call is cancelled: it waits long before.
 POINTS = 20
 
-# How long, in seconds, an iteration leaves the loop alone where the end depends on
-# another thread: most would be idle otherwise, each like the one before.
+# The length of an iteration, in seconds, where the end depends on another thread.
+# Otherwise most iterations would be idle, each like the one before.
 PACE = 0.001
 
 Start: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
@@ -67,10 +67,10 @@ def points(ends: bool) -> Iterator[Point]:
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
     """Check that no task, timer, watcher or descriptor outlives the block."""
-    # A thread that looks a name up has descriptors of its own for a moment.
+    # A resolver thread has descriptors of its own for a moment.
     async with leak_check(ignore_threads=["asyncio_", proxies.NAME]) as check:
         yield
-        for _ in range(3):  # what was closed says so to its protocol, one tick later
+        for _ in range(3):  # a closed transport tells its protocol one tick later
             await asyncio.sleep(0)
         left = [leak for leak in check.leaks() if not leak.startswith("descriptor")]
         assert not left, left
@@ -88,11 +88,11 @@ async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[
     return came
 
 
-# Logged by asyncio of the handshake that a closed coroutine has waited for.
+# asyncio logs this about the handshake that a closed coroutine has waited for.
 UNHEARD = "Future exception was never retrieved"
 
-# Logged by asyncio, of a look-up by a resolver of the caller's that was collected
-# together with whoever waited for it.
+# asyncio logs this about a look-up of the caller's resolver that was collected together
+# with its caller.
 DESTROYED = "Task was destroyed but it is pending!"
 
 

@@ -38,9 +38,9 @@ def new_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-# Their streams read nothing until they are asked to, as anyio's own.  The loop does not
-# hold a transport that is paused.  It is collected with the coroutine that closes it:
-# asyncio and the socket warn of that, though nothing stays open.
+# Like anyio's own, their streams read nothing until they are used.  The loop does not
+# refer to a paused transport.  The transport is collected together with the coroutine
+# that closes it.  asyncio and the socket warn of that, although nothing stays open.
 PAUSED = ("anyio", "httpcore")
 
 
@@ -53,7 +53,7 @@ async def abandoned(
         waiter = running.send(None)
         for _ in range(point.iterations):
             await point.tick()
-            # By hand: nothing but this function holds the coroutine.
+            # Driven by hand, so that only this function refers to the coroutine.
             if waiter is None or waiter.done():
                 waiter = running.send(None)
         if late:
@@ -62,7 +62,7 @@ async def abandoned(
         await discard(ended.value)
         return False
     if collect:
-        # Only the collector sees it any more.
+        # Now only the collector can find it.
         cycle: list[Any] = [running]
         cycle.append(cycle)
         del cycle, running
@@ -94,7 +94,7 @@ async def test_abandoned_at_every_iteration(
     may_log = loop_may_log(UNHEARD, DESTROYED)
     with entry.serve() as server, may_log, new_garbage():
         start = partial(entry.start, server)
-        # uvloop dies of a transport that is collected before it has run once.
+        # uvloop crashes if a transport is collected before the loop has run once.
         late = collect and type(asyncio.get_running_loop()).__module__ == "uvloop"
         leave = partial(abandoned, start, collect, late, name.startswith(PAUSED))
         came = await sweep(entry.ends, leave)
@@ -123,7 +123,7 @@ def test_closed_loops_are_collected(
     """A loop that is closed with a connect pending on it can be garbage collected."""
 
     async def begin() -> asyncio.Future[socket.socket]:
-        # Before its task is destroyed, which the loop would report.
+        # This comes before the task is destroyed, which the loop would report.
         task = asyncio.ensure_future(aioconnect.connect("127.0.0.1", black_hole.port))
         await asyncio.sleep(0)
         return task

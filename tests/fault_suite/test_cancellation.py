@@ -25,7 +25,7 @@ from thrown import Thrown
 import aioconnect
 from aioconnect.testing import BlackHole, Server, echoing
 
-# More than the longest pause of a wait for a slot, in seconds.
+# In seconds, more than the longest pause while waiting for a slot.
 LONGEST_PAUSE = 0.06
 
 Manner = Callable[[Start, Point], Awaitable[bool]]
@@ -137,9 +137,9 @@ async def test_cancelled_at_every_iteration(
 async def before_the_event(task: asyncio.Task[Any], released: Server | None) -> bool:
     """Cancel when the loop knows of the event and has not told anybody yet."""
     if released is None:
-        time.sleep(LONGEST_PAUSE)  # its timer is due
+        time.sleep(LONGEST_PAUSE)  # now its timer is due
     else:
-        released.accept().close()  # it is connected, says the kernel
+        released.accept().close()  # now the kernel has connected it
     await asyncio.sleep(0)
     return task.cancel()
 
@@ -147,7 +147,7 @@ async def before_the_event(task: asyncio.Task[Any], released: Server | None) -> 
 async def before_it_goes_on(task: asyncio.Task[Any], released: Server | None) -> bool:
     """Cancel when the event has ended the wait, but the call has not resumed yet."""
     waiter: Any = task._fut_waiter  # type: ignore[attr-defined]  # what it waits for
-    # Scheduled before the event, this runs before whom the event wakes.
+    # This is scheduled before the event, so it runs before the woken task.
     while not waiter.done():
         await asyncio.sleep(0)
     return task.cancel()
@@ -183,7 +183,7 @@ async def test_cancelled_and_connected_in_one_tick(
             released = [entry.release(at) for entry, at in pairs if entry.release]
             came = await asyncio.gather(*map(cancelled, tasks, released))
             tasks.clear()
-    # uvloop looks at its timers first: some have connected before the event.
+    # uvloop runs its timers first, so some have connected before the event.
     assert all(came) if moment is before_it_goes_on else any(came)
     thrown("cancellation", "cancelled, nothing left", came.count(True))
     thrown("cancellation", "ended first", came.count(False))

@@ -38,13 +38,13 @@ from aioconnect.testing import (
     refusing,
 )
 
-# Of all loops together, for each Python.
+# The number for all loops together, in each version of Python.
 ROUNDS = 50_000
 
-# How many go through their rounds at the same time, on one loop.
+# The number of pairs that run at the same time, on one loop.
 CROWD = 12
 
-# In seconds, for everybody: who was never told waits for ever.
+# In seconds, for all: a watcher that is never told would wait for ever.
 PATIENCE = 100.0
 
 RESET = struct.pack("ii", 1, 0)
@@ -67,7 +67,7 @@ def watched(
         unwatch(fd)
         try:
             act()
-        except BaseException as exc:  # it is raised where it is awaited
+        except BaseException as exc:  # the caller raises it
             acted.set_exception(exc)
         else:
             acted.set_result(None)
@@ -278,7 +278,9 @@ async def test_every_byte_arrives_where_it_belongs(thrown: Thrown) -> None:
     rounds = ROUNDS // len(LOOPS) + CROWD
     seed = secrets.randbits(32)
     print(f"seed: {seed}")  # pytest shows it if the test fails
-    asyncio.get_running_loop().set_debug(False)  # which takes five times as long
+    asyncio.get_running_loop().set_debug(
+        False
+    )  # it takes five times as long in debug mode
     with contextlib.ExitStack() as stack:
         await crowd(seed, Places(stack), rounds)
     thrown("descriptors", "every byte where it belongs", rounds // CROWD * CROWD)

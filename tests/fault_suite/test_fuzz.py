@@ -26,7 +26,7 @@ from thrown import Thrown
 COUNT = int(os.environ.get("AIOCONNECT_FUZZ", "50000"))
 SEED = int(os.environ.get("AIOCONNECT_FUZZ_SEED", SystemRandom().getrandbits(32)))
 
-# What is said of an option is said at the beginning.
+# The name of the option is at the beginning.
 _BEGINNING = 200
 
 
@@ -61,7 +61,9 @@ def fuzz(surface: Surface, rng: Random, count: int) -> int:
 
 def show(given: Drawn) -> str:
     """Return any *given* value as one line."""
-    with contextlib.suppress(ValueError):  # an int of more digits than are shown
+    with contextlib.suppress(
+        ValueError
+    ):  # an int may have more digits than Python shows
         return reprlib.repr(given)
     return f"{ {name: type(value).__name__ for name, value in given.items()} }"
 

@@ -31,13 +31,13 @@ from aioconnect import Address, Backoff, Connector, SRVRecord, Timeline
 from aioconnect._sansio.rfc6724 import srv_order
 from aioconnect.testing import refusing
 
-# What a square makes 4, and a sort some hundredths more than 2.
+# Quadratic growth makes this ratio 4; a sort makes it a few hundredths more than 2.
 FACTOR = 3.0
 
-# In seconds of the loop's thread: for so long nobody else has a turn.
+# In seconds of the loop's thread, during which no other task runs.
 STILL = 0.1
 
-# Under load caches are cold and processors slow: the best of so many counts.
+# The best of this number of runs counts: under load, caches are cold.
 TRIES = 6
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -196,7 +196,7 @@ MANY: dict[str, Many] = {
     "addresses of a name that keep their order": Many(
         lambda n: one_name(n, interleave=0), 2000
     ),
-    # 2,700 are the most that a DNS answer has room for.
+    # A DNS answer has room for 2,700 at most.
     "records of a service, raced": Many(
         lambda n: raced(["srv:_x._tcp.test"], resolver=a_service(n)), 1350
     ),

@@ -302,8 +302,8 @@ Start = Callable[[Scene], Awaitable[Any]]
 
 _PROTOCOL = asyncio.Protocol
 
-# By name, as a resolver answers, and by address, as the caller gives it.  Before the
-# colon there is the function, of the package, which calls the `Connector`'s method.
+# Each is called by name, with a resolver's answer, and by address, from the caller.
+# Before the colon is the function of the package, which calls the `Connector`'s method.
 ENTRIES: dict[str, Start] = {
     "connect": lambda to: aioconnect.connect(*to.at, **options(to)),
     "open_connection": lambda to: aioconnect.open_connection(*to.at, **options(to)),
@@ -332,7 +332,7 @@ ENTRIES: dict[str, Start] = {
     "wait_until_up": lambda to: aioconnect.wait_until_up(*to.at, **look(to)),
     "wait_until_down": lambda to: aioconnect.wait_until_down(*to.at, **look(to)),
     "reconnecting": lambda to: first(aioconnect.reconnecting(*to.at, **look(to))),
-    # These two have no option allow, but the methods have.
+    # These two functions have no option *allow*, but the methods have.
     "connect_address": lambda to: to.connector.connect_address(to.make()),
     "connect_sock": lambda to: own(to, to.connector.connect_sock, to.make().sockaddr),
     "loop.create_connection": lambda to: over_loop(
@@ -404,7 +404,7 @@ def test_every_entry_point_is_here() -> None:
     entries = {name.partition(":")[0] for name in (*ENTRIES, *UNIX_ENTRIES)}
     methods = {name for name in vars(Connector) if not name.startswith("_")}
     assert {*aioconnect._api.__all__, *methods} <= entries
-    # Two do not connect, and a proxy has a test of its own.
+    # Two of them do not connect, and the proxy has its own test.
     contrib = Path(aioconnect.__file__).parent / "contrib"
     partners = {path.stem for path in contrib.glob("[!_]*.py")}
     assert partners <= {*entries, "aiodns", "opentelemetry", "proxy"}
@@ -423,7 +423,7 @@ async def test_what_a_proxy_is_asked_for_was_allowed() -> None:
                 )
                 through = ProxyConnector(proxy=served.url(), connector=connector)
                 with suppress(aioconnect.ConnectError):
-                    # The port is the resolver's to say, and it says another.
+                    # The resolver decides on the port, and returns another one.
                     (await through.connect("two.test", 9)).close()
             assert {*served.asked} <= {good.sockaddr} & {*audit.all_of("asked")}, liar
             if liar == "plain":

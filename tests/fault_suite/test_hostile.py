@@ -40,10 +40,10 @@ from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import leak_check, refusing
 from aioconnect.testing._dns_message import Question
 
-# Seconds of CPU.  In one of them any of these peers could be read a thousand times.
+# In seconds of CPU.  In 1 s, any of these peers could be read a thousand times.
 MOST_CPU = 2.0
 
-# Whatever ends by itself has long done so.
+# In seconds: every call that ends by itself has ended long before.
 PATIENCE = 30.0
 
 
@@ -59,7 +59,7 @@ async def let_go(made: Any) -> None:
     if isinstance(made, socket.socket | tuple):
         discard_connection(made)
         await asyncio.sleep(0)
-    elif not isinstance(made, float):  # the seconds that a wait took
+    elif not isinstance(made, float):  # a wait returns its seconds
         await made.aclose()
 
 
@@ -211,7 +211,7 @@ async def test_tls_that_is_never_done() -> None:
         assert server.connects == 1
 
 
-# What is connected, while nobody reads
+# Connected streams that nobody reads
 
 
 def streams(server: HostileServer, **options: Any) -> Awaitable[Any]:
@@ -305,7 +305,7 @@ async def test_connections_that_do_not_last(speak: Speak) -> None:
             async for _ in connections:
                 if loop.time() >= until:
                     break
-        # 0.025, 0.05, 0.1, 0.2 and 0.4 s at the least are between them.
+        # Between them are at least 0.025, 0.05, 0.1, 0.2 and 0.4 s.
         assert 1 <= server.connects <= 6
 
 
@@ -328,7 +328,7 @@ async def test_proxy_that_answers_and_closes() -> None:
 # DNS
 
 
-# pycares keeps one thread of its own, once it has had a channel.
+# After its first channel, pycares keeps one thread of its own.
 pycares.Channel(sock_state_cb=print).close()
 
 
@@ -398,7 +398,7 @@ async def test_name_server_that_leads_nowhere(
         resolver = AiodnsResolver([server.nameserver], timeout=0.1, tries=2)
         connect = aioconnect.connect("x.test", 80, resolver=resolver)
         cpu = await cost_of(connect)
-    # Each family and both of them, twice, and as often by TCP.
+    # Each family and both together, twice by UDP and twice by TCP.
     assert 1 <= server.queries <= 16
     assert cpu < MOST_CPU
 
@@ -445,7 +445,7 @@ async def test_name_server_with_many_records(race: bool) -> None:
         service = ["srv:_x._tcp.test"]
         connect = aioconnect.connect_any(service, resolver=resolver, race=race)
         cpu = await cost_of(connect)
-    # A and AAAA, apart and perhaps together; the records, by UDP and TCP.
+    # A and AAAA, apart and perhaps together; the records by UDP and by TCP.
     assert len(labels) * 2 <= server.queries <= len(labels) * 4 + 4
     assert cpu < MOST_CPU * 2
 

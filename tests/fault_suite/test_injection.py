@@ -21,8 +21,8 @@ LOOPS = ["asyncio", "uvloop"]
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-# What each call can fail with: its man page, and for connect(2) what Linux gives
-# besides, ip(7) and tcp(7) among others.
+# The errnos of each call, from its man page.  For connect(2), Linux gives others too:
+# see ip(7) and tcp(7).
 ERRNOS = {
     "connect": """
         EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED
@@ -48,7 +48,7 @@ def injecting() -> Callable[..., str]:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
-    # With the filter only the calls that are traced stop for it.
+    # With the filter, only the traced calls stop the process.
     traced = (strace, "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null")
     try:
         run_script(*traced, "-e", "trace=connect", "true")
@@ -95,13 +95,13 @@ def test_each_occurrence_fails(
             for when in ("1..3", "1..40")
             for scenario in ("listening", "refusing", "unix")
         ),
-        # Never begun, whatever it says: a later call begins it.
+        # The connect has not begun, whatever the error says.  A later call begins it.
         ("error=EINPROGRESS:when=1..2", "listening"),
-        # Spurious: made once more, with a new socket (K9).
+        # This is spurious: the connect is made once more, with a new socket (K9).
         ("error=EADDRNOTAVAIL:when=1", "listening"),
-        # Connected, it says, and has no peer (the first connect makes the hole).
+        # It claims to be connected without a peer (the first connect makes the hole).
         ("error=EISCONN:when=3..4", "hole"),
-        # A slot that was full, and is not (K1).
+        # This stands for a full backlog, which is not full (K1).
         ("error=EAGAIN:when=1..3", "unix"),
     ],
 )

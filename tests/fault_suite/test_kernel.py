@@ -22,7 +22,7 @@ LOOPS = ["asyncio", "uvloop"]
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-# What each of the two tables has to cause.
+# The errnos that each of the two tables has to cause.
 LOCAL = """
     EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT ECONNABORTED ECONNREFUSED ECONNRESET
     ELOOP EMFILE ENOENT ENOTDIR EPERM EPROTONOSUPPORT EPROTOTYPE ETIMEDOUT"""
@@ -72,7 +72,7 @@ def test_soft_icmp_error(
 ) -> None:
     """K10: an ICMP error during a connect is neither a success nor a busy loop."""
     in_namespace(str(SCRIPTS / "soft_icmp.py"), loop, family)
-    # One while it is rejected; two that are retried, one that was busy meanwhile.
+    # One fails while SYNs are rejected; two are retried, and one was busy meanwhile.
     thrown("kernel", "one error, as documented", 1)
     thrown("kernel", "connected", 3)
 

@@ -91,7 +91,7 @@ def test_many_loops_in_many_threads(thrown: Thrown) -> None:
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
                 runner.run(echo_often(connector, server))
-        except BaseException as exc:  # it is raised in the test
+        except BaseException as exc:  # the test raises it
             failures.append(exc)
 
     with echoing(backlog=1024) as server:
@@ -129,8 +129,8 @@ ENDS: list[tuple[str, int, str]] = [
     ("leave_threads", 0, ""),
 ]
 
-# What asyncio says of any task on a loop that was closed or forgotten.  Sockets
-# come with it: the collector may see one before him who would have closed it.
+# asyncio's messages about any task on a loop that was closed or forgotten.  Sockets
+# cause messages too: the collector may find a socket before the object that closes it.
 ASYNCIOS_OWN = re.compile(
     r"Task was destroyed but it is pending!\ntask: .*\n"
     r"|.*ResourceWarning: unclosed (event loop|<socket).*\n(  .*\n)*"
@@ -138,7 +138,7 @@ ASYNCIOS_OWN = re.compile(
 
 
 def shut_down(loop: str, end: str) -> subprocess.CompletedProcess[str]:
-    # Not -X dev: in debug mode asyncio's handles cannot be cancelled so late.
+    # Without -X dev: in debug mode, asyncio's handles cannot be cancelled this late.
     python = (sys.executable, "-W", "default", str(SCRIPTS / "shut_down.py"))
     return subprocess.run(
         [*python, loop, end], capture_output=True, text=True, timeout=100, check=False
@@ -217,7 +217,7 @@ async def test_dropped_half_way(thrown: Thrown, start: Start) -> None:
                 if not drop:
                     coroutine.close()
                 del coroutine
-                await asyncio.sleep(0)  # to whom nothing is told
+                await asyncio.sleep(0)  # nothing tells it
     thrown("lifetimes", NOTHING_LEFT, 2)
 
 
@@ -356,7 +356,7 @@ async def test_no_reference_cycles(
     Transports, streams and TLS make cycles of their own, whoever uses them. Only cycles
     that hold an object or a frame of this package count.
     """
-    await call()  # what is made once is made now
+    await call()  # this fills the caches
     await asyncio.sleep(0)
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)

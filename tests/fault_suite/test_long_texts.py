@@ -33,7 +33,7 @@ from aioconnect.contrib.httpcore import ConnectorBackend
 
 LENGTH = 100_000
 
-# Seconds of CPU: a walk or two along the text are milliseconds, and encoding it is many
+# In seconds of CPU.  To walk along the text takes milliseconds; to encode it takes many
 # seconds.
 MOST = 1.0
 

@@ -36,7 +36,7 @@ import aioconnect
 from aioconnect import is_refused, is_transient
 from aioconnect.testing import Lookup, echoing, leak_check
 
-# Without shrinking: servers, ports and the time are never quite the same twice.
+# No shrinking: servers, ports and times are never quite the same twice.
 SETTINGS = settings(
     phases=[Phase.generate],
     max_examples=20,
@@ -49,7 +49,7 @@ SETTINGS = settings(
 HOSTS = ("127.0.0.2", "127.0.0.3", "::1")
 INET = (socket.AF_INET, socket.AF_INET6)
 
-# Those that take the most time and rounds come twice as often.
+# The words that take the most time and rounds come twice as often.
 OFTEN = ("refuse", "hang", "reset")
 WORDS = st.sampled_from(
     (*("refuse", "hang", "reset", "accept_close", "accept_silent", "accept"), *OFTEN)
@@ -128,7 +128,7 @@ def programs(draw: st.DrawFn) -> Program:
     found = draw(places(is_unix, tls, 3 if has_name or is_any else 1))
     is_announced = draw(st.integers(0, 3)) > 0
     if not is_announced:
-        # Nobody tells the servers which attempt comes next.
+        # Here the servers do not know which attempt comes next.
         found = tuple(Place(place.host, place.words[:1]) for place in found)
     streams = tls or (not is_any and draw(st.booleans()))
     options: dict[str, Any] = {
@@ -226,23 +226,25 @@ async def judged(worlds: list[World]) -> list[str]:
                 await close(one.made)
     assert not logged, f"logged by the loop: {logged}"
     for world in worlds:
-        # One that still had a number would close it, whoever has it by then.
+        # A socket object that still had its number would close it for a new owner.
         assert all(sock.fileno() == -1 for sock in world.sockets), world.program
     return came
 
 
-# A server of a program that ends before its turn.
+# A server warns that it stood still if its program ends before its turn.
 UNASKED = pytest.mark.filterwarnings("ignore:.*stood still:RuntimeWarning")
 
 
 @UNASKED
-@pytest.mark.timeout(600)  # shrinking, when it fails
+@pytest.mark.timeout(600)  # a failure is shrunk
 def test_machine(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], thrown: Thrown
 ) -> None:
     """A call returns a named peer in time, or one error; nothing is left."""
     came: Counter[str] = Counter()
-    machine: Any = partial(Machine, loop_factory, came)  # called, like a class
+    machine: Any = partial(
+        Machine, loop_factory, came
+    )  # Hypothesis calls it like a class
     run_state_machine_as_test(machine, settings=SETTINGS)
     for what, count in came.items():
         thrown("machine", what, count)
@@ -261,7 +263,7 @@ PLAIN = Program(
     observer=0,
 )
 
-# What is drawn too seldom.
+# Programs that are drawn too seldom.
 SELDOM = {
     "a family without an address to bind to": replace(
         PLAIN,

@@ -39,7 +39,7 @@ from aioconnect.testing import (
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
-# More turns of the loop than any of the calls here takes.
+# More iterations of the loop than any call here takes.
 TURNS = 8
 
 TIMES, STRANGERS = 3, 100
@@ -131,7 +131,7 @@ async def given(there: There, factory: Callable[[], Any]) -> object:
     sock = await there.connected()
     with contextlib.suppress(ZeroDivisionError):
         return sock, await there.create(factory, sock=sock)
-    assert sock.fileno() != -1  # no transport was made: it is the caller's
+    assert sock.fileno() != -1  # no transport was made, so the caller owns it
     sock.close()
     return sock
 
@@ -341,7 +341,7 @@ def test_nobody_closes_a_stranger_s_descriptor(
         nonlocal lost
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # Breaks'
         kept = [await WAYS[way](there) for _ in range(TIMES)]
-        for _ in range(3):  # the transports end, and say so
+        for _ in range(3):  # the transports end and tell their protocols
             await asyncio.sleep(0)
         strangers = [os.open(os.devnull, os.O_RDONLY) for _ in range(STRANGERS)]
         del kept
@@ -413,7 +413,7 @@ async def test_a_handshake_that_fails_while_it_is_cancelled(
             del task
             for _ in range(3):
                 await asyncio.sleep(0)
-            gc.collect()  # futures tell of their exceptions then: see nothing_pending
+            gc.collect()  # futures then report their exceptions, see nothing_pending
 
 
 async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
@@ -428,7 +428,7 @@ async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
             )
             for _ in range(turns):
                 await asyncio.sleep(0)
-                # Have the server answer what was said, if anything was.
+                # Let the server answer, if it has received anything.
                 select.select([number], [], [], 0.05)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -509,7 +509,7 @@ def test_a_loop_that_closes_before_the_call(
         creating = loop.run_until_complete(start())
         loop.close()
         strangers = [socket.socketpair() for _ in range(STRANGERS)]
-        with contextlib.suppress(RuntimeError):  # asyncio's, of a loop that is closed
+        with contextlib.suppress(RuntimeError):  # asyncio raises it for a closed loop
             creating.close()
         del creating
         gc.collect()
@@ -535,7 +535,7 @@ def test_a_loop_that_closes_with_the_call(
         return task
 
     loop = loop_factory()
-    loop.set_exception_handler(lambda *_: None)  # the task that was destroyed
+    loop.set_exception_handler(lambda *_: None)  # it reports the destroyed task
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the loop's own transport
         task = [loop.run_until_complete(start())]

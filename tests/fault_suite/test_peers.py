@@ -67,7 +67,7 @@ async def discard(made: Any) -> None:
         made.close()
 
 
-# Descriptors that are used again
+# Reused descriptors
 
 
 async def again_and_again(
@@ -103,7 +103,7 @@ async def test_cancelled_and_connected_again_in_one_tick(thrown: Thrown) -> None
             return second
 
         await again_and_again(hole, replace)
-    # An eager task has its socket before the other one has closed its own.
+    # An eager task opens its socket before the other task has closed its own.
     if not is_eager():
         assert numbers[::2] == numbers[1::2]
     thrown("peers", NOT_OURS, 100)
@@ -138,7 +138,7 @@ async def test_closed_and_connected_again_in_one_tick(
         await again_and_again(hole, replace)
         for task in forgotten:
             task.cancel()
-            # uvloop has put off the close, and told the first one of the answer.
+            # uvloop has delayed the close, and given the answer to the first connect.
             with pytest.raises((asyncio.CancelledError, aioconnect.ConnectError)):
                 await task
     thrown("peers", NOT_OURS, 100)
@@ -162,7 +162,7 @@ async def test_descriptor_of_a_stranger_that_was_closed_while_watched(
         with await asyncio.wait_for(connecting, 60) as sock:
             if isinstance(loop, asyncio.SelectorEventLoop):
                 assert sock.fileno() == old
-        # uvloop has put off the stranger's close until now.
+        # uvloop has delayed the stranger's close until now.
         loop.remove_writer(old)
     thrown("peers", NOT_OURS)
 
@@ -188,7 +188,7 @@ async def test_duplicate_of_a_cancelled_socket(thrown: Thrown) -> None:
         hole.open()
         with socket.socket(fileno=copies.pop()) as sock:
             while sock.connect_ex(hole.sockaddr) not in (0, errno.EISCONN):
-                await asyncio.sleep(0.05)  # it is the kernel's now, and goes on
+                await asyncio.sleep(0.05)  # the connect continues in the kernel
             spent = time.process_time()
             await asyncio.sleep(1)
             spent = time.process_time() - spent
@@ -268,7 +268,7 @@ async def strangers_keep_theirs(steps: int, start: Coroutine[Any, Any, Any]) -> 
             assert other.recv(16) == bytes([number])
 
 
-# What is true and what is not
+# Wrong answers
 
 
 @pytest.mark.parametrize("what", ["streams", "transport", "sock"])
@@ -395,7 +395,7 @@ async def test_deadline_keeps_what_was_refused(thrown: Thrown) -> None:
     thrown("peers", NOT_OURS)
 
 
-# Cancelled when it has just succeeded
+# Cancelled right after success
 
 
 async def cancelled_at_wake(start: Start, number: int) -> bool:
@@ -497,7 +497,7 @@ async def test_no_reference_cycles(
     thrown: Thrown, end: Callable[[], Awaitable[None]]
 ) -> None:
     """gh-88863, gh-124858, anyio#809: cycles held sockets, frames and errors."""
-    await end()  # what is made once is made now
+    await end()  # this fills the caches
     await asyncio.sleep(0)
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)

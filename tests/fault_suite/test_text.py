@@ -50,8 +50,8 @@ from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import Server, tls_echoing
 
-# One of each kind: line ends, what a terminal obeys, what turns the text around or
-# cannot be seen, the bytes of a file's name, what no XML can have, markup, formats.
+# One of each kind: line ends, terminal controls, invisible and direction characters,
+# the bytes of a file's name, characters that XML forbids, markup, formats.
 ODD = (
     "odd\nERROR:root: FORGED\r\x1b[2J\x1b]0;title\x07\x9b \u202e\u200b\u2028\u2029\x85"
     " \udcff\ud800 \0\ufffe [red]x[/red] :bomb: %s %(a)d {0} </text>&]]>"
@@ -61,7 +61,7 @@ SHOWN = (
     r" \udcff\ud800 \x00\ufffe [red]x[/red] :bomb: %s %(a)d {0} </text>&]]>"
 )
 
-# As far as a name may be odd: without white space.
+# The same for a name, which cannot have white space.
 ODD_NAME = "a\x1b[2J\x1b]0;title\x07.test"
 SHOWN_NAME = r"a\x1b[2J\x1b]0;title\x07.test"
 
@@ -130,7 +130,9 @@ class Told(CallObserver):
         yield from texts(dict(span.attributes or {}))
         for event in span.events:
             yield from texts([event.name, dict(event.attributes or {})])
-        json.dumps(span.to_json()).encode()  # an exporter would drop the batch
+        json.dumps(
+            span.to_json()
+        ).encode()  # if this fails, an exporter drops the batch
 
 
 def said_by(error: ConnectError) -> list[str]:
@@ -174,7 +176,7 @@ UNKNOWN = socket.gaierror(socket.EAI_NONAME, "unknown")
 UNKNOWN_AND_ODD = socket.gaierror(socket.EAI_NONAME, ODD)
 AGAIN = socket.gaierror(socket.EAI_AGAIN, ODD)
 
-# Options of a call that would go on for ever.
+# Options for a call that would run for ever.
 WAITING: dict[str, Any] = {"timeout": 0.2, "retry": (0.05,) * 99}
 
 
@@ -236,7 +238,7 @@ async def by_a_certificate(observer: CallObserver, _: Server) -> None:
 SERVICE = "srv:_a._tcp.test"
 URLS = "redis://:hunter2@a:1 and http://b:hunter2@c"
 
-# What is called, and what has to be in the error's text of it.
+# The calls, and what the text of their errors has to contain.
 CASES: dict[str, tuple[Call, str]] = {
     "resolver": (
         calling("connect", "a.test", 80, resolver=resolver(UNKNOWN_AND_ODD)),
@@ -346,7 +348,7 @@ async def test_what_is_shown_is_one_printable_line(name: str, listener: Server) 
     assert says in str(caught.value)
     lines = told.lines()
     check([*said_by(caught.value), *lines])
-    # In the log, in the timeline's dict, and as the status of the span.
+    # It is in the log, in the timeline's dict, and in the status of the span.
     assert sum(says in line for line in lines) >= 3
 
 
@@ -379,7 +381,7 @@ async def _by_the_loop(connector: Connector) -> None:
         loop.__class__ = base
 
 
-# The functions, each of which asks the resolver, that has something odd to say.
+# The functions.  Each calls the resolver, whose error has an odd text.
 ENTRY_POINTS: dict[str, Callable[[Connector], Coroutine[Any, Any, object]]] = {
     "connect": lambda to: to.connect("a.test", 80),
     "open_connection": lambda to: to.open_connection("a.test", 80),
@@ -430,7 +432,7 @@ async def test_a_resolver_that_leads_to_a_path() -> None:
         )
     lines = told.lines()
     check([*said_by(caught.value), *lines])
-    assert lines.count(r"/nowhere/\x1b\udcff") >= 3  # an answer, and a peer twice
+    assert lines.count(r"/nowhere/\x1b\udcff") >= 3  # in an answer, and twice as a peer
 
 
 async def test_the_system_resolver() -> None:
@@ -471,7 +473,7 @@ async def test_a_hook_that_raises_another_error(listener: Server) -> None:
     check(told.lines())
 
 
-# -- what cannot work, and is quoted
+# -- bad values, which are quoted
 
 
 class Odd:
@@ -554,7 +556,7 @@ async def test_a_host_that_is_refused(host: str) -> None:
 # -- the command line
 
 
-# What an argument of a program can be: no NUL, and what is no text are bytes.
+# An argument of a program has no NUL.  Undecodable bytes are surrogates.
 ARGUMENT = ODD.replace("\0", "").replace("\ud800", "")
 
 SHOWN_ARGUMENT = r"odd\nERROR:root: FORGED\r\x1b[2J\x1b]0;title\x07\x9b \u202e"

@@ -30,7 +30,7 @@ from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import EchoServer, echoing, refusing
 
-# Seconds; where it has to come to its end, and where it must not.
+# In seconds, for calls that have to end, and for calls that must not.
 GENEROUS, SHORT = 60.0, 0.5
 
 Call = Callable[["Peers", float], Awaitable[Any]]
@@ -311,7 +311,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
             go_on.wait(GENEROUS)
         return answering(host, *more)
 
-    # The others have no time of their own here.
+    # The others have no timeout of their own here.
     timed = [
         call
         for name, call in CALLS.items()
@@ -326,7 +326,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
         calls = (outcome(call, peers, SHORT) for call in timed)
         for raised in await asyncio.gather(*calls):
             assert "2 look-ups hang, and names wait for a free thread" in str(raised)
-        # Who waits for what hangs waits for no thread.
+        # A call that waits for a hanging look-up does not wait for a thread.
         raised = await outcome(to_hung, peers, SHORT)
         assert "the resolver has not answered yet (" in str(raised)
     finally:

@@ -37,8 +37,8 @@ __all__ = ["close", "echoes", "what_came"]
 
 _PING = b"ping"
 
-# What a peer says to a ping, by the word that the attempt met; of silence,
-# nothing can be said.
+# The peer's answer to a ping, by the word that the attempt met.  Silence cannot be
+# checked.
 _ANSWERS = {"accept_close": b"", "accept": _PING, "unix": _PING, "trusted": _PING}
 
 
@@ -100,7 +100,7 @@ def peers_of(world: World, made: Any) -> dict[Address, Met]:
     last = {address: met[-1] for address, met in world.history().items()}
     peer = peer_name(made)
     if peer is None:
-        # It has reset the connection since, as it was told to.
+        # It has since reset the connection, as its word says.
         found = {address: met for address, met in last.items() if met.word == "reset"}
     else:
         found = {
@@ -114,7 +114,7 @@ def peer_name(made: Any) -> object:
     """Return the name of the peer, or None if it has gone."""
     if not isinstance(made, socket.socket):
         writer = made[1]
-        # uvloop's transports cannot be asked once they have closed.
+        # A closed transport of uvloop gives no information.
         return None if writer.is_closing() else writer.get_extra_info("peername")
     assert made.gettimeout() == 0
     assert not made.get_inheritable()
@@ -172,11 +172,11 @@ def check_events(world: World, rounds: int) -> None:
     assert type(last) in (Connected, GaveUp)
     scheduled = [(event.round, event.delay) for event in recorder.of(RetryScheduled)]
     whole = list(enumerate(program.delays[: len(scheduled)], 1))
-    if scheduled != whole:  # the last one was cut short
+    if scheduled != whole:  # the last one was shortened
         assert program.timeout is not None
         assert scheduled[:-1] == whole[:-1]
         assert scheduled[-1][1] < whole[-1][1]
-    # A loop that is late may have left no time for the round that is due.
+    # A late loop may have left no time for the next round.
     is_over = isinstance(last, GaveUp) and isinstance(last.error, TimeoutError)
     assert rounds - 1 <= len(scheduled) <= rounds - 1 + is_over
     started = [(event.round, event.address) for event in recorder.of(AttemptStarted)]

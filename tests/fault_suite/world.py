@@ -24,13 +24,13 @@ from aioconnect.testing import Lookup, Recorder, ScriptedResolver
 
 __all__ = ["Names", "Seen", "World", "building", "run"]
 
-# Iterations of the loop from the moment a call is due to end until it has.
+# The iterations of the loop that a call may take to end, after it is due.
 TICKS = 20
 
-# What the loops' clocks may differ by, from one timer to the next.
+# How far the loops' clocks may differ, from one timer to the next.
 GRACE = 0.02
 
-# Longer than anything takes here that does end.
+# Longer than any call here that ends by itself.
 PATIENCE = 30.0
 
 _ANY_HOST: dict[int, str] = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
@@ -251,14 +251,14 @@ async def run(world: World) -> Seen:
     started = loop.time()
     task = loop.create_task(world.connect())
     asked = is_late = False
-    await asyncio.sleep(0)  # its own clock runs
+    await asyncio.sleep(0)  # now the loop's own clock runs
     if world.program.cancel is not None:
         if world.program.wait:
             await asyncio.wait([task], timeout=world.program.wait)
         await let_run(task, world.program.cancel)
         asked = task.cancel()
     if world.program.timeout is not None and not asked:
-        # The loop has come to this moment when it comes to the call's own end.
+        # The loop reaches this moment when it reaches the end of the call.
         await asyncio.wait([task], timeout=world.program.timeout + GRACE)
     if world.program.timeout is not None or asked:
         await let_run(task, TICKS)

@@ -22,7 +22,7 @@ CONNECTS = re.compile(
     r"\b(create_(unix_)?connection|open_(unix_)?connection|sock_connect)\b"
 )
 
-# How many modules are run at once.  Most of them wait.
+# The number of modules that run at once.  Most of them wait.
 TOGETHER = 4
 
 SOCKET = "asserts what asyncio asks of a mock in the place of its socket module"
@@ -40,7 +40,7 @@ LEFT_OUT_ON_UVLOOP = {
     "test_sendfile": "uvloop has no sendfile",
 }
 
-# On either loop: they fail on ours, and on what ours is made of they do not.
+# Left out on both loops: these fail on a factory's loop, and pass on its base.
 LEFT_OUT = {
     "test_base_events": {
         "test_create_connection_bluetooth": SOCKET,
@@ -57,8 +57,8 @@ LEFT_OUT = {
     "test_unix_events": {"test_create_unix_connection_ssl_noserverhost": WORDS},
 }
 
-# Not run on uvloop: they look for what asyncio's transports have inside, and without
-# it wait for as long as they may, uvloop being ours or not.
+# Left out on uvloop: these look into asyncio's transports.  On any uvloop they wait
+# until their timeout.
 HANG_ON_UVLOOP = {
     "test_ssl": ["test_flush_before_shutdown"],
     "test_sslproto": [
@@ -71,7 +71,7 @@ HANG_ON_UVLOOP = {
 
 def modules() -> list[str]:
     """Return the modules that have tests of functions that connect."""
-    # Debian has it in a package of its own.
+    # Debian has the tests in a package of their own.
     spec = find_spec("test.test_asyncio") if find_spec("test") else None
     if spec is None or spec.origin is None:
         pytest.skip("the standard library's tests are not installed")
@@ -117,7 +117,7 @@ def test_stdlib(loop: str) -> None:
     found = modules()
     left_out = MODULES_LEFT_OUT | (LEFT_OUT_ON_UVLOOP if loop == "uvloop" else {})
     assert left_out.keys() <= set(found)
-    # The last are the longest.
+    # The last ones take longest.
     chosen = [module for module in reversed(found) if module not in left_out]
     with ThreadPoolExecutor(TOGETHER) as pool:
         came = dict(zip(chosen, pool.map(run, chosen), strict=True))

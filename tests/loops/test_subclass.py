@@ -188,7 +188,7 @@ def test_arguments_of_the_call_win(loop_factory: Factory, port: int) -> None:
     async def main() -> None:
         assert await source() == "127.0.0.9"
         assert await source(local_addr=("127.0.0.8", 0)) == "127.0.0.8"
-        # What a library hands on that was not told anything.
+        # A library passes these on if its caller has set nothing.
         unsaid: dict[str, Any] = {"local_addr": None, "family": 0, "flags": 0}
         assert await source(**unsaid, proto=0, interleave=None) == "127.0.0.9"
         assert {(call.family, call.flags) for call in asked.calls} == {
@@ -418,7 +418,7 @@ def test_sock_connect_is_one_attempt(loop_factory: Factory, refused_port: int) -
                 assert caught.value.host == host
                 assert sock.fileno() != -1
         (only,) = resolver.calls
-        assert only.family == socket.AF_INET  # the socket's
+        assert only.family == socket.AF_INET  # that of the socket
 
     run(loop_factory, connector, main)
 
@@ -484,7 +484,7 @@ def test_raw_sockets_go_to_the_base() -> None:
             with pytest.raises(socket.gaierror):
                 await loop.sock_connect(sock, ("127.0.0.1", 17))
 
-    # uvloop connects it.
+    # Not on uvloop, which connects it.
     run(asyncio.new_event_loop, Connector(allow=only_public), main)
 
 
@@ -543,7 +543,7 @@ def test_sockets_that_block(
             sock.settimeout(timeout)
             where = ("127.0.0.1", black_hole.port)
             pending = asyncio.ensure_future(loop.sock_connect(sock, where))
-            await asyncio.sleep(0)  # which a connect that blocks would not let return
+            await asyncio.sleep(0)  # this would not return if the connect blocked
             pending.cancel()
             await asyncio.wait([pending])
             assert sock.gettimeout() == timeout

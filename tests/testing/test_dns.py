@@ -62,7 +62,7 @@ def ask_tcp(server: DNSServer, *messages: bytes) -> list[bytes]:
     """Return the answers to *messages*, sent at once by TCP."""
     with socket.create_connection((server.host, server.port), 5.0) as sock:
         stream = b"".join(struct.pack("!H", len(m)) + m for m in messages)
-        # In pieces: a length can come byte by byte.
+        # The message comes in pieces: even a length can come byte by byte.
         for index in range(len(stream)):
             sock.sendall(stream[index : index + 1])
         with sock.makefile("rb") as file:
@@ -231,7 +231,7 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 def test_a_port_that_is_free_for_one_protocol_only_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Held for TCP, which leaves it free to a server and to nobody else.
+    # The port is held for TCP, so that only a server can take it.
     with (
         bound_socket("127.0.0.1", is_shared=True) as held,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,

@@ -27,7 +27,7 @@ WORDS: list[Word] = [
     "accept",
 ]
 
-# How long a hanging connect is watched; a SYN is sent again after a second.
+# How long a hanging connect is watched.  The kernel sends a SYN again after 1 s.
 A_MOMENT = 0.02
 
 
@@ -36,7 +36,7 @@ def outcome(sock: socket.socket, server: FlakyServer) -> str:
     sock.setblocking(False)
     code = sock.connect_ex(server.sockaddr)
     if code == errno.EINPROGRESS and not ready(sock, select.POLLOUT, A_MOMENT):
-        # Slow, or never?  Only what hangs in the kernel is still in SYN_SENT.
+        # Either slow or hanging: only a hanging connect is still in SYN_SENT.
         is_pending = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 2
         return "hang" if is_pending else outcome_now(sock, server)
     return outcome_now(sock, server)
@@ -58,8 +58,8 @@ def outcome_now(sock: socket.socket, server: FlakyServer) -> str:
 
 def answer(sock: socket.socket, server: FlakyServer) -> str:
     """Return the word for the peer's answer to one byte."""
-    # What says nothing is told by saying nothing when all others would have: when
-    # the server's thread has been around, which on a slow machine takes its time.
+    # A silent server is recognised by silence after all others would have answered.
+    # That is when the server's thread has run once, which a slow machine delays.
     for _ in range(5):
         been_around = threading.Event()
         server._connections._thread.call_soon(been_around.set)
@@ -231,7 +231,7 @@ def test_threads_get_the_words_announced_for_them(threads: int) -> None:
     def run(server: FlakyServer) -> tuple[str, str]:
         with socket.socket() as sock:
             with announcing:
-                # Only to know which word is this thread's: the connects overlap.
+                # The lock only tells this thread's word.  The connects overlap.
                 server(sock, server.address)
                 given = server.log[-1]
             return given, outcome(sock, server)
@@ -252,7 +252,7 @@ async def test_with_a_running_loop() -> None:
             with socket.socket() as sock:
                 sock.setblocking(False)
                 server(sock, server.address)
-                # The others come at once, but not on any machine.
+                # The others come at once, except on a slow machine.
                 limit = 0.05 if server.log[-1] == "hang" else 30
                 try:
                     async with asyncio.timeout(limit):
@@ -300,7 +300,7 @@ def test_without_a_hook_the_port_is_shut_before_the_next_client(last: Word) -> N
                 if last == "hang":
                     assert not ready(second, select.POLLOUT, A_MOMENT)
                 else:
-                    # At once, or when its SYN is sent again.
+                    # It connects at once, or when its SYN is sent again.
                     assert ready(second, select.POLLOUT, 20.0)
                     assert outcome_now(second, server) == "refuse"
                 first.sendall(b"x")

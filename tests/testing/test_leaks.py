@@ -61,7 +61,7 @@ def test_a_socket_that_only_the_collector_closes_is_a_leak() -> None:
         cycle: list[object] = [socket.socket()]
         cycle.append(cycle)
         del cycle
-        # Enough for the collector to run on its own, were it not off.
+        # Enough objects for the collector to run by itself if it were on.
         assert len([[number] for number in range(100_000)]) == 100_000
 
     gc.enable()  # it is off around each test
@@ -166,7 +166,7 @@ async def test_a_cancelled_handshake_is_no_leak() -> None:
                 sock=sock, ssl=server.client_context, server_hostname="localhost"
             )
             task = asyncio.ensure_future(handshake)
-            for _ in range(2):  # as it begins
+            for _ in range(2):  # until it begins
                 await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -182,7 +182,7 @@ async def test_a_watcher_is_a_leak(what: str) -> None:
         reading = functools.partial(loop.add_reader, left, print)
         writing = functools.partial(loop.add_writer, left, print)
         leave, other = (reading, writing) if what == "reading" else (writing, reading)
-        # A descriptor that is watched for one thing already, and now for both.
+        # The descriptor is watched for one direction already, and now for both.
         other()
         message = f"watcher of descriptor {left.fileno()}, {what}"
         with pytest.raises(AssertionError, match=message), leak_check():

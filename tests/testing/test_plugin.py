@@ -105,7 +105,7 @@ def test_the_fixtures_of_the_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(USER)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
-    # What this run was told is not for theirs.
+    # The options of this run are not for the inner run.
     env = {**os.environ, "PYTEST_ADDOPTS": ""}
     asked = subprocess.run(
         [*command, "-p", "aioconnect.testing.plugin"],
@@ -183,7 +183,7 @@ def test_tracebacks_end_in_the_test(
     assert "aioconnect/testing" not in said.stdout.str()
 
 
-# A failure of these is one of the kit, and not of the test.
+# A failure in one of these modules is a bug of the kit, and not of the test.
 SHOWN = ("_open_resources", "_server_thread", "plugin")
 
 

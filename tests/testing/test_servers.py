@@ -511,7 +511,7 @@ def test_tls_echoing_survives_clients_that_speak_no_tls() -> None:
         for _ in range(20):
             with dial(server.address) as sock:
                 sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                # An alert, unless the reset for what it left unread is faster.
+                # It sends an alert, unless the reset for unread data is faster.
                 with contextlib.suppress(ConnectionResetError):
                     sock.recv(100)
         with server.client_context.wrap_socket(
