@@ -231,5 +231,7 @@ def _combined_class(kind: type[ConnectError]) -> type[ConnectError]:
     def reduce(self: ConnectError) -> tuple[Any, ...]:
         return _restored_error, (kind, self.args, vars(self))
 
-    said = {"__module__": kind.__module__, "__doc__": kind.__doc__}
-    return type(kind.__name__, (kind, ConnectionFailed), {**said, "__reduce__": reduce})
+    members = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(
+        kind.__name__, (kind, ConnectionFailed), {**members, "__reduce__": reduce}
+    )

@@ -244,8 +244,8 @@ class _CallSpan:
                 case _:
                     pass
         with _logging_errors():
-            if self._span.is_recording() and (told := span_event(event)) is not None:
-                self._span.add_event(*told)
+            if self._span.is_recording() and (described := span_event(event)):
+                self._span.add_event(*described)
 
 
 @contextmanager
