@@ -1,13 +1,13 @@
-"""Learn what became of a non-blocking connect: five ways, and where each lies.
+"""Learn the outcome of a non-blocking connect: five ways, and where each is wrong.
 
-Each function takes the socket and the address that it was told to connect to,
-and returns 0 for connected, ``EINPROGRESS`` for still pending, and otherwise
-the errno of the failure.  None of them can be believed in every case; this is
-what they answer on Linux, once, after the event in the first column.  An answer
-in [brackets] is a lie, or as good as one.
+Each function takes the socket and the address that it connects to.  It returns 0 for
+connected, ``EINPROGRESS`` for pending, and otherwise the errno of the failure.  No
+function is right in every case.  The table shows what each answers on Linux, when
+called once after the event in the first column.  An answer in [brackets] is wrong or
+useless.
 
 ================== ============ ============= ============ ============ ============
-what became of it  so_error     peername_     peername_    zero_length_ connect_
+outcome            so_error     peername_     peername_    zero_length_ connect_
                                 so_error      read         read         again
 ================== ============ ============= ============ ============ ============
 connected          0            0             0            0            0
@@ -23,12 +23,12 @@ Unix, missing      [0]          [EINPROGRESS] [EINVAL]     [0]          ENOENT
 Unix, backlog full [0]          [EINPROGRESS] [EINVAL]     [0]          EAGAIN
 ================== ============ ============= ============ ============ ============
 
-Reading ``SO_ERROR`` clears it, so a second look says 0.  A one-byte read eats
-that byte if it races a success, and sees queued data before a reset.  A second
-``connect`` tells the error once: a third starts a new handshake, and on a Unix
-socket it looks the path up again, which may be gone or have a full backlog.
-Only a peer's name proves a success, which is why `aioconnect` asks for it
-whatever the answer was.  `default` is the one that is right most often.
+Reading ``SO_ERROR`` clears it, so a second read returns 0.  A read of one byte consumes
+that byte if the connect succeeds meanwhile, and it sees queued data before a reset.  A
+second ``connect`` reports the error once; a third one starts a new handshake.  On a
+Unix socket, it looks the path up again, which may be gone or have a full backlog.
+Only the peer's name proves a success.  Therefore `aioconnect` always asks for it as
+well.  `default` is the function that is right most often.
 
 Sources: D. J. Bernstein, "Non-blocking BSD socket connections"; W. R. Stevens,
 UNIX Network Programming vol. 1, section 16.4; connect(2), socket(7), tcp(7).

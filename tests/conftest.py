@@ -1,4 +1,4 @@
-"""Every asynchronous test runs on each loop, and must leave nothing behind."""
+"""Run every asynchronous test on each loop, and check that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aioconnect.testing import BlackHole, FullBacklog, Server, _bpf_filters, lea
 
 pytest_plugins = ["aioconnect.testing.plugin"]
 
-# A checkout need not be writable, nor a machine as fast for each example.
+# A checkout may be read-only, and a machine may be slow in some examples.
 settings.register_profile(
     "tests",
     database=None,
@@ -57,14 +57,15 @@ def pytest_asyncio_loop_factories(
     return LOOPS
 
 
-# What a stranger need not run to trust an installation: these marks and this folder.
+# The tests with these marks, and those in this folder, are thorough: nobody needs them
+# to trust an installation.
 THOROUGH = ("clients", "soak", "strace", "sweep")
 FAULT_SUITE = Path(__file__).parent / "fault_suite"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is thorough, before ``-m`` selects by it."""
+    """Mark the thorough tests, before ``-m`` selects by the mark."""
     for item in items:
         is_fault = FAULT_SUITE in item.path.parents
         if is_fault or any(map(item.get_closest_marker, THOROUGH)):
@@ -84,7 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count; have signals as a terminal does, also after a script's "&"."""
+    """Begin to count; handle signals as in a terminal, even after a script's "&"."""
     config.stash[THROWN] = Thrown()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -92,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Have a worker of pytest-xdist hand over what it has counted."""
+    """Let a worker of pytest-xdist hand over its counts."""
     worker: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if worker is not None:
         worker["thrown"] = session.config.stash[THROWN].counts()
@@ -100,7 +101,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Add what a worker has counted; one that crashed has nothing."""
+    """Add the counts of a worker; a crashed worker has none."""
     for row, came in getattr(node, "workeroutput", {}).get("thrown", {}).items():
         for what, count in came.items():
             node.config.stash[THROWN](row, what, count)
@@ -109,7 +110,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """Show what was thrown, and write it down if that is asked for."""
+    """Show the faults and their results, and write the table if asked to."""
     thrown = config.stash[THROWN]
     if thrown.is_whole():
         terminalreporter.section("what was thrown, and what came of it")
@@ -133,9 +134,9 @@ FORBIDDEN = pytest.StashKey[list[PermissionError]]()
 def forbidden_filters(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Note when the kit may attach no socket filter, as an ordinary user may not."""
+    """Note when the kit may not attach a socket filter, as an ordinary user."""
     forbidden = request.node.stash[FORBIDDEN] = []
-    attach = _bpf_filters._attach
+    attach = _bpf_filters._attach_filter
 
     def noting(*given: Any) -> None:
         try:
@@ -144,14 +145,14 @@ def forbidden_filters(
             forbidden.append(exc.with_traceback(None))
             raise
 
-    monkeypatch.setattr(_bpf_filters, "_attach", noting)
+    monkeypatch.setattr(_bpf_filters, "_attach_filter", noting)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Have a test be skipped that could not pass without a socket filter."""
+    """Skip a test that failed because no socket filter could be attached."""
     report = yield
     forbidden = item.stash.get(FORBIDDEN, [])
     if report.failed and forbidden:
@@ -163,18 +164,18 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def loop_factory(request: pytest.FixtureRequest) -> Factory:
-    """Give the loops in turn to a synchronous test that runs its own."""
+    """Give each loop factory in turn to a synchronous test that runs its own loop."""
     factory: Factory = request.param
     return factory
 
 
-# The loop's own pool is the loop's to end; the resolver's threads end by themselves.
+# The loop ends the threads of its own pool.  The resolver's threads end by themselves.
 POOLS = ("asyncio_", "aioconnect-resolver")
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail a test that leaves a descriptor or a thread."""
+    """Fail a test that leaves a descriptor or a thread open."""
     with leak_check(ignore_threads=POOLS):
         yield
 
@@ -187,7 +188,7 @@ async def nothing_pending(nothing_left: None) -> AsyncIterator[None]:
     loop.set_exception_handler(lambda _, context: logged.append(context))
     async with leak_check(patience=0, ignore_threads=POOLS):
         yield
-        for _ in range(3):  # what was closed says so to its protocol, one tick later
+        for _ in range(3):  # a closed transport tells its protocol one tick later
             await asyncio.sleep(0)
     assert not logged, f"exceptions in callbacks: {logged}"
 
@@ -228,7 +229,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 @pytest.fixture
 def in_namespace() -> Callable[..., str]:
-    """Give a function that runs a script of ours in a network of its own."""
+    """Give a function that runs one of the scripts in its own network namespace."""
     if os.geteuid() != 0:
         pytest.skip("needs root, for a network namespace")
     probe = subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False)
@@ -244,7 +245,7 @@ def in_namespace() -> Callable[..., str]:
 
 @pytest.fixture
 def first_process() -> tuple[str, ...]:
-    """Give what runs a program as process 1 of a container."""
+    """Give the command prefix that runs a program as process 1, as in a container."""
     unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     try:
         probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)

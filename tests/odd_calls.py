@@ -1,7 +1,7 @@
-"""Odd calls of a loop's methods that connect: hosts, ports, keywords, paths, sockets.
+"""Odd calls of a loop's methods: hosts, ports, keywords, paths and sockets.
 
-No name among them goes to the network: what could be one is said to be in numbers
-(``AI_NUMERICHOST``), and what is one is in ``/etc/hosts``.
+No name goes to the network.  Hosts that might be names are passed as numeric
+(``AI_NUMERICHOST``), and the real names are in ``/etc/hosts``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NUMERIC = {"flags": socket.AI_NUMERICHOST}
 
 @dataclass
 class World:
-    """A loop, and what there is to connect to: a port of 127.0.0.1 and ::1, a path."""
+    """A loop, and the endpoints: a port of 127.0.0.1 and ::1, and a path."""
 
     loop: Any
     port: int
@@ -40,7 +40,7 @@ class World:
 
 
 class Result(NamedTuple):
-    """What became of a call: its error, and the timeout of the socket it was given."""
+    """The result of a call: its error, and the timeout of its socket argument."""
 
     error: Exception | None
     timeout: float | None = 0.0
@@ -50,7 +50,7 @@ Make = Callable[[World], Awaitable[Any]]
 
 
 class Index:
-    """A whole number that is no int, as numpy's are."""
+    """A whole number that is not an int, like numpy's."""
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -64,17 +64,17 @@ class Text(str):
 
 
 def named(*values: Any) -> dict[str, Any]:
-    """Return *values* by what they are called in a report."""
+    """Return *values* by their names in a report."""
     return {repr(value): value for value in values}
 
 
 def always(*values: Any) -> dict[str, Callable[[Any], Any]]:
-    """Return *values* likewise, each given by a function of whatever."""
+    """Return *values* by their names, each as a function that ignores its argument."""
     return {repr(value): partial(_give, value) for value in values}
 
 
 def each(option: str, *values: Any, **more: Any) -> list[dict[str, Any]]:
-    """Return keywords with each of the *values* for *option*, and *more*."""
+    """Return keyword arguments with each of *values* for *option*, and with *more*."""
     return [{option: value, **more} for value in values]
 
 
@@ -103,7 +103,7 @@ HOSTS: dict[str, Any] = {
     "an object": object(),
 }
 
-# Each is made of the listener's port.
+# Each function makes a port argument from the listener's port.
 PORTS: dict[str, Callable[[int], Any]] = {
     "int": lambda port: port,
     "text": str,
@@ -142,7 +142,7 @@ KEYWORDS: tuple[dict[str, Any], ...] = (
     *each("local_addr", (None, 0), (None, None), (b"127.0.0.1", 0), ("192.0.2.1", 0)),
     *each("local_addr", ("127.0.0.1", 0, 0), ("127.0.0.1", 0, 0, 0), ("::1", 0)),
     *each("local_addr", [("127.0.0.1", 0)]),
-    # These the base looks up, and so they are said to be in numbers.
+    # The base looks these up, so they are passed as numeric.
     *each("local_addr", ("", 0), ("a b", 0), ("a..b", 0), **NUMERIC),
     *each("server_hostname", "x", "", 5),
     *each("ssl_handshake_timeout", 1, 0, "x"),
@@ -166,7 +166,7 @@ FACTORIES: dict[str, Any] = {
     "one that divides by zero": lambda: 1 / 0,
 }
 
-# Each is made of the path of the listener.
+# Each function makes a path argument from the listener's path.
 PATHS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "bytes": os.fsencode,
@@ -192,7 +192,7 @@ UNIX_KEYWORDS: tuple[dict[str, Any], ...] = (
     *({name: None} for name in ("timeout", "nonsense", "family", "local_addr")),
 )
 
-# What a loop's sock_connect is given for the address, made of the listener's port.
+# Each function makes an address argument for sock_connect from the listener's port.
 ADDRESSES: dict[str, Callable[[int], Any]] = {
     "a pair": lambda port: ("127.0.0.1", port),
     "a list": lambda port: ["127.0.0.1", port],
@@ -219,7 +219,7 @@ ADDRESSES: dict[str, Callable[[int], Any]] = {
     **always(("localhost", None), ("localhost", 70000)),
 }
 
-# And for a socket of IPv6.
+# The same for an IPv6 socket.
 ADDRESSES6: dict[str, Callable[[int], Any]] = {
     "two": lambda port: ("::1", port),
     "three": lambda port: ("::1", port, 0),
@@ -273,7 +273,7 @@ def closed(world: World) -> socket.socket:
     return sock
 
 
-# What a call is given as ``sock=``.
+# The values for ``sock=``.
 SOCKETS: dict[str, Callable[[World], socket.socket]] = {
     "connected": connected,
     "with a timeout": partial(connected, timeout=5),
@@ -286,7 +286,7 @@ SOCKETS: dict[str, Callable[[World], socket.socket]] = {
 
 
 def alone(error: Exception) -> Exception:
-    """Return *error* without the frames that it came through, and their sockets."""
+    """Return *error* without its frames, which hold sockets."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
@@ -294,11 +294,11 @@ def alone(error: Exception) -> Exception:
 async def made_with(
     sock: socket.socket, call: Callable[[socket.socket], Awaitable[Any]]
 ) -> Result:
-    """Return what became of *call* with *sock*, and how it has left that."""
+    """Return the result of *call* with *sock*, and the timeout of *sock* after it."""
     error = made = None
     try:
         made = await call(sock)
-    except Exception as exc:  # whatever the loop says
+    except Exception as exc:  # the loop may raise anything
         error = alone(exc)
     timeout = sock.gettimeout()
     if made is not None:
@@ -349,7 +349,7 @@ def sock_connect(
 
 
 def tcp_calls() -> Iterator[tuple[str, Make]]:
-    """Give each odd host, port, keyword, factory and socket, the rest being right."""
+    """Yield calls with one odd host, port, keyword, factory or socket each."""
     port, protocol = PORTS["int"], asyncio.Protocol
     for name, host in HOSTS.items():
         yield f"host {name}", partial(create, protocol, host, port, NUMERIC)
@@ -369,7 +369,7 @@ def tcp_calls() -> Iterator[tuple[str, Make]]:
 
 
 def unix_calls() -> Iterator[tuple[str, Make]]:
-    """Give each odd path, keyword and socket."""
+    """Yield calls with one odd path, keyword or socket each."""
     for name, path in PATHS.items():
         yield f"path {name}", partial(create_unix, path, {})
     for keywords in UNIX_KEYWORDS:
@@ -381,7 +381,7 @@ def unix_calls() -> Iterator[tuple[str, Make]]:
 
 
 def sock_calls() -> Iterator[tuple[str, Make]]:
-    """Give each odd address, path, timeout and socket."""
+    """Yield calls with one odd address, path, timeout or socket each."""
     tables = {socket.AF_INET: ADDRESSES, socket.AF_INET6: ADDRESSES6}
     for family, addresses in tables.items():
         sock = partial(unconnected, family)

@@ -1,4 +1,4 @@
-"""Run programs: scripts, which must succeed, and the command line."""
+"""Run programs: scripts, which have to succeed, and the command line."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import pytest
 
 __all__ = ["AIOCONNECT", "Screen", "environment", "program", "run_script", "screen"]
 
-# The real program, as the tests' Python has it.
+# The real program, run by the Python that runs the tests.
 AIOCONNECT = (sys.executable, "-m", "aioconnect")
 
-# What says how to write to a terminal: it is the test's to say.
+# The variables that say how to write to a terminal.  The tests set them themselves.
 _TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
 
 
 def run_script(*command: str, timeout: float = 100.0) -> str:
-    """Run *command*, which must succeed; return what it printed."""
-    # Python that is told not to buffer loses the rest of what a pipe took a part of, as
-    # one does that is full while the process is stopped and continued.
+    """Run *command*, check that it succeeds, and return its output."""
+    # With unbuffered output, Python loses the rest of a partial write to a pipe.  This
+    # happens if the pipe is full while the process is stopped and continued.
     env = {**os.environ, "PYTHONUNBUFFERED": ""}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, check=False, env=env
@@ -36,7 +36,7 @@ def run_script(*command: str, timeout: float = 100.0) -> str:
 
 
 def environment(**said: str) -> Mapping[str, str]:
-    """Return this process's environment, and of terminals only what is *said*."""
+    """Return this process's environment, with only the terminal settings in *said*."""
     kept = {name: one for name, one in os.environ.items() if name not in _TERMINAL}
     return {**kept, **said}
 
@@ -44,7 +44,7 @@ def environment(**said: str) -> Mapping[str, str]:
 def program(
     *arguments: str, stdin: str = "", timeout: float = 60.0, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``aioconnect *arguments*`` with pipes, and return what became of it."""
+    """Run ``aioconnect *arguments*`` with pipes, and return the result."""
     return subprocess.run(
         [*AIOCONNECT, *arguments],
         input=stdin,
@@ -57,17 +57,17 @@ def program(
 
 
 class Screen:
-    """A terminal, in a tmux of its own, that runs one command."""
+    """A terminal that runs one command, in a tmux of its own."""
 
     def __init__(self, tmux: tuple[str, ...]) -> None:
         self._tmux = tmux
 
     def run(self, *arguments: str) -> str:
-        """Run a tmux command, and return what it printed."""
+        """Run a tmux command, and return its output."""
         return run_script(*self._tmux, *arguments)
 
     def lines(self) -> list[str]:
-        """Return what it shows, without the blanks at the ends."""
+        """Return the visible lines, without trailing blanks."""
         shown = self.run("capture-pane", "-p", "-t", "0").splitlines()
         while shown and not shown[-1].strip():
             shown.pop()
@@ -76,9 +76,9 @@ class Screen:
     def wait(
         self, is_so: Callable[[list[str]], object], timeout: float = 20
     ) -> list[str]:
-        """Wait until *is_so* of its lines, and return them.
+        """Wait until *is_so* accepts the visible lines, and return them.
 
-        A moment later, or before all is drawn, they may be others.
+        The lines may be incomplete, and may change a moment later.
         """
         until = time.monotonic() + timeout
         while not is_so(lines := self.lines()):
@@ -91,14 +91,14 @@ class Screen:
 def screen(
     *command: str, columns: int = 80, rows: int = 24, **env: str
 ) -> Iterator[Screen]:
-    """Give a terminal that runs *command*; below what it left is its exit status."""
+    """Yield a terminal that runs *command*, and then shows its exit status."""
     with tempfile.TemporaryDirectory() as directory:
-        # Short, as a Unix path has to be; nobody's configuration but ours.
+        # The path is short, as a Unix socket needs.  No user's configuration is read.
         tmux = ("tmux", "-u", "-f", "/dev/null", "-S", str(Path(directory) / "tmux"))
         said = shlex.join(["env", *(f"{k}={v}" for k, v in env.items()), *command])
         size = ("-x", str(columns), "-y", str(rows))
         unset = [word for name in _TERMINAL if name != "TERM" for word in ("-u", name)]
-        # The shell outlives a ^C, to which the command is as it is by default.
+        # The shell survives a ^C, and the command has the default behaviour.
         shell = f"trap : INT; {said}; echo status $?; exec sleep 600"
         start = ("new-session", "-d", *size, shell)
         try:

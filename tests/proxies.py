@@ -1,4 +1,4 @@
-"""Serve as a proxy, in threads: SOCKS 4, SOCKS 5 and HTTP CONNECT, well and badly."""
+"""Serve as a proxy in threads, correctly or not: SOCKS 4, SOCKS 5 and HTTP CONNECT."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = [
     "proxying",
 ]
 
-# Its threads have this name.
+# The name of the proxy's threads.
 NAME = "proxying"
 
 Kind = Literal["socks4", "socks5", "http"]
 KINDS: tuple[Kind, ...] = ("socks4", "socks5", "http")
 
-# Credentials, as URLs have them, and what nothing may show of them.
+# The credentials as in URLs, and the texts that nothing may show.
 USER, PASSWORD = "us@r", "p:a/s%s word"
 CREDENTIALS: dict[str, str] = {
     "socks4": "us%40r",
@@ -45,12 +45,12 @@ Ending = Literal["close", "reset", "wait"]
 
 @dataclass
 class ProxyServer:
-    """A proxy of *kind*, and how it behaves.
+    """A proxy of *kind*, and its behaviour.
 
-    It knows *names*, and wants *credentials* if it has some.  *answers*, one for each
-    connection until they are used up, are said instead of what it would, and the
-    *ending* follows.  *drips* is octet by octet, *extra* comes in one piece with a yes.
-    What it was *asked* for it remembers.
+    It resolves the hosts in *names*, and requires *credentials* if there are some.
+    Each connection gets one of *answers* instead of a correct one, until they are used
+    up, and then the *ending*. *drips* sends octet by octet.  *extra* is sent together
+    with a positive answer.  *asked* lists the requested targets.
     """
 
     kind: Kind
@@ -95,9 +95,9 @@ class ProxyServer:
         return thread
 
     def close(self) -> None:
-        """End every thread, and close what there is."""
+        """End every thread, and close every socket."""
         self.listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join()  # which accepts
+        self._threads[0].join()  # the thread that accepts
         while any(thread.is_alive() for thread in self._threads):
             for sock in list(self._live):
                 with contextlib.suppress(OSError):
@@ -141,7 +141,7 @@ class ProxyServer:
     def _go(
         self, conn: socket.socket, host: str, port: int, yes: bytes, no: bytes
     ) -> None:
-        """Connect, say *yes* or *no*, and carry what both sides say."""
+        """Connect, send *yes* or *no*, and forward both ways."""
         self.asked.append((host, port))
         try:
             peer = socket.create_connection((self.names.get(host, host), port))
@@ -197,7 +197,7 @@ class ProxyServer:
         if self.credentials:
             secret = base64.b64encode(":".join(self.credentials).encode())
             if b"Basic " + secret + b"\r\n" not in head:
-                # An impolite one: it says what it was told.
+                # This proxy is impolite and repeats the request.
                 told = re.sub(rb"\s+", b" ", head)
                 self._say(conn, b"HTTP/1.1 407 " + told + b"\r\n\r\n")
                 return
@@ -207,7 +207,7 @@ class ProxyServer:
         self._go(conn, host, int(asked["port"]), yes, no)
 
 
-# An IPv6 address is in brackets, and nothing else is.
+# Only an IPv6 address is in brackets.
 _CONNECT = re.compile(
     rb"CONNECT (?P<at>(?:(?P<host>[^ :\[\]]+)|\[(?P<address>[0-9a-f:.]+:[0-9a-f:.]*)\])"
     rb":(?P<port>\d+)) HTTP/1\.1\r\nHost: (?P=at)\r\n"
@@ -238,7 +238,7 @@ def _until_nul(conn: socket.socket) -> str:
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:
-    """Carry what *source* says to *sink*, until it ends."""
+    """Forward everything from *source* to *sink*, until it ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             sink.sendall(data)
@@ -258,7 +258,7 @@ def proxying(
     extra: bytes = b"",
     host: str = "127.0.0.1",
 ) -> Generator[ProxyServer]:
-    """Serve as a proxy of *kind* on a port of *host*, as `ProxyServer` says."""
+    """Yield a proxy of *kind* on a port of *host*, as `ProxyServer` describes."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listener:
         server = ProxyServer(

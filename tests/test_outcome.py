@@ -1,4 +1,4 @@
-"""Every way to learn the outcome, for every way that a connect can end."""
+"""Each function that learns an outcome, on each way that a connect can end."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ SERVERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Any]]] = {
 
 
 def _readable(sock: socket.socket) -> None:
-    """Wait until poll has something to say of *sock*."""
+    """Wait until poll reports something about *sock*."""
     poll = select.poll()
     poll.register(sock, select.POLLIN | select.POLLOUT)
     while not any(bits & ~select.POLLOUT for _, bits in poll.poll(5000)):
@@ -110,20 +110,20 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
 @pytest.mark.parametrize("column", range(5), ids=[f.__name__ for f in FUNCTIONS])
 @pytest.mark.parametrize(("case", "name"), [(n, n) for n in ANSWERS], indirect=["case"])
 def test_answers(case: Case, name: str, column: int) -> None:
-    """What each function says, once, of each way that a connect can end."""
+    """Each function's first answer, for each way that a connect can end."""
     answer = FUNCTIONS[column](*case)
     assert errno.errorcode.get(answer, str(answer)) == ANSWERS[name][column]
 
 
 @pytest.mark.parametrize(("case", "name"), [(n, n) for n in ANSWERS], indirect=["case"])
 def test_only_a_peer_proves_it(case: Case, name: str) -> None:
-    """Getpeername succeeds on a connected socket, and on no other."""
+    """The name of a peer exists on a connected socket, and on no other."""
     connected = name in ("connected", "connected, data", "Unix, connected")
     assert (has_peer(case[0]) == 0) == connected
 
 
 def test_docstring() -> None:
-    """The table in the docstring is the table that the kernel was tested with."""
+    """The docstring's table is the one that was tested on the kernel."""
     assert outcome.__doc__ is not None
     rows = outcome.__doc__.splitlines()
     for name, answers in ANSWERS.items():
@@ -147,14 +147,14 @@ def test_default() -> None:
 
 @pytest.mark.parametrize("case", ["refused"], indirect=True)
 def test_an_error_is_told_once(case: Case) -> None:
-    """Reading SO_ERROR clears it: a second look says "no error"."""
+    """Reading SO_ERROR clears it: a second read returns 0."""
     assert outcome.so_error(*case) == errno.ECONNREFUSED
     assert outcome.so_error(*case) == 0
 
 
 @pytest.mark.parametrize("case", ["connected, data"], indirect=True)
-def test_nothing_is_eaten(case: Case) -> None:
-    """No function eats data of a connection that it finds connected."""
+def test_no_data_is_consumed(case: Case) -> None:
+    """No function consumes data of a connection that it finds connected."""
     for function in FUNCTIONS:
         assert function(*case) == 0
     assert case[0].recv(16) == b"data"
@@ -162,7 +162,7 @@ def test_nothing_is_eaten(case: Case) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_closed_socket(function: Callable[..., int]) -> None:
-    """A descriptor that is not one is an error, not a success."""
+    """A closed descriptor gives an error, and never a success."""
     sock = socket.socket()
     os.close(sock.detach())
     sock = socket.socket()

@@ -64,14 +64,16 @@ async def test_needs_privileges(port: int) -> None:
 
 
 async def test_tos_of_ipv6(ipv6_listener: Server) -> None:
-    """Both families have their own option, so that the SYN is marked too."""
+    """Each family has its own option, so the SYN is marked too."""
     prepare = [sockopts.tos(8)]
     with await aioconnect.connect("::1", ipv6_listener.port, prepare=prepare) as sock:
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 8
 
 
-async def test_unix_sockets_take_what_is_theirs(unix_listener: UnixServer) -> None:
-    """Options of TCP leave a Unix socket alone; buffers are for both."""
+async def test_unix_sockets_take_their_options(
+    unix_listener: UnixServer,
+) -> None:
+    """TCP options do not touch a Unix socket; buffers apply to both."""
     prepare = [
         sockopts.nodelay(),
         sockopts.keepalive(1, 1, 1),
@@ -81,8 +83,8 @@ async def test_unix_sockets_take_what_is_theirs(unix_listener: UnixServer) -> No
         assert sock.getsockopt(SOL, socket.SO_SNDBUF) == 2 * 9999
 
 
-async def test_a_device_that_is_to_come(port: int) -> None:
-    """It is named, and waited for as a network that is unreachable is."""
+async def test_a_device_that_comes_later(port: int) -> None:
+    """A missing device is named, and retried like an unreachable network."""
     if os.geteuid() != 0:
         pytest.skip("SO_BINDTODEVICE needs CAP_NET_RAW before Linux 5.7")
     with pytest.raises(aioconnect.ConnectError) as caught:
@@ -98,15 +100,15 @@ async def test_a_device_that_is_to_come(port: int) -> None:
     assert caught.value.attempts[0].phase == "socket"
 
 
-async def test_a_scope_that_is_to_come() -> None:
-    """An interface's name in an address is waited for, too."""
+async def test_a_scope_that_comes_later() -> None:
+    """An interface name in an address is retried, too."""
     with pytest.raises(aioconnect.ResolveError, match="no interface nosuch0") as caught:
         await aioconnect.connect("fe80::1%nosuch0", 9, retry=(0, 0))
     assert caught.value.attempt_count == 3
 
 
-async def test_what_fails_is_named(port: int) -> None:
-    """An error says which option the kernel did not take, and keeps its errno."""
+async def test_the_failed_option_is_named(port: int) -> None:
+    """An error names the option that the kernel refused, and keeps its errno."""
     options = (_ANY, SOL, 9999, 1)
     prepare = [sockopts.nodelay(), sockopts.SocketOptions("unheard_of(1)", (options,))]
     with pytest.raises(aioconnect.ConnectError) as caught:
@@ -116,7 +118,7 @@ async def test_what_fails_is_named(port: int) -> None:
 
 
 def test_deferred_fast_open(in_namespace: Callable[..., str]) -> None:
-    """With a cookie the handshake waits for the first write: the socket is usable."""
+    """With a cookie the handshake waits for the first write; the socket is usable."""
     in_namespace("fast_open.py")
 
 

@@ -1,7 +1,7 @@
-"""Count what the fault suite throws at the package, and write README's table of it.
+"""Count the faults that the fault suite injects, and write README's table of them.
 
-A test says what it threw, in one of the `ROWS`, and what came of it; the run
-prints the table, and ``pytest --write-table`` puts it into the README.
+A test reports a fault with its row, one of `ROWS`, and its result.  The run prints the
+table, and ``pytest --write-table`` writes it into the README.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ROWS", "Thrown", "rows_in"]
 
 README = Path(__file__).parent.parent / "README.md"
 
-# In the order of the table.  A test that counts under another name fails.
+# The rows in the order of the table.  A test that uses another name fails.
 ROWS: dict[str, str] = {
     "kernel": "an error of the real kernel, each errno of the contract",
     "injection": "a system call that fails, by `strace`: each errno at each occurrence",
@@ -34,13 +34,13 @@ _MARKS = re.compile(r"(<!-- thrown -->\n).*?(<!-- /thrown -->)", re.DOTALL)
 
 
 class Thrown:
-    """What was thrown in one run: ``thrown("injection", "connected", 3)``."""
+    """The faults of one run: ``thrown("injection", "connected", 3)``."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Counter[str]] = {row: Counter() for row in ROWS}
 
     def __call__(self, row: str, came: str, count: int = 1) -> None:
-        """Count *count* times that *came* of what is thrown in *row*."""
+        """Count *count* faults of *row* that led to the result *came*."""
         self._rows[row][came] += count
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -48,11 +48,11 @@ class Thrown:
         return {row: dict(came) for row, came in self._rows.items()}
 
     def is_whole(self) -> bool:
-        """Tell whether there is something in every row."""
+        """Tell whether every row has a count."""
         return all(self._rows.values())
 
     def table(self) -> str:
-        """Return the rows as a table in Markdown; the most frequent comes first."""
+        """Return the rows as a Markdown table, with the most frequent result first."""
         lines = ["| what was thrown | times | what came of it |", "|---|---:|---|"]
         for row, said in ROWS.items():
             came = self._rows[row]
@@ -62,7 +62,7 @@ class Thrown:
         return "\n".join(lines)
 
     def write(self, readme: Path = README) -> None:
-        """Put the table into *readme*, between its marks."""
+        """Write the table into *readme*, between its marks."""
         text, found = _MARKS.subn(
             lambda marks: f"{marks[1]}{self.table()}\n{marks[2]}", readme.read_text()
         )
@@ -72,7 +72,7 @@ class Thrown:
 
 
 def rows_in(readme: Path = README) -> list[str]:
-    """Return what was thrown, of the rows that the table in *readme* has."""
+    """Return the faults in the rows of the table in *readme*."""
     found = _MARKS.search(readme.read_text())
     assert found, f"{readme} has no place for the table"
     return [line.split(" | ")[0][2:] for line in found[0].splitlines()[3:-1]]

@@ -1,1 +1,1 @@
-"""Event loops that connect as a `Connector` says."""
+"""Event loops whose connections a `Connector` makes."""

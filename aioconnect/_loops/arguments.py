@@ -1,7 +1,7 @@
-"""Find where the methods of a loop go, and refuse what its base refuses, as it does.
+"""Turn the arguments of a loop's methods into endpoints, or refuse them.
 
-Code that already exists catches what asyncio or uvloop raises.  Which class that is
-depends on the loop, and on whether a host is a name: see `ArgumentError`.
+Existing code catches the exceptions of asyncio or uvloop.  Which class these raise
+depends on the loop, and on whether the host is a name: see `ArgumentError`.
 """
 
 from __future__ import annotations
@@ -24,49 +24,53 @@ from .._sansio.text import redacted_repr
 __all__ = [
     "ArgumentError",
     "PathError",
-    "endpoint_of_call",
+    "endpoint_of_address",
     "endpoint_of_path",
-    "endpoint_of_sock",
+    "options_and_endpoint",
 ]
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
 
 class ArgumentError(socket.gaierror, OverflowError, TypeError, ValueError):
-    """A host, a port or an option of theirs that cannot work.
+    """A host, a port or an option that cannot work.
 
-    Of one and the same port asyncio says an `OverflowError` if the host is in numbers,
-    a `socket.gaierror` if it is a name, and uvloop another.  Whoever catches any of
-    them catches this.
+    For the same wrong port, asyncio raises `OverflowError` if the host is numeric and
+    `socket.gaierror` if the host is a name.  uvloop raises others.  Code that catches
+    any of them catches this class.
     """
 
 
 class PathError(OSError, OverflowError, ValueError):
-    """A path, or an address of another family, that cannot work.
+    """A path, or an address of another family than IP, that cannot work.
 
-    The loops say `OSError` or `OverflowError`, the rest of this package `ValueError`.
+    asyncio and uvloop raise `OSError` or `OverflowError`; the rest of this package
+    raises `ValueError`.
     """
 
 
-def endpoint_of_call(
+def options_and_endpoint(
     options: Connector,
-    said: dict[str, Any],
+    overrides: dict[str, Any],
     host: str | None,
     port: int | str | None,
     sock: socket.socket | None,
 ) -> tuple[Connector, Endpoint]:
-    """Return where a call goes, and the *options* with what it has *said* of that.
+    """Return the options of a call, and the endpoint that it connects to.
+
+    The *overrides* are the call's own arguments.  They replace those of *options*,
+    except where they are 0, None or empty.
 
     Raises:
-        ArgumentError: That cannot work.
+        ArgumentError: An argument cannot work.
     """
-    said = {name: value for name, value in said.items() if value}
+    overrides = {name: value for name, value in overrides.items() if value}
     if sock is not None or (host is None and port is None):
         return options, endpoint_from_arguments(options, host, port, sock)
     code = socket.EAI_FAIL
     try:
-        if said:
-            options = replace(options, **said)
+        if overrides:
+            options = replace(options, **overrides)
         code = socket.EAI_SERVICE
         number = check_port(_as_port(port))
         code = socket.EAI_NONAME
@@ -76,10 +80,10 @@ def endpoint_of_call(
 
 
 def _as_port(port: Any) -> Any:
-    """Return *port* as the number that asyncio makes of it, if it makes one.
+    """Return *port* as the number to which asyncio would convert it, if any.
 
-    Unlike asyncio, it leaves a number with a fraction as it is, for `check_port` to
-    refuse: the server at the next lower port is another one.
+    A number with a fraction is returned as it is, and `check_port` refuses it.  asyncio
+    would round it down, and connect to another server at the lower port.
     """
     if port is None or (isinstance(port, str | bytes) and not port):
         return 0
@@ -87,17 +91,18 @@ def _as_port(port: Any) -> Any:
         number = int(port)
         is_whole = isinstance(port, str | bytes | bytearray) or number == port
     except (OverflowError, TypeError, ValueError):
-        return port  # a service's name, or nothing that works
+        return port  # a service's name, or a value that check_port refuses
     return number if is_whole or hasattr(port, "__index__") else port
 
 
 def endpoint_of_path(
     path: StrOrBytesPath | None, sock: socket.socket | None
 ) -> Endpoint:
-    """Return where a call goes.
+    """Return the endpoint of *path*, or of the connected *sock*.
 
     Raises:
-        PathError: It is a path that cannot work.
+        PathError: *path* cannot be a Unix path.
+        ValueError: Both or neither are given (in asyncio's own words).
     """
     try:
         return endpoint_from_path(path, sock)
@@ -107,23 +112,24 @@ def endpoint_of_path(
         raise PathError(str(exc)) from None
 
 
-def endpoint_of_sock(sock: socket.socket, given: Any) -> Endpoint:
-    """Return the place of the address *given* for *sock*: a name has none yet.
+def endpoint_of_address(sock: socket.socket, address: Any) -> Endpoint:
+    """Return the endpoint of *address*, which *sock* connects to.
 
-    As the loops do, it takes a list, and of an address what is too much.
+    If the host is a name, the endpoint has no address yet.  As in asyncio and uvloop,
+    *address* may be a list, and it may have more items than its family needs.
 
     Raises:
-        ArgumentError, PathError: It is none.
-        TypeError: It is none of another family than those of hosts.
+        ArgumentError, PathError: *address* cannot be an address of the socket's family.
+        TypeError: *address* has a wrong type, and the family is not an IP family.
     """
     if sock.family not in _INET:
         try:
-            return endpoint_at(_address(sock, _path(given)))
+            return endpoint_at(_address(sock, _bytes_if_buffer(address)))
         except ValueError as exc:
             raise PathError(str(exc)) from None
     code = socket.EAI_NONAME
     try:
-        host, port, *more = _members(given)
+        host, port, *more = _sockaddr_items(address)
         host = "localhost" if host is None else check_host(host)
         code = socket.EAI_SERVICE
         number = check_port(_as_port(port))
@@ -138,18 +144,18 @@ def endpoint_of_sock(sock: socket.socket, given: Any) -> Endpoint:
         raise ArgumentError(code, str(exc)) from None
 
 
-def _members(given: object) -> Sequence[Any]:
-    members = cast("Sequence[Any]", given if isinstance(given, tuple | list) else ())
-    if len(members) < 2:
-        text = redacted_repr(cast("object", given))
+def _sockaddr_items(address: object) -> Sequence[Any]:
+    items = cast("Sequence[Any]", address if isinstance(address, tuple | list) else ())
+    if len(items) < 2:
+        text = redacted_repr(cast("object", address))
         raise TypeError(f"address must be (host, port), not {text}")
-    return members[:4]
+    return items[:4]
 
 
-def _path(given: Any) -> Any:
-    """Return the address *given*: a path may come in any buffer."""
-    is_buffer = isinstance(given, bytearray | memoryview)
-    return bytes(cast("bytearray", given)) if is_buffer else given
+def _bytes_if_buffer(address: Any) -> Any:
+    """Return *address*, converted to bytes if it is a path in another buffer."""
+    is_buffer = isinstance(address, bytearray | memoryview)
+    return bytes(cast("bytearray", address)) if is_buffer else address
 
 
 def _address(sock: socket.socket, sockaddr: Any) -> Address:

@@ -1,6 +1,7 @@
-"""Optional partners, a module for each, behind the extra of the same name.
+"""Integrations with other libraries, one module for each.
 
-Importing `aioconnect` imports none of them.
+Each module needs the extra of the same name; importing `aioconnect` imports none of
+them.
 """
 
 from __future__ import annotations

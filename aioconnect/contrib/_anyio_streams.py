@@ -1,4 +1,4 @@
-"""Make anyio's own streams of a connected socket, and shake hands over them.
+"""Wrap a connected socket in anyio's own streams, and shake hands over them.
 
 Only this module knows who owns the socket meanwhile: see `to_stream`.
 """
@@ -27,42 +27,43 @@ from .._io.tls import server_name
 from .._io.transports import OnPhase
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 
-__all__ = ["Handshake", "StreamTransport", "abort", "reason_of", "to_stream"]
+__all__ = ["StreamTransport", "TLSHandshake", "abort", "to_stream", "underlying_error"]
 
 _UNEXPECTED_EOF = "UNEXPECTED_EOF_WHILE_READING"
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """A TLS handshake to make: the arguments of `TLSStream.wrap`.
+class TLSHandshake:
+    """A TLS handshake: the arguments of `TLSStream.wrap`.
 
-    The *hostname* may be written as a URL or a resolver takes it: see `server_name`.
+    *hostname* may have any form that a URL or a resolver accepts: see `server_name`.
     """
 
     context: ssl.SSLContext
     hostname: str | None
-    is_standard: bool
+    is_standard_compatible: bool
 
     async def over(self, stream: AnyByteStream) -> TLSStream:
-        """Shake hands over *stream*, which stays the caller's when this raises."""
+        """Shake hands over *stream*, which the caller still owns if this raises."""
         name = self.hostname
         return await TLSStream.wrap(
             stream,
             server_side=False,
             hostname=None if name is None else server_name(name),
             ssl_context=self.context,
-            standard_compatible=self.is_standard,
+            standard_compatible=self.is_standard_compatible,
         )
 
 
 class StreamTransport:
-    """What the package asks of a transport, of one that an anyio stream has."""
+    """The methods of a transport that this package calls, for an anyio stream."""
 
     __slots__ = ("_sock", "_stream")
 
     def __init__(self, stream: SocketStream, sock: socket.socket) -> None:
         self._stream = stream
-        # The loops close it with the transport; uvloop's forgets it then.
+        # The loop closes the socket with the transport; uvloop's transport then
+        # forgets it.
         self._sock = sock
 
     def is_closing(self) -> bool:
@@ -80,74 +81,76 @@ async def to_stream(
     deadline: float | None,
     /,
     *,
-    handshake: Handshake | None,
-    owned: bool = True,  # noqa: ARG001  # it always is
+    handshake: TLSHandshake | None,
+    owned: bool = True,  # noqa: ARG001  # part of `Wrap`; this always owns the socket
     tell: OnPhase | None = None,
 ) -> tuple[StreamTransport, ByteStream]:
-    """Return anyio's stream over the connected *sock*, and what closes it at once.
+    """Return an anyio stream over the connected *sock*, and a transport to abort it.
 
-    The socket is given away, whatever happens.
+    This function takes the ownership of *sock*, even if it raises.  *deadline* is a
+    time of the loop's clock.
 
     Raises:
-        AttemptError: The handshake, or the loop, failed.
-        Expired: The handshake had not ended at *deadline*.
+        AttemptError: The handshake failed, or the loop made no stream.
+        AttemptExpired: The handshake had not ended at *deadline*.
     """
-    stream = await _wrapped(loop, sock)
+    stream = await _socket_stream(loop, sock)
     transport = StreamTransport(stream, sock)
     if handshake is None:
         return transport, stream
     try:
         if tell is not None:
             tell("tls")
-        return transport, await _shaken(handshake, stream, deadline)
+        return transport, await _with_handshake(handshake, stream, deadline)
     except BaseException:
         transport.abort()
         raise
 
 
-async def _wrapped(
+async def _socket_stream(
     loop: asyncio.AbstractEventLoop, sock: socket.socket
 ) -> SocketStream:
     kind = UNIXSocketStream if sock.family == socket.AF_UNIX else SocketStream
-    is_told = closes_sockets(loop)
+    loop_closes_socket = closes_sockets(loop)
     stream: SocketStream | None = None
     try:
-        making = kind.from_socket(sock)
-        stream = await (making if is_told else in_step(making, abort))
-        _pause(stream)
+        creation = kind.from_socket(sock)
+        stream = await (creation if loop_closes_socket else in_step(creation, abort))
+        _pause_reading(stream)
         return stream
     except ValueError:
-        # So says from_socket of one that was connected, and has been reset since.
+        # from_socket raises this for a connection that has been reset meanwhile.
         failure = AttemptError("adopt", os_error(errno.ECONNRESET))
     except OSError as exc:
         failure = AttemptError("adopt", exc)
     except (asyncio.CancelledError, GeneratorExit):
-        if not is_told:
-            sock.detach()  # what was waited for is a transport, which has it
+        if not loop_closes_socket:
+            sock.detach()  # a transport exists by now, and owns the descriptor
         raise
     finally:
         if stream is None:
             sock.close()
     try:
-        # Not above: the error would be its context, and hold these frames.
+        # Raised in an except block, the failure would get the original error as its
+        # context, which keeps these frames alive.
         raise failure
     finally:
         del failure
 
 
-def _pause(stream: SocketStream) -> None:
-    """Have *stream* read nothing until it is asked to, as anyio's own connect does.
+def _pause_reading(stream: SocketStream) -> None:
+    """Let *stream* read nothing until its user does, as after anyio's own connect.
 
-    That of from_socket reads whatever comes before that, and without an end; anyio has
-    no public way to the transport.
+    A stream made by ``from_socket`` reads at once, and without a limit.  anyio has no
+    public access to the transport.
     """
     transport: asyncio.ReadTransport | None = getattr(stream, "_transport", None)
     if transport is not None and not transport.is_closing():
         transport.pause_reading()
 
 
-async def _shaken(
-    handshake: Handshake, stream: SocketStream, deadline: float | None
+async def _with_handshake(
+    handshake: TLSHandshake, stream: SocketStream, deadline: float | None
 ) -> TLSStream:
     failure: AttemptError
     try:
@@ -156,43 +159,43 @@ async def _shaken(
         error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
         failure = AttemptExpired("tls", error)
     except (OSError, BrokenResourceError, EndOfStream) as exc:
-        failure = AttemptError("tls", reason_of(exc))
+        failure = AttemptError("tls", underlying_error(exc))
     try:
         raise failure
     finally:
         del failure
 
 
-def reason_of(exc: Exception) -> OSError:
-    """Return the error of the system, or of TLS, that an error of a stream stands for.
+def underlying_error(exc: Exception) -> OSError:
+    """Return the error of the system or of TLS behind the error of a stream.
 
-    TLS may say of a peer that has gone that its end is against the protocol; anyio,
-    that it is the end of the stream.
+    If the peer has gone, TLS may report an end that violates the protocol, and anyio
+    may report the end of the stream.  Both become ECONNRESET here.
     """
     cause = exc if isinstance(exc, OSError) else exc.__cause__
-    if isinstance(cause, OSError) and not _is_end(cause):
+    if isinstance(cause, OSError) and not _is_unexpected_eof(cause):
         return cause
     return os_error(errno.ECONNRESET, "the peer has closed the connection")
 
 
-def _is_end(error: OSError) -> bool:
-    # With OpenSSL 3, Python before 3.11.4 has no class of its own for it.
+def _is_unexpected_eof(error: OSError) -> bool:
+    # With OpenSSL 3, Python before 3.11.4 does not raise SSLEOFError for this.
     reason = getattr(error, "reason", None)
     return isinstance(error, ssl.SSLEOFError) or reason == _UNEXPECTED_EOF
 
 
 def abort(stream: ByteStream) -> None:
-    """Close *stream* at once: one of a socket, or of TLS without a closing handshake.
+    """Close a socket stream, or a TLS stream without its closing handshake, at once.
 
-    Its ``aclose()`` is driven by hand, as a coroutine that is closed half-way must not
-    wait: it does no more than to let the loop run in between.
+    This also runs in coroutines that are being closed, which must not await.  Therefore
+    it drives ``aclose()`` by hand, which only lets the loop run between its steps.
     """
     closing = stream.aclose()
     with contextlib.closing(closing), contextlib.suppress(StopIteration):
-        for _ in range(_CLOSING_STEPS):
+        for _ in range(_MAX_CLOSING_STEPS):
             closing.send(None)
 
 
-# anyio 4.10 closes in one iteration of the loop and aborts in the next; later ones
-# abort at once.
-_CLOSING_STEPS = 3
+# anyio 4.10 closes the transport in one iteration of the loop and aborts it in the
+# next.  Later versions abort it at once.
+_MAX_CLOSING_STEPS = 3

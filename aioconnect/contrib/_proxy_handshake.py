@@ -1,10 +1,10 @@
-"""Ask a proxy for a connection: by SOCKS 4, SOCKS 5, or HTTP CONNECT.
+"""Request a connection from a proxy with SOCKS 4, SOCKS 5 or HTTP CONNECT.
 
-Only this module reads from and writes to the socket before its caller does, and it
-reads not an octet more than the proxy's answer.
+Only this module reads from and writes to the socket before the caller does.  It reads
+no octet beyond the proxy's answer.
 
-Tracebacks can show the local variables of a frame.  No frame here that an exception
-leaves has the credentials, or an answer, in which a proxy may repeat them.
+Tracebacks can show the local variables of a frame.  Therefore no frame here that an
+exception leaves holds the credentials, or an answer in which a proxy may repeat them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .._io.fd_watchers import is_readable
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from ._proxy_url import Hop
 
-__all__ = ["Handshake"]
+__all__ = ["ProxyHandshake"]
 
-# What the answers mean; one that is not here is none.
-_SOCKS5 = {  # RFC 1928, section 6.  A general failure may pass.
+# The meaning of the answers.  Any other code violates the protocol.
+_SOCKS5_ERRORS = {  # RFC 1928, section 6.  A general failure may be temporary.
     0x01: (errno.ECONNABORTED, "General failure of the SOCKS server"),
     0x02: (errno.EACCES, "Connection not allowed by the ruleset"),
     0x03: (errno.ENETUNREACH, "Network unreachable"),
@@ -33,12 +33,12 @@ _SOCKS5 = {  # RFC 1928, section 6.  A general failure may pass.
     0x07: (errno.EOPNOTSUPP, "Command not supported"),
     0x08: (errno.EAFNOSUPPORT, "Address type not supported"),
 }
-_SOCKS4 = {  # "rejected or failed" is all that it says of a port that refuses
+_SOCKS4_ERRORS = {  # a port that refuses is reported only as "rejected or failed"
     0x5B: (errno.ECONNREFUSED, "Request rejected or failed"),
     0x5C: (errno.EACCES, "Request rejected: no identd on the client"),
     0x5D: (errno.EACCES, "Request rejected: identd reports another user"),
 }
-_HTTP = {  # RFC 9110, section 15
+_HTTP_ERRORS = {  # RFC 9110, section 15
     401: errno.EACCES,
     403: errno.EACCES,
     407: errno.EACCES,
@@ -50,28 +50,29 @@ _HTTP = {  # RFC 9110, section 15
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
-_STATUS = re.compile(rb"HTTP/\d\.\d[ \t]+([1-5]\d\d)(?:[ \t][^\n]*)?\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/\d\.\d[ \t]+([1-5]\d\d)(?:[ \t][^\n]*)?\r?\n")
 
-# RFC 9112, section 2.2: a single LF may be taken for the end of a line.
+# RFC 9112, section 2.2: a recipient may accept a single LF as the end of a line.
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_LONGEST_HEAD = 2**14
+_MAX_HEAD = 2**14
 
-# RFC 9110, section 15.2: there may be any number of interim answers.  There is no use
-# for many, and a proxy that sends them for ever must not keep us reading.
-_MOST_INTERIM = 16
+# RFC 9110, section 15.2, allows any number of interim answers.  Nobody needs many, and
+# a proxy must not keep a client reading by sending them for ever.
+_MAX_INTERIM = 16
 
-# How many octets a SOCKS 5 address has, by its type; that of a name says so itself.
+# The octets of a SOCKS 5 address, by its type.  A name begins with its own length.
 _IPV4, _NAME, _IPV6 = 1, 3, 4
-_SIZES = {_IPV4: 4, _IPV6: 16}
+_ADDRESS_SIZES = {_IPV4: 4, _IPV6: 16}
 
 
-class Handshake:
-    """What is said to the proxy *hop* over *sock*, and answered until *deadline*.
+class ProxyHandshake:
+    """The dialogue with the proxy *hop* over *sock*, which has to end by *deadline*.
 
-    *name* is put before what an error says.
+    *deadline* is a time of the loop's clock, or None.  *error_prefix* begins the text
+    of each error.
     """
 
-    __slots__ = ("_answer", "_deadline", "_hop", "_loop", "_name", "_sock")
+    __slots__ = ("_answer", "_deadline", "_error_prefix", "_hop", "_loop", "_sock")
 
     def __init__(
         self,
@@ -79,105 +80,108 @@ class Handshake:
         sock: socket.socket,
         deadline: float | None,
         hop: Hop,
-        name: str,
+        error_prefix: str,
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._deadline = deadline
         self._hop = hop
-        self._name = name
+        self._error_prefix = error_prefix
         self._answer = b""
 
-    async def ask_for(self, host: str, port: int) -> None:
-        """Have the proxy connect to *host*, an address or a name in ASCII, and *port*.
+    async def request(self, host: str, port: int) -> None:
+        """Ask the proxy to connect to *host* and *port*, and wait for its answer.
+
+        *host* is a numeric address, or a name in ASCII.
 
         Raises:
-            AttemptError: It has not.
-            Expired: It had not answered at the deadline.
+            AttemptError: The proxy refused or failed.
+            AttemptExpired: The proxy had not answered at the deadline.
         """
-        if self._hop.kind == "http":
-            await self._ask_http(host, port)
-        elif self._hop.kind == "socks5":
-            await self._ask_socks5(host, port)
+        if self._hop.protocol == "http":
+            await self._request_over_http(host, port)
+        elif self._hop.protocol == "socks5":
+            await self._request_over_socks5(host, port)
         else:
-            await self._ask_socks4(host, port)
+            await self._request_over_socks4(host, port)
 
-    async def _ask_http(self, host: str, port: int) -> None:
+    async def _request_over_http(self, host: str, port: int) -> None:
         """Speak HTTP: RFC 9110, section 9.3.6."""
-        self._say(_http_request(self._hop, host, port))
+        self._send(_http_request(self._hop, host, port))
         interim = 0
         while (status := await self._read_status()) < 200:
-            # Nobody asked for another protocol.
-            self._check(status != HTTPStatus.SWITCHING_PROTOCOLS)
+            # A switch to another protocol was not requested.
+            self._check_protocol(status != HTTPStatus.SWITCHING_PROTOCOLS)
             interim += 1
-            self._check(interim <= _MOST_INTERIM)
+            self._check_protocol(interim <= _MAX_INTERIM)
         if status >= 300:
-            # Not in the proxy's own words, which may be our credentials.
+            # The error has the standard phrase.  The proxy's own words may repeat the
+            # credentials.
             text = f"{status} {_PHRASES.get(status, '')}".rstrip()
-            raise self._failure(_HTTP.get(status, errno.EPROTO), text)
+            raise self._error(_HTTP_ERRORS.get(status, errno.EPROTO), text)
 
-    async def _ask_socks5(self, host: str, port: int) -> None:
+    async def _request_over_socks5(self, host: str, port: int) -> None:
         """Speak SOCKS 5: RFC 1928, with the credentials of RFC 1929."""
-        self._say(b"\5\2\0\2" if self._hop.user else b"\5\1\0")
+        self._send(b"\5\2\0\2" if self._hop.user else b"\5\1\0")
         version, method = await self._read(2)
-        self._check(version == 5)
+        self._check_protocol(version == 5)
         if method == 2 and self._hop.user:
-            self._say(_socks5_credentials(self._hop))
+            self._send(_socks5_credentials(self._hop))
             version, code = await self._read(2)
-            self._check(version == 1)
+            self._check_protocol(version == 1)
             if code:
-                raise self._failure(errno.EACCES, "wrong user or password")
+                raise self._error(errno.EACCES, "wrong user or password")
         elif method:
             text = "the proxy accepts none of the authentication methods offered"
             if not self._hop.user:
                 text = "the proxy wants a user and a password"
-            raise self._failure(errno.EACCES, text)
-        self._say(b"\5\1\0" + _socks_address(host) + port.to_bytes(2))
+            raise self._error(errno.EACCES, text)
+        self._send(b"\5\1\0" + _socks_address(host) + port.to_bytes(2))
         version, code = await self._read(2)
-        self._check(version == 5)
+        self._check_protocol(version == 5)
         if code:
-            raise self._said_no(_SOCKS5.get(code))
+            raise self._refusal(_SOCKS5_ERRORS.get(code))
         reserved, kind = await self._read(2)
-        self._check(reserved == 0 and kind in (_IPV4, _NAME, _IPV6))
-        size = _SIZES[kind] if kind != _NAME else (await self._read(1))[0]
-        await self._read(size + 2)  # where it connects from, if that is true
+        self._check_protocol(reserved == 0 and kind in (_IPV4, _NAME, _IPV6))
+        size = _ADDRESS_SIZES[kind] if kind != _NAME else (await self._read(1))[0]
+        await self._read(size + 2)  # the address that the proxy claims to connect from
 
-    async def _ask_socks4(self, host: str, port: int) -> None:
+    async def _request_over_socks4(self, host: str, port: int) -> None:
         """Speak SOCKS 4, or 4a if *host* is a name."""
-        self._say(_socks4_request(self._hop, host, port))
+        self._send(_socks4_request(self._hop, host, port))
         version, code = (await self._read(8))[:2]
-        self._check(version == 0)
+        self._check_protocol(version == 0)
         if code != 0x5A:
-            raise self._said_no(_SOCKS4.get(code))
+            raise self._refusal(_SOCKS4_ERRORS.get(code))
 
-    def _check(self, makes_sense: bool) -> None:
-        if not makes_sense:
-            raise self._makes_no_sense()
+    def _check_protocol(self, is_valid: bool) -> None:
+        if not is_valid:
+            raise self._protocol_error()
 
-    def _said_no(self, meaning: tuple[int, str] | None) -> AttemptError:
-        return self._failure(*meaning) if meaning else self._makes_no_sense()
+    def _refusal(self, meaning: tuple[int, str] | None) -> AttemptError:
+        return self._error(*meaning) if meaning else self._protocol_error()
 
-    def _makes_no_sense(self) -> AttemptError:
-        text = f"the answer is not that of a proxy for {self._hop.kind}"
-        return self._failure(errno.EPROTO, text)
+    def _protocol_error(self) -> AttemptError:
+        text = f"the answer is not that of a proxy for {self._hop.protocol}"
+        return self._error(errno.EPROTO, text)
 
-    def _has_closed(self) -> AttemptError:
+    def _closed_error(self) -> AttemptError:
         text = "the proxy has closed the connection"
-        return self._failure(errno.ECONNRESET, text)
+        return self._error(errno.ECONNRESET, text)
 
-    def _failure(self, number: int, text: str) -> AttemptError:
-        return AttemptError("proxy", os_error(number, self._name + text))
+    def _error(self, number: int, text: str) -> AttemptError:
+        return AttemptError("proxy", os_error(number, self._error_prefix + text))
 
-    def _say(self, data: bytes) -> None:
-        """Send *data*, which the socket has room for.
+    def _send(self, data: bytes) -> None:
+        """Send *data*, for which the socket always has room.
 
-        It is small, and what was sent before it was answered.
+        The data is small, and the proxy has answered everything sent before.
         """
         try:
             while data:
                 data = data[self._sock.send(data) :]
         except BrokenPipeError:
-            raise self._has_closed() from None
+            raise self._closed_error() from None
         except OSError as exc:
             raise AttemptError("proxy", exc) from None
         finally:
@@ -187,44 +191,44 @@ class Handshake:
         """Return the next *size* octets."""
         self._answer = b""
         while len(self._answer) < size:
-            self._answer += await self._received(size - len(self._answer))
+            self._answer += await self._recv(size - len(self._answer))
         return self._answer
 
     async def _read_status(self) -> int:
-        """Return the status of the next HTTP head, the whole of which is read then."""
+        """Read the next HTTP head as a whole, and return its status."""
         self._answer = b""
         is_whole = False
         while not is_whole:
-            seen = await self._received(_LONGEST_HEAD, socket.MSG_PEEK)
-            size, is_whole = _rest_of_head(self._answer, seen)
+            seen = await self._recv(_MAX_HEAD, socket.MSG_PEEK)
+            size, is_whole = _part_of_head(self._answer, seen)
             del seen
-            self._answer += await self._received(size)
-            self._check(b"HTTP/".startswith(self._answer[:5]))
-            self._check(len(self._answer) <= _LONGEST_HEAD)
-        match = _STATUS.match(self._answer)
+            self._answer += await self._recv(size)
+            self._check_protocol(b"HTTP/".startswith(self._answer[:5]))
+            self._check_protocol(len(self._answer) <= _MAX_HEAD)
+        match = _STATUS_LINE.match(self._answer)
         if match is None:
-            raise self._makes_no_sense()
+            raise self._protocol_error()
         return int(match[1])
 
-    async def _received(self, most: int, flags: int = 0) -> bytes:
+    async def _recv(self, max_size: int, flags: int = 0) -> bytes:
         try:
-            while (data := self._come(most, flags)) is None:
-                await self._readable()
+            while (data := self._recv_now(max_size, flags)) is None:
+                await self._wait_readable()
         except OSError as exc:
             raise AttemptError("proxy", exc) from None
         if not data:
-            raise self._has_closed()
+            raise self._closed_error()
         return data
 
-    def _come(self, most: int, flags: int) -> bytes | None:
+    def _recv_now(self, max_size: int, flags: int) -> bytes | None:
         try:
-            return self._sock.recv(most, flags)
+            return self._sock.recv(max_size, flags)
         except BlockingIOError:
             return None
 
-    async def _readable(self) -> None:
+    async def _wait_readable(self) -> None:
         if not await is_readable(self._loop, self._sock, self._deadline):
-            text = f"{self._name}the proxy has not answered yet"
+            text = f"{self._error_prefix}the proxy has not answered yet"
             raise AttemptExpired("proxy", os_error(errno.ETIMEDOUT, text))
 
 
@@ -232,14 +236,14 @@ def _http_request(hop: Hop, host: str, port: int) -> bytes:
     at = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
     lines = [b"CONNECT %b HTTP/1.1" % at, b"Host: %b" % at, b"User-Agent: aioconnect"]
     if hop.user:
-        # In UTF-8: RFC 7617, section 2.1.
+        # The credentials are in UTF-8: RFC 7617, section 2.1.
         basic = base64.b64encode(hop.user + b":" + hop.password)
         lines.append(b"Proxy-Authorization: Basic " + basic)
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _rest_of_head(head: bytes, more: bytes) -> tuple[int, bool]:
-    """Return how many octets of *more* belong to *head*, and if they end it."""
+def _part_of_head(head: bytes, more: bytes) -> tuple[int, bool]:
+    """Return how many octets of *more* belong to *head*, and whether they end it."""
     seen = head + more
     end = _END_OF_HEAD.search(seen, max(len(head) - 3, 0))
     return (end.end() if end else len(seen)) - len(head), end is not None
@@ -259,7 +263,7 @@ def _socks4_request(hop: Hop, host: str, port: int) -> bytes:
 
 
 def _socks_address(host: str) -> bytes:
-    """Return *host* as SOCKS 5 wants it: its type, and itself."""
+    """Return *host* in the form of SOCKS 5: its type, then its octets."""
     for family, kind in ((socket.AF_INET, _IPV4), (socket.AF_INET6, _IPV6)):
         try:
             return bytes([kind]) + socket.inet_pton(family, host)

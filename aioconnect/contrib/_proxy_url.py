@@ -1,6 +1,6 @@
-"""Read the URLs of proxies, whose credentials nothing here ever shows.
+"""Parse the URLs of proxies, without ever showing their credentials.
 
-Pure.  What is wrong with a URL is said without a word of it but its scheme.
+Pure.  An error about a URL quotes nothing of it except the scheme.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .._sansio.addresses import check_host, check_port
 from .._sansio.endpoints import Endpoint
 from .._sansio.text import safe_repr
 
-__all__ = ["Hop", "ProxyURL", "ascii_name", "checked", "hops_of"]
+__all__ = ["Hop", "ProxyURL", "ascii_name", "checked_proxy", "hops_of"]
 
-# By the scheme, if the proxy looks up the names that it is asked for.
-_SCHEMES = {
+# For each scheme, whether the proxy looks up the names of its targets.
+_RESOLVES_NAMES = {
     "http": True,
     "socks4": False,
     "socks4a": True,
@@ -30,7 +30,7 @@ _SCHEMES = {
     "socks5h": True,
 }
 
-_FORM = "scheme://user:password@host:port"
+_URL_FORM = "scheme://user:password@host:port"
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<credentials>[^@/?#]*)@)?"
@@ -40,14 +40,14 @@ _URL = re.compile(
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 
-# What is a name to every proxy.  Numbers that are no address, such as 127.1, are one
-# to some of them.
+# A host that every proxy takes for a name.  Some proxies take numbers such as 127.1 for
+# addresses, so these do not match.
 _NAME = re.compile(r"(?:[\w-]+\.)*(?!\d+\.?$)[\w-]+\.?", re.ASCII)
 
-# What a proxy is told of a user and a password, in UTF-8 and with a NUL between them,
-# and that in words.  SOCKS 5 counts octets in one octet (RFC 1929); SOCKS 4 ends the
-# user with a NUL; HTTP has no control characters (RFC 7617), and servers have limits
-# for the length of a header field, such as 8 kB.
+# The user and password that each protocol can send, as a pattern and in words.  The
+# pattern matches their UTF-8 octets with a NUL between them.  SOCKS 5 has one octet for
+# each length (RFC 1929).  SOCKS 4 ends the user with a NUL.  HTTP allows no control
+# characters (RFC 7617), and servers limit the length of a header field, often to 8 kB.
 _CREDENTIALS = {
     "http": (
         rb"[^\0-\x1f\x7f:]{1,4096}\0[^\0-\x1f\x7f]{0,4096}",
@@ -68,68 +68,68 @@ _DEFAULT = Connector()
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A proxy: where it is, and what it is told before it is asked."""
+    """One proxy of a chain: its URL's scheme, endpoint and credentials."""
 
     scheme: str
-    place: Endpoint
+    endpoint: Endpoint
     user: bytes
     password: bytes
 
     def __repr__(self) -> str:
-        return f"{self.scheme}://{'***@' if self.user else ''}{self.place}"
+        return f"{self.scheme}://{'***@' if self.user else ''}{self.endpoint}"
 
     @property
-    def resolves(self) -> bool:
-        """Whether it looks up the names that it is asked for."""
-        return _SCHEMES[self.scheme]
+    def resolves_names(self) -> bool:
+        """Whether the proxy looks up the names of its targets."""
+        return _RESOLVES_NAMES[self.scheme]
 
     @property
-    def kind(self) -> str:
-        """Its language: http, socks4 or socks5."""
+    def protocol(self) -> str:
+        """The protocol that the proxy speaks: http, socks4 or socks5."""
         return self.scheme[:6]
 
     @property
     def family(self) -> int:
-        """The address family that it knows, if it knows but one."""
-        return socket.AF_INET if self.kind == "socks4" else socket.AF_UNSPEC
+        """The only address family that the proxy supports, or AF_UNSPEC."""
+        return socket.AF_INET if self.protocol == "socks4" else socket.AF_UNSPEC
 
-    def check(self, place: Endpoint) -> None:
-        """Raise `ValueError` if the proxy cannot be asked for *place*."""
-        host = str(place.host)
+    def check_target(self, endpoint: Endpoint) -> None:
+        """Raise `ValueError` if the proxy cannot connect to *endpoint*."""
+        host = str(endpoint.host)
         if "%" in host:
             raise ValueError(f"host: a proxy knows no scope ids: {safe_repr(host)}")
-        if place.address is not None:
-            if self.family not in (socket.AF_UNSPEC, place.address.family):
+        if endpoint.address is not None:
+            if self.family not in (socket.AF_UNSPEC, endpoint.address.family):
                 text = f"{self.scheme} knows no IPv6, use socks5 or http"
                 raise ValueError(f"host: {text}: {safe_repr(host)}")
-        elif self.resolves and not _NAME.fullmatch(ascii_name(host)):
+        elif self.resolves_names and not _NAME.fullmatch(ascii_name(host)):
             text = "neither a name nor an address that a proxy knows"
             raise ValueError(f"host: {text}: {safe_repr(host)}")
 
 
 def ascii_name(host: str) -> str:
-    """Return *host* as a proxy is asked for it."""
+    """Return *host* in the ASCII form that proxies take (IDNA 2003)."""
     return host.encode("idna").decode("ascii")
 
 
 class ProxyURL(str):
-    """The URL of a proxy, whose `repr` has no credentials: tracebacks show that."""
+    """The URL of a proxy.  Its `repr`, which tracebacks show, has no credentials."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr(repr(_hop(self)))
+        return repr(repr(_parse_hop(self)))
 
 
-def checked(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
-    """Return *proxy*, the URL of a proxy or of several, in order.
+def checked_proxy(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
+    """Check *proxy*, a URL or a sequence of URLs, and return it as `ProxyURL`.
 
     Raises:
-        ValueError, TypeError: One of them cannot work, or there is none.  No frame of
-            the traceback has a URL.
+        ValueError, TypeError: A URL cannot work, or there is none.  No frame of the
+            traceback holds a URL.
     """
     try:
-        urls = _urls(proxy)
+        urls = _proxy_urls(proxy)
         _check_chain(hops_of(urls))
         return urls
     except (TypeError, ValueError) as exc:
@@ -144,28 +144,28 @@ def checked(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
 
 
 def hops_of(urls: str | Sequence[str]) -> tuple[Hop, ...]:
-    """Return the proxies that *urls* are of, in order.
+    """Return the proxies of *urls*, a URL or a sequence of URLs, in order.
 
     Raises:
-        ValueError: One of them cannot work.
+        ValueError: A URL cannot work.
     """
-    return tuple(map(_hop, (urls,) if isinstance(urls, str) else urls))
+    return tuple(map(_parse_hop, (urls,) if isinstance(urls, str) else urls))
 
 
-def _urls(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
+def _proxy_urls(proxy: object) -> ProxyURL | tuple[ProxyURL, ...]:
     if isinstance(proxy, str):
         return ProxyURL(proxy)
     if isinstance(proxy, bytes) or not isinstance(proxy, Sequence):
         text = f"a URL, or several, not {type(proxy).__name__}"
         raise TypeError(f"proxy must be {text}")
-    # Read once, and a range of millions ends at the first, which is no URL.
-    urls = tuple(map(_url, cast("Sequence[object]", proxy)))
+    # map() checks each item as it comes: a range of millions fails at its first item.
+    urls = tuple(map(_proxy_url, cast("Sequence[object]", proxy)))
     if not urls:
         raise ValueError("proxy is empty: there is nothing to connect through")
     return urls
 
 
-def _url(url: object) -> ProxyURL:
+def _proxy_url(url: object) -> ProxyURL:
     if not isinstance(url, str):
         raise TypeError(f"proxy must be a URL, not {type(url).__name__}")
     return ProxyURL(url)
@@ -173,41 +173,41 @@ def _url(url: object) -> ProxyURL:
 
 def _check_chain(hops: Sequence[Hop]) -> None:
     for hop, following in pairwise(hops):
-        hop.check(following.place)
+        hop.check_target(following.endpoint)
 
 
-def _hop(url: str) -> Hop:
+def _parse_hop(url: str) -> Hop:
     match = _URL.fullmatch(url)
     if match is None:
         text = "in user and password all but letters and digits is written %XX"
-        raise ValueError(f"proxy is no URL like {_FORM}; {text}")
+        raise ValueError(f"proxy is no URL like {_URL_FORM}; {text}")
     scheme = match["scheme"].lower()
-    if scheme not in _SCHEMES:
-        known = ", ".join(_SCHEMES)
+    if scheme not in _RESOLVES_NAMES:
+        known = ", ".join(_RESOLVES_NAMES)
         raise ValueError(f"proxy: the scheme {scheme[:20]} is none of {known}")
-    place = _place(match["host"], match["port"])
-    if place is None:
+    endpoint = _parse_endpoint(match["host"], match["port"])
+    if endpoint is None:
         text = "the host or the port is missing, or cannot be one"
         raise ValueError(f"proxy: {text}; write {scheme}://host:port")
-    return Hop(scheme, place, *_credentials(scheme, match["credentials"]))
+    return Hop(scheme, endpoint, *_parse_credentials(scheme, match["credentials"]))
 
 
-def _place(host: str, port: str | None) -> Endpoint | None:
+def _parse_endpoint(host: str, port: str | None) -> Endpoint | None:
     bare = host.strip("[]")
     try:
         number = check_port(port)
-        place = endpoint_from_host(_DEFAULT, check_host(bare), number)
+        endpoint = endpoint_from_host(_DEFAULT, check_host(bare), number)
     except (TypeError, ValueError):
         return None
     is_number = str(port).isdecimal() and number
-    is_literal = place.address is not None and ":" in bare
-    return place if is_number and is_literal == (bare != host) else None
+    is_literal = endpoint.address is not None and ":" in bare
+    return endpoint if is_number and is_literal == (bare != host) else None
 
 
-def _credentials(scheme: str, text: str | None) -> tuple[bytes, bytes]:
+def _parse_credentials(scheme: str, text: str | None) -> tuple[bytes, bytes]:
     if text is None:
         return b"", b""
-    given = b"\0".join(map(_decoded, text.split(":", 1)))
+    given = b"\0".join(map(_percent_decoded, text.split(":", 1)))
     pattern, needs = _CREDENTIALS[scheme[:6]]
     if not re.fullmatch(pattern, given):
         raise ValueError(f"proxy: {scheme} takes {needs}, or nothing before the host")
@@ -215,8 +215,11 @@ def _credentials(scheme: str, text: str | None) -> tuple[bytes, bytes]:
     return user, password
 
 
-def _decoded(text: str) -> bytes:
-    """Return *text* with its escapes decoded, in UTF-8, or what no proxy takes."""
+def _percent_decoded(text: str) -> bytes:
+    """Return the octets of *text*, or a newline, which no proxy takes, if it is bad.
+
+    Escapes are decoded.  The result has to be UTF-8.
+    """
     try:
         octets = unquote_to_bytes(text)
         octets.decode()

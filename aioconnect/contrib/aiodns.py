@@ -1,7 +1,7 @@
-"""Resolve names with c-ares, by way of aiodns, instead of the system's getaddrinfo.
+"""Resolve names with c-ares, through aiodns, instead of the system's getaddrinfo.
 
-A look-up holds no thread, and what is cancelled is over.  The extra is ``aiodns``:
-in a checkout, ``pip install '.[aiodns]'``.
+A look-up needs no thread, and ends when it is cancelled.  This module needs the extra
+``aiodns``: in a checkout, ``pip install '.[aiodns]'``.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ except ModuleNotFoundError as exc:
 
 __all__ = ["AiodnsResolver"]
 
-# Its numbers are cffi's, which have no types.
+# The error numbers come from cffi, which has no types.
 _ares: Any = aiodns.error
 
 _FAMILIES = (socket.AF_INET6, socket.AF_INET)
 
-# What the system's resolver says for the same answer; the rest is EAI_FAIL.
-_CODES: dict[int, int] = {
+# The code that the system's resolver gives for the same answer.  The rest is EAI_FAIL.
+_EAI_CODES: dict[int, int] = {
     _ares.ARES_ENOTFOUND: socket.EAI_NONAME,
     _ares.ARES_EBADNAME: socket.EAI_NONAME,
     _ares.ARES_ENOMEM: socket.EAI_MEMORY,
@@ -48,30 +48,31 @@ _CODES: dict[int, int] = {
 
 
 class _Channel:
-    """A c-ares channel of one loop, and how many look-ups it has under way."""
+    """A c-ares channel of one loop, and the number of look-ups that use it."""
 
-    __slots__ = ("resolver", "users")
+    __slots__ = ("lookups", "resolver")
 
     def __init__(self, resolver: aiodns.DNSResolver) -> None:
         self.resolver = resolver
-        self.users = 0
+        self.lookups = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AiodnsResolver:
-    """A resolver that asks *nameservers*, else those of the system, by c-ares.
+    """A resolver that uses c-ares: ``resolver=AiodnsResolver()``.
 
-    *nameservers* are addresses in numbers, perhaps with a port: ``127.0.0.1:53``.
-    *timeout* is what c-ares gives the first of *tries* (seconds; it gives the
-    later ones more); left out, they are c-ares' own.  It reads /etc/hosts.
+    *nameservers* are numeric addresses, perhaps with a port: ``127.0.0.1:53`` (default:
+    those of the system).  *timeout* is the time for the first try, in seconds; c-ares
+    gives later tries more.  *tries* is their number.  By default c-ares chooses both.
+    c-ares also reads /etc/hosts.
 
-    It is a value, for any number of loops: it has nothing open but while it is
-    asked.  Look-ups at the same time share one c-ares channel of their loop,
-    which the last of them closes; its threads and descriptors (an inotify
-    instance is one) end right after, in a thread that pycares keeps.
+    A resolver is a value, for any number of loops, and has nothing open between
+    look-ups.  Simultaneous look-ups of one loop share a c-ares channel, and the last of
+    them closes it.  Its threads and descriptors (one is an inotify instance) end soon
+    after, in a thread that pycares keeps.
 
     Raises:
-        ValueError, TypeError: A value that cannot work; the text names it.
+        ValueError, TypeError: A value cannot work; the text names it.
     """
 
     nameservers: Sequence[str] = ()
@@ -84,7 +85,7 @@ class AiodnsResolver:
             raise TypeError(text)
         object.__setattr__(self, "nameservers", tuple(self.nameservers))
         for server in self.nameservers:
-            _check_server(server)
+            _check_nameserver(server)
         if self.timeout is not None:
             check_duration("timeout", self.timeout, positive=True)
         tries: object = self.tries
@@ -104,24 +105,25 @@ class AiodnsResolver:
         proto: int = 0,
         flags: int = 0,
     ) -> Sequence[Address]:
-        """Return the addresses of *host*, none if it has none of *family*.
+        """Return the addresses of *host* in *family*; there may be none.
 
-        Cancelled, it asks no more, and c-ares neither, once no other look-up of
+        When a look-up is cancelled, c-ares stops asking as soon as no other look-up of
         this loop is under way.
 
         Raises:
-            socket.gaierror: There is no such name, or no answer; the text is
-                c-ares'.  There are *flags*: c-ares knows none of the system's.
-            ValueError: *host* is no host name, or *port* no port.
+            socket.gaierror: The name does not exist, or no answer came (the text is
+                c-ares').  Or there are *flags*: c-ares supports none of the system's.
+            ValueError: *host* is not a host name, or *port* is not a port.
         """
         host, port = check_host(host), check_port(port)
         if flags & ~int(socket.AI_NUMERICSERV):
             text = f"c-ares knows no flags like {flags:#x}"
             raise socket.gaierror(socket.EAI_BADFLAGS, text)
         try:
-            async with _channel(self) as channel:
+            async with _shared_channel(self) as channel:
                 found = await channel.getaddrinfo(
-                    # aiodns would take IDNA 2008 if it is there, and the system 2003.
+                    # The system's resolver uses IDNA 2003.  aiodns would use IDNA 2008
+                    # where the package idna is installed.
                     host.encode("idna").decode("ascii"),
                     family=socket.AddressFamily(family),
                     port=port,
@@ -131,29 +133,31 @@ class AiodnsResolver:
             code, text = exc.args
             if code == _ares.ARES_ENODATA:
                 return ()
-            raise socket.gaierror(_CODES.get(code, socket.EAI_FAIL), text) from None
+            raise socket.gaierror(_EAI_CODES.get(code, socket.EAI_FAIL), text) from None
         return _addresses(found.nodes, family, proto)
 
     async def services(self, service: str) -> Sequence[SRVRecord]:
-        """Return the SRV records of *service*, ``_service._proto.name``, as they come.
+        """Return the SRV records of *service*, which is ``_service._proto.name``.
+
+        The records are in the order of the answer.
 
         Raises:
-            socket.gaierror: There are none, or there was no answer; the text is
-                c-ares'.
-            ValueError: *service* is no host name.
+            socket.gaierror: There are no records, or no answer came (the text is
+                c-ares').
+            ValueError: *service* is not a host name.
         """
         name = check_host(service).encode("idna").decode("ascii")
         try:
-            async with _channel(self) as channel:
+            async with _shared_channel(self) as channel:
                 found: Any = await channel.query_dns(name, "SRV")
         except aiodns.error.DNSError as exc:
             code, text = exc.args
-            known = {**_CODES, _ares.ARES_ENODATA: socket.EAI_NONAME}
+            known = {**_EAI_CODES, _ares.ARES_ENODATA: socket.EAI_NONAME}
             raise socket.gaierror(known.get(code, socket.EAI_FAIL), text) from None
         return _records(found)
 
 
-def _check_server(server: object) -> None:
+def _check_nameserver(server: object) -> None:
     if not isinstance(server, str):
         raise TypeError(f"nameservers: {safe_repr(server)} is not a str")
     host, port = server, "53"
@@ -166,28 +170,30 @@ def _check_server(server: object) -> None:
         raise ValueError(f"nameservers: {safe_repr(server)} {text}")
 
 
-# The channels in which something is under way: they are no part of a value that
-# is hashed, compared and pickled.  A loop has but one thread.
+# The channels that are in use.  They are not part of the resolver, which is hashed,
+# compared and pickled.  No lock is needed, because a loop has only one thread.
 _channels: dict[tuple[asyncio.AbstractEventLoop, AiodnsResolver], _Channel] = {}
 
 
 @asynccontextmanager
-async def _channel(options: AiodnsResolver) -> AsyncGenerator[aiodns.DNSResolver]:
+async def _shared_channel(
+    options: AiodnsResolver,
+) -> AsyncGenerator[aiodns.DNSResolver]:
     key = asyncio.get_running_loop(), options
     channel = _channels.get(key)
     if channel is None:
-        channel = _channels[key] = _Channel(_opened(*key))
-    channel.users += 1
+        channel = _channels[key] = _Channel(_open_resolver(*key))
+    channel.lookups += 1
     try:
         yield channel.resolver
     finally:
-        channel.users -= 1
-        if not channel.users:
+        channel.lookups -= 1
+        if not channel.lookups:
             del _channels[key]
-            await channel.resolver.close()  # which never waits
+            await channel.resolver.close()  # this never waits
 
 
-def _opened(
+def _open_resolver(
     loop: asyncio.AbstractEventLoop, options: AiodnsResolver
 ) -> aiodns.DNSResolver:
     try:
@@ -195,13 +201,13 @@ def _opened(
             options.nameservers, loop, timeout=options.timeout, tries=options.tries
         )
     except pycares.AresError as exc:
-        # It says no more; a descriptor is what there is none of, if anything.
+        # c-ares gives no reason.  The most likely one is that no descriptor is left.
         text = f"c-ares cannot begin: {exc.args[-1]}"
         raise socket.gaierror(socket.EAI_AGAIN, text) from None
 
 
 def _addresses(nodes: Sequence[Any], family: int, proto: int) -> tuple[Address, ...]:
-    # Asked for IPv6, c-ares gives an IPv4 host in numbers all the same.
+    # For a numeric IPv4 host, c-ares returns the IPv4 address even if asked for IPv6.
     found = (
         Address(node.family, (node.addr[0].decode(), *node.addr[1:]), proto)
         for node in nodes
@@ -215,5 +221,5 @@ def _records(found: Any) -> tuple[SRVRecord, ...]:
     return tuple(
         SRVRecord(one.priority, one.weight, one.port, one.target)
         for one in data
-        if isinstance(one, pycares.SRVRecordData)  # there may be a CNAME's, too
+        if isinstance(one, pycares.SRVRecordData)  # there may be a CNAME record, too
     )

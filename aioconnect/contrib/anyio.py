@@ -1,7 +1,7 @@
-"""Connect for anyio: a `Connectable` gives anyio's own streams, as a `Connector` says.
+"""Connect for anyio: a `Connectable` returns anyio's own streams.
 
-On anyio's asyncio backend, uvloop too.  The extra is ``anyio``:
-in a checkout, ``pip install '.[anyio]'``.
+It works on anyio's asyncio backend, with uvloop too.  This module needs the extra
+``anyio``: in a checkout, ``pip install '.[anyio]'``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ try:
     from anyio.abc import ByteStream, ByteStreamConnectable
     from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-    from ._anyio_streams import Handshake, StreamTransport, to_stream
+    from ._anyio_streams import StreamTransport, TLSHandshake, to_stream
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         "aioconnect.contrib.anyio needs anyio: in a checkout, pip install '.[anyio]'",
@@ -43,22 +43,23 @@ _DEFAULT = Connector()
 
 @dataclass(frozen=True, slots=True)
 class Connectable(ByteStreamConnectable):
-    """Where to connect, and how: what `anyio.as_connectable` gives, for a `Connector`.
+    """A target and how to connect to it, like the result of `anyio.as_connectable`.
 
-    *remote* is what `aioconnect.connect_any` takes for a target: ``(host, port)``, a
-    text such as ``host:5432`` or ``unix:/run/db.sock``, a `Target` or an `Address`.
-    The rest is as in `anyio.as_connectable`: with *tls* the handshake is made with
-    *ssl_context*, or a secure default, for *tls_hostname*, or the host of *remote*.
-    It is part of the attempt: within the connector's times, and tried again if
-    *retry_on* accepts its error.  If not *tls_standard_compatible*, the stream ends
-    without a closing handshake.
+    *remote* is a target as in `aioconnect.connect_any`: ``(host, port)``, a text such
+    as ``host:5432`` or ``unix:/run/db.sock``, a `Target` or an `Address`.  *connector*
+    says how to connect (default: a `Connector` with all defaults).  Its *ready* hook
+    gets the stream.
 
-    The connector's *ready* is awaited with the stream.
+    The rest is as in `anyio.as_connectable`.  With *tls* (False) there is a TLS
+    handshake with *ssl_context* (default: a secure one) for *tls_hostname* (default:
+    the host of *remote*).  The handshake is part of the attempt: the connector's
+    timeouts include it, and it is retried if *retry_on* accepts its error.  Unless
+    *tls_standard_compatible* (True), the stream ends without a closing handshake.
 
-    It is a value: hashable, and picklable if its parts are.
+    A connectable is a value: hashable, and picklable if its parts are.
 
     Raises:
-        ValueError, TypeError: A value that cannot work; the text names it.
+        ValueError, TypeError: A value cannot work; the text names it.
     """
 
     remote: AnyTarget
@@ -70,8 +71,8 @@ class Connectable(ByteStreamConnectable):
 
     def __post_init__(self) -> None:
         check_connector(self.connector)
-        _check_is("tls", self.tls, bool)
-        _check_is("tls_standard_compatible", self.tls_standard_compatible, bool)
+        _check_type("tls", self.tls, bool)
+        _check_type("tls_standard_compatible", self.tls_standard_compatible, bool)
         targets = check_targets((self.remote,))
         check_services(self.connector, targets)
         target = targets[0]
@@ -82,29 +83,32 @@ class Connectable(ByteStreamConnectable):
             value = getattr(self, name)
             if value is None:
                 continue
-            _check_is(name, value, kind)
+            _check_type(name, value, kind)
             if not self.tls:
                 raise ValueError(f"{name} is only meaningful with tls=True")
         if self.tls:
-            self._check_name()
+            self._check_certificate_name()
 
     async def connect(self) -> ByteStream:
-        """Return anyio's `SocketStream`, `UNIXSocketStream` or `TLSStream`.
+        """Connect, and return a `SocketStream`, `UNIXSocketStream` or `TLSStream`.
 
-        The caller owns it.  A connect that raises, or is cancelled, whether by a
-        cancel scope or not, has closed what it opened.
+        The caller closes the stream.  A connect that raises or is cancelled, by a
+        cancel scope or otherwise, has closed everything that it opened.
 
         Raises:
-            ConnectError: As from `aioconnect.connect`, and an `anyio.ConnectionFailed`
-                as well.
+            ConnectError: As from `aioconnect.connect`.  The error is an
+                `anyio.ConnectionFailed` too.
             RuntimeError: This is not anyio's asyncio backend.
         """
         _check_backend()
-        # Before anything is opened: so does all of anyio, also if it need not wait.
+        # Like every function of anyio, this is a checkpoint even if it need not wait.
+        # It comes before anything is open.
         await checkpoint()
         connector = self.connector
         if connector.ready is not None:
-            connector = replace(connector, ready=partial(_asked, connector.ready))
+            connector = replace(
+                connector, ready=partial(_ready_with_stream, connector.ready)
+            )
         assert isinstance(self.remote, Target)
         endpoint = endpoint_from_target(connector, self.remote)
         wrap = partial(to_stream, handshake=self._handshake())
@@ -112,10 +116,11 @@ class Connectable(ByteStreamConnectable):
         try:
             connection: tuple[StreamTransport, ByteStream] = await operation.run()
         except ConnectError as exc:
-            failure = _failed(exc)
+            failure = _as_connection_failed(exc)
         except asyncio.CancelledError:
-            # A cancel scope knows its own cancellation by the message, which is lost
-            # when something in between has passed it over, or been cancelled too.
+            # A cancel scope recognises its own cancellation by the message.  Code in
+            # between loses the message if it hands the cancellation on, or is itself
+            # cancelled too.
             await checkpoint_if_cancelled()
             raise
         else:
@@ -125,7 +130,7 @@ class Connectable(ByteStreamConnectable):
         finally:
             del failure
 
-    def _name(self) -> str | None:
+    def _certificate_name(self) -> str | None:
         target = self.remote
         assert isinstance(target, Target)
         if self.tls_hostname or target.address is None:
@@ -134,36 +139,37 @@ class Connectable(ByteStreamConnectable):
         is_numeric = target.address.family in (socket.AF_INET, socket.AF_INET6)
         return str(sockaddr[0]) if is_numeric else None
 
-    def _check_name(self) -> None:
-        name = self._name()
+    def _check_certificate_name(self) -> None:
+        name = self._certificate_name()
         if name is not None:
-            _check_host(name)
+            _check_tls_hostname(name)
         elif self.ssl_context is None or self.ssl_context.check_hostname:
             raise ValueError(
                 f"tls_hostname must be given for {self.remote}: the name in the"
                 " server's certificate"
             )
 
-    def _handshake(self) -> Handshake | None:
+    def _handshake(self) -> TLSHandshake | None:
         if not self.tls:
             return None
-        name = self._name()
-        return Handshake(
-            # Made here and not by anyio: it can fail, and nothing is open yet.
+        name = self._certificate_name()
+        return TLSHandshake(
+            # This can fail, and is done before anything is open.  anyio would do it
+            # later.
             self.ssl_context or _default_context(),
-            # The name that was looked up; newer versions of anyio would take IDNA
-            # 2008 for it.
+            # The look-up uses IDNA 2003.  Newer versions of anyio would encode the name
+            # with IDNA 2008.
             None if name is None else name.encode("idna").decode("ascii"),
             self.tls_standard_compatible,
         )
 
 
-def _check_is(name: str, value: object, kind: type) -> None:
+def _check_type(name: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, not {safe_repr(value)}")
 
 
-def _check_host(name: object) -> None:
+def _check_tls_hostname(name: object) -> None:
     try:
         check_host(name)
     except (TypeError, ValueError) as exc:
@@ -172,7 +178,8 @@ def _check_host(name: object) -> None:
 
 def _default_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
-    # As anyio's own: before Python 3.11.4 a stream that was cut off had ended.
+    # anyio does the same.  Before Python 3.11.4, a stream that was cut off looked like
+    # one that had ended.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
@@ -188,40 +195,44 @@ def _check_backend() -> None:
         )
 
 
-def _asked(ready: Ready, _: StreamTransport, stream: ByteStream) -> Awaitable[object]:
+def _ready_with_stream(
+    ready: Ready, _: StreamTransport, stream: ByteStream
+) -> Awaitable[object]:
     return ready(stream)
 
 
-def _failed(error: ConnectError) -> ConnectError:
-    """Return *error* as one that is anyio's, too."""
-    failed = _restored(type(error), error.args, vars(error))
-    failed.strerror = error.strerror  # which may be there without an errno
+def _as_connection_failed(error: ConnectError) -> ConnectError:
+    """Return a copy of *error* that is an `anyio.ConnectionFailed` too."""
+    failed = _restored_error(type(error), error.args, vars(error))
+    failed.strerror = error.strerror  # args lacks it if there is no errno
     failed.__cause__ = error.__cause__
     return failed
 
 
-def _restored(
+def _restored_error(
     kind: type[ConnectError], args: tuple[Any, ...], fields: dict[str, Any]
 ) -> ConnectError:
-    if kind not in _kinds:
-        _kinds.setdefault(kind, _anyios(kind))
-    restored = _kinds[kind](*args)
+    if kind not in _combined_classes:
+        _combined_classes.setdefault(kind, _combined_class(kind))
+    restored = _combined_classes[kind](*args)
     vars(restored).update(fields)
     return restored
 
 
-# Each error's class, and the one that whoever catches anyio's error catches, too.
-_kinds: dict[type[ConnectError], type[ConnectError]] = {}
+# For each class of error, the class that is an `anyio.ConnectionFailed` too.
+_combined_classes: dict[type[ConnectError], type[ConnectError]] = {}
 
 
-def _anyios(kind: type[ConnectError]) -> type[ConnectError]:
-    """Return a subclass of *kind*, and of anyio's error, that is called as *kind* is.
+def _combined_class(kind: type[ConnectError]) -> type[ConnectError]:
+    """Return a subclass of *kind* and of anyio's error, with the name of *kind*.
 
-    It pickles.
+    Its instances can be pickled.
     """
 
     def reduce(self: ConnectError) -> tuple[Any, ...]:
-        return _restored, (kind, self.args, vars(self))
+        return _restored_error, (kind, self.args, vars(self))
 
-    said = {"__module__": kind.__module__, "__doc__": kind.__doc__}
-    return type(kind.__name__, (kind, ConnectionFailed), {**said, "__reduce__": reduce})
+    members = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(
+        kind.__name__, (kind, ConnectionFailed), {**members, "__reduce__": reduce}
+    )

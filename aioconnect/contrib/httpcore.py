@@ -1,6 +1,6 @@
 """Connect for httpcore: a network backend whose connections a `Connector` makes.
 
-For httpx see `aioconnect.contrib.httpx`.  The extra is ``httpcore``:
+For httpx see `aioconnect.contrib.httpx`.  This module needs the extra ``httpcore``:
 in a checkout, ``pip install '.[httpcore]'``.
 """
 
@@ -33,7 +33,7 @@ try:
     from anyio.abc import ByteStream, SocketAttribute
     from anyio.streams.tls import TLSAttribute
 
-    from ._anyio_streams import Handshake, abort, reason_of
+    from ._anyio_streams import TLSHandshake, abort, underlying_error
     from .anyio import Connectable
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
@@ -51,12 +51,16 @@ _Options: TypeAlias = Iterable[httpcore.SOCKET_OPTION]
 
 @dataclass(frozen=True, slots=True)
 class ConnectorBackend(httpcore.AsyncNetworkBackend):
-    """The ``network_backend`` of a httpcore pool that connects as *connector* says.
+    """A ``network_backend`` for httpcore's pools that connects as *connector* says.
 
-    Of the timeout of a request and the connector's the lower counts, for the connect
-    with all its retries, and again for the TLS handshake, which httpcore begins.
-    Errors are httpcore's, with ours as their causes.  The connector's *ready* is
-    awaited with an anyio stream, before the handshake.
+    *connector* is a `Connector` (default: one with all defaults).  The lower of its
+    timeout and the timeout of the request limits the connect with all its retries.  The
+    same limit applies again to the TLS handshake, which httpcore starts.  The
+    connector's *ready* hook gets an anyio stream, before the handshake.  Errors are
+    httpcore's, with the errors of this package as their causes.
+
+    Raises:
+        TypeError: *connector* is not a `Connector`.
     """
 
     connector: Connector = _DEFAULT
@@ -72,23 +76,24 @@ class ConnectorBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: _Options | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to *host* and *port*, from *local_address* if it is given.
+        """Connect to *host* and *port*, within *timeout* seconds.
 
-        The *socket_options* are set before the connect, after the connector's own.
+        *local_address* is the source address, if not None.  The *socket_options* are
+        set before the connect, after those of the connector's *prepare*.
 
         Raises:
-            httpcore.ConnectTimeout: The time was up.
-            httpcore.ConnectError: It failed, or *host* cannot be one.
+            httpcore.ConnectTimeout: The connect took too long.
+            httpcore.ConnectError: The connect failed, or *host* cannot be a host.
         """
-        connector = self._connector(timeout, socket_options)
+        connector = self._connector_for_request(timeout, socket_options)
         if local_address is not None:
             connector = replace(connector, local_addr=(local_address, 0))
         try:
             remote = check_host(host), check_port(port)
         except ValueError as exc:
-            # A client has it from a redirect, perhaps.
+            # The host may come from a redirect, so the client expects a httpcore error.
             raise httpcore.ConnectError(str(exc)) from exc
-        return await _connected(Connectable(remote, connector))
+        return await _connect(Connectable(remote, connector))
 
     async def connect_unix_socket(
         self,
@@ -96,26 +101,31 @@ class ConnectorBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: _Options | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the Unix socket at *path*.  Raises what `connect_tcp` does."""
-        connector = self._connector(timeout, socket_options)
-        return await _connected(Connectable(unix_address(path), connector))
+        """Connect to the Unix socket at *path*, otherwise like `connect_tcp`.
+
+        Raises:
+            httpcore.ConnectTimeout: The connect took too long.
+            httpcore.ConnectError: The connect failed.
+        """
+        connector = self._connector_for_request(timeout, socket_options)
+        return await _connect(Connectable(unix_address(path), connector))
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so many *seconds*."""
+        """Wait for *seconds*."""
         await sleep(seconds)
 
-    def _connector(
+    def _connector_for_request(
         self, timeout: float | None, socket_options: _Options | None
     ) -> Connector:
         connector = self.connector
         options = tuple(socket_options or ())
         if options:
-            hook: Prepare = partial(_set, options)
+            hook: Prepare = partial(_set_options, options)
             connector = replace(connector, prepare=(*connector.prepare, hook))
-        return replace(connector, timeout=_lower(timeout, connector.timeout))
+        return replace(connector, timeout=_lower_timeout(timeout, connector.timeout))
 
 
-def _set(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
+def _set_options(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
     for option in options:
         try:
             sock.setsockopt(*option)
@@ -124,30 +134,36 @@ def _set(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
             raise OSError(exc.errno, text) from None
 
 
-def _lower(one: float | None, other: float | None) -> float | None:
-    """Return the lower timeout, of which one is a client's, and any number."""
+def _lower_timeout(one: float | None, other: float | None) -> float | None:
+    """Return the lower of two timeouts; None and infinity are no limit.
+
+    A client may pass any number, so a negative one counts as 0.
+    """
     times = [max(seconds, 0.0) for seconds in (one, other) if seconds is not None]
     lower = min(times, default=math.inf)
     return None if lower == math.inf else lower
 
 
-async def _connected(connectable: Connectable) -> _Stream:
-    with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
+async def _connect(connectable: Connectable) -> _Stream:
+    with _translating_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
         stream = await connectable.connect()
     return _Stream(stream, connectable.connector.timeout)
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """What httpcore wants of a stream, of one of anyio's."""
+    """An anyio stream, with the methods that httpcore calls."""
 
-    __slots__ = ("_limit", "_stream")
+    __slots__ = ("_connect_timeout", "_stream")
 
     def __init__(self, stream: ByteStream, limit: float | None) -> None:
         self._stream = stream
-        self._limit = limit
+        self._connect_timeout = limit
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with _raising(httpcore.ReadTimeout, httpcore.ReadError), fail_after(timeout):
+        with (
+            _translating_errors(httpcore.ReadTimeout, httpcore.ReadError),
+            fail_after(timeout),
+        ):
             try:
                 return await self._stream.receive(max_bytes)
             except EndOfStream:
@@ -155,8 +171,11 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
-            return  # TLS knows no such record, and h11 ends each message so
-        with _raising(httpcore.WriteTimeout, httpcore.WriteError), fail_after(timeout):
+            return  # h11 ends each message like this; TLS has no empty record
+        with (
+            _translating_errors(httpcore.WriteTimeout, httpcore.WriteError),
+            fail_after(timeout),
+        ):
             await self._stream.send(buffer)
 
     async def aclose(self) -> None:
@@ -168,34 +187,37 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        # Few servers of HTTP end with a closing handshake, which says its length.
-        handshake = Handshake(ssl_context, server_hostname, is_standard=False)
+        # Few HTTP servers send a closing handshake: HTTP tells the length by itself.
+        handshake = TLSHandshake(
+            ssl_context, server_hostname, is_standard_compatible=False
+        )
         try:
             with (
-                _raising(httpcore.ConnectTimeout, httpcore.ConnectError),
-                fail_after(_lower(timeout, self._limit)),
+                _translating_errors(httpcore.ConnectTimeout, httpcore.ConnectError),
+                fail_after(_lower_timeout(timeout, self._connect_timeout)),
             ):
                 stream = await handshake.over(self._stream)
         except BaseException:
             abort(self._stream)
             raise
-        return _Stream(stream, self._limit)
+        return _Stream(stream, self._connect_timeout)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return _is_readable(self._extra(SocketAttribute.raw_socket))
-        attribute = _INFO.get(info)
-        return None if attribute is None else self._extra(attribute)
+            return _is_readable(self._extra_attribute(SocketAttribute.raw_socket))
+        attribute = _EXTRA_INFO.get(info)
+        return None if attribute is None else self._extra_attribute(attribute)
 
-    def _extra(self, attribute: Any) -> Any:
+    def _extra_attribute(self, attribute: Any) -> Any:
         try:
             return self._stream.extra(attribute, None)
         except (AttributeError, OSError):
-            # It is closed: anyio looks for a peer, and uvloop has no socket any more.
+            # The stream is closed.  anyio then fails to ask for its peer, and uvloop
+            # has no socket any more.
             return None
 
 
-_INFO: dict[str, Any] = {
+_EXTRA_INFO: dict[str, Any] = {
     "client_addr": SocketAttribute.local_address,
     "server_addr": SocketAttribute.remote_address,
     "socket": SocketAttribute.raw_socket,
@@ -204,7 +226,7 @@ _INFO: dict[str, Any] = {
 
 
 def _is_readable(sock: socket.socket | None) -> bool:
-    """Tell whether a read would not wait: a connection that is idle has ended then."""
+    """Tell whether a read would return at once.  An idle connection has then ended."""
     if sock is None or sock.fileno() == -1:
         return True
     poll = select.poll()
@@ -213,8 +235,10 @@ def _is_readable(sock: socket.socket | None) -> bool:
 
 
 @contextmanager
-def _raising(late: type[Exception], failed: type[Exception]) -> Generator[None]:
-    """Raise *late* and *failed*, which are httpcore's, for what went wrong."""
+def _translating_errors(
+    late: type[Exception], failed: type[Exception]
+) -> Generator[None]:
+    """Raise httpcore's *late* for a timeout, and its *failed* for any other error."""
     try:
         yield
     except TimeoutError as exc:
@@ -222,6 +246,6 @@ def _raising(late: type[Exception], failed: type[Exception]) -> Generator[None]:
     except OSError as exc:
         raise failed(printable(str(exc))) from exc
     except (BrokenResourceError, EndOfStream) as exc:
-        raise failed(printable(str(reason_of(exc)))) from exc
+        raise failed(printable(str(underlying_error(exc)))) from exc
     except ClosedResourceError as exc:
         raise failed("the stream is closed") from exc

@@ -1,7 +1,7 @@
 """Connect for httpx: a transport whose connections a `Connector` makes.
 
-Of httpx and httpcore only what is public is used.  The extra is ``httpx``:
-in a checkout, ``pip install '.[httpx]'``.
+This module uses only the public API of httpx and httpcore.  It needs the extra
+``httpx``: in a checkout, ``pip install '.[httpx]'``.
 """
 
 from __future__ import annotations
@@ -30,19 +30,26 @@ __all__ = ["ConnectorTransport"]
 
 _DEFAULT = Connector()
 
-# What httpx has when nothing is said.
-_LIMITS = httpx.Limits(
+# httpx's own defaults.
+_DEFAULT_LIMITS = httpx.Limits(
     max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0
 )
 
 
 class ConnectorTransport(httpx.AsyncBaseTransport):
-    """The ``transport`` of a `httpx.AsyncClient` that connects as *connector* says.
+    """A ``transport`` for `httpx.AsyncClient` that connects as *connector* says.
 
-    The rest means what it means to `httpx.AsyncHTTPTransport`.  Its ``retries``,
-    ``local_address`` and ``socket_options`` are the connector's *retry*,
-    *local_addr* and *prepare*.  As with any transport, the proxies of the environment
-    are not used.
+    *connector* is a `Connector` (default: one with all defaults).  The other parameters
+    and their defaults are those of `httpx.AsyncHTTPTransport`: *verify* (True), *http1*
+    (True), *http2* (False), *limits* (100 connections, 20 of them kept alive for 5 s)
+    and *uds*, the path of a Unix socket to connect to (None).
+
+    In place of its ``retries``, ``local_address`` and ``socket_options``, set *retry*,
+    *local_addr* and *prepare* of the connector.  As with every transport, httpx ignores
+    the proxies of the environment.
+
+    Raises:
+        ValueError, TypeError: A value cannot work; the text names it.
     """
 
     def __init__(
@@ -52,11 +59,11 @@ class ConnectorTransport(httpx.AsyncBaseTransport):
         verify: ssl.SSLContext | bool = True,
         http1: bool = True,
         http2: bool = False,
-        limits: httpx.Limits = _LIMITS,
+        limits: httpx.Limits = _DEFAULT_LIMITS,
         uds: str | None = None,
     ) -> None:
         if uds is not None:
-            unix_address(uds)  # or it would be an error of each request
+            unix_address(uds)  # a bad path fails here, and not in each request
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(verify=verify),
             max_connections=limits.max_connections,
@@ -69,9 +76,9 @@ class ConnectorTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*, and return the response with its body still to be read."""
+        """Send *request*, and return the response before its body is read."""
         assert isinstance(request.stream, httpx.AsyncByteStream)
-        asked = httpcore.Request(
+        core_request = httpcore.Request(
             request.method,
             httpcore.URL(
                 scheme=request.url.raw_scheme,
@@ -83,13 +90,13 @@ class ConnectorTransport(httpx.AsyncBaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
-        with _as_httpx():
-            answer: Any = await self._pool.handle_async_request(asked)
+        with _translating_errors():
+            core_response: Any = await self._pool.handle_async_request(core_request)
         return httpx.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_Body(answer),
-            extensions=answer.extensions,
+            core_response.status,
+            headers=core_response.headers,
+            stream=_ResponseBody(core_response),
+            extensions=core_response.extensions,
         )
 
     async def __aenter__(self) -> Self:
@@ -102,7 +109,7 @@ class ConnectorTransport(httpx.AsyncBaseTransport):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        with _as_httpx():
+        with _translating_errors():
             await self._pool.__aexit__(exc_type, exc_value, traceback)
 
     async def aclose(self) -> None:
@@ -110,23 +117,23 @@ class ConnectorTransport(httpx.AsyncBaseTransport):
         await self._pool.aclose()
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body of a response of httpcore's, with the errors of httpx."""
+class _ResponseBody(httpx.AsyncByteStream):
+    """The body of a httpcore response, which raises the errors of httpx."""
 
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, core_response: httpcore.Response) -> None:
+        self._core_response = core_response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._answer.stream, AsyncIterable)
-        with _as_httpx():
-            async for part in self._answer.stream:
+        assert isinstance(self._core_response.stream, AsyncIterable)
+        with _translating_errors():
+            async for part in self._core_response.stream:
                 yield part
 
     async def aclose(self) -> None:
-        await self._answer.aclose()
+        await self._core_response.aclose()
 
 
-_ERRORS = (
+_CORE_ERRORS = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
@@ -136,9 +143,9 @@ _ERRORS = (
 
 
 @contextmanager
-def _as_httpx() -> Generator[None]:
-    """Raise the errors of httpcore as those of the same names that httpx has."""
+def _translating_errors() -> Generator[None]:
+    """Raise httpx's error of the same name for each error of httpcore."""
     try:
         yield
-    except _ERRORS as exc:
+    except _CORE_ERRORS as exc:
         raise getattr(httpx, type(exc).__name__)(str(exc)) from exc

@@ -1,8 +1,7 @@
-"""Tell OpenTelemetry of each call: a span with its attempts, and metrics of all.
+"""Report each call to OpenTelemetry: a span with its attempts, and metrics.
 
-Of OpenTelemetry only the API is used; what becomes of it is for the application's SDK
-to say.  The extra is ``opentelemetry``: in a checkout, ``pip install
-'.[opentelemetry]'``.
+This module uses only OpenTelemetry's API.  The application configures the SDK.  The
+extra ``opentelemetry`` is needed: in a checkout, ``pip install '.[opentelemetry]'``.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ except ModuleNotFoundError as exc:
 from ._opentelemetry_attributes import (
     Attributes,
     error_type,
-    failure,
-    network,
-    peer,
-    said,
+    failure_attributes,
+    network_attributes,
+    peer_attributes,
+    span_event,
 )
 
 __all__ = ["OpenTelemetryObserver"]
@@ -53,17 +52,17 @@ _logger = logging.getLogger(__name__)
 
 _SCOPE = "aioconnect"
 
-# Those of the semantic conventions for a database client's operations: from what stays
-# on this machine to what had to be waited for.
-_BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+# The bucket boundaries, in seconds, of the semantic conventions for the operations of a
+# database client.  They range from connects on this machine to long waits.
+_DURATION_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 
-
-# Of the text of a status, in characters: an error names every address.
-_LONGEST_STATUS = 4000
+# The longest status text, in characters.  It is limited because an error names every
+# address.
+_MAX_STATUS_LENGTH = 4000
 
 
 class _Instruments(NamedTuple):
-    """What a provider has made for us: it is no part of a value that is compared."""
+    """The instruments that the providers made, which take no part in comparisons."""
 
     tracer: trace.Tracer
     durations: metrics.Histogram
@@ -73,27 +72,29 @@ class _Instruments(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenTelemetryObserver(CallObserver):
-    """An observer, ``observer=OpenTelemetryObserver()``, for any number of calls.
+    """An observer for any number of calls: ``observer=OpenTelemetryObserver()``.
 
-    Each call is a span of kind CLIENT, and the current one while the call lasts: what
-    *ready* and a resolver do are its children.  It has an event for each look-up,
-    attempt, handshake and retry, and its status is ERROR if the call fails.  One that
-    is cancelled has ``asyncio.exceptions.CancelledError`` as its ``error.type``, and
-    no status: nothing has failed.
+    *tracer_provider* and *meter_provider* are OpenTelemetry's providers.  None, the
+    default, stands for the global one, even if that is set later.  An exception of a
+    provider is logged and never ends a call.
 
-    The metrics are ``aioconnect.connect.duration``, a histogram of the seconds that
-    calls take which connect or do not, and the counters ``aioconnect.attempts`` and
-    ``aioconnect.failures``, of attempts that begin, and of attempts and look-ups that
-    fail.  They tell kinds of addresses and errors apart, and not servers.
-    ``error.type`` is the name of the errno or of the ``EAI_`` code, or, where there is
-    none, of the class.
+    Each call is a span of kind CLIENT.  It is the current span while the call lasts,
+    so spans of *ready* and of a resolver are its children.  The span has an event for
+    each look-up, attempt, handshake and retry.  Its status is ERROR if the call fails.
+    A cancelled call has no status, because nothing has failed; its ``error.type`` is
+    ``asyncio.exceptions.CancelledError``.
 
-    *tracer_provider* and *meter_provider*, where they are None, are the global ones,
-    also if those are set later.  What a provider raises is logged: no call ends by it.
-    It is a value, which pickles if they do.
+    There are three metrics.  ``aioconnect.connect.duration`` is a histogram of the
+    seconds that calls take, connected or not.  ``aioconnect.attempts`` counts the
+    attempts that begin.  ``aioconnect.failures`` counts the attempts and look-ups that
+    fail.  Their attributes distinguish kinds of addresses and of errors, but not
+    servers.  ``error.type`` is the name of the errno or the ``EAI_`` code.  Without a
+    code, it is the name of the class.
+
+    An observer is a value, and picklable if its providers are.
 
     Raises:
-        TypeError: A provider is none; the text names it.
+        TypeError: A provider is not one; the text names it.
     """
 
     tracer_provider: trace.TracerProvider | None = None
@@ -101,8 +102,8 @@ class OpenTelemetryObserver(CallObserver):
     _instruments: _Instruments = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check("tracer_provider", self.tracer_provider, trace.TracerProvider)
-        _check("meter_provider", self.meter_provider, metrics.MeterProvider)
+        _check_provider("tracer_provider", self.tracer_provider, trace.TracerProvider)
+        _check_provider("meter_provider", self.meter_provider, metrics.MeterProvider)
         tracer = trace.get_tracer(_SCOPE, __version__, self.tracer_provider)
         meter = metrics.get_meter(_SCOPE, __version__, self.meter_provider)
         instruments = _Instruments(
@@ -111,7 +112,7 @@ class OpenTelemetryObserver(CallObserver):
                 "aioconnect.connect.duration",
                 unit="s",
                 description="Duration of calls that were connected, or failed.",
-                explicit_bucket_boundaries_advisory=_BOUNDARIES,
+                explicit_bucket_boundaries_advisory=_DURATION_BUCKETS,
             ),
             meter.create_counter(
                 "aioconnect.attempts",
@@ -127,34 +128,34 @@ class OpenTelemetryObserver(CallObserver):
         object.__setattr__(self, "_instruments", instruments)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The instruments are this process's.
+        # The instruments belong to this process.
         return type(self), (self.tracer_provider, self.meter_provider)
 
     def call(
         self, host: str | None, port: int | None
     ) -> AbstractContextManager[Observer]:
-        """Return what has a span for as long as it is entered."""
-        return _Call(self._instruments, host, port)
+        """Return a context manager for one call, which has a span while it is open."""
+        return _CallSpan(self._instruments, host, port)
 
 
-def _check(name: str, provider: object, kind: type) -> None:
+def _check_provider(name: str, provider: object, kind: type) -> None:
     if provider is not None and not isinstance(provider, kind):
         text = f"{name} must be a {kind.__name__}, not {safe_repr(provider)}"
         raise TypeError(text)
 
 
-class _Call:
-    """One call, to *host* and *port*: its span, and what there is to measure."""
+class _CallSpan:
+    """One call to *host* and *port*: its span and its measurements."""
 
     __slots__ = (
-        "_gave_up",
+        "_final_error",
         "_host",
-        "_inside",
         "_instruments",
-        "_outside",
+        "_outer_context",
         "_peer",
         "_port",
         "_span",
+        "_span_context",
         "_started",
     )
 
@@ -165,18 +166,18 @@ class _Call:
         self._host = host
         self._port = port
         self._span: trace.Span = trace.INVALID_SPAN
-        self._outside = self._inside = context.Context()
+        self._outer_context = self._span_context = context.Context()
         self._started = 0.0
         self._peer: Address | None = None
-        self._gave_up: Exception | None = None
+        self._final_error: Exception | None = None
 
     def __enter__(self) -> Observer:
         self._started = time.monotonic()
-        with _harmless():
-            self._begin()
-        return self._tell
+        with _logging_errors():
+            self._start_span()
+        return self._observe
 
-    def _begin(self) -> None:
+    def _start_span(self) -> None:
         name = "connect"
         attributes: Attributes = {}
         if self._host is not None:
@@ -188,9 +189,9 @@ class _Call:
         self._span = self._instruments.tracer.start_span(
             name, kind=trace.SpanKind.CLIENT, attributes=attributes
         )
-        self._outside = context.get_current()
-        self._inside = trace.set_span_in_context(self._span)
-        context.attach(self._inside)
+        self._outer_context = context.get_current()
+        self._span_context = trace.set_span_in_context(self._span)
+        context.attach(self._span_context)
 
     def __exit__(
         self,
@@ -199,57 +200,61 @@ class _Call:
         traceback: TracebackType | None,
     ) -> None:
         elapsed = time.monotonic() - self._started
-        # In a group of the attempts' errors there is less than in what was told.
-        error = self._gave_up or exc_value
-        ended: Attributes = {} if self._peer is None else network(self._peer)
+        # With ``all_errors`` the exception is a group of the attempts' errors.  The
+        # error of the last event tells more.
+        error = self._final_error or exc_value
+        ended: Attributes = {} if self._peer is None else network_attributes(self._peer)
         if error is not None:
             ended["error.type"] = error_type(error)
-        if ended:  # else it was a wait, until something was down
-            with _harmless():
+        if ended:  # otherwise the call waited successfully until a server was down
+            with _logging_errors():
                 self._instruments.durations.record(elapsed, ended)
-        with _harmless():
-            self._end(ended, error)
-        # Not by a token: a coroutine that is collected is closed in whichever context
-        # that happens, and that one is not ours to change.
-        if context.get_current() is self._inside:
-            context.attach(self._outside)
+        with _logging_errors():
+            self._end_span(ended, error)
+        # This does not detach a token.  A coroutine that is garbage collected is closed
+        # in an arbitrary context, which must not be changed.
+        if context.get_current() is self._span_context:
+            context.attach(self._outer_context)
 
-    def _end(self, ended: Attributes, error: BaseException | None) -> None:
+    def _end_span(self, ended: Attributes, error: BaseException | None) -> None:
         span = self._span
         span.set_attributes(ended)
         if self._peer is not None:
-            span.set_attributes(peer(self._peer))
+            span.set_attributes(peer_attributes(self._peer))
         if isinstance(error, asyncio.CancelledError):
             span.add_event("cancelled")
         elif isinstance(error, Exception):
-            text = error_text(error, _LONGEST_STATUS)
+            text = error_text(error, _MAX_STATUS_LENGTH)
             span.set_status(trace.Status(trace.StatusCode.ERROR, text))
         span.end()
 
-    def _tell(self, event: Event) -> None:
-        """Take an event of this call."""
-        with _harmless():
+    def _observe(self, event: Event) -> None:
+        """Record an event of this call."""
+        with _logging_errors():
             match event:
                 case AttemptStarted():
-                    self._instruments.attempts.add(1, network(event.address))
+                    self._instruments.attempts.add(1, network_attributes(event.address))
                 case AttemptFailed():
-                    self._peer = None  # whom a wait had found up before
-                    self._instruments.failures.add(1, failure(event.attempt))
+                    self._peer = None  # a wait may have found a peer up before
+                    self._instruments.failures.add(1, failure_attributes(event.attempt))
                 case Connected():
                     self._peer = event.address
                 case GaveUp():
-                    self._gave_up = event.error
+                    self._final_error = event.error
                 case _:
                     pass
-        with _harmless():
-            if self._span.is_recording() and (told := said(event)) is not None:
-                self._span.add_event(*told)
+        with _logging_errors():
+            if self._span.is_recording() and (described := span_event(event)):
+                self._span.add_event(*described)
 
 
 @contextmanager
-def _harmless() -> Generator[None]:
-    """Log what a provider raises: "must not throw unhandled exceptions", it is told."""
+def _logging_errors() -> Generator[None]:
+    """Log what a provider raises.
+
+    OpenTelemetry demands that its API "must not throw unhandled exceptions".
+    """
     try:
         yield
-    except Exception:  # whatever a processor or a view raises, the connect goes on
+    except Exception:  # a processor or a view may raise anything; the connect goes on
         _logger.exception("OpenTelemetry failed, and was told less of a connect")

@@ -1,8 +1,9 @@
-"""Servers that fail on purpose, and checks of what a client leaves behind.
+"""Servers that fail on purpose, and checks of what a client leaves open.
 
-Every server is a synchronous context manager, on loopback, for any client: with
-or without a running loop, asyncio or uvloop, unittest or pytest.  The pytest
-fixtures are in `aioconnect.testing.plugin`.
+Each server is a synchronous context manager that listens on loopback.  It works with
+any client: with or without a running loop, on asyncio or uvloop, in unittest or
+pytest.  The pytest fixtures are in `aioconnect.testing.plugin`.  TLS servers need the
+package trustme, and the fixtures need pytest.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ __all__ = [
 
 
 def _name_publicly() -> None:
-    # Tracebacks and documentation name what users can import.
+    # Tracebacks and documentation then name a module that users can import.
     for name in __all__:
         value = globals()[name]
         if getattr(value, "__module__", "").startswith(__name__):

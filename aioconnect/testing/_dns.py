@@ -1,6 +1,6 @@
 """Answer DNS questions over UDP and TCP, as slowly and as badly as a zone says.
 
-One worker's thread does it all; a delayed answer delays no other.
+One thread serves all clients.  A delayed answer delays no other answer.
 """
 
 from __future__ import annotations
@@ -25,22 +25,30 @@ from ._dns_message import (
     parse_question,
     response,
 )
-from ._ports import address_of, bound, host_of, keep, port_of, reset
-from ._server_thread import Worker, working
+from ._ports import (
+    address_of,
+    bound_socket,
+    close_with_reset,
+    host_of,
+    port_of,
+    register_server_socket,
+)
+from ._server_thread import ServerThread, server_thread
 
 __all__ = ["DNSQuery", "DNSReply", "DNSServer", "Zone", "dns_server"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
 
 @dataclass(frozen=True, slots=True)
 class DNSReply:
-    """What a question gets: *records*, *delay* seconds after it came.
+    """The reply to one question: *records*, *delay* seconds (0) after the question.
 
-    *records* are addresses in numbers, for SRV ``(priority, weight, port,
-    target)``; none of them and ``NOERROR`` is an empty answer.  *drop* never
-    answers, *truncate* makes the client ask again by TCP.
+    *records* are numeric addresses; for SRV they are ``(priority, weight, port,
+    target)``.  No records with the *rcode* ``NOERROR`` (the default) make an empty
+    answer.  With *drop*, the question is never answered.  With *truncate*, the client
+    has to ask again by TCP.
     """
 
     records: Sequence[Record] = ()
@@ -55,7 +63,7 @@ Zone: TypeAlias = Mapping[tuple[str, str], DNSReply | Sequence[Record]]
 
 @dataclass(frozen=True, slots=True)
 class DNSQuery:
-    """What was asked: *name* in lower case, *type*, *transport* udp or tcp."""
+    """One question that came: *name* in lower case, *type*, *transport* udp or tcp."""
 
     name: str
     type: str
@@ -63,13 +71,20 @@ class DNSQuery:
 
 
 class DNSServer:
-    """A DNS server; *queries* is what it was asked, in the order it came."""
+    """A DNS server, made by `dns_server`.
+
+    *queries* lists the questions in the order in which they came.  *address* is where
+    the server listens; *host*, *port* and *sockaddr* are its parts.
+    """
 
     def __init__(
-        self, zone: Mapping[tuple[str, str], DNSReply], worker: Worker, address: Address
+        self,
+        zone: Mapping[tuple[str, str], DNSReply],
+        thread: ServerThread,
+        address: Address,
     ) -> None:
         self._zone = zone
-        self._worker = worker
+        self._thread = thread
         self._names = {name for name, _ in zone}
         self._clients: dict[socket.socket, bytearray] = {}
         self.queries: list[DNSQuery] = []
@@ -82,10 +97,10 @@ class DNSServer:
         return f"<DNSServer {self.address}>"
 
     def read_datagram(self, sock: socket.socket) -> None:
-        """Take one question from *sock*, in the worker's thread."""
+        """Take one question from *sock*, in the server's thread."""
         try:
             message, client = sock.recvfrom(4096)
-        except OSError:  # pragma: no cover - a checksum was wrong, recv(2) BUGS
+        except OSError:  # pragma: no cover - a wrong checksum, see BUGS in recv(2)
             return
 
         def send(answer: bytes) -> None:
@@ -95,23 +110,23 @@ class DNSServer:
         self._answer(message, "udp", send)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take one TCP client from *listener*, in the worker's thread."""
+        """Take one TCP client from *listener*, in the server's thread."""
         try:
             conn, _ = listener.accept()
         except OSError:  # pragma: no cover - ECONNABORTED, on the BSDs
             return
-        keep(conn)
+        register_server_socket(conn)
         conn.setblocking(False)
         self._clients[conn] = bytearray()
-        self._worker.watch(conn, selectors.EVENT_READ, lambda: self._read(conn))
+        self._thread.watch(conn, selectors.EVENT_READ, lambda: self._read_stream(conn))
 
     def close(self) -> None:
-        """Reset the TCP clients that are left, once the worker has stopped."""
+        """Reset the remaining TCP clients, after the server's thread has ended."""
         while self._clients:
             conn, _ = self._clients.popitem()
-            reset(conn)
+            close_with_reset(conn)
 
-    def _read(self, conn: socket.socket) -> None:
+    def _read_stream(self, conn: socket.socket) -> None:
         received = self._clients.get(conn)
         if received is None:
             return
@@ -121,7 +136,7 @@ class DNSServer:
             data = b""
         if not data:
             del self._clients[conn]
-            self._worker.unwatch(conn)
+            self._thread.unwatch(conn)
             conn.close()
             return
         received += data
@@ -132,7 +147,7 @@ class DNSServer:
                 return
             message = bytes(received[2:end])
             del received[:end]
-            self._answer(message, "tcp", lambda answer: _send_stream(conn, answer))
+            self._answer(message, "tcp", lambda answer: _send_over_tcp(conn, answer))
 
     def _answer(
         self,
@@ -145,7 +160,7 @@ class DNSServer:
         except ValueError:
             return
         self.queries.append(DNSQuery(question.name, question.type, transport))
-        reply = self._reply(question)
+        reply = self._reply_to(question)
         if reply.drop:
             return
         answer = response(
@@ -156,11 +171,11 @@ class DNSServer:
         )
         if reply.delay:
             when = time.monotonic() + reply.delay
-            self._worker.call_at(when, lambda: send(answer))
+            self._thread.call_at(when, lambda: send(answer))
         else:
             send(answer)
 
-    def _reply(self, question: Question) -> DNSReply:
+    def _reply_to(self, question: Question) -> DNSReply:
         reply = self._zone.get((question.name, question.type))
         if reply is not None:
             return reply
@@ -168,8 +183,8 @@ class DNSServer:
         return DNSReply() if is_known else DNSReply(rcode="NXDOMAIN")
 
 
-def _send_stream(conn: socket.socket, answer: bytes) -> None:
-    # An answer is far smaller than the buffer of a connection that just began.
+def _send_over_tcp(conn: socket.socket, answer: bytes) -> None:
+    # An answer is far smaller than the send buffer of a new connection.
     with suppress(OSError):
         conn.sendall(len(answer).to_bytes(2, "big") + answer)
 
@@ -178,35 +193,37 @@ def _send_stream(conn: socket.socket, answer: bytes) -> None:
 def dns_server(
     zone: Zone, *, host: str = "127.0.0.1", port: int = 0
 ) -> Generator[DNSServer]:
-    """Serve *zone* by UDP and TCP on *port* of *host*; 0 is any free one.
+    """Yield a `DNSServer` that answers for *zone* by UDP and TCP.
 
-    *zone* maps ``(name, type)`` to a `DNSReply`, or to the list of its records:
-    ``{("a.test", "A"): ["192.0.2.1"]}``; types are A, AAAA and SRV.  A name that
-    it has with another type is an empty answer, other names are NXDOMAIN.
+    *zone* maps ``(name, type)`` to a `DNSReply`, or to a list of records:
+    ``{("a.test", "A"): ["192.0.2.1"]}``.  The types are A, AAAA and SRV.  A name that
+    the zone has only with other types gets an empty answer.  Other names get NXDOMAIN.
+    *host* is a numeric address (127.0.0.1).  *port* is 0 by default: any free one.
 
     Raises:
-        ValueError: *zone* has another type, or a record that cannot be one.
+        ValueError: *zone* has an unknown type, or a record that its type cannot have.
+        TypeError: The records of a reply are not a list.
         OSError: The port is taken.
     """
-    replies = dict(_checked(question, reply) for question, reply in zone.items())
+    replies = dict(_checked_entry(question, reply) for question, reply in zone.items())
     with ExitStack() as stack:
-        tcp, udp = _bound_pair(host, port)
+        tcp, udp = _bound_tcp_and_udp(host, port)
         stack.enter_context(tcp)
         stack.enter_context(udp)
         tcp.listen(128)
-        with working("aioconnect-dns") as worker:
-            server = DNSServer(replies, worker, address_of(tcp))
-            # After the worker's own end: no callback runs any more.
+        with server_thread("aioconnect-dns") as thread:
+            server = DNSServer(replies, thread, address_of(tcp))
+            # This runs after the thread has ended, when no callback can run any more.
             stack.callback(server.close)
-            worker.watch(udp, selectors.EVENT_READ, lambda: server.read_datagram(udp))
-            worker.watch(tcp, selectors.EVENT_READ, lambda: server.accept(tcp))
+            thread.watch(udp, selectors.EVENT_READ, lambda: server.read_datagram(udp))
+            thread.watch(tcp, selectors.EVENT_READ, lambda: server.accept(tcp))
             yield server
 
 
-def _checked(
+def _checked_entry(
     question: object, reply: DNSReply | Sequence[Record]
 ) -> tuple[tuple[str, str], DNSReply]:
-    """Return one entry of a zone, in the form in which it is looked up."""
+    """Return one entry of a zone as the server looks it up, or refuse it."""
     match question:
         case (str(name), str(kind)):
             pass
@@ -225,10 +242,10 @@ def _checked(
     return (name.rstrip(".").lower(), kind), reply
 
 
-def _bound_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Return a TCP and a UDP socket with the same port."""
+def _bound_tcp_and_udp(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Return a TCP and a UDP socket that are bound to the same port."""
     for _ in range(100):
-        tcp = bound(host, port, is_shared=port != 0)
+        tcp = bound_socket(host, port, is_shared=port != 0)
         udp = socket.socket(tcp.family, socket.SOCK_DGRAM)
         udp.setblocking(False)
         try:

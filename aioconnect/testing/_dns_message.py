@@ -1,7 +1,7 @@
-"""Read a DNS question, and write its answer (RFC 1035, RFC 3596, RFC 2782).
+"""Read a DNS question and write its answer (RFC 1035, RFC 3596, RFC 2782).
 
-Pure: bytes in, bytes out.  A question comes from anywhere: what is wrong with it
-is a `ValueError`, whatever it is.
+Pure: bytes in, bytes out.  Anybody may have sent a question, so every mistake in it
+raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from .._sansio.text import safe_repr
 
 __all__ = ["Question", "Record", "check_record", "parse_question", "response"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
-# An address in numbers for A and AAAA, (priority, weight, port, target) for SRV.
+# A numeric address for A and AAAA, (priority, weight, port, target) for SRV.
 Record: TypeAlias = str | tuple[int, int, int, str]
 
 TYPES = {"A": 1, "AAAA": 28, "SRV": 33}
@@ -32,15 +32,15 @@ _TTL = 60
 # RFC 1035 section 4.1.1: the bits of a header's second word.
 _QR, _OPCODE, _AA, _TC, _RD, _RA = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0080
 
-# Section 4.1.4: "a pointer to a prior occurance"; the question begins at 12.
+# Section 4.1.4: "a pointer to a prior occurance".  The question begins at octet 12.
 _POINTER_TO_QUESTION = b"\xc0\x0c"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked: *name* in lower case, *type* such as ``"A"``.
+    """One DNS question: *name* in lower case, and *type* such as ``"A"``.
 
-    *id* and *flags* are the header's, *raw* the question section as it came.
+    *id* and *flags* come from the header.  *raw* is the question section as it came.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Question:
 
 
 def parse_question(message: bytes) -> Question:
-    """Return the only question of *message*.
+    """Return the only question in *message*.
 
     Raises:
-        ValueError: It is no query with one question of class IN.
+        ValueError: *message* is not a query with one question of class IN.
     """
     if len(message) < 12:
         raise ValueError(f"a header has 12 bytes, not {len(message)}")
@@ -79,7 +79,7 @@ def _parse_name(message: bytes, offset: int) -> tuple[str, int]:
         length = message[offset]
         if length == 0:
             break
-        # A pointer has nothing to point to in the first name of a message.
+        # The first name of a message cannot contain a pointer: nothing is before it.
         if length > 63 or offset + 1 + length > len(message):
             raise ValueError(f"a label of {length} bytes at {offset}")
         label = message[offset + 1 : offset + 1 + length]
@@ -98,17 +98,17 @@ def response(
     *,
     is_truncated: bool = False,
 ) -> bytes:
-    """Return the answer to *question*: *records* of its own type."""
+    """Return the answer to *question*, with *records* of the type it asked for."""
     flags = _QR | _AA | _RA | (question.flags & _RD) | RCODES[rcode]
     if is_truncated:
         flags |= _TC
         records = ()
     header = struct.pack("!6H", question.id, flags, 1, len(records), 0, 0)
-    answers = [_resource(question.type, record) for record in records]
+    answers = [_resource_record(question.type, record) for record in records]
     return header + question.raw + b"".join(answers)
 
 
-def _resource(kind: str, record: Record) -> bytes:
+def _resource_record(kind: str, record: Record) -> bytes:
     data = _record_data(kind, record)
     fixed = struct.pack("!HHIH", TYPES[kind], _IN, _TTL, len(data))
     return _POINTER_TO_QUESTION + fixed + data
@@ -124,14 +124,14 @@ def _record_data(kind: str, record: Record) -> bytes:
         if not isinstance(target, str):
             raise ValueError(f"the target {safe_repr(target)} is not a name")
         # RFC 2782: "name compression is not to be used for this field".
-        return struct.pack("!HHH", *numbers) + _pack_name(target)
+        return struct.pack("!HHH", *numbers) + _packed_name(target)
     if not isinstance(record, str):
         raise ValueError(f"{kind}: {safe_repr(record)} is not an address in numbers")
     family = socket.AF_INET if kind == "A" else socket.AF_INET6
     return socket.inet_pton(family, record)
 
 
-def _pack_name(name: str) -> bytes:
+def _packed_name(name: str) -> bytes:
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".") if label]
     if any(len(label) > 63 for label in labels):
         raise ValueError(f"{safe_repr(name)} has a label of more than 63 bytes")
@@ -139,10 +139,10 @@ def _pack_name(name: str) -> bytes:
 
 
 def check_record(kind: str, record: Record) -> None:
-    """Refuse a *record* that cannot be one of type *kind*.
+    """Refuse a *record* that cannot be a record of type *kind*.
 
     Raises:
-        ValueError: It says what is wrong.
+        ValueError: The message says what is wrong.
     """
     try:
         _record_data(kind, record)

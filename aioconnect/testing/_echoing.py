@@ -1,6 +1,6 @@
-"""Serve echo, at once or late, plain or to whoever wraps the connections.
+"""Serve echo, at once or late, on plain or wrapped connections.
 
-Connections are accepted in a worker's thread, and treated by `_connections`.
+A server's thread accepts the connections; `_connection_scripts` serves them.
 """
 
 from __future__ import annotations
@@ -14,29 +14,41 @@ from contextlib import ExitStack, contextmanager
 
 from .._sansio.addresses import Address
 from .._sansio.backoff import check_duration
-from ._connection_scripts import Conduct, Connections, serving
+from ._connection_scripts import (
+    ConnectionScript,
+    ScriptedConnections,
+    scripted_connections,
+)
 from ._listening import unix_path
-from ._ports import UnixPath, address_of, bound, host_of, port_of, unix_bound
+from ._ports import (
+    UnixPath,
+    address_of,
+    bound_socket,
+    bound_unix_socket,
+    host_of,
+    port_of,
+)
 from ._refusing import HeldPort
-from ._server_thread import Worker, working
+from ._server_thread import ServerThread, server_thread
 
 __all__ = ["EchoServer", "echo_server", "echoing", "late"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
 Wrap = Callable[[socket.socket], socket.socket]
 
 
 class EchoServer:
-    """A server that sends back what it gets.
+    """A server that sends back what it receives.
 
-    *host* and *port* are ``""`` and 0 on a Unix socket, *path* is ``""`` on TCP.
+    *address* is where it listens; *sockaddr*, *host*, *port* and *path* are its parts.
+    On a Unix socket *host* is ``""`` and *port* is 0.  On TCP *path* is ``""``.
     """
 
     __slots__ = (
         "_connections",
-        "_worker",
+        "_thread",
         "address",
         "host",
         "path",
@@ -45,10 +57,14 @@ class EchoServer:
     )
 
     def __init__(
-        self, address: Address, path: str, connections: Connections, worker: Worker
+        self,
+        address: Address,
+        path: str,
+        connections: ScriptedConnections,
+        thread: ServerThread,
     ) -> None:
         self._connections = connections
-        self._worker = worker
+        self._thread = thread
         self.address = address
         self.sockaddr = address.sockaddr
         self.host = host_of(address)
@@ -60,22 +76,22 @@ class EchoServer:
 
     @property
     def connections(self) -> int:
-        """How many connections were accepted so far."""
+        """The number of connections accepted so far."""
         return self._connections.count
 
     def wait_for_connections(self, count: int, timeout: float = 5.0) -> None:
-        """Wait until *count* connections were accepted, in all.
+        """Wait until *count* connections have been accepted, in all.
 
         Raises:
-            TimeoutError: They were not within *timeout* seconds.
+            TimeoutError: Fewer were accepted within *timeout* seconds (5).
         """
         self._connections.wait_for(count, timeout)
 
     def reset_connections(self) -> None:
-        """Reset every connection that lives, and return when that is done."""
+        """Reset every open connection, and return when that is done."""
         done = threading.Event()
-        self._worker.call_soon(self._connections.reset_all)
-        self._worker.call_soon(done.set)
+        self._thread.call_soon(self._connections.reset_all)
+        self._thread.call_soon(done.set)
         done.wait(10.0)
 
 
@@ -83,89 +99,97 @@ class EchoServer:
 def echoing(
     host: str = "127.0.0.1", *, path: UnixPath | None = None, backlog: int = 128
 ) -> Generator[EchoServer]:
-    """Serve echo on a port of *host*; with *path*, on a Unix socket there.
+    """Yield an `EchoServer` on a port of *host*, or on a Unix socket at *path*.
 
-    At exit every connection is reset, and the thread is joined.
+    *host* is a numeric address (127.0.0.1).  *backlog* is that of listen(2) (128).  At
+    exit every connection is reset, and the server's thread is joined.
 
     Raises:
-        ValueError: *host* is a name, or *path* cannot be one.
+        ValueError: *host* is a name, or *path* cannot be a Unix path.
     """
     with ExitStack() as stack:
         if path is None:
-            sock = stack.enter_context(bound(host))
+            sock = stack.enter_context(bound_socket(host))
         else:
-            sock = stack.enter_context(unix_bound(path, socket.SOCK_STREAM))
+            sock = stack.enter_context(bound_unix_socket(path, socket.SOCK_STREAM))
         sock.listen(backlog)
         yield stack.enter_context(echo_server(sock))
 
 
 @contextmanager
 def echo_server(
-    listener: socket.socket, wrap: Wrap | None = None, conduct: Conduct = "accept"
+    listener: socket.socket,
+    wrap: Wrap | None = None,
+    script: ConnectionScript = "accept",
 ) -> Generator[EchoServer]:
-    """Serve whoever connects to *listener*, as *conduct* says.
+    """Serve every client that connects to *listener*, as *script* says.
 
-    *wrap* may put another socket around each connection, which then owns it.
+    *wrap* may return another socket around each connection, which then owns it.
     """
     path = unix_path(listener) if listener.family == socket.AF_UNIX else ""
-    with working("aioconnect-echoing") as worker, serving(worker) as connections:
-        accept = _acceptor(listener, connections, wrap, conduct)
-        worker.watch(listener, selectors.EVENT_READ, accept)
+    with (
+        server_thread("aioconnect-echoing") as thread,
+        scripted_connections(thread) as connections,
+    ):
+        accept = _make_acceptor(listener, connections, wrap, script)
+        thread.watch(listener, selectors.EVENT_READ, accept)
         try:
-            yield EchoServer(address_of(listener), path, connections, worker)
+            yield EchoServer(address_of(listener), path, connections, thread)
         finally:
-            worker.unwatch(listener)
+            thread.unwatch(listener)
 
 
-def _acceptor(
+def _make_acceptor(
     listener: socket.socket,
-    connections: Connections,
+    connections: ScriptedConnections,
     wrap: Wrap | None,
-    conduct: Conduct,
+    script: ConnectionScript,
 ) -> Callable[[], None]:
     def accept() -> None:
-        if (conn := _accepted(listener, wrap)) is not None:
-            connections.serve(conn, conduct)
+        if (conn := _accept(listener, wrap)) is not None:
+            connections.serve(conn, script)
 
     return accept
 
 
-def _accepted(listener: socket.socket, wrap: Wrap | None) -> socket.socket | None:
+def _accept(listener: socket.socket, wrap: Wrap | None) -> socket.socket | None:
     try:
         conn, _ = listener.accept()
     except OSError:
-        # Somebody else had it, or it is gone: the next wake-up knows more.
+        # The connection is gone, or another process has taken it.  If another one
+        # waits, the thread is woken again.
         return None
     try:
         return wrap(conn) if wrap else conn
     except OSError:
-        # It was reset before there was anything to wrap.
+        # The client has reset the connection before it could be wrapped.
         conn.close()
         return None
 
 
 @contextmanager
 def late(seconds: float, host: str = "127.0.0.1") -> Generator[EchoServer]:
-    """Refuse for *seconds* from now on, then listen and echo.
+    """Yield an `EchoServer` that refuses for *seconds*, then listens and echoes.
 
-    The port is the same all the time, and held while it is refused.
+    *host* is a numeric address (127.0.0.1).  The port stays the same, and no other
+    socket can take it while it refuses.
 
     Raises:
         ValueError: *host* is a name, or *seconds* is negative.
-        TypeError: *seconds* is no number.
+        TypeError: *seconds* is not a number.
     """
     check_duration("seconds", seconds)
     opens_at = time.monotonic() + seconds
     with ExitStack() as stack:
         held = HeldPort(host)
         stack.callback(held.close)
-        worker = stack.enter_context(working("aioconnect-late"))
-        connections = stack.enter_context(serving(worker))
+        thread = stack.enter_context(server_thread("aioconnect-late"))
+        connections = stack.enter_context(scripted_connections(thread))
 
         def begin() -> None:
             listener = held.listen().sock
-            accept = _acceptor(listener, connections, None, "accept")
-            worker.watch(listener, selectors.EVENT_READ, accept)
+            accept = _make_acceptor(listener, connections, None, "accept")
+            thread.watch(listener, selectors.EVENT_READ, accept)
 
-        worker.call_at(opens_at, begin)
-        yield EchoServer(held.address, "", connections, worker)
+        thread.call_at(opens_at, begin)
+        yield EchoServer(held.address, "", connections, thread)

@@ -1,6 +1,6 @@
-"""Fail when more is open at the end than at the beginning.
+"""Fail when more is open at the end of a block than at its beginning.
 
-What `_traces` sees is compared; nothing is closed or cancelled here.
+This module compares what `_open_resources` sees.  It closes and cancels nothing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
-from ._open_resources import Trace, spare, traces, warm_up
+from ._open_resources import (
+    Resource,
+    libuv_reserve,
+    open_resources,
+    open_uvloop_descriptors,
+)
 
 __all__ = ["LeakCheck", "leak_check"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
-_TICKS = 10
+_LOOP_ITERATIONS = 10
 
 
 class LeakCheck:
-    """A context manager, with and without ``async``: see `leak_check`."""
+    """A context manager, for ``with`` and ``async with``: see `leak_check`."""
 
     def __init__(
         self,
@@ -34,16 +39,16 @@ class LeakCheck:
         self._loop = loop
         self._patience = patience
         self._ignored_threads = tuple(ignored_threads)
-        self._before: set[Trace] = set()
+        self._before: set[Resource] = set()
         self._is_gc_enabled = False
 
     def __enter__(self) -> Self:
-        warm_up()
+        open_uvloop_descriptors()
         if self._loop is None:
             self._loop = _running_loop()
         self._is_gc_enabled = gc.isenabled()
         gc.disable()
-        self._before = traces(self._loop)
+        self._before = open_resources(self._loop)
         return self
 
     async def __aenter__(self) -> Self:
@@ -56,10 +61,10 @@ class LeakCheck:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if new := self._wait_for_others():
-                self._tell(new, exc)
+            if new := self._wait_for_threads():
+                self._report(new, exc)
         finally:
-            self._restore()
+            self._restore_gc()
 
     async def __aexit__(
         self,
@@ -68,54 +73,58 @@ class LeakCheck:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if new := await self._wait():
-                self._tell(new, exc)
+            if new := await self._wait_in_loop():
+                self._report(new, exc)
         finally:
-            self._restore()
+            self._restore_gc()
 
     def leaks(self) -> list[str]:
-        """Return what is open now and was not at the beginning, a line each."""
-        return sorted(map(str, self._new()))
+        """Return a line for each thing that is open now but was not at first."""
+        return sorted(map(str, self._new_resources()))
 
-    def _new(self) -> set[Trace]:
-        new = traces(self._loop) - self._before
-        return {trace for trace in new if not self._is_ignored(trace)} - spare(new)
+    def _new_resources(self) -> set[Resource]:
+        new = open_resources(self._loop) - self._before
+        ignored = {resource for resource in new if self._is_ignored(resource)}
+        return new - ignored - libuv_reserve(new)
 
-    def _is_ignored(self, trace: Trace) -> bool:
-        if trace.kind == "task":
-            # A fixture can be torn down in another task than it was set up in.
-            return trace.thing is asyncio.current_task(self._loop)
-        if trace.kind != "thread":
+    def _is_ignored(self, resource: Resource) -> bool:
+        if resource.kind == "task":
+            # A fixture can be set up in one task and torn down in another.
+            return resource.value is asyncio.current_task(self._loop)
+        if resource.kind != "thread":
             return False
-        return str(trace.thing.name).startswith(self._ignored_threads)
+        return str(resource.value.name).startswith(self._ignored_threads)
 
-    def _wait_for_others(self) -> set[Trace]:
-        """Let threads end, and close what they are about to close; return the rest."""
+    def _wait_for_threads(self) -> set[Resource]:
+        """Wait until threads have ended and closed their sockets; return the rest."""
         deadline = time.monotonic() + self._patience
         while True:
-            new = self._new()
-            kinds = {trace.kind for trace in new}
+            new = self._new_resources()
+            kinds = {resource.kind for resource in new}
             if not kinds & {"descriptor", "thread"} or time.monotonic() >= deadline:
                 return new
             time.sleep(0.005)
 
-    async def _wait(self) -> set[Trace]:
-        """Let the loop do what it was already about to do; return the rest."""
-        for _ in range(_TICKS):
-            if not (new := self._new()):
+    async def _wait_in_loop(self) -> set[Resource]:
+        """Let the loop finish what is about to end; return the rest."""
+        for _ in range(_LOOP_ITERATIONS):
+            if not (new := self._new_resources()):
                 return new
             await asyncio.sleep(0)
         deadline = time.monotonic() + self._patience
-        while (new := self._new()) and time.monotonic() < deadline:
+        while (new := self._new_resources()) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
         return new
 
-    def _tell(self, new: set[Trace], exc: BaseException | None) -> None:
-        # What only the collector closes is a leak all the same, and worth a word.
-        lines = {(trace.kind, trace.identity): str(trace) for trace in new}
+    def _report(self, new: set[Resource], exc: BaseException | None) -> None:
+        # A resource that only the garbage collector closes is a leak too.  The message
+        # says so of each.
+        lines = {(resource.kind, resource.identity): str(resource) for resource in new}
         new.clear()
         gc.collect()
-        left = {(trace.kind, trace.identity) for trace in self._new()}
+        left = {
+            (resource.kind, resource.identity) for resource in self._new_resources()
+        }
         text = "".join(
             f"\n  {line}" + ("" if key in left else ", until garbage was collected")
             for key, line in sorted(lines.items(), key=lambda item: item[1])
@@ -125,7 +134,7 @@ class LeakCheck:
             raise AssertionError(message)
         exc.add_note(message)
 
-    def _restore(self) -> None:
+    def _restore_gc(self) -> None:
         self._before = set()
         if self._is_gc_enabled:
             gc.enable()
@@ -144,33 +153,33 @@ def leak_check(
     patience: float = 1.0,
     ignore_threads: Collection[str] = (),
 ) -> LeakCheck:
-    """Fail if the block leaves a descriptor, thread, task, timer or watcher.
+    """Fail if the block leaves a descriptor, thread, task, timer or watcher open.
 
-    ``async with`` looks at the running loop, and lets it run for up to *patience*
-    seconds until what is ending has ended.  ``with`` looks at *loop*, or at the
-    running one if there is one; it waits for other threads, for as long, and
-    cannot let the loop run.  Threads whose names begin with one of
-    *ignore_threads* may stay (``"asyncio_"`` are those of ``to_thread``).  The
-    task that looks is no leak: around the ``yield`` of an asynchronous fixture it
-    may be another at the end.
+    ``async with`` checks the running loop.  It lets the loop run for up to *patience*
+    seconds (1), until what is about to end has ended.  ``with`` checks *loop*, which is
+    by default the running loop if there is one.  It waits as long for other threads,
+    but cannot let the loop run.
 
-    What a server of this package opens while it runs, such as its side of each
-    connection, is the server's, and no leak; a server that is never left is one.
-    Nor are the threads that look names up for this package: they wait some
-    seconds for the next name, and end.
+    Threads whose names begin with one of *ignore_threads* may stay (``"asyncio_"``
+    stands for those of ``to_thread``).  The task that runs the check is no leak: around
+    the ``yield`` of an asynchronous fixture, it may be another task at the end.
 
-    A descriptor that only the garbage collector closes is a leak: the collector
-    is off inside the block, and runs after the comparison, to tell which they
-    were.  A block that raises keeps its exception, with a note of what was left.
+    Sockets that a server of this package opens while it runs, for instance its side of
+    each connection, belong to the server and are no leaks.  A server that is never left
+    is a leak.  The threads in which this package looks up names are no leaks either:
+    they wait some seconds for the next name, then end.
 
-    uvloop keeps its timers and watchers to itself; they are found by way of
-    `gc.get_referents`, which uvloop 0.21 to 0.23 allow.  A transport's own watcher
-    is not among them there, but its descriptor is.  libuv keeps a ``/dev/null`` in
-    reserve once a loop has had a stream: where uvloop is imported, one of those
-    may come to be.  The timer of a TLS handshake that was cancelled, which uvloop
-    forgets, is no leak of the block's.
+    A descriptor that only the garbage collector closes is a leak.  The collector is off
+    inside the block.  It runs after the comparison, to tell which these were.  A block
+    that raises keeps its exception, with a note that lists what was left.
+
+    uvloop hides its timers and watchers.  They are found with `gc.get_referents`,
+    which works with uvloop 0.21 to 0.23.  A transport's own watcher is not found
+    there, but its descriptor is.  libuv keeps a ``/dev/null`` in reserve once a loop
+    has had a stream, so where uvloop is imported, one new ``/dev/null`` is allowed.
+    uvloop forgets the timer of a cancelled TLS handshake; that timer is no leak.
 
     Raises:
-        AssertionError: On exit; it lists what was left, a line each.
+        AssertionError: At exit, with a line for each thing that was left open.
     """
     return LeakCheck(loop, patience, ignore_threads)

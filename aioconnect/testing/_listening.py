@@ -1,6 +1,6 @@
 """Listen on a port or a path, and let the kernel complete the handshakes.
 
-Nothing here accepts a connection that the test has not asked for.
+Nothing here accepts a connection unless the test asks for one.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from ._ports import (
     UnixPath,
     accept_within,
     address_of,
-    bound,
+    bound_socket,
+    bound_unix_socket,
     host_of,
     port_of,
-    unix_bound,
 )
 
 __all__ = ["Server", "UnixServer", "listening", "unix_listening"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
 
 class Server:
     """A listening TCP socket.
 
-    *sock* is the (non-blocking, non-inheritable) socket itself, *address* where
-    it listens, *host*, *port* and *sockaddr* the same in the other spellings.
+    *sock* is the socket itself, non-blocking and non-inheritable.  *address* is where
+    it listens; *host*, *port* and *sockaddr* are its parts.
     """
 
     __slots__ = ("address", "host", "port", "sock", "sockaddr")
@@ -58,8 +58,8 @@ class Server:
 class UnixServer:
     """A listening Unix socket.
 
-    *path* is what to connect to (an abstract name begins with a NUL), *address*
-    the same as an `aioconnect.Address`, *sock* the (non-blocking) socket itself.
+    *path* is where it listens (an abstract name begins with a NUL).  *address* is the
+    same as an `aioconnect.Address`.  *sock* is the socket itself, non-blocking.
     """
 
     __slots__ = ("address", "path", "sock", "sockaddr")
@@ -84,7 +84,7 @@ class UnixServer:
 
 def unix_path(sock: socket.socket) -> str:
     """Return the path that *sock* is bound to, as text."""
-    # The socket module gives an abstract name as bytes, a path as str.
+    # getsockname() returns an abstract name as bytes, and a path as str.
     return os.fsdecode(cast("str | bytes", sock.getsockname()))
 
 
@@ -92,18 +92,19 @@ def unix_path(sock: socket.socket) -> str:
 def listening(
     host: str = "127.0.0.1", *, port: int = 0, backlog: int = 128
 ) -> Generator[Server]:
-    """Listen on *host*, an address in numbers; port 0 is any free one.
+    """Yield a `Server` that listens on *port* of *host*.
 
-    The kernel completes the handshakes of up to *backlog* + 1 clients; `accept`
-    gives them to the test.  At exit the socket is closed, and connections that
-    nobody accepted are reset; those that were accepted are their owner's.
+    *host* is a numeric address (127.0.0.1); *port* is 0 by default, any free one.  The
+    kernel completes the handshakes of up to *backlog* (128) + 1 clients.
+    `Server.accept` returns them to the test.  At exit the socket is closed, and
+    connections that were not accepted are reset.  The test closes the others.
 
     Raises:
         ValueError: *host* is a name.
         OSError: The port is taken.
     """
-    # Shared, so that connections which outlive it do not keep the port.
-    with bound(host, port, is_shared=True) as sock:
+    # Shared, so that a connection which outlives the listener does not block its port.
+    with bound_socket(host, port, is_shared=True) as sock:
         sock.listen(backlog)
         yield Server(sock)
 
@@ -115,16 +116,16 @@ def unix_listening(
     kind: int = socket.SOCK_STREAM,
     backlog: int = 128,
 ) -> Generator[UnixServer]:
-    """Listen on a Unix *path*; without one, on a path in a new directory.
+    """Yield a `UnixServer` that listens on *path*.
 
-    *kind* is ``SOCK_STREAM`` or ``SOCK_SEQPACKET``; a path that begins with a
-    NUL is abstract.  At exit the path, and the directory if it was made here,
-    are removed.
+    *path* is by default in a new temporary directory; if it begins with a NUL, it is
+    abstract.  *kind* is ``SOCK_STREAM`` (the default) or ``SOCK_SEQPACKET``.  *backlog*
+    is that of listen(2) (128).  At exit the path and the new directory are removed.
 
     Raises:
-        ValueError: *path* is too long or has a NUL inside; *kind* is another.
+        ValueError: *path* is too long or has a NUL inside, or *kind* is another one.
         OSError: The path is taken.
     """
-    with unix_bound(path, kind) as sock:
+    with bound_unix_socket(path, kind) as sock:
         sock.listen(backlog)
         yield UnixServer(sock)

@@ -1,6 +1,6 @@
-"""See what is open in this process: descriptors, threads, and a loop's own.
+"""List what is open in this process: descriptors, threads, and a loop's resources.
 
-Only this module looks into event loops.  It changes nothing, and runs nothing.
+Only this module looks into event loops.  It changes nothing and runs nothing.
 """
 
 from __future__ import annotations
@@ -17,94 +17,96 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._io.getaddrinfo_pool import THREAD_NAMES
-from ._ports import kept_descriptors
+from ._ports import server_descriptors
 
-__all__ = ["Trace", "spare", "traces", "warm_up"]
+__all__ = ["Resource", "libuv_reserve", "open_resources", "open_uvloop_descriptors"]
 
 _DIRECTIONS = ("reading", "writing")
 
-_HANDSHAKE = "SSLProtocol._start_handshake"
+_HANDSHAKE_TIMER = "SSLProtocol._start_handshake"
 
 _FD_DIRECTORY = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """One thing that is open; two are equal when they are the same thing.
+class Resource:
+    """One thing that is open.  Two resources are equal if they are the same thing.
 
-    *thing* is held, so that nothing else can take over its identity.
+    The reference to *value* keeps the identity from being reused for something else.
     """
 
     kind: str
     identity: Hashable
-    thing: Any = field(default=None, compare=False)
+    value: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
         if self.kind == "descriptor":
-            fd, target = self.thing
-            return f"descriptor {fd}: {target}{_names_of_socket(fd, target)}"
+            fd, target = self.value
+            return f"descriptor {fd}: {target}{_socket_addresses(fd, target)}"
         if self.kind == "watcher":
-            fd, what = self.thing
+            fd, what = self.value
             return f"watcher of descriptor {fd}, {what}"
-        return f"{self.kind} {self.thing!r}"
+        return f"{self.kind} {self.value!r}"
 
 
-def traces(loop: asyncio.AbstractEventLoop | None) -> set[Trace]:
-    """Return everything that is open now; of *loop* too, if there is one."""
-    own = _own_descriptors(loop)
-    found = {Trace("descriptor", opened, opened) for opened in _descriptors(own)}
-    found |= {Trace("thread", id(t), t) for t in threading.enumerate() if _is_told(t)}
+def open_resources(loop: asyncio.AbstractEventLoop | None) -> set[Resource]:
+    """Return everything that is open now, including what *loop* has, if not None."""
+    wakeup = _uvloop_wakeup_descriptors(loop)
+    found = {Resource("descriptor", opened, opened) for opened in _descriptors(wakeup)}
+    found |= {Resource("thread", id(thread), thread) for thread in _threads()}
     if loop is not None and not loop.is_closed():
-        found |= {Trace("task", id(t), t) for t in asyncio.all_tasks(loop)}
-        found |= {Trace("timer", id(t), t) for t in _timers(loop)}
-        watchers = [watched for watched in _watchers(loop) if watched[0] not in own]
-        found |= {Trace("watcher", watched, watched) for watched in watchers}
+        found |= {Resource("task", id(task), task) for task in asyncio.all_tasks(loop)}
+        found |= {Resource("timer", id(timer), timer) for timer in _timers(loop)}
+        watchers = [watched for watched in _watchers(loop) if watched[0] not in wakeup]
+        found |= {Resource("watcher", watched, watched) for watched in watchers}
     return found
 
 
-def _is_told(thread: threading.Thread) -> bool:
-    # Those that look names up stay for the next name, and end by themselves.
-    return not thread.name.startswith(THREAD_NAMES)
+def _threads() -> list[threading.Thread]:
+    # Resolver threads are left out: they stay for the next name, and end by themselves.
+    threads = threading.enumerate()
+    return [thread for thread in threads if not thread.name.startswith(THREAD_NAMES)]
 
 
-def warm_up() -> None:
-    """Let uvloop open now what it opens once in a process, and keeps."""
+def open_uvloop_descriptors() -> None:
+    """Let uvloop open now what it opens once in a process and keeps open."""
     if uvloop := sys.modules.get("uvloop"):
-        _open_and_close(uvloop)
+        _open_and_close_loop(uvloop)
 
 
 @functools.cache
-def _open_and_close(uvloop: Any) -> None:
+def _open_and_close_loop(uvloop: Any) -> None:
     uvloop.new_event_loop().close()
 
 
-def spare(new: set[Trace]) -> set[Trace]:
-    """Return the descriptor that uvloop, if it is there, has opened for itself."""
-    # uv__stream_init: it is closed when there is no other left, to accept and
-    # close whoever waits.
+def libuv_reserve(new: set[Resource]) -> set[Resource]:
+    """Return the one descriptor among *new* that libuv holds in reserve, if any."""
+    # uv__stream_init opens it.  When a process has no descriptor left, libuv closes
+    # it, to accept a waiting client and close that connection.
     if "uvloop" not in sys.modules:
         return set()
-    unused = [t for t in new if t.kind == "descriptor" and t.thing[1] == os.devnull]
+    unused = [t for t in new if t.kind == "descriptor" and t.value[1] == os.devnull]
     return set(unused[:1])
 
 
-def _own_descriptors(loop: asyncio.AbstractEventLoop | None) -> set[int]:
-    """Return what uvloop wakes itself with, which it opens anew with each run."""
+def _uvloop_wakeup_descriptors(loop: asyncio.AbstractEventLoop | None) -> set[int]:
+    """Return the descriptors that uvloop opens in each run, to wake itself."""
     if loop is None or hasattr(loop, "_ssock"):
-        return set()  # asyncio's stay for as long as the loop
-    return {sock.fileno() for sock in _members(loop, socket.socket)}
+        return set()  # an asyncio loop keeps its own for as long as it lives
+    return {sock.fileno() for sock in _referents_of_type(loop, socket.socket)}
 
 
-def _descriptors(own: set[int]) -> Iterator[tuple[int, str]]:
-    passed_over = own | kept_descriptors()
+def _descriptors(wakeup: set[int]) -> Iterator[tuple[int, str]]:
+    ignored = wakeup | server_descriptors()
     for name in os.listdir(_FD_DIRECTORY):
         fd = int(name)
-        if fd in passed_over:
+        if fd in ignored:
             continue
         try:
             yield fd, os.readlink(f"{_FD_DIRECTORY}/{fd}")
         except OSError:
-            # Without links, as in /dev/fd, or the one that listed the directory.
+            # Either the directory has no links, as /dev/fd, or this was the
+            # descriptor with which listdir() read it.
             if _is_open(fd):
                 yield fd, "open"
 
@@ -117,8 +119,8 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def _names_of_socket(fd: int, target: str) -> str:
-    """Say what a socket is connected to, which /proc does not."""
+def _socket_addresses(fd: int, target: str) -> str:
+    """Return the addresses of a socket as text, which /proc does not show."""
     if not target.startswith("socket:"):
         return ""
     try:
@@ -137,17 +139,17 @@ def _timers(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
     scheduled: Any = getattr(loop, "_scheduled", None)
     timers: list[asyncio.TimerHandle] = list(scheduled or ())
     if scheduled is None:
-        for members in _members(loop, set):
+        for members in _referents_of_type(loop, set):
             timers += [m for m in members if type(m).__name__ == "TimerHandle"]
-        # uvloop forgets that of a handshake which was cancelled: nobody can end it.
-        timers = [timer for timer in timers if _HANDSHAKE not in repr(timer)]
+        # uvloop forgets the timer of a cancelled handshake, so nobody can end it.
+        timers = [timer for timer in timers if _HANDSHAKE_TIMER not in repr(timer)]
     return [timer for timer in timers if not timer.cancelled()]
 
 
 def _watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
     selector: Any = getattr(loop, "_selector", None)
     if selector is None:
-        yield from _uv_watchers(loop)
+        yield from _uvloop_watchers(loop)
         return
     waker: Any = getattr(loop, "_ssock", None)
     registered: dict[int, Any] = dict(selector.get_map() or {})
@@ -159,18 +161,18 @@ def _watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
             yield key.fd, "writing"
 
 
-def _uv_watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
-    for polls in _members(loop, dict):
+def _uvloop_watchers(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[int, str]]:
+    for polls in _referents_of_type(loop, dict):
         for fd, poll in polls.items():
             if type(poll).__name__ == "UVPoll":
                 handles = gc.get_referents(poll)
-                # The last two are the reader and the writer, or None.
+                # The last two referents are the reader and the writer, or None.
                 for what, handle in zip(_DIRECTIONS, handles[-2:], strict=True):
                     if handle is not None:
                         yield fd, what
 
 
-def _members(loop: asyncio.AbstractEventLoop, kind: type[Any]) -> list[Any]:
-    # uvloop's attributes are C's.  Its sets, dicts and sockets are reached the way
-    # that the garbage collector reaches them.
+def _referents_of_type(loop: asyncio.AbstractEventLoop, kind: type[Any]) -> list[Any]:
+    # uvloop's attributes are in C.  The garbage collector can reach its sets, dicts
+    # and sockets, and so does this.
     return [found for found in gc.get_referents(loop) if type(found) is kind]

@@ -1,6 +1,6 @@
-"""Bind sockets on this host, and let go of them without a trace.
+"""Bind server sockets on this host, and close them without a trace.
 
-Only this module makes server sockets; none of them is inheritable.
+Only this module makes server sockets.  None of them is inheritable.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ __all__ = [
     "UnixPath",
     "accept_within",
     "address_of",
-    "bound",
+    "bound_socket",
+    "bound_unix_socket",
+    "close_with_reset",
     "host_of",
-    "keep",
-    "kept_descriptors",
     "on_one_port",
     "port_of",
-    "reset",
-    "unix_bound",
+    "register_server_socket",
+    "server_descriptors",
 ]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
 UnixPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-_kept: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-_keeping = threading.Lock()
+_server_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_server_sockets_lock = threading.Lock()
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-_TRIES = 100
+_MAX_PORTS_TRIED = 100
 
 
 class _HasPort(Protocol):
@@ -56,14 +56,14 @@ _First = TypeVar("_First", bound=_HasPort)
 _Second = TypeVar("_Second")
 
 
-def bound(host: str, port: int = 0, *, is_shared: bool = False) -> socket.socket:
-    """Return a non-blocking TCP socket, bound to *host* and not listening.
+def bound_socket(host: str, port: int = 0, *, is_shared: bool = False) -> socket.socket:
+    """Return a non-blocking TCP socket that is bound to *host* and not listening.
 
-    The caller owns it.  *is_shared* lets other sockets that ask for it
-    (``SO_REUSEADDR``) be bound to the same port.
+    The caller closes it.  With *is_shared* (``SO_REUSEADDR``), other sockets that set
+    the same option can be bound to the same port.
 
     Raises:
-        ValueError: *host* is not an address in numbers.
+        ValueError: *host* is not a numeric address.
     """
     address = numeric_address(host, port)
     if address is None:
@@ -86,16 +86,17 @@ def on_one_port(
     first: Callable[[], AbstractContextManager[_First]],
     second: Callable[[int], AbstractContextManager[_Second]],
 ) -> Generator[tuple[_First, _Second]]:
-    """Give two servers that have the same port, on addresses of their own.
+    """Yield two servers that have the same port, on different addresses.
 
-    *first* takes any port, *second* is called with it.  A port that is free on one
-    address may be in use on the other, by a client that the kernel gave it to:
-    both are made anew then.
+    *first* takes no argument and opens any free port.  *second* is called with that
+    port.  A port that is free on one address may be in use on the other, by a client
+    to which the kernel gave it.  Both servers are then made again.
 
     Raises:
-        OSError: What *first* or *second* raises, other than EADDRINUSE of *second*.
+        OSError: *first* or *second* raised it.  An EADDRINUSE from *second* is raised
+            only after 100 tries.
     """
-    for left in reversed(range(_TRIES)):
+    for left in reversed(range(_MAX_PORTS_TRIED)):
         with ExitStack() as stack:
             one = stack.enter_context(first())
             try:
@@ -109,14 +110,14 @@ def on_one_port(
 
 
 @contextmanager
-def unix_bound(path: UnixPath | None, kind: int) -> Generator[socket.socket]:
-    """Give a non-blocking Unix socket of *kind*, bound to *path*, not listening.
+def bound_unix_socket(path: UnixPath | None, kind: int) -> Generator[socket.socket]:
+    """Yield a non-blocking Unix socket of *kind* that is bound and not listening.
 
-    Without a *path* it is one in a new directory.  What was made is removed at
-    exit, and the socket closed.
+    *path* None stands for a path in a new directory.  At exit the socket is closed,
+    and the path and the new directory are removed.
 
     Raises:
-        ValueError: *path* or *kind* is nothing that a Unix socket can have.
+        ValueError: A Unix socket cannot have this *path* or *kind*.
     """
     directory = None if path is not None else tempfile.mkdtemp(prefix="aioconnect-")
     try:
@@ -129,37 +130,37 @@ def unix_bound(path: UnixPath | None, kind: int) -> Generator[socket.socket]:
             try:
                 yield sock
             finally:
-                _unlink(cast("str | bytes", address.sockaddr))
+                _unlink_path(cast("str | bytes", address.sockaddr))
     finally:
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _unlink(path: str | bytes) -> None:
+def _unlink_path(path: str | bytes) -> None:
     if os.fsencode(path)[0]:
         with suppress(FileNotFoundError):
             os.unlink(path)
 
 
 def address_of(sock: socket.socket) -> Address:
-    """Return where *sock* is bound."""
+    """Return the address that *sock* is bound to."""
     return Address(sock.family, cast("SockAddr", sock.getsockname()), 0, int(sock.type))
 
 
 def host_of(address: Address) -> str:
-    """Return the host of a TCP *address*; of a Unix one, nothing."""
+    """Return the host of a TCP *address*, or ``""`` for a Unix address."""
     sockaddr = address.sockaddr
     return str(sockaddr[0]) if isinstance(sockaddr, tuple) else ""
 
 
 def port_of(address: Address) -> int:
-    """Return the port of a TCP *address*; of a Unix one, 0."""
+    """Return the port of a TCP *address*, or 0 for a Unix address."""
     sockaddr = address.sockaddr
     return sockaddr[1] if isinstance(sockaddr, tuple) else 0
 
 
 def accept_within(listener: socket.socket, timeout: float) -> socket.socket:
-    """Return the next connection to *listener*, blocking, the caller's own.
+    """Return the next connection to *listener*, a blocking socket the caller closes.
 
     Raises:
         TimeoutError: Nobody connected within *timeout* seconds.
@@ -170,27 +171,27 @@ def accept_within(listener: socket.socket, timeout: float) -> socket.socket:
         where = address_of(listener)
         raise TimeoutError(f"nobody connected to {where} within {timeout:g} s")
     conn, _ = listener.accept()
-    # It is inherited from the listener on the BSDs.
+    # On the BSDs, an accepted socket inherits the listener's non-blocking mode.
     conn.setblocking(True)
     return conn
 
 
-def keep(sock: socket.socket) -> None:
-    """Note that *sock* is a server's own, opened while it runs.
+def register_server_socket(sock: socket.socket) -> None:
+    """Note that *sock* belongs to a server, which opened it while it runs.
 
-    A check of what a client leaves behind passes over it.
+    A leak check ignores it.
     """
-    with _keeping:
-        _kept.add(sock)
+    with _server_sockets_lock:
+        _server_sockets.add(sock)
 
 
-def kept_descriptors() -> set[int]:
-    """Return the descriptors of what `keep` was told of and is still open."""
-    with _keeping:
-        return {sock.fileno() for sock in _kept}
+def server_descriptors() -> set[int]:
+    """Return the descriptors of all registered server sockets that are still open."""
+    with _server_sockets_lock:
+        return {sock.fileno() for sock in _server_sockets}
 
 
-def reset(sock: socket.socket) -> None:
+def close_with_reset(sock: socket.socket) -> None:
     """Close *sock* with a reset: no TIME_WAIT, and the peer sees ECONNRESET."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

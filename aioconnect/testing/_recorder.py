@@ -1,7 +1,7 @@
-"""Keep a connector's events, and say what is wrong with them.
+"""Record a connector's events, and assert what they are.
 
-The messages list everything that happened: a failed assertion is all that a test
-run leaves behind.
+The messages list every event, because a failed assertion is often all that a test run
+leaves behind.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from .._sansio.events import Event
 
 __all__ = ["Kind", "Recorder"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
-# An event's class or the name of it.
+# An event's class, or the name of the class.
 Kind: TypeAlias = str | type[Event]
 
 _E = TypeVar("_E")
 
-_NAMES = frozenset(kind.__name__ for kind in get_args(Event))
+_KIND_NAMES = frozenset(kind.__name__ for kind in get_args(Event))
 
 
 class Recorder:
-    """An observer, ``observer=recorder``, that keeps what it is told.
+    """An observer that keeps every event: ``observer=recorder``.
 
-    *events* is the list of them, oldest first.
+    *events* is the list of events, oldest first.
     """
 
     def __init__(self) -> None:
@@ -52,25 +52,29 @@ class Recorder:
         return [event for event in self.events if isinstance(event, kind)]
 
     def only(self, kind: type[_E]) -> _E:
-        """Return the one event of class *kind*.
+        """Return the only event of class *kind*.
 
         Raises:
-            AssertionError: There is none, or more than one.
+            AssertionError: There is no event of this class, or more than one.
         """
         found = self.of(kind)
         if len(found) != 1:
+            number, name = len(found), _kind_name(kind)
             raise AssertionError(
-                f"{len(found)} events are {_name(kind)}, not one; {self._story()}"
+                f"{number} events are {name}, not one; {self._list_of_events()}"
             )
         return found[0]
 
     def assert_kinds(self, *kinds: Kind) -> None:
-        """Check that the events are of these *kinds*, in this order, and no more.
+        """Check that the events are exactly these *kinds*, in this order.
+
+        A kind is a class or its name.
 
         Raises:
-            AssertionError: It says where they first differ, and lists them all.
+            AssertionError: The message says where they first differ, and lists all.
+            ValueError: No event has this name.
         """
-        expected = [_name(kind) for kind in kinds]
+        expected = [_kind_name(kind) for kind in kinds]
         found = self.kinds()
         if found == expected:
             return
@@ -79,33 +83,37 @@ class Recorder:
         at = next((i for i, (one, other) in enumerate(pairs) if one != other), same)
         got = found[at] if at < len(found) else "nothing"
         wanted = expected[at] if at < len(expected) else "nothing"
-        raise AssertionError(f"event {at} is {got}, expected {wanted}; {self._story()}")
+        raise AssertionError(
+            f"event {at} is {got}, expected {wanted}; {self._list_of_events()}"
+        )
 
     def assert_in_order(self, *kinds: Kind) -> None:
-        """Check that events of these *kinds* came in this order, among others.
+        """Check that events of these *kinds* came in this order, perhaps among others.
 
         Raises:
-            AssertionError: It says which is missing, and lists all events.
+            AssertionError: The message says which is missing, and lists all events.
+            ValueError: No event has this name.
         """
         rest = iter(self.kinds())
         for index, kind in enumerate(kinds):
-            name = _name(kind)
+            name = _kind_name(kind)
             if name not in rest:
-                after = f" after {_name(kinds[index - 1])}" if index else ""
-                raise AssertionError(f"no {name}{after}; {self._story()}")
+                after = f" after {_kind_name(kinds[index - 1])}" if index else ""
+                raise AssertionError(f"no {name}{after}; {self._list_of_events()}")
 
     def assert_none(self, *kinds: Kind) -> None:
-        """Check that no event is of one of *kinds*; without any, that none came.
+        """Check that no event of these *kinds* came; without *kinds*, no event at all.
 
         Raises:
-            AssertionError: There is one; all events are listed.
+            AssertionError: One came.  The message lists all events.
+            ValueError: No event has this name.
         """
-        unwanted = {_name(kind) for kind in kinds} or set(self.kinds())
+        unwanted = {_kind_name(kind) for kind in kinds} or set(self.kinds())
         for name in self.kinds():
             if name in unwanted:
-                raise AssertionError(f"there is {name}; {self._story()}")
+                raise AssertionError(f"there is {name}; {self._list_of_events()}")
 
-    def _story(self) -> str:
+    def _list_of_events(self) -> str:
         if not self.events:
             return "no event came"
         start = self.events[0].at
@@ -113,8 +121,8 @@ class Recorder:
         return "\n".join(["the events were:", *lines])
 
 
-def _name(kind: Kind | type[object]) -> str:
+def _kind_name(kind: Kind | type[object]) -> str:
     name = kind if isinstance(kind, str) else kind.__name__
-    if name not in _NAMES:
-        raise ValueError(f"{name!r} is none of {', '.join(sorted(_NAMES))}")
+    if name not in _KIND_NAMES:
+        raise ValueError(f"{name!r} is none of {', '.join(sorted(_KIND_NAMES))}")
     return name

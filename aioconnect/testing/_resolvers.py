@@ -1,6 +1,6 @@
-"""Resolve names as a test says, without a system's resolver.
+"""Resolve names as a test says, without the system's resolver.
 
-Both classes are what `aioconnect.Connector` takes as its ``resolver``.
+Both resolver classes fit the ``resolver`` option of `aioconnect.Connector`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .._sansio.text import safe_repr
 
 __all__ = ["Lookup", "ResolverCall", "ScriptedResolver", "StaticResolver"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
 
 @dataclass(frozen=True, slots=True)
 class ResolverCall:
-    """What a resolver was asked."""
+    """The arguments of one call of a resolver."""
 
     host: str
     port: int
@@ -35,17 +35,17 @@ class ResolverCall:
 class StaticResolver:
     """A resolver with fixed answers: ``{"name": ["192.0.2.1", "::1"], ...}``.
 
-    A name that it knows gives the addresses of the family that is asked for, in
-    the order given, perhaps none; one that it does not, ``EAI_NONAME``.  *calls*
-    is the list of what it was asked.
+    A known name resolves to its addresses of the requested family, in the given order;
+    there may be none.  An unknown name raises ``EAI_NONAME``.  *calls* lists the calls.
 
     Raises:
-        ValueError: An address is not one in numbers.
+        ValueError: An address is not numeric.
+        TypeError: The addresses of a name are not a list.
     """
 
     def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
         for addresses in names.values():
-            _check(addresses)
+            _check_addresses(addresses)
         self._names = {name.lower(): tuple(found) for name, found in names.items()}
         self.calls: list[ResolverCall] = []
 
@@ -58,26 +58,27 @@ class StaticResolver:
         proto: int = 0,
         flags: int = 0,
     ) -> Sequence[Address]:
-        """Return the addresses of *host*.
+        """Return the addresses of *host* that *family* allows, with *port*.
 
         Raises:
             socket.gaierror: The name is unknown.
         """
         self.calls.append(ResolverCall(host, port, family, proto, flags))
         if (addresses := self._names.get(host.lower())) is None:
-            raise _error(socket.EAI_NONAME)
-        return _of_family(addresses, port, family, proto)
+            raise _gaierror(socket.EAI_NONAME)
+        return _addresses_of_family(addresses, port, family, proto)
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """How one look-up goes: *addresses*, or *error*, after *delay* seconds.
+    """The result of one look-up: *addresses* or *error*, after *delay* seconds (0).
 
-    *error* is an exception, or an ``EAI_`` code to raise a `socket.gaierror` of;
-    *never* means that no answer ever comes.
+    *error* is an exception to raise, or an ``EAI_`` code for a `socket.gaierror`.  With
+    *never*, no answer ever comes.
 
     Raises:
-        ValueError: An address is not one in numbers, or the delay is negative.
+        ValueError: An address is not numeric, or the delay is negative.
+        TypeError: *addresses* is not a list, or *delay* is not a number.
     """
 
     addresses: Sequence[str] = ()
@@ -86,7 +87,7 @@ class Lookup:
     never: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.addresses)
+        _check_addresses(self.addresses)
         check_duration("delay", self.delay)
 
 
@@ -94,16 +95,16 @@ Script = Lookup | Sequence[Lookup]
 
 
 class ScriptedResolver:
-    """A resolver that does what a script says, for each name and family.
+    """A resolver that follows a script for each name and family.
 
-    *script* maps ``(host, family)``, or a *host* for all its families, to a
-    `Lookup` or to a list of them: one for each call, the last for all others.
-    Other names are ``EAI_NONAME``.  *calls* is what it was asked, *cancelled*
-    those of them that were cancelled, *pending* how many wait at the moment.
+    *script* maps ``(host, family)``, or *host* for all its families, to a `Lookup` or
+    to a list of them.  Each call takes the next of the list, and the last one repeats.
+    Other names raise ``EAI_NONAME``.  *calls* lists the calls, *cancelled* those that
+    were cancelled.  *pending* is the number of calls that wait at the moment.
 
     Raises:
         ValueError: A list of look-ups is empty.
-        TypeError: It is a list of something else.
+        TypeError: A list has something else than `Lookup` in it.
     """
 
     def __init__(self, script: Mapping[tuple[str, int] | str, Script]) -> None:
@@ -128,20 +129,20 @@ class ScriptedResolver:
         proto: int = 0,
         flags: int = 0,
     ) -> Sequence[Address]:
-        """Return the addresses of *host*, or fail, when the script says.
+        """Return the addresses of *host*, or fail, as the script says.
 
-        Cancelled, it leaves no timer behind.
+        A cancelled call leaves no timer behind.
 
         Raises:
-            socket.gaierror: The name is unknown, or the script says so.
-            Exception: The script's own.
+            socket.gaierror: The name is unknown, or the script has an ``EAI_`` code.
+            Exception: The script has this exception.
         """
         call = ResolverCall(host, port, family, proto, flags)
         self.calls.append(call)
-        lookup = self._next(host.lower(), family)
+        lookup = self._next_lookup(host.lower(), family)
         self.pending += 1
         try:
-            await _wait(lookup)
+            await _wait_for_answer(lookup)
         except asyncio.CancelledError:
             self.cancelled.append(call)
             raise
@@ -149,10 +150,10 @@ class ScriptedResolver:
             self.pending -= 1
         if lookup.error is not None:
             error = lookup.error
-            raise _error(error) if isinstance(error, int) else error
-        return _of_family(lookup.addresses, port, family, proto)
+            raise _gaierror(error) if isinstance(error, int) else error
+        return _addresses_of_family(lookup.addresses, port, family, proto)
 
-    def _next(self, host: str, family: int) -> Lookup:
+    def _next_lookup(self, host: str, family: int) -> Lookup:
         steps = self._script.get((host, family)) or self._script.get((host, None))
         if steps is None:
             return Lookup(error=socket.EAI_NONAME)
@@ -167,14 +168,14 @@ def _check_lookups(steps: Sequence[object]) -> None:
             )
 
 
-async def _wait(lookup: Lookup) -> None:
+async def _wait_for_answer(lookup: Lookup) -> None:
     if lookup.never:
         await asyncio.get_running_loop().create_future()
     elif lookup.delay:
         await asyncio.sleep(lookup.delay)
 
 
-def _check(addresses: Sequence[str]) -> None:
+def _check_addresses(addresses: Sequence[str]) -> None:
     if isinstance(addresses, str) or not isinstance(addresses, Sequence):
         raise TypeError(f"addresses must be a list, not {safe_repr(addresses)}")
     given: Sequence[object] = addresses
@@ -185,7 +186,7 @@ def _check(addresses: Sequence[str]) -> None:
             )
 
 
-def _of_family(
+def _addresses_of_family(
     addresses: Sequence[str], port: int, family: int, proto: int
 ) -> list[Address]:
     found = [numeric_address(text, port, proto) for text in addresses]
@@ -196,7 +197,7 @@ def _of_family(
     ]
 
 
-_TEXTS = {
+_EAI_TEXTS = {
     "EAI_NONAME": "Name or service not known",
     "EAI_AGAIN": "Temporary failure in name resolution",
     "EAI_FAIL": "Non-recoverable failure in name resolution",
@@ -204,8 +205,8 @@ _TEXTS = {
 }
 
 
-def _error(code: int) -> socket.gaierror:
-    for name, text in _TEXTS.items():
+def _gaierror(code: int) -> socket.gaierror:
+    for name, text in _EAI_TEXTS.items():
         if getattr(socket, name, None) == code:
             return socket.gaierror(code, text)
     return socket.gaierror(code, os.strerror(code) if code > 0 else f"EAI {code}")

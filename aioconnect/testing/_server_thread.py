@@ -1,7 +1,7 @@
 """Run a server's callbacks in one daemon thread.
 
-Only this module starts threads.  A worker is woken through a pair of sockets,
-never by a time-out that is hoped to be short enough, and is joined by `stop`.
+Only this module starts threads.  A pair of sockets wakes the thread, so nothing
+depends on the length of a timeout.  `ServerThread.stop` joins the thread.
 """
 
 from __future__ import annotations
@@ -16,28 +16,30 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
-__all__ = ["Worker", "working"]
+__all__ = ["ServerThread", "server_thread"]
 
 
-class Worker:
-    """A thread that waits for sockets and alarms; every method is thread-safe.
+class ServerThread:
+    """A thread that waits for sockets and timers.  Every method is thread-safe.
 
-    `selectors.DefaultSelector` is epoll or kqueue, which may be changed while
-    another thread waits in it; a callback may therefore still run for a socket
-    that was taken out a moment ago.
+    `selectors.DefaultSelector` is epoll or kqueue.  Both can be changed while another
+    thread waits in them.  A callback may therefore still run for a socket that was
+    removed a moment ago.
     """
 
     def __init__(self, name: str) -> None:
-        self._soon: deque[Callable[[], object]] = deque()
-        self._alarms: list[tuple[float, int, Callable[[], object]]] = []
-        self._order = itertools.count()
+        self._callbacks: deque[Callable[[], object]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._timer_numbers = itertools.count()
         self._failure: BaseException | None = None
         self._is_stopping = False
         self._selector = selectors.DefaultSelector()
-        self._waker, self._wakened = socket.socketpair()
-        self._waker.setblocking(False)
-        self._wakened.setblocking(False)
-        self._selector.register(self._wakened, selectors.EVENT_READ, self._drain)
+        self._wake_sender, self._wake_receiver = socket.socketpair()
+        self._wake_sender.setblocking(False)
+        self._wake_receiver.setblocking(False)
+        self._selector.register(
+            self._wake_receiver, selectors.EVENT_READ, self._drain_wakeups
+        )
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -51,43 +53,43 @@ class Worker:
             self._selector.register(sock, events, callback)
 
     def unwatch(self, sock: socket.socket) -> None:
-        """Watch *sock* no more, before it is closed."""
+        """Stop watching *sock*.  Call this before *sock* is closed."""
         if sock.fileno() >= 0 and sock in self._selector.get_map():
             self._selector.unregister(sock)
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Call *callback* in the thread, after those that were asked for before."""
-        self._soon.append(callback)
+        """Call *callback* in the thread, after all earlier callbacks."""
+        self._callbacks.append(callback)
         self._wake()
 
     def call_at(self, when: float, callback: Callable[[], object]) -> None:
-        """Call *callback* in the thread, at *when* of `time.monotonic`."""
-        entry = (when, next(self._order), callback)
-        self.call_soon(lambda: heapq.heappush(self._alarms, entry))
+        """Call *callback* in the thread when `time.monotonic` reaches *when*."""
+        entry = (when, next(self._timer_numbers), callback)
+        self.call_soon(lambda: heapq.heappush(self._timers, entry))
 
     def stop(self) -> None:
-        """Join the thread and close what it waits with.
+        """Join the thread and close its selector and sockets.
 
         Raises:
-            BaseException: Whatever a callback raised, which is a bug of the kit.
+            BaseException: A callback raised it, which is a bug of this package.
         """
         self._is_stopping = True
         self._wake()
         self._thread.join()
         self._selector.close()
-        self._waker.close()
-        self._wakened.close()
+        self._wake_sender.close()
+        self._wake_receiver.close()
         if self._failure is not None:
             raise self._failure
 
     def _wake(self) -> None:
-        # A full buffer: more wake-ups than it takes are on their way.
+        # If the buffer is full, enough wake-ups are on their way already.
         with suppress(BlockingIOError):
-            self._waker.send(b"\0")
+            self._wake_sender.send(b"\0")
 
-    def _drain(self) -> None:
+    def _drain_wakeups(self) -> None:
         try:
-            while self._wakened.recv(4096):
+            while self._wake_receiver.recv(4096):
                 pass
         except BlockingIOError:
             return
@@ -95,27 +97,27 @@ class Worker:
     def _run(self) -> None:
         try:
             while not self._is_stopping:
-                self._turn()
+                self._run_once()
         except BaseException as exc:  # stop() raises it
             self._failure = exc
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         timeout = None
-        if self._alarms:
-            timeout = max(0.0, self._alarms[0][0] - time.monotonic())
+        if self._timers:
+            timeout = max(0.0, self._timers[0][0] - time.monotonic())
         for key, _ in self._selector.select(timeout):
             key.data()
-        while self._soon:
-            self._soon.popleft()()
-        while self._alarms and self._alarms[0][0] <= time.monotonic():
-            heapq.heappop(self._alarms)[2]()
+        while self._callbacks:
+            self._callbacks.popleft()()
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            heapq.heappop(self._timers)[2]()
 
 
 @contextmanager
-def working(name: str) -> Generator[Worker]:
-    """Give a worker whose thread is called *name*, and stop it at exit."""
-    worker = Worker(name)
+def server_thread(name: str) -> Generator[ServerThread]:
+    """Yield a thread that is called *name*, and stop it at exit."""
+    thread = ServerThread(name)
     try:
-        yield worker
+        yield thread
     finally:
-        worker.stop()
+        thread.stop()

@@ -1,6 +1,6 @@
-"""Serve echo over TLS, with certificates made on the spot.
+"""Serve echo over TLS, with new certificates for each server.
 
-Only this module needs trustme, and only when it is used.
+Only this module needs trustme, and only when a server is started.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._sansio.addresses import Address, SockAddr
 from ._echoing import EchoServer, echo_server
-from ._ports import UnixPath, bound, unix_bound
+from ._ports import UnixPath, bound_socket, bound_unix_socket
 
 if TYPE_CHECKING:
     import trustme
@@ -25,7 +25,7 @@ Configure = Callable[[ssl.SSLContext], None]
 
 __all__ = ["TLSEchoServer", "tls_echoing"]
 
-# To pytest: show the line of the test, and not those that raise here.
+# pytest then shows the line of the test that failed, and no line of this module.
 __tracebackhide__ = True
 
 _LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
@@ -35,8 +35,8 @@ _LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 class TLSEchoServer:
     """An echo server behind TLS.
 
-    *client_context* trusts it, *ca* is the `trustme.CA` that vouches for it, and
-    *echo* the server without the TLS.
+    *client_context* is an `ssl.SSLContext` that trusts the server.  *ca* is the
+    `trustme.CA` that signed its certificate.  *echo* is the server without TLS.
     """
 
     echo: EchoServer
@@ -45,39 +45,39 @@ class TLSEchoServer:
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """The address that the server listens on."""
         return self.echo.address
 
     @property
     def sockaddr(self) -> SockAddr:
-        """Where it listens, as `socket.socket.connect` takes it."""
+        """The address as `socket.socket.connect` takes it."""
         return self.echo.sockaddr
 
     @property
     def host(self) -> str:
-        """The host that it listens on, in numbers."""
+        """The host of the address, in numbers; ``""`` on a Unix socket."""
         return self.echo.host
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port of the address; 0 on a Unix socket."""
         return self.echo.port
 
     @property
     def path(self) -> str:
-        """The path that it listens on; ``""`` on TCP."""
+        """The path of a Unix socket; ``""`` on TCP."""
         return self.echo.path
 
     @property
     def connections(self) -> int:
-        """How many connections were accepted so far, before any handshake."""
+        """The number of connections accepted so far, with or without a handshake."""
         return self.echo.connections
 
     def wait_for_connections(self, count: int, timeout: float = 5.0) -> None:
-        """Wait until *count* connections were accepted, in all.
+        """Wait until *count* connections have been accepted, in all.
 
         Raises:
-            TimeoutError: They were not within *timeout* seconds.
+            TimeoutError: Fewer were accepted within *timeout* seconds (5).
         """
         self.echo.wait_for_connections(count, timeout)
 
@@ -92,15 +92,16 @@ def tls_echoing(
     silent: bool = False,
     path: UnixPath | None = None,
 ) -> Generator[TLSEchoServer]:
-    """Serve echo over TLS on a port of *host*, with a certificate for *names*.
+    """Yield a `TLSEchoServer` on a port of *host*, or on a Unix socket at *path*.
 
-    With *path* it is on a Unix socket there.  *wrong_name* makes the certificate
-    one for ``wrong.invalid``, *expired* one that ended in 2001, and *silent*
-    accepts without ever answering the handshake.
+    *host* is a numeric address (127.0.0.1).  The certificate is for *names* (localhost,
+    127.0.0.1 and ::1).  With *wrong_name* it is for ``wrong.invalid`` instead, and with
+    *expired* it ended in 2001.  With *silent* the server accepts and never answers the
+    handshake.
 
     Raises:
-        ModuleNotFoundError: trustme is not installed; the text says how to.
-        ValueError: *host* is a name, or *path* cannot be one.
+        ModuleNotFoundError: trustme is not installed; the text says how to install it.
+        ValueError: *host* is a name, or *path* cannot be a Unix path.
     """
     ca = _certificate_authority()
     identities = ("wrong.invalid",) if wrong_name else tuple(names)
@@ -111,10 +112,10 @@ def tls_echoing(
         server_context.wrap_socket, server_side=True, do_handshake_on_connect=False
     )
     kind = socket.SOCK_STREAM
-    with bound(host) if path is None else unix_bound(path, kind) as sock:
+    with bound_socket(host) if path is None else bound_unix_socket(path, kind) as sock:
         sock.listen(128)
         served = (
-            echo_server(sock, conduct="accept_silent")
+            echo_server(sock, script="accept_silent")
             if silent
             else echo_server(sock, wrap)
         )
@@ -127,7 +128,8 @@ def _server_context(
 ) -> ssl.SSLContext:
     leaf = ca.issue_cert(*identities, not_after=_LONG_AGO if expired else None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # trustme's signatures also name pyOpenSSL's contexts, which are not there.
+    # The cast is needed because trustme's signatures also name the contexts of
+    # pyOpenSSL, which is not installed.
     cast("Configure", leaf.configure_cert)(context)
     return context
 

@@ -1,7 +1,8 @@
-"""Give pytest fixtures for `aioconnect.testing`, named for what they give.
+"""Provide the servers of `aioconnect.testing` as pytest fixtures.
 
-Loaded only when asked for: ``pytest_plugins = ["aioconnect.testing.plugin"]`` in
-the top-level ``conftest.py``, or ``-p aioconnect.testing.plugin``.
+The plugin is not loaded by itself.  Write
+``pytest_plugins = ["aioconnect.testing.plugin"]`` into the top-level ``conftest.py``,
+or run pytest with ``-p aioconnect.testing.plugin``.
 """
 
 from __future__ import annotations
@@ -43,28 +44,28 @@ __all__ = [
 
 @pytest.fixture
 def listener() -> Iterator[Server]:
-    """Give a TCP listener on 127.0.0.1 that accepts when the test says."""
+    """Give a TCP listener on 127.0.0.1 that accepts when the test calls `accept`."""
     with listening() as server:
         yield server
 
 
 @pytest.fixture
 def unix_listener() -> Iterator[UnixServer]:
-    """Give a Unix listener on a path of its own."""
+    """Give a Unix listener on a new path."""
     with unix_listening() as server:
         yield server
 
 
 @pytest.fixture
 def refused_address() -> Iterator[Address]:
-    """Give an address of 127.0.0.1 where every connect is refused."""
+    """Give an address of 127.0.0.1 that refuses every connect."""
     with refusing() as refused:
         yield refused.address
 
 
 @pytest.fixture
 def refused_port(refused_address: Address) -> int:
-    """Give the port of 127.0.0.1 where every connect is refused."""
+    """Give a port of 127.0.0.1 that refuses every connect."""
     return port_of(refused_address)
 
 
@@ -77,7 +78,7 @@ def held_port() -> Iterator[HeldPort]:
 
 @pytest.fixture
 def black_hole_address() -> Iterator[Address]:
-    """Give an address of 127.0.0.1 where no SYN is answered."""
+    """Give an address of 127.0.0.1 that answers no SYN."""
     with black_hole() as hole:
         yield hole.address
 
@@ -98,23 +99,23 @@ def echo_server() -> Iterator[EchoServer]:
 
 @pytest.fixture
 def tls_echo_server() -> Iterator[TLSEchoServer]:
-    """Give an echo server behind TLS on 127.0.0.1, known as localhost."""
+    """Give an echo server behind TLS on 127.0.0.1, with a certificate for localhost."""
     with tls_echoing() as server:
         yield server
 
 
 @pytest.fixture
 def recorder() -> Recorder:
-    """Give an observer that keeps the events."""
+    """Give an observer that keeps every event."""
     return Recorder()
 
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """Fail the test if it leaves a descriptor or a thread.
+    """Fail the test if it leaves a descriptor or a thread open.
 
-    For what belongs to a loop, its tasks, timers and watchers, use
-    ``async with leak_check()`` in the test itself.
+    For the tasks, timers and watchers of a loop, use ``async with leak_check()`` in the
+    test itself.
     """
     with leak_check():
         yield

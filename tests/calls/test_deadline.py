@@ -13,7 +13,7 @@ import pytest
 
 import aioconnect
 from aioconnect import Connector, RetryScheduled
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.backoff import shorten_last_delay
 from aioconnect.testing import HeldPort, Recorder, listening, unused_port
 
@@ -50,7 +50,7 @@ async def open_connection_on_loop(held: HeldPort, options: dict[str, Any]) -> An
     """Return asyncio's own streams, made on a loop that connects like this."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, Connector(**options))
+    convert_loop(loop, Connector(**options))
     try:
         return await asyncio.open_connection(held.host, held.port)
     finally:

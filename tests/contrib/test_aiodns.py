@@ -46,7 +46,7 @@ from aioconnect.testing import (
     refusing,
 )
 
-# pycares keeps one thread of its own, once it has had a channel.
+# After its first channel, pycares keeps one thread of its own.
 pycares.Channel(sock_state_cb=print).close()
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -54,7 +54,7 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 INET, INET6 = socket.AF_INET, socket.AF_INET6
 
 PATIENCE = 60.0
-SILENCE = 30.0  # what c-ares waits for an answer that never comes
+SILENCE = 30.0  # how long c-ares waits for an answer that never comes
 
 ZONE: Zone = {
     ("both.test", "A"): ["192.0.2.1", "192.0.2.2", "192.0.2.1"],
@@ -87,20 +87,20 @@ def server() -> Iterator[DNSServer]:
 
 @pytest.fixture
 def resolver(server: DNSServer) -> AiodnsResolver:
-    """Give a resolver that asks the server, and does not give up soon."""
+    """Give a resolver that asks the server, and is patient."""
     return AiodnsResolver([f"{server.host}:{server.port}"], timeout=SILENCE, tries=1)
 
 
 @pytest.fixture(autouse=True)
 def channels_end(nothing_left: None) -> Iterator[None]:
-    """Wait for what pycares closes in its own thread, right after the last look-up."""
+    """Wait until pycares has closed its channels, in a thread of its own."""
     with leak_check(patience=PATIENCE):
         yield
     assert not aiodns._channels
 
 
 def texts(found: Sequence[Address]) -> list[str]:
-    """Return the addresses' texts."""
+    """Return the texts of the addresses."""
     return [str(address) for address in found]
 
 
@@ -112,7 +112,7 @@ def texts(found: Sequence[Address]) -> list[str]:
         ("ipv4.test", 0, ["192.0.2.1:80"]),
         ("ipv4.test", INET6, []),
         ("none.test", INET, []),
-        ("faß.test", INET, ["192.0.2.1:80"]),  # so says IDNA 2003
+        ("faß.test", INET, ["192.0.2.1:80"]),  # as in IDNA 2003
         ("localhost", INET, ["127.0.0.1:80"]),
         ("127.0.0.1", 0, ["127.0.0.1:80"]),
         ("127.0.0.1", INET6, []),
@@ -121,7 +121,7 @@ def texts(found: Sequence[Address]) -> list[str]:
 async def test_addresses(
     resolver: AiodnsResolver, host: str, family: int, expected: list[str]
 ) -> None:
-    """Each once, of the family asked for; a name without one has none."""
+    """Each address of the requested family comes once; there may be none."""
     found = await resolver(host, 80, family=family, proto=6)
     assert texts(found) == expected
     assert {address.proto for address in found} <= {6}
@@ -156,14 +156,14 @@ async def test_a_truncated_answer_is_asked_for_by_tcp(
 async def test_codes(
     resolver: AiodnsResolver, host: str, family: int, code: int
 ) -> None:
-    """As the system's resolver has them, with the words of c-ares."""
+    """The codes are those of the system's resolver, with the text of c-ares."""
     with pytest.raises(socket.gaierror, match=r"\w+ \w+") as caught:
         await resolver(host, 80, family=family)
     assert caught.value.errno == code
 
 
 async def test_a_silent_server_is_a_temporary_error(server: DNSServer) -> None:
-    """After all tries, of which there are as many as it was told."""
+    """The error comes after all tries, whose number is an option."""
     resolver = AiodnsResolver([f"{server.host}:{server.port}"], timeout=0.3, tries=2)
     with pytest.raises(socket.gaierror, match="Timeout") as caught:
         await resolver("silent.test", 80, family=INET)
@@ -180,7 +180,7 @@ async def test_no_server_is_a_temporary_error() -> None:
 
 
 async def test_flags_are_refused(resolver: AiodnsResolver) -> None:
-    """But for AI_NUMERICSERV: a port is always a number."""
+    """Only AI_NUMERICSERV is accepted, because a port is always a number."""
     assert await resolver("ipv4.test", 80, family=INET, flags=socket.AI_NUMERICSERV)
     for flags in (socket.AI_V4MAPPED, socket.AI_ADDRCONFIG, 1 << 20):
         with pytest.raises(socket.gaierror, match="flags") as caught:
@@ -188,7 +188,7 @@ async def test_flags_are_refused(resolver: AiodnsResolver) -> None:
         assert caught.value.errno == socket.EAI_BADFLAGS
 
 
-async def test_what_cannot_be_asked_is_refused(resolver: AiodnsResolver) -> None:
+async def test_a_bad_question_is_refused(resolver: AiodnsResolver) -> None:
     for host, port in (("", 80), ("a\0.test", 80), ("a.test", 65536)):
         with pytest.raises(ValueError, match=r"host|port"):
             await resolver(host, port)
@@ -207,10 +207,10 @@ async def test_what_cannot_be_asked_is_refused(resolver: AiodnsResolver) -> None
         ({"tries": True}, TypeError, "tries"),
     ],
 )
-def test_what_cannot_work_is_refused_at_once(
+def test_bad_options_are_refused_at_once(
     options: dict[str, Any], kind: type[Exception], named: str
 ) -> None:
-    """Later it would be an error that may pass, and be tried for ever."""
+    """Later it would be a temporary error, and retried for ever."""
     with pytest.raises(kind, match=named):
         AiodnsResolver(**options)
 
@@ -220,10 +220,10 @@ def test_servers_in_numbers() -> None:
     assert AiodnsResolver(servers).nameservers == tuple(servers)
 
 
-async def test_cancelled_it_asks_no_more(
+async def test_a_cancelled_look_up_ends(
     resolver: AiodnsResolver, server: DNSServer
 ) -> None:
-    """The descriptors of the look-up are closed long before it would have ended."""
+    """Its descriptors are closed long before the look-up would have ended."""
     begun = time.monotonic()
     async with leak_check(patience=PATIENCE) as check:
         task = asyncio.create_task(resolver("silent.test", 80))
@@ -240,7 +240,7 @@ async def test_cancelled_it_asks_no_more(
 async def test_one_cancellation_does_not_disturb_the_others(
     resolver: AiodnsResolver, server: DNSServer
 ) -> None:
-    """Hundreds share a channel: c-ares needs an inotify instance for each."""
+    """Hundreds share a channel, because c-ares needs an inotify instance for each."""
     silent = [asyncio.create_task(resolver("silent.test", 80)) for _ in range(100)]
     while not server.queries:
         await asyncio.sleep(0.001)
@@ -255,7 +255,7 @@ async def test_one_cancellation_does_not_disturb_the_others(
 
 
 def test_a_resolver_is_a_value(server: DNSServer, loop_factory: Factory) -> None:
-    """Hashable, equal, picklable; one may be used in many loops."""
+    """It is hashable, comparable and picklable, and works in many loops."""
     one = AiodnsResolver([f"{server.host}:{server.port}"], tries=1)
     other = pickle.loads(pickle.dumps(one))
     assert one == other
@@ -274,7 +274,7 @@ def test_a_loop_that_ends_with_a_look_up_under_way(
     loop_factory: Factory,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """``asyncio.run`` cancels it: nothing is left, nothing is printed."""
+    """``asyncio.run`` cancels it: nothing is left, and nothing is printed."""
 
     async def main() -> None:
         tasks.append(asyncio.create_task(resolver("silent.test", 80)))
@@ -321,7 +321,7 @@ async def test_without_descriptors_there_is_a_clear_error(
 async def test_services(
     resolver: AiodnsResolver, service: str, expected: list[tuple[int, int, int, str]]
 ) -> None:
-    """The records, as they come."""
+    """The records come in the order of the answer."""
     assert await resolver.services(service) == tuple(
         SRVRecord(*record) for record in expected
     )
@@ -338,7 +338,7 @@ async def test_truncated_services_are_asked_for_by_tcp(
 
 
 class Alias(asyncio.DatagramProtocol):
-    """Answers each question with a CNAME, and the SRV record that is there."""
+    """A server that answers each question with a CNAME and the SRV record behind it."""
 
     transport: asyncio.DatagramTransport
 
@@ -357,7 +357,7 @@ class Alias(asyncio.DatagramProtocol):
 
 
 async def test_services_behind_an_alias() -> None:
-    """RFC 1034, 3.6.2: the answer has the CNAME, too, which is no SRV record."""
+    """RFC 1034, 3.6.2: the answer has the CNAME too, which is not an SRV record."""
     loop = asyncio.get_running_loop()
     end, _ = await loop.create_datagram_endpoint(Alias, ("127.0.0.1", 0))
     try:
@@ -405,7 +405,7 @@ races = pytest.mark.parametrize("race", [False, True], ids=["in turn", "race"])
 def serving(
     *records: tuple[int, int, int, str],
 ) -> Generator[tuple[AiodnsResolver, DNSServer]]:
-    """Give a resolver that finds *records* for SERVICE, and the server it asks."""
+    """Yield a resolver that finds *records* for SERVICE, and its server."""
     zone: dict[tuple[str, str], Sequence[Any]] = {("_x._tcp.test", "SRV"): records}
     for *_, host in records:
         zone[host, "A"] = ["127.0.0.1"]
@@ -418,7 +418,7 @@ def serving(
 async def test_the_lowest_priority_first(port: int, race: bool) -> None:
     """RFC 2782: it "MUST attempt to contact" the "lowest-numbered priority" first.
 
-    In turn, the others' addresses are not even looked up.
+    In turn, the names of other priorities are not even looked up.
     """
     with listening() as other:
         records = (2, 0, other.port, "two.test"), (1, 0, port, "one.test")
@@ -444,7 +444,7 @@ async def test_the_next_priority_if_the_first_refuses(port: int, race: bool) -> 
 
 
 async def test_its_hosts_have_the_turns_of_a_service(port: int) -> None:
-    """After the targets before it, and before those that come after it."""
+    """They come after the targets before the service, and before those after it."""
     with refusing() as refused, listening() as other:
         records = (2, 0, port, "two.test"), (1, 0, refused.port, "one.test")
         targets = refused.address, SERVICE, other.address
@@ -455,7 +455,7 @@ async def test_its_hosts_have_the_turns_of_a_service(port: int) -> None:
 
 
 async def test_a_service_is_raced(port: int) -> None:
-    """The second host does not wait until the time of the first is up."""
+    """The second host does not wait until the time of the first is over."""
     begun = time.monotonic()
     with black_hole() as hole:
         records = (1, 0, hole.port, "one.test"), (2, 0, port, "two.test")
@@ -471,7 +471,7 @@ async def test_a_service_is_raced(port: int) -> None:
 async def test_a_service_that_is_silent_has_its_share_of_the_time(
     port: int, resolver: AiodnsResolver
 ) -> None:
-    """And does not delay the others at all in a race."""
+    """In a race it does not delay the others at all."""
     targets = "srv:_silent._tcp.test", ("127.0.0.1", port)
     begun = time.monotonic()
     (await connect_any(targets, resolver=resolver, timeout=5.0)).close()
@@ -483,7 +483,7 @@ async def test_a_service_that_is_silent_has_its_share_of_the_time(
 
 @races
 async def test_each_round_asks_anew(race: bool) -> None:
-    """And each of its hosts has a turn; the error names the service."""
+    """Each of its hosts has a turn; the error names the service."""
     retry = Backoff(initial=0.001, attempts=1)
     with refusing() as one, refusing() as two:
         records = (2, 0, two.port, "two.test"), (1, 0, one.port, "one.test")
@@ -543,7 +543,7 @@ async def test_the_timeout_bounds_the_look_up_of_a_service(
 
 
 @races
-async def test_cancelled_it_asks_for_no_service_any_more(
+async def test_a_cancelled_look_up_of_a_service_ends(
     resolver: AiodnsResolver, server: DNSServer, race: bool
 ) -> None:
     begun = time.monotonic()
@@ -563,7 +563,7 @@ async def test_cancelled_it_asks_for_no_service_any_more(
 
 
 @races
-async def test_what_a_service_leads_to_has_to_be_allowed(port: int, race: bool) -> None:
+async def test_the_hosts_of_a_service_have_to_be_allowed(port: int, race: bool) -> None:
     with (
         serving((0, 0, port, "one.test")) as (resolver, _),
         pytest.raises(AddressBlockedError, match=f"127.0.0.1:{port}"),
@@ -578,7 +578,7 @@ async def test_what_a_service_leads_to_has_to_be_allowed(port: int, race: bool) 
 async def test_a_resolver_that_knows_no_services(
     port: int, options: dict[str, Any], race: bool
 ) -> None:
-    """It is said at once, before any other target is tried, and what would work."""
+    """The error comes before any target is tried, and says what would work."""
     would = "resolver=aioconnect.contrib.aiodns.AiodnsResolver()"
     with pytest.raises(ValueError, match=re.escape(would)) as caught:
         await connect_any([f"127.0.0.1:{port}", SERVICE], race=race, **options)
@@ -586,7 +586,7 @@ async def test_a_resolver_that_knows_no_services(
 
 
 def test_the_connectors_type() -> None:
-    """The type checker says so."""
+    """The resolver has the type that the connector's option demands."""
     resolver: Resolver = AiodnsResolver()
     assert resolver == AiodnsResolver()
 

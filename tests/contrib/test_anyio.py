@@ -1,4 +1,4 @@
-"""Connectables for anyio: its own streams, its cancel scopes, errors for both sides."""
+"""Connectables for anyio: its own streams and cancel scopes, and errors of both."""
 
 from __future__ import annotations
 
@@ -60,26 +60,26 @@ from aioconnect.testing import (
     unused_port,
 )
 
-# More iterations of the loop than a connect takes here, but for the handshakes.
+# More iterations of the loop than a connect takes here, except for handshakes.
 ITERATIONS = 12
 
 
 async def echoed(stream: ByteStream) -> bytes:
-    """Return what an echo server makes of a word, and close the stream."""
+    """Return an echo server's answer to a word, and close the stream."""
     async with stream:
         await stream.send(b"word")
         return await stream.receive()
 
 
 def over_tls(server: TLSEchoServer, **more: Any) -> Connectable:
-    """Return what connects to *server*, and trusts it."""
+    """Return a connectable to *server* that trusts it."""
     name = None if server.host else "localhost"
     options = {"ssl_context": server.client_context, "tls_hostname": name} | more
     return Connectable(server.address, tls=True, **options)
 
 
 async def test_tcp() -> None:
-    """By an address or a name, from wherever a connectable is taken."""
+    """It connects to an address or a name, wherever anyio takes a connectable."""
 
     async def asking(remote: AnyByteStreamConnectable) -> Any:
         return await remote.connect()
@@ -103,7 +103,7 @@ async def test_unix(tmp_path: Path) -> None:
 
 
 async def test_tls(tmp_path: Path) -> None:
-    """For the host that was asked for, or the name that was given."""
+    """The verified name is the requested host, or the given name."""
     with tls_echoing(path=tmp_path / "tls") as unix, tls_echoing() as server:
         for connectable, name in (
             (over_tls(unix), "localhost"),
@@ -120,7 +120,7 @@ async def test_tls(tmp_path: Path) -> None:
 
 
 async def test_tls_of_anyios_own() -> None:
-    """A connectable in anyio's: the handshake is not within our times then."""
+    """Inside anyio's own TLS connectable, the handshake is outside the timeouts."""
     with tls_echoing() as server:
         plain = Connectable(server.address)
         context = server.client_context
@@ -129,7 +129,7 @@ async def test_tls_of_anyios_own() -> None:
 
 
 async def test_tls_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The system's certificates are trusted, and a stream that is cut off is one."""
+    """The system's certificates are trusted, and a cut-off stream raises an error."""
     create = ssl.create_default_context
 
     def as_before_3_11_4() -> ssl.SSLContext:
@@ -151,7 +151,7 @@ async def test_tls_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 async def test_a_name_beyond_ascii() -> None:
-    """It is verified as it is looked up: by IDNA 2003, whatever anyio would do."""
+    """It is verified as it is looked up, with IDNA 2003, whatever anyio would do."""
     with tls_echoing(names=["fass.test"]) as server:
         connectable = over_tls(server, tls_hostname="faß.test")
         assert await echoed(await connectable.connect()) == b"word"
@@ -165,7 +165,7 @@ async def test_no_name_is_verified_if_the_context_says_so(tmp_path: Path) -> Non
 
 
 def test_a_connectable_is_a_value() -> None:
-    """Hashable, equal, picklable, however the target was said."""
+    """It is hashable, comparable and picklable, in every form of the target."""
     connector = Connector(timeout=1, retry=(0.1,))
     one = Connectable("localhost:80", connector, tls=True)
     other = Connectable(("localhost", "http"), connector, tls=True)
@@ -206,7 +206,7 @@ CONTEXT = ssl.create_default_context()
         ),
     ],
 )
-def test_what_cannot_work_is_refused_at_once(
+def test_bad_options_are_refused_at_once(
     arguments: dict[str, Any], kind: type[Exception], named: str
 ) -> None:
     with pytest.raises(kind, match=named):
@@ -214,7 +214,7 @@ def test_what_cannot_work_is_refused_at_once(
 
 
 def test_another_backend() -> None:
-    """The error says which would do."""
+    """The error says which backend would work."""
     pytest.importorskip("trio")
     connectable = Connectable(("127.0.0.1", 1))
     with pytest.raises(RuntimeError, match=r"trio.*backend=\"asyncio\".*use_uvloop"):
@@ -235,7 +235,7 @@ def test_anyio_runs_it(use_uvloop: bool) -> None:
     "kind", [OSError, ConnectionRefusedError, ConnectRefusedError, ConnectError]
 )
 async def test_refused(kind: type[Exception]) -> None:
-    """Whoever catches anyio's error, the builtin or ours has caught it."""
+    """Code that catches anyio's error, the builtin or this package's has caught it."""
     with refusing() as refused:
         connectable = Connectable(refused.address)
         with pytest.raises(anyio.ConnectionFailed) as caught:
@@ -260,10 +260,10 @@ async def test_refused(kind: type[Exception]) -> None:
     ],
 )
 def test_each_error_is_anyios_too(kind: type[ConnectError]) -> None:
-    """With all that it says, which is the same after pickling."""
+    """It keeps all its fields, also after pickling."""
     error = kind(errno.EIO, "the text")
     error.host, error.rounds = "localhost", 2
-    failed = contrib._failed(error)
+    failed = contrib._as_connection_failed(error)
     for one in (failed, pickle.loads(pickle.dumps(failed))):
         assert isinstance(one, kind)
         assert isinstance(one, anyio.ConnectionFailed)
@@ -277,16 +277,16 @@ def test_each_error_is_anyios_too(kind: type[ConnectError]) -> None:
 
 
 def test_an_error_without_an_errno() -> None:
-    """What the attempts do not agree on has its text all the same."""
+    """It has a text even where the attempts do not agree on an errno."""
     error = ConnectError("the text")
     error.strerror = "the text"
-    failed = contrib._failed(error)
+    failed = contrib._as_connection_failed(error)
     assert (failed.errno, failed.strerror) == (None, "the text")
 
 
 @pytest.mark.parametrize("is_expired", [False, True])
 async def test_a_wrong_certificate(is_expired: bool) -> None:
-    """It is in the history, and tried once."""
+    """It is in the history, and is not retried."""
     with (
         tls_echoing(wrong_name=not is_expired, expired=is_expired) as server,
         pytest.raises(ConnectCertificateError) as caught,
@@ -307,7 +307,7 @@ async def test_no_tls_at_all() -> None:
 
 @pytest.mark.parametrize("is_standard", [True, False])
 async def test_the_peer_ends_the_handshake(is_standard: bool) -> None:
-    """That may pass, and is tried again, however anyio takes the end of a stream."""
+    """It may be temporary and is retried, however anyio reports the end."""
     with flaky(["accept_close"] * 2) as server:
         connectable = Connectable(
             server.address,
@@ -321,7 +321,7 @@ async def test_the_peer_ends_the_handshake(is_standard: bool) -> None:
 
 
 async def test_no_handshake() -> None:
-    """The deadline is the handshake's, too; the history says that it was."""
+    """The deadline includes the handshake, and the history says so."""
     with tls_echoing(silent=True) as server:
         connectable = over_tls(server, connector=Connector(timeout=0.5))
         with pytest.raises(ConnectTimeoutError, match="handshake") as caught:
@@ -375,7 +375,7 @@ async def test_ready_has_closed_it(listener: Server) -> None:
 
 
 async def test_ready_with_scopes_of_its_own(listener: Server) -> None:
-    """What ends in it ends there; what ends around it is not its own to pass over."""
+    """A scope inside it ends inside it; a scope around it is not swallowed."""
 
     async def patient(stream: ByteStream) -> None:
         with anyio.move_on_after(0.01):
@@ -400,7 +400,7 @@ async def test_ready_is_no_coroutine_function(listener: Server) -> None:
 
 @pytest.mark.parametrize("is_unix", [False, True])
 async def test_an_observer_that_fails(is_unix: bool, listener: Server) -> None:
-    """Its error comes through, and what was connected is closed."""
+    """Its error is raised, and the connected socket is closed."""
 
     def observer(event: Event) -> None:
         if isinstance(event, Connected):
@@ -413,7 +413,7 @@ async def test_an_observer_that_fails(is_unix: bool, listener: Server) -> None:
 
 
 async def test_a_scope_that_is_cancelled_before(listener: Server) -> None:
-    """Nothing is dialled then, also where nothing would be waited for."""
+    """Then nothing is dialled, even where nothing would have to wait."""
     dialled: list[Address] = []
     connector = Connector(prepare=[lambda _, address: dialled.append(address)])
     with unix_listening() as unix:
@@ -426,7 +426,7 @@ async def test_a_scope_that_is_cancelled_before(listener: Server) -> None:
 
 
 async def test_scopes_that_end_in_time(black_hole: BlackHole) -> None:
-    """On an address, a slot and a handshake that never come."""
+    """They end the wait for an address, a slot or a handshake that never comes."""
     with tls_echoing(silent=True) as server, full_backlog() as full:
         for connectable in (
             Connectable(black_hole.address, Connector(timeout=60)),
@@ -453,7 +453,7 @@ async def test_a_connect_within_its_scope(listener: Server) -> None:
 async def test_cancelled_by_a_scope_at_each_iteration(
     kind: str, black_hole: BlackHole, tmp_path: Path
 ) -> None:
-    """The scope has it back, whenever it comes, and nothing is left behind."""
+    """The scope recognises its cancellation at each one, and nothing is left behind."""
     came: list[bool] = []
 
     async def connect(connectable: Connectable, scope: anyio.CancelScope) -> None:
@@ -483,7 +483,7 @@ async def test_cancelled_by_a_scope_at_each_iteration(
 
 
 def a_reset_socket() -> socket.socket:
-    """Return one that was connected, and that its peer has reset."""
+    """Return a connected socket that its peer has reset."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sock = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
@@ -494,7 +494,7 @@ def a_reset_socket() -> socket.socket:
 
 
 async def test_reset_before_anyio_has_it() -> None:
-    """What anyio calls no socket at all was one."""
+    """What anyio calls no socket at all is reported as a reset."""
     loop = asyncio.get_running_loop()
     sock = a_reset_socket()
     with pytest.raises(AttemptError, match="adopt") as caught:
@@ -504,7 +504,7 @@ async def test_reset_before_anyio_has_it() -> None:
 
 
 class WithoutMemory(asyncio.SelectorEventLoop):
-    """A loop that makes no transport."""
+    """A loop that cannot make a transport."""
 
     async def create_connection(self, *args: Any, **options: Any) -> Any:
         """Fail, as epoll_ctl(2) can."""
@@ -512,7 +512,7 @@ class WithoutMemory(asyncio.SelectorEventLoop):
 
 
 def test_the_loop_fails(listener: Server) -> None:
-    """That is an attempt that failed, and the socket is closed."""
+    """The attempt has then failed, and the socket is closed."""
     connectable = Connectable(listener.address)
     with (
         asyncio.Runner(loop_factory=WithoutMemory) as runner,

@@ -42,14 +42,14 @@ from aioconnect.testing import (
     unused_port,
 )
 
-# Longer than anything here takes.
+# Longer, in seconds, than anything here takes.
 PATIENCE = 60.0
 
 
 class HTTPServer:
-    """An HTTP server on the running loop, which answers the number of its connection.
+    """An HTTP server on the running loop, which answers its connection's number.
 
-    To /cut it promises more than it sends, to /never it does not answer.
+    For /cut it promises more than it sends, and for /never it does not answer.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class HTTPServer:
         self.writers.append(writer)
         self._tasks.append(asyncio.current_task())
         body = b"%d" % len(self.writers)
-        # The last is what uvloop raises of a transport that was killed.
+        # uvloop raises the last one for a transport that was killed.
         with contextlib.suppress(OSError, EOFError, RuntimeError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -82,11 +82,11 @@ class HTTPServer:
         writer.close()
 
     async def kill(self) -> None:
-        """Reset all connections, and listen no more."""
+        """Reset all connections, and stop listening."""
         if self._server is not None:
             self._server.close()
         for writer in self.writers:
-            # So says Python 3.11.2 of TLS that has closed.
+            # Python 3.11.2 raises this for TLS that has closed.
             with contextlib.suppress(AttributeError):
                 writer.transport.abort()
         await asyncio.gather(*(task for task in self._tasks if task is not None))
@@ -95,7 +95,7 @@ class HTTPServer:
 
 @asynccontextmanager
 async def serving(**where: Any) -> AsyncGenerator[HTTPServer]:
-    """Give a server that is killed in the end; without a place it does not listen."""
+    """Yield a server, and kill it at the end; without a place it does not listen."""
     server = HTTPServer()
     try:
         if where:
@@ -106,7 +106,7 @@ async def serving(**where: Any) -> AsyncGenerator[HTTPServer]:
 
 
 async def streamed(stream: httpcore.AsyncNetworkStream) -> bytes:
-    """Return what an echo server makes of a word, and close the stream."""
+    """Return an echo server's answer to a word, and close the stream."""
     try:
         await stream.write(b"word", timeout=PATIENCE)
         return await stream.read(100, timeout=PATIENCE)
@@ -127,7 +127,7 @@ async def test_tcp_and_unix(tmp_path: Path) -> None:
 
 
 async def test_the_end_of_a_stream(listener: Server) -> None:
-    """It is no error; that it comes can be seen while nothing is read."""
+    """It is not an error, and is visible even while nothing is read."""
     stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
     peer = listener.accept()
     assert not stream.get_extra_info("is_readable")
@@ -138,7 +138,7 @@ async def test_the_end_of_a_stream(listener: Server) -> None:
 
 
 async def test_extra_info(listener: Server) -> None:
-    """What httpcore and its users ask for."""
+    """It has what httpcore and its users ask for."""
     names = ("client_addr", "server_addr", "socket", "ssl_object", "else")
     stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
     found = {name: stream.get_extra_info(name) for name in names}
@@ -149,8 +149,8 @@ async def test_extra_info(listener: Server) -> None:
     assert stream.get_extra_info("is_readable")
 
 
-async def test_extra_info_of_what_is_closed(listener: Server) -> None:
-    """There is none, also where anyio and uvloop stumble over that."""
+async def test_extra_info_of_a_closed_stream(listener: Server) -> None:
+    """It is None, even where anyio and uvloop raise an error."""
     stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
     await stream.aclose()
     assert stream.get_extra_info("is_readable")
@@ -159,7 +159,7 @@ async def test_extra_info_of_what_is_closed(listener: Server) -> None:
 
 
 async def test_local_address_and_socket_options() -> None:
-    """They are set before the connect, after what the connector's own hooks set."""
+    """They are set before the connect, after the connector's own hooks."""
     seen: list[Address] = []
 
     def hook(sock: socket.socket, address: Address) -> None:
@@ -195,7 +195,7 @@ async def test_the_lower_timeout_wins(
 
 
 async def test_refused(tmp_path: Path) -> None:
-    """The error is httpcore's, and says what ours says, which is its cause."""
+    """The error is httpcore's; its text and its cause are this package's."""
     backend = ConnectorBackend(Connector(retry=(0,)))
     with refusing() as refused:
         with pytest.raises(httpcore.ConnectError, match="refused") as caught:
@@ -214,8 +214,8 @@ async def test_a_socket_option_that_fails_is_named(port: int) -> None:
     assert f"socket option {option}: Protocol not available" in str(caught.value)
 
 
-async def test_what_is_no_host(port: int) -> None:
-    """A client may have been redirected to it: it is no error of the program's."""
+async def test_a_bad_host(port: int) -> None:
+    """A redirect may lead to it, so it is not an error of the program."""
     with pytest.raises(httpcore.ConnectError, match="host"):
         await ConnectorBackend().connect_tcp("a..b", port)
 
@@ -231,7 +231,7 @@ async def test_errors_of_the_program_are_themselves(port: int) -> None:
 
 
 async def test_timeouts_of_a_client(port: int) -> None:
-    """Any number is one: what is over is over, and for ever is for ever."""
+    """Any number works: a negative one is over at once, infinity never."""
     backend = ConnectorBackend(Connector(timeout=30))
     with pytest.raises(httpcore.ConnectTimeout):
         await backend.connect_tcp("127.0.0.1", port, timeout=-1)
@@ -249,7 +249,7 @@ def test_a_backend_is_a_value() -> None:
 
 
 async def test_errors_of_a_stream(listener: Server) -> None:
-    """Too late, reset, closed: each is what httpcore calls it."""
+    """Too late, reset or closed: each becomes httpcore's own error."""
     backend = ConnectorBackend()
     stream = await backend.connect_tcp(listener.host, listener.port)
     peer = listener.accept()
@@ -282,7 +282,7 @@ async def test_tls() -> None:
 
 
 async def test_tls_in_tls() -> None:
-    """Through a proxy that is asked by TLS; here, one that says all of it again."""
+    """A proxy that speaks TLS may lead to TLS; here it echoes everything."""
     with tls_echoing() as server:
         plain = await ConnectorBackend().connect_tcp(server.host, server.port)
         outer = await plain.start_tls(server.client_context, "localhost")
@@ -322,7 +322,7 @@ async def test_the_peer_ends_the_handshake(listener: Server) -> None:
 
 
 async def cancelled_anywhere(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Cancel at ever later iterations of the loop; nothing is left behind."""
+    """Cancel at ever later iterations of the loop; nothing may be left behind."""
     for iterations in range(0, 40, 3):
         leaks = leak_check(ignore_threads=["aioconnect-"])
         async with leaks, anyio.create_task_group() as group:
@@ -354,7 +354,7 @@ async def client(
     connector: Connector = Connector(timeout=PATIENCE),  # noqa: B008  # a value
     **options: Any,
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """Give a client of httpx that connects as *connector* says."""
+    """Yield a client of httpx that connects as *connector* says."""
     async with httpx.AsyncClient(
         transport=ConnectorTransport(connector, **options),
         timeout=httpx.Timeout(PATIENCE, connect=None),
@@ -379,7 +379,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 
 
 async def test_https() -> None:
-    """The body of a request is sent, too, to a server with a certificate."""
+    """It sends the body of a request too, to a server with a certificate."""
     with tls_echoing() as server, unused_port() as held:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.ca.issue_cert("localhost").configure_cert(context)
@@ -396,7 +396,7 @@ async def test_https() -> None:
 
 
 async def test_tls_without_a_goodbye() -> None:
-    """It is an end, as it is for httpcore itself: many servers take their leave so."""
+    """It is a normal end, as in httpcore itself: many servers end like this."""
     with tls_echoing() as certified, unused_port() as held:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certified.ca.issue_cert("localhost").configure_cert(context)
@@ -411,10 +411,10 @@ async def test_tls_without_a_goodbye() -> None:
 
 
 async def test_many_requests() -> None:
-    """A pool connects no more often than it may, and answers all."""
+    """A pool makes no more connections than it may, and answers all."""
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}/"
-        # None that is idle is closed, however slow the machine is.
+        # No idle connection expires, however slow the machine is.
         limits = httpx.Limits(max_connections=10, keepalive_expiry=None)
         async with (
             serving(host=held.host, port=held.port) as server,
@@ -426,7 +426,7 @@ async def test_many_requests() -> None:
 
 
 async def test_a_server_that_is_late_and_comes_back() -> None:
-    """Started after the first request, killed, and started after the next."""
+    """It starts after the first request, is killed, and starts after the next one."""
     recorder = Recorder()
     begun = asyncio.Event()
 
@@ -453,7 +453,7 @@ async def test_a_server_that_is_late_and_comes_back() -> None:
 
 
 async def test_requests_that_are_cancelled() -> None:
-    """While they connect, wait and read: the pool and the loop are as before."""
+    """Wherever they are cancelled, the pool and the loop are as before."""
 
     async def ask() -> None:
         async with client() as http:
@@ -467,7 +467,7 @@ async def test_requests_that_are_cancelled() -> None:
 
 
 async def test_errors_are_those_of_httpx() -> None:
-    """In a connect, in an answer, and in its body."""
+    """They occur in a connect, in a response, and in its body."""
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}"
         async with client() as http:

@@ -1,4 +1,4 @@
-"""OpenTelemetry: the spans and the metrics of real connects, as its SDK has them."""
+"""OpenTelemetry: the spans and metrics of real connects, as its SDK gets them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ from aioconnect import (
     ConnectRefusedError,
     ConnectTimeoutError,
 )
-from aioconnect.contrib._opentelemetry_attributes import error_type, network, peer
+from aioconnect.contrib._opentelemetry_attributes import (
+    error_type,
+    network_attributes,
+    peer_attributes,
+)
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import (
     BlackHole,
@@ -55,7 +59,7 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Telemetry:
-    """An SDK with one observer, and what it has been told."""
+    """An SDK with one observer, and what it has received."""
 
     def __init__(
         self, *processors: SpanProcessor, sampler: Sampler = ALWAYS_ON
@@ -73,12 +77,12 @@ class Telemetry:
         return list(self._exporter.get_finished_spans())
 
     def span(self) -> ReadableSpan:
-        """Return the one that has."""
+        """Return the only span that has ended."""
         (span,) = self.spans()
         return span
 
     def metrics(self) -> dict[str, Any]:
-        """Return the metrics, by their names."""
+        """Return the metrics by name."""
         data = self._reader.get_metrics_data()
         if data is None:
             return {}
@@ -119,7 +123,7 @@ TCP = {"network.transport": "tcp", "network.type": "ipv4"}
 
 
 async def test_connected(telemetry: Telemetry, port: int) -> None:
-    """One span, of a client, and a child of what the caller is at."""
+    """There is one span, of kind CLIENT, as a child of the caller's current span."""
     tracer = telemetry.tracers.get_tracer("the caller")
     with tracer.start_as_current_span("caller") as caller:
         sock = await aioconnect.connect("127.0.0.1", port, observer=telemetry.observer)
@@ -142,7 +146,7 @@ async def test_connected(telemetry: Telemetry, port: int) -> None:
 
 
 async def test_metrics(telemetry: Telemetry, port: int) -> None:
-    """Their units, and buckets that fit what takes less than a millisecond or 10 s."""
+    """They have units, and buckets from less than a millisecond to 10 s."""
     (await aioconnect.connect("127.0.0.1", port, observer=telemetry.observer)).close()
     metrics = telemetry.metrics()
     assert {name: metric.unit for name, metric in metrics.items()} == {
@@ -184,7 +188,7 @@ async def test_refused(telemetry: Telemetry, refused_port: int) -> None:
 
 
 async def test_retried(telemetry: Telemetry) -> None:
-    """What failed first and was connected then is no error."""
+    """A call that failed first and then connected has no error."""
     with flaky(["refuse", "refuse", "accept"]) as server:
         sock = await aioconnect.connect(
             server.host,
@@ -222,7 +226,7 @@ async def test_out_of_time(telemetry: Telemetry, black_hole: BlackHole) -> None:
 
 
 async def test_cancelled(telemetry: Telemetry, black_hole: BlackHole) -> None:
-    """It is said, and nothing has failed."""
+    """It is recorded, and nothing has failed."""
     connecting = aioconnect.connect(
         black_hole.host, black_hole.port, observer=telemetry.observer
     )
@@ -244,7 +248,7 @@ async def test_cancelled(telemetry: Telemetry, black_hole: BlackHole) -> None:
 async def test_race(
     telemetry: Telemetry, black_hole: BlackHole, listener: Server
 ) -> None:
-    """The peer is the one that has won."""
+    """The peer is the winner."""
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
         if family == socket.AF_INET6:
@@ -325,7 +329,7 @@ async def test_many_at_once(telemetry: Telemetry, port: int, refused_port: int) 
 
 
 async def test_within_each_other(telemetry: Telemetry, port: int) -> None:
-    """A connect that another one's *ready* makes is its child."""
+    """A connect made in another one's *ready* is its child."""
 
     async def ready(sock: socket.socket) -> None:
         (
@@ -377,7 +381,7 @@ async def test_path(telemetry: Telemetry) -> None:
 
 
 async def test_path_that_is_no_text(telemetry: Telemetry, tmp_path: Path) -> None:
-    """What is no UTF-8 would cost an exporter all that it sends along."""
+    """A path that is not UTF-8 would cost an exporter the whole batch."""
     path = os.fsencode(tmp_path) + b"/\xff.sock"
     for where in (path, b"\0\xff"):
         with pytest.raises(ConnectError):
@@ -390,7 +394,7 @@ async def test_path_that_is_no_text(telemetry: Telemetry, tmp_path: Path) -> Non
 
 
 async def test_several(telemetry: Telemetry, port: int, refused_port: int) -> None:
-    """Where a call goes is not known before it is there."""
+    """The target of a call is unknown until it is connected."""
     targets = [("127.0.0.1", refused_port), ("127.0.0.1", port)]
     (await aioconnect.connect_any(targets, observer=telemetry.observer)).close()
     span = telemetry.span()
@@ -400,7 +404,7 @@ async def test_several(telemetry: Telemetry, port: int, refused_port: int) -> No
 
 
 async def test_until_down(telemetry: Telemetry, held_port: HeldPort) -> None:
-    """That it is down is what was waited for, and no connect."""
+    """The call waited for the server to be down, which is not a connect."""
 
     def look(sock: socket.socket, address: Address) -> None:
         looks.append(address)
@@ -439,7 +443,7 @@ async def test_reconnecting(telemetry: Telemetry, port: int) -> None:
 
 
 def test_under_a_loop(loop_factory: Factory, telemetry: Telemetry, port: int) -> None:
-    """What asyncio's own functions connect is told too."""
+    """Connects of asyncio's own functions are reported too."""
 
     async def main() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -453,7 +457,7 @@ def test_under_a_loop(loop_factory: Factory, telemetry: Telemetry, port: int) ->
 
 
 async def test_errors_in_a_group(telemetry: Telemetry, refused_port: int) -> None:
-    """A group has no errno, and what it is about is known all the same."""
+    """A group has no errno, but its cause is known all the same."""
     with pytest.raises(ExceptionGroup):
         await aioconnect.open_connection(
             "127.0.0.1", refused_port, all_errors=True, observer=telemetry.observer
@@ -485,14 +489,14 @@ class Broken(SpanProcessor):
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what was logged, but by a loop that a slow machine has kept waiting."""
+    """Return the log records, without those of a loop that a slow machine delays."""
     return [record for record in caplog.records if record.name != "asyncio"]
 
 
 async def test_provider_that_fails(
     port: int, refused_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, each time, and the call ends as it would have."""
+    """Each failure is logged, and the call ends as it would have."""
     connector = Connector(observer=Telemetry(Broken()).observer)
     (await connector.connect("127.0.0.1", port)).close()
     with pytest.raises(ConnectRefusedError):
@@ -513,7 +517,7 @@ async def test_provider_that_fails(
 
 
 class LateBug(SpanProcessor):
-    """A processor with a bug where a span ends."""
+    """A processor with a bug at the end of a span."""
 
     def on_end(self, span: ReadableSpan) -> None:
         raise LookupError("a bug at the end")
@@ -532,7 +536,7 @@ async def test_provider_that_fails_at_the_end(
 async def test_meter_that_fails(
     port: int, refused_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The spans are told all the same."""
+    """The spans are recorded all the same."""
     telemetry = Telemetry()
     connector = Connector(observer=OpenTelemetryObserver(telemetry.tracers, Meters()))
     (await connector.connect("127.0.0.1", port)).close()
@@ -565,7 +569,7 @@ class Meter(metrics.NoOpMeter):
 
 
 async def test_not_sampled(port: int) -> None:
-    """Nobody asks for a span, and the metrics are there."""
+    """No span is recorded, but the metrics are."""
     telemetry = Telemetry(sampler=ALWAYS_OFF)
     (await aioconnect.connect("127.0.0.1", port, observer=telemetry.observer)).close()
     assert telemetry.spans() == []
@@ -573,7 +577,7 @@ async def test_not_sampled(port: int) -> None:
 
 
 async def test_collected(telemetry: Telemetry, black_hole: BlackHole) -> None:
-    """A call that is dropped ends its span, and leaves a stranger's context alone."""
+    """A dropped call ends its span, and leaves the context of other code alone."""
     connecting = aioconnect.connect(
         black_hole.host, black_hole.port, observer=telemetry.observer
     )
@@ -589,7 +593,7 @@ async def test_collected(telemetry: Telemetry, black_hole: BlackHole) -> None:
 
 
 def test_value() -> None:
-    """As all options are: compared, hashed and sent to another process."""
+    """Like all options it can be compared, hashed and sent to another process."""
     one, other = OpenTelemetryObserver(), OpenTelemetryObserver()
     assert one == other
     assert hash(one) == hash(other)
@@ -603,7 +607,7 @@ def test_value() -> None:
 
 
 @pytest.mark.parametrize("name", ["tracer_provider", "meter_provider"])
-def test_what_is_no_provider(name: str) -> None:
+def test_bad_provider(name: str) -> None:
     wrong: Any = {name: TracerProvider}
     kind = "TracerProvider" if name == "tracer_provider" else "MeterProvider"
     with pytest.raises(TypeError, match=f"^{name} must be a {kind}, not <class"):
@@ -631,17 +635,20 @@ def test_global_providers() -> None:
     ],
 )
 def test_error_type(error: BaseException, said: str) -> None:
-    """There are few of them, and they say what went wrong."""
+    """There are few types, and each says what went wrong."""
     assert error_type(error) == said
 
 
 def test_address_of_another_family() -> None:
-    """What the conventions have no name for is not given one."""
+    """It has no attribute where the conventions have no name for it."""
     address = Address(socket.AF_PACKET, ("lo", 0))
-    assert network(address) == {}
+    assert network_attributes(address) == {}
     vsock = Address(socket.AF_VSOCK, (2, 1024))
-    assert network(vsock) == {"network.transport": "vsock"}
-    assert peer(vsock) == {"network.peer.address": "2", "network.peer.port": 1024}
+    assert network_attributes(vsock) == {"network.transport": "vsock"}
+    assert peer_attributes(vsock) == {
+        "network.peer.address": "2",
+        "network.peer.port": 1024,
+    }
 
 
 def test_without_the_package_it_says_what_to_install() -> None:

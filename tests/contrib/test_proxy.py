@@ -1,4 +1,4 @@
-"""Through proxies: SOCKS 4 and 5, HTTP, chains, and every way they fail."""
+"""Proxies: SOCKS 4 and 5, HTTP, chains, and every way in which they fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from aioconnect import (
 )
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import proxy
-from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -67,7 +67,7 @@ def echo() -> Iterator[EchoServer]:
 
 
 async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
-    """Tell whether there is an echo at the other end, and close."""
+    """Tell whether the other end echoes, and close."""
     reader, writer = streams
     writer.write(b"hello")
     heard = await reader.readexactly(5)
@@ -86,26 +86,26 @@ async def failure(through: str | ProxyConnector, **options: Any) -> ConnectError
 
 
 def only(error: ConnectError) -> Attempt:
-    """Return the one attempt of *error*."""
+    """Return the only attempt of *error*."""
     (attempt,) = error.attempts
     return attempt
 
 
 def phase(error: ConnectError) -> tuple[str, int | None]:
-    """Return the phase and the errno of the one attempt."""
+    """Return the phase and the errno of the only attempt."""
     attempt = only(error)
     assert isinstance(attempt.error, OSError)
     return attempt.phase, attempt.error.errno
 
 
-# What works.
+# Success.
 
 
 @pytest.mark.parametrize("drips", [False, True], ids=["whole", "drips"])
 @pytest.mark.parametrize("secret", [False, True], ids=["open", "secret"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_streams(echo: EchoServer, kind: Kind, secret: bool, drips: bool) -> None:
-    """Each language, with credentials and without, also octet by octet."""
+    """Each protocol works with and without credentials, also octet by octet."""
     wanted = (USER, PASSWORD) if secret else None
     with proxying(kind, credentials=wanted, drips=drips) as server:
         url = server.url(CREDENTIALS[kind] if secret else "")
@@ -151,10 +151,10 @@ async def test_a_proxy_and_a_target_by_ipv6() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_follows_the_answer_is_the_targets(
+async def test_data_after_the_answer_comes_from_the_target(
     echo: EchoServer, kind: Kind
 ) -> None:
-    """A server that speaks first is not cut short, however soon it speaks."""
+    """A server that speaks first loses nothing, however soon it speaks."""
     banner = b"SSH-2.0-x\r\n\r\n220 more\r\n"
     with proxying(kind, extra=banner) as server:
         reader, writer = await proxy.open_connection(
@@ -185,9 +185,9 @@ OK = b"HTTP/1.1 200 OK\r\n"
     ],
 )
 async def test_answers_that_open_a_tunnel(head: bytes, way: str) -> None:
-    """RFC 9110, 9.3.6: any 2xx, and its content is not one, but the target's words.
+    """RFC 9110, 9.3.6: any 2xx opens it, and what follows comes from the target.
 
-    15.2: a client has to take any number of 1xx before; more than 16 are a flood.
+    15.2: a client has to accept any number of 1xx before; more than 16 are a flood.
     """
     with proxying("http", answers=(head + b"hello",)) as server:
         through = ProxyConnector(proxy=server.url())
@@ -195,7 +195,7 @@ async def test_answers_that_open_a_tunnel(head: bytes, way: str) -> None:
 
 
 async def heard(through: ProxyConnector, way: str) -> bytes:
-    """Return what is said at the other end until it closes."""
+    """Return what the other end receives until it is closed."""
     where = ("192.0.2.1", 80)
     if way == "socket":
         sock = await through.connect(*where)
@@ -216,7 +216,7 @@ async def heard(through: ProxyConnector, way: str) -> bytes:
 
 
 class Listener(asyncio.Protocol):
-    """Keeps what it is told until the end."""
+    """A server that keeps what it receives until the end."""
 
     def __init__(self) -> None:
         self._heard = b""
@@ -241,9 +241,9 @@ class Listener(asyncio.Protocol):
 async def test_credentials_are_octets(
     echo: EchoServer, kind: Kind, user: str, password: str
 ) -> None:
-    """They are UTF-8 in every language, and a password may be empty.
+    """They are UTF-8 in every protocol, and a password may be empty.
 
-    RFC 1929 counts octets, up to 255; RFC 7617 has the charset.
+    RFC 1929 counts up to 255 octets; RFC 7617 has the charset.
     """
     end = "" if kind == "socks4" else f":{quote(password)}"
     with proxying(kind, credentials=(user, password)) as server:
@@ -253,7 +253,7 @@ async def test_credentials_are_octets(
             assert await answers(streams)
 
 
-# Who looks up the name.
+# The look-up of the name.
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks4a", "http"])
@@ -278,7 +278,7 @@ LONGEST = ".".join(["x" * 63] * 3 + ["y" * 61])
 @pytest.mark.parametrize("scheme", ["socks5h", "socks4a", "http"])
 @pytest.mark.parametrize("name", [LONGEST, "unix", "srv", "ü.test.", "10.example"])
 async def test_names_that_a_proxy_is_asked_for(scheme: str, name: str) -> None:
-    """As long as DNS has them, and whatever else they mean to us."""
+    """Any name that DNS can have is passed on, whatever else it means here."""
     kind: Any = scheme[:6]
     asked = name.encode("idna").decode()
     with proxying(kind, names={asked: "127.0.0.1"}) as server, refusing() as nobody:
@@ -289,7 +289,7 @@ async def test_names_that_a_proxy_is_asked_for(scheme: str, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks4"])
 async def test_the_resolver_looks_up(echo: EchoServer, scheme: str) -> None:
-    """The connector's, for the target: the proxy is asked for an IPv4 address."""
+    """The connector's resolver looks up the target; the proxy gets an IPv4 address."""
     resolver = StaticResolver({"db.test": ["::1", "127.0.0.1", "192.0.2.1"]})
     kind: Any = scheme
     events = Recorder()
@@ -328,7 +328,7 @@ async def test_ipv6_where_there_is_no_other() -> None:
 
 
 async def test_a_name_without_an_address_is_an_attempt_of_its_own() -> None:
-    """The proxy is not bothered, and a look-up that may pass is made again."""
+    """The proxy is not contacted, and a temporary failure is retried."""
     resolver = ScriptedResolver(
         {
             "a.test": [Lookup(error=socket.EAI_AGAIN)] * 2
@@ -368,7 +368,7 @@ async def test_a_resolver_of_something_else() -> None:
         await proxy.connect("x", 1, proxy="socks5://127.0.0.1:1", resolver=resolver)
 
 
-# What a proxy answers.
+# The proxy's answers.
 
 SOCKS5 = b"\5\0"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -458,7 +458,7 @@ async def test_closing_half_way(kind: Kind, answer: bytes) -> None:
 
 
 async def test_a_reset_half_way() -> None:
-    """Whichever call of the handshake learns of it."""
+    """It is reported, whichever call of the handshake meets it."""
     with proxying(answers=(b"\5\2",) * 20, ending="reset") as server:
         for _ in range(20):
             error = await failure(server.url("a:b"))
@@ -468,7 +468,7 @@ async def test_a_reset_half_way() -> None:
 @pytest.mark.parametrize("option", ["timeout", "attempt_timeout"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_silence(kind: Kind, option: str) -> None:
-    """What is said to a proxy is part of the attempt, and has its time."""
+    """The handshake with a proxy is part of the attempt, and within its timeout."""
     with proxying(kind, answers=(b"",), ending="wait") as server:
         error = await failure(server.url(), **{option: 0.02})
     assert isinstance(error, ConnectTimeoutError)
@@ -494,7 +494,7 @@ async def test_a_proxy_without_an_address() -> None:
 
 @pytest.mark.parametrize("said", [b"", b"\5\2", b"\5\2\1\0\5"])
 async def test_a_cancellation(said: bytes) -> None:
-    """It leaves nothing, wherever the handshake is."""
+    """It leaves nothing, at any point of the handshake."""
     with proxying(answers=(said,), ending="wait") as server:
         url = server.url(CREDENTIALS["socks5"])
         task = asyncio.create_task(proxy.connect("192.0.2.1", 80, proxy=url))
@@ -507,24 +507,24 @@ async def test_a_cancellation(said: bytes) -> None:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Give our end of a connection, and the proxy's."""
+    """Give this end of a connection, and the proxy's end."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
         yield ours, theirs
 
 
-def talk(sock: socket.socket) -> Handshake:
-    """Return what is said to an HTTP proxy over *sock*."""
+def talk(sock: socket.socket) -> ProxyHandshake:
+    """Return a handshake with an HTTP proxy over *sock*."""
     (hop,) = hops_of("http://a:1")
-    return Handshake(asyncio.get_running_loop(), sock, None, hop, "")
+    return ProxyHandshake(asyncio.get_running_loop(), sock, None, hop, "")
 
 
 async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None:
-    """The end of the head is seen wherever it is cut, and what follows is left."""
+    """The end of the head is found wherever it is cut, and nothing more is read."""
     ours, theirs = pair
-    asking = asyncio.create_task(talk(ours).ask_for("x", 80))
-    await asyncio.sleep(0)  # until it has asked
+    asking = asyncio.create_task(talk(ours).request("x", 80))
+    await asyncio.sleep(0)  # until it has sent the request
     for octet in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r":
         theirs.send(bytes([octet]))
         with contextlib.suppress(BlockingIOError):
@@ -535,14 +535,14 @@ async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None
     assert ours.recv(100) == b"220 x"
 
 
-async def test_closed_before_anything_is_said(
+async def test_closed_before_anything_is_sent(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """Whatever the kernel calls it."""
+    """The kernel may report it in several ways."""
     ours, theirs = pair
     theirs.close()
     with pytest.raises(AttemptError) as caught:
-        await talk(ours).ask_for("x", 80)
+        await talk(ours).request("x", 80)
     assert caught.value.error.errno == errno.ECONNRESET
 
 
@@ -550,9 +550,9 @@ async def test_reset_before_it_is_answered(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = pair
-    asking = asyncio.create_task(talk(ours).ask_for("x", 80))
+    asking = asyncio.create_task(talk(ours).request("x", 80))
     await asyncio.sleep(0)
-    theirs.close()  # with that unread
+    theirs.close()  # while data is unread
     with pytest.raises(AttemptError) as caught:
         await asking
     assert caught.value.error.errno == errno.ECONNRESET
@@ -586,7 +586,7 @@ async def test_until_the_target_is_up() -> None:
 
 
 async def test_the_first_proxy_is_raced() -> None:
-    """One of its addresses that refuses costs nothing."""
+    """An address of the proxy that refuses costs nothing."""
     with proxying() as server, echoing() as echo:
         resolver = StaticResolver({"proxy.test": ["127.0.0.9", server.host]})
         url = f"socks5://proxy.test:{server.port}"
@@ -596,8 +596,8 @@ async def test_the_first_proxy_is_raced() -> None:
         assert await answers(streams)
 
 
-async def test_what_prepares_and_binds(echo: EchoServer) -> None:
-    """It is about the connection to the proxy: there is no other."""
+async def test_prepare_and_local_addr(echo: EchoServer) -> None:
+    """They apply to the connection to the proxy, which is the only one."""
     seen: list[Address] = []
     with proxying() as server:
         sock = await proxy.connect(
@@ -612,7 +612,7 @@ async def test_what_prepares_and_binds(echo: EchoServer) -> None:
         assert list(map(str, seen)) == [f"{server.host}:{server.port}"]
 
 
-async def test_ready_is_asked_of_what_is_returned(echo: EchoServer) -> None:
+async def test_ready_gets_the_result(echo: EchoServer) -> None:
     async def ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"?")
         asked.append(await reader.readexactly(1))
@@ -627,7 +627,7 @@ async def test_ready_is_asked_of_what_is_returned(echo: EchoServer) -> None:
     assert asked == [b"?", b"?"]
 
 
-async def test_a_mistake_comes_through(echo: EchoServer) -> None:
+async def test_a_mistake_is_raised(echo: EchoServer) -> None:
     def factory() -> asyncio.Protocol:
         raise ZeroDivisionError
 
@@ -640,7 +640,7 @@ async def test_a_mistake_comes_through(echo: EchoServer) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_tls_to_the_target(kind: Kind) -> None:
-    """The name to verify is the target's, which was asked for."""
+    """The verified name is the target's."""
     with tls_echoing() as echo, proxying(kind) as server:
         through = ProxyConnector(proxy=server.url())
         streams = await through.open_connection(
@@ -680,7 +680,7 @@ async def test_no_handshake_of_the_target() -> None:
     ],
 )
 async def test_the_target_is_guarded(scheme: str, host: str, text: str) -> None:
-    """Before the proxy is connected to; and it is not tried again."""
+    """It is refused before the proxy is connected, and not retried."""
     events = Recorder()
     asked: list[str] = []
 
@@ -733,7 +733,7 @@ async def test_the_proxy_is_guarded_too() -> None:
 
 
 async def test_a_chain(echo: EchoServer) -> None:
-    """Each is asked for the next one, and the last for the target."""
+    """Each proxy is asked for the next one, and the last for the target."""
     with (
         proxying("socks4") as first,
         proxying("http", names={}, credentials=(USER, PASSWORD)) as second,
@@ -760,7 +760,7 @@ async def test_a_chain(echo: EchoServer) -> None:
 
 
 async def test_a_chain_of_names(echo: EchoServer) -> None:
-    """Who looks up a name is said by the scheme of the proxy that is asked for it."""
+    """The scheme of each proxy says who looks up the name it is asked for."""
     with proxying(names={"second.test": "127.0.0.1"}) as first, proxying() as second:
         streams = await proxy.open_connection(
             "db.test",
@@ -872,7 +872,7 @@ def test_urls_that_are_taken(url: str) -> None:
     ],
 )
 def test_urls_that_are_refused(url: str, text: str) -> None:
-    """At once, saying what would work, and showing nothing that may be a secret."""
+    """They are refused at once; the error says what would work, and no secret."""
     for proxies in (url, ["http://a:1", url]):
         with pytest.raises(ValueError, match=text) as caught:
             ProxyConnector(proxy=proxies)
@@ -919,7 +919,7 @@ def test_no_connector() -> None:
     ],
 )
 def test_a_proxy_connector_is_no_connector(make: Callable[[Any], object]) -> None:
-    """Where one is wanted, the error says what to do with it."""
+    """Where a connector is needed, the error says what to do instead."""
     text = (
         r"connector must be a Connector, not ProxyConnector\(http://\*\*\*@a:1, .*\);"
         " call the methods of the ProxyConnector itself"
@@ -947,7 +947,7 @@ def test_a_proxy_connector_is_no_connector(make: Callable[[Any], object]) -> Non
         ("http", "", "host is empty"),
     ],
 )
-async def test_hosts_that_no_proxy_is_asked_for(
+async def test_hosts_that_no_proxy_can_connect_to(
     scheme: str, host: str, text: str
 ) -> None:
     with pytest.raises(ValueError, match=text):
@@ -956,7 +956,7 @@ async def test_hosts_that_no_proxy_is_asked_for(
         await proxy.connect("x", 65536, proxy=f"{scheme}://127.0.0.1:1")
 
 
-def test_a_chain_that_cannot_be() -> None:
+def test_a_bad_chain() -> None:
     with pytest.raises(ValueError, match="socks4 knows no IPv6"):
         ProxyConnector(proxy=["socks4://a:1", "http://[::1]:1"])
 

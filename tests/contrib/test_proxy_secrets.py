@@ -1,4 +1,4 @@
-"""The credentials of a proxy are in nothing that is told, logged or shown."""
+"""The credentials of a proxy are in no message, log record or traceback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aioconnect import (
 )
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import proxy
-from aioconnect.contrib._proxy_handshake import Handshake
+from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import Recorder, echoing
@@ -33,8 +33,8 @@ URL = f"http://{CREDENTIALS['http']}@127.0.0.1:1"
 Start = Callable[[str], Coroutine[Any, Any, Any]]
 
 
-async def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Not in an error, an event, a repr, or a log line, nor in what a proxy says."""
+async def test_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """No error, event, repr or log line has one, even if the proxy repeats it."""
     caplog.set_level(logging.DEBUG)
     events = Recorder()
 
@@ -75,7 +75,7 @@ def test_what_is_shown() -> None:
 
 
 def starts(host: str = "192.0.2.1", port: int = 80, **options: Any) -> Iterator[Start]:
-    """Give each way to connect to *host* and *port* by way of a URL."""
+    """Yield each way to connect to *host* and *port* through a URL."""
     for name in ("connect", "open_connection", "create_connection"):
         given = (asyncio.Protocol,) if name == "create_connection" else ()
         where: Any = (*given, host, port)
@@ -92,7 +92,7 @@ def starts(host: str = "192.0.2.1", port: int = 80, **options: Any) -> Iterator[
 
 
 def raised(exc: BaseException) -> Iterator[BaseException]:
-    """Give *exc*, its causes and contexts, and what they are about."""
+    """Yield *exc*, its causes and contexts, and the errors in its history."""
     seen: list[BaseException] = []
     left: list[BaseException | None] = [exc]
     while left:
@@ -106,7 +106,7 @@ def raised(exc: BaseException) -> Iterator[BaseException]:
 
 
 def shown_with_locals(exc: BaseException) -> str:
-    """Return what a traceback of *exc* shows, with the locals of all frames but ours.
+    """Return a traceback of *exc* with the locals of all frames, except the tests'.
 
     The caller's own frames have the URL, of course.
     """
@@ -121,7 +121,7 @@ def shown_with_locals(exc: BaseException) -> str:
 
 
 def assert_no_secret(exc: BaseException) -> None:
-    """Fail if a traceback of *exc* shows one."""
+    """Fail if a traceback of *exc* shows a secret."""
     told = shown_with_locals(exc)
     assert not [secret for secret in SECRETS if secret in told], told
 
@@ -191,7 +191,7 @@ def test_traceback_of_a_mistake(make: Callable[[str], object]) -> None:
     with pytest.raises((AttributeError, TypeError, ValueError)) as caught:
         make(URL)
     assert_no_secret(caught.value)
-    # And what is shown has a repr: that of Python 3.11 would raise.
+    # The shown objects need a repr; that of Python 3.11 would raise.
     traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
@@ -237,7 +237,7 @@ BOTH = f"{USER} {PASSWORD}".encode()
 async def test_traceback_of_an_error(
     kind: Kind, answer: bytes | None, end: str
 ) -> None:
-    """Whatever the proxy repeats, and wherever the handshake ends."""
+    """Neither what the proxy repeats nor the place of the failure shows a secret."""
     ending: Any = end if end in ("close", "reset") else "wait"
     said = () if answer is None else (answer,) * 6
     options: Any = {"timeout": 0.05} if end == "timeout" else {}
@@ -256,20 +256,20 @@ async def test_traceback_of_an_error(
 
 @pytest.mark.parametrize("kind", ["http", "socks4"])
 async def test_traceback_of_what_cannot_be_sent(kind: Kind) -> None:
-    """The proxy has gone before it is told."""
+    """The proxy closes before it gets the credentials."""
     ours, theirs = socket.socketpair()
     theirs.close()
     (hop,) = hops_of(f"{kind}://{CREDENTIALS[kind]}@a:1")
     with ours:
         ours.setblocking(False)
-        handshake = Handshake(asyncio.get_running_loop(), ours, None, hop, "")
+        handshake = ProxyHandshake(asyncio.get_running_loop(), ours, None, hop, "")
         with pytest.raises(AttemptError) as caught:
-            await handshake.ask_for("x", 80)
+            await handshake.request("x", 80)
     assert_no_secret(caught.value)
 
 
 async def test_traceback_of_a_hook() -> None:
-    """Once the tunnel is open, too."""
+    """The same holds when the tunnel is open already."""
 
     async def ready(*_: object) -> None:
         raise ZeroDivisionError

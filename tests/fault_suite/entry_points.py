@@ -1,7 +1,7 @@
-"""List what can be awaited: against which server, and whether it ends by itself.
+"""List everything that can be awaited, with the server it meets and whether it ends.
 
-A new entry point is one more line of `ENTRY_POINTS`, whose name begins with the
-function's; test_cancellation.py cancels it at each iteration of the loop, and
+To add an entry point, add a line to `ENTRY_POINTS`.  Its name begins with the name of
+the function.  test_cancellation.py cancels it at each iteration of the loop;
 test_abandoned.py closes it and lets it be collected there.
 """
 
@@ -25,7 +25,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, Reconnecting, Resolver
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -50,11 +50,11 @@ __all__ = ["ENTRY_POINTS", "EntryPoint", "discard"]
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
-    """A call that *start* makes to what *serve* gives.
+    """A call that *start* makes to the server that *serve* gives.
 
-    One that *ends* does so by itself, and well; *release* lets one that waits for
-    its peer succeed.  The loop *holds* what is made, or else nobody but the call:
-    collected together, each warns of the other.
+    If it *ends*, it succeeds by itself.  Otherwise it waits for its peer, and *release*
+    lets it succeed.  If the loop *holds* the result, it refers to it.  If not, only the
+    call does: when both are collected together, each of them warns of the other.
     """
 
     serve: Callable[[], AbstractContextManager[Any]]
@@ -65,7 +65,7 @@ class EntryPoint:
 
 
 async def discard(made: Any) -> None:
-    """Close what a call returned: a socket, streams, a transport, a stream."""
+    """Close the result of a call: a socket, streams, a transport, or a stream."""
     if isinstance(made, tuple):
         transport: Any = getattr(made[1], "transport", made[0])
         transport.abort()
@@ -89,7 +89,7 @@ def tls_on_unix(silent: bool = False) -> Generator[TLSEchoServer]:
 
 
 async def own_socket(address: Address) -> socket.socket:
-    """Connect a socket of the caller's."""
+    """Connect the caller's own socket."""
     sock = socket.socket(address.family, address.type)
     try:
         sock.setblocking(False)
@@ -101,7 +101,7 @@ async def own_socket(address: Address) -> socket.socket:
 
 
 async def given_socket(address: Address) -> Any:
-    """Make streams of a socket of the caller's."""
+    """Make streams over the caller's own socket."""
     sock = await aioconnect.connect_address(address)
     try:
         return await aioconnect.open_connection(sock=sock)
@@ -112,7 +112,7 @@ async def given_socket(address: Address) -> Any:
 
 @contextmanager
 def two_silent() -> Generator[Resolver]:
-    """Give a resolver of a name with two addresses, which are silent."""
+    """Return a resolver with a name whose two addresses are silent."""
     with black_hole() as four, black_hole("::1") as six:
 
         async def resolver(
@@ -126,13 +126,13 @@ def two_silent() -> Generator[Resolver]:
 
 @contextmanager
 def no_answer() -> Generator[Resolver]:
-    """Give a resolver that never answers."""
+    """Return a resolver that never answers."""
     yield ScriptedResolver({"two": Lookup(never=True)})
 
 
 async def in_a_moment(*made: object) -> None:
     """Be ready after a few iterations of the loop."""
-    # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
+    # The loop's sock_recv is not used: a closed coroutine leaves it behind.
     for _ in range(3):
         await asyncio.sleep(0)
 
@@ -143,7 +143,7 @@ async def never(*made: object) -> None:
 
 
 async def first_turn(connections: Reconnecting) -> Any:
-    """Return the first connection of an iterator, which is dropped then."""
+    """Return the first connection of an iterator, and drop the iterator."""
     return await anext(connections)
 
 
@@ -170,7 +170,7 @@ def for_httpcore(at: Any) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
 
 
 async def tls_for_httpcore(at: TLSEchoServer) -> httpcore.AsyncNetworkStream:
-    """Connect for httpcore, which shakes hands then."""
+    """Connect for httpcore, which then shakes hands."""
     stream = await for_httpcore(at)
     return await stream.start_tls(at.client_context, "localhost", timeout=60)
 
@@ -182,17 +182,17 @@ _again = aioconnect.reconnecting
 
 
 class SilentServices:
-    """A resolver that is never answered about a service."""
+    """A resolver that never gets an answer about a service."""
 
     def __init__(self, resolver: Resolver) -> None:
         self.resolve = resolver
 
     def __call__(self, host: str, port: int, **asked: int) -> Any:
-        """Do what a resolver does."""
+        """Resolve a host."""
         return self.resolve(host, port, **asked)
 
     async def services(self, service: str) -> Any:
-        """Wait."""
+        """Wait for ever."""
         await never()
 
 
@@ -205,7 +205,7 @@ _unix_streams = aioconnect.open_unix_connection
 _transport = partial(aioconnect.create_connection, asyncio.Protocol)
 _unix_transport = partial(aioconnect.create_unix_connection, asyncio.Protocol)
 
-# What holds for every call that waits for its peer.
+# The common arguments of all calls that wait for their peer.
 _silent = partial(EntryPoint, black_hole, ends=False, release=BlackHole.open)
 _full = partial(EntryPoint, full_backlog, ends=False, release=FullBacklog.free_slot)
 _tls = partial(EntryPoint, tls_echoing)
@@ -313,7 +313,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
 
 
 ENTRY_POINTS |= {
-    # Ready, and of several.
+    # *ready*, and several targets.
     "connect: ready": EntryPoint(
         echoing, lambda at: _connect(at.host, at.port, ready=in_a_moment)
     ),
@@ -349,7 +349,7 @@ ENTRY_POINTS |= {
         ),
         ends=False,
     ),
-    # Waiting, and coming back.
+    # Waits and reconnects.
     "wait_until_up": EntryPoint(echoing, lambda at: _up(at.host, at.port)),
     "wait_until_up: settling": EntryPoint(
         echoing, lambda at: _up(at.host, at.port, settle=50), ends=False
@@ -383,11 +383,11 @@ ENTRY_POINTS |= {
 def _on_our_loop(
     serve: Callable[[], AbstractContextManager[Any]], connector: Connector
 ) -> Generator[Any]:
-    """Have the running loop be one of a factory's, while there is a server."""
+    """Turn the running loop into a factory's loop while there is a server."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
     with serve() as server:
-        change(loop, connector)
+        convert_loop(loop, connector)
         try:
             yield server
         finally:
@@ -405,7 +405,7 @@ def _over_loop(
 
 
 async def _loops_socket(host: str, port: int) -> socket.socket:
-    """Connect a socket of the caller's by the loop's method."""
+    """Connect the caller's own socket with the loop's method."""
     sock = socket.socket()
     try:
         sock.setblocking(False)
@@ -422,7 +422,7 @@ def _loops_transport(host: str, port: int, **more: Any) -> Coroutine[Any, Any, A
 
 
 ENTRY_POINTS |= {
-    # Over a loop of a factory.
+    # Over a factory's loop.
     "open_connection, asyncio's": _over_loop(
         echoing, lambda at: asyncio.open_connection(at.host, at.port)
     ),
@@ -466,7 +466,7 @@ ENTRY_POINTS |= {
 }
 
 ENTRY_POINTS |= {
-    # For others' libraries.
+    # For other libraries.
     "anyio": EntryPoint(echoing, for_anyio),
     "anyio: no answer": EntryPoint(black_hole, for_anyio, ends=False),
     "anyio: Unix": EntryPoint(unix_listening, for_anyio),
@@ -490,7 +490,7 @@ def _through(
     *proxies: dict[str, Any],
     serve: Callable[[], AbstractContextManager[Any]] = echoing,
 ) -> Generator[tuple[Any, list[str]]]:
-    """Give a server, and the URLs of *proxies* on the way there."""
+    """Give a server, and the URLs of the *proxies* on the way to it."""
     with ExitStack() as stack:
         server = stack.enter_context(serve())
         served = [stack.enter_context(proxying(**one)) for one in proxies]

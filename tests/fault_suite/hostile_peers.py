@@ -1,6 +1,6 @@
-"""Peers that cost as much as they can: servers that speak without end, and for DNS.
+"""Hostile peers, which cost a client as much as they can: servers and DNS servers.
 
-They run in threads, so that the CPU of the loop's own thread is what they cost.
+They run in threads of their own, so the CPU time of the loop's thread shows their cost.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ __all__ = [
     "message",
 ]
 
-# How many octets a peer can send to somebody who reads no more than necessary, and much
-# more: the buffers are as small as the kernel makes them, and asyncio's streams, which
-# stop at 128 kB, read 256 kB at once.
+# Much more than the octets that a peer can send to a client which reads no more than
+# necessary.  The buffers are as small as the kernel makes them.  asyncio's streams stop
+# at 128 kB, but read 256 kB at once.
 MOST_SENT = 1_000_000
 
-# Gives what is said to one that has connected.
+# Yields what the server sends to one client.
 Speak: TypeAlias = Callable[[], Iterable[bytes]]
 
-# Gives what a question is answered with, by TCP or not.
+# Yields the answers to a question, by TCP or by UDP.
 Answer: TypeAlias = Callable[[Question, bool], Iterable[bytes]]
 
 
 class HostileServer:
-    """A server that says what *speak* gives to each that connects, until it is cut off.
+    """A server that sends each client what *speak* yields, until it is cut off.
 
     It counts the *connects*, and the octets *sent*.
     """
@@ -81,9 +81,9 @@ class HostileServer:
         self._live.discard(conn)
 
     def close(self) -> None:
-        """Cut everybody off, and wait for the threads to end."""
+        """Cut off every client, and wait for the threads to end."""
         self._listener.shutdown(socket.SHUT_RDWR)
-        self.threads[0].join()  # which accepts
+        self.threads[0].join()  # the thread that accepts
         for thread in self.threads:
             while thread.is_alive():
                 for conn in list(self._live):
@@ -92,7 +92,7 @@ class HostileServer:
                 thread.join(0.05)
 
     async def has_said_all(self) -> None:
-        """Wait until it can send no more, or has sent more than it may."""
+        """Wait until nothing more can be sent, or more was sent than is allowed."""
         sent, since = -1, time.monotonic()
         while sent <= MOST_SENT and time.monotonic() - since < 0.1:
             if self.sent != sent:
@@ -102,7 +102,7 @@ class HostileServer:
 
 @contextmanager
 def hostile(speak: Speak) -> Generator[HostileServer]:
-    """Serve *speak* on a port of the loopback interface."""
+    """Yield a server for *speak* on a port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         server = HostileServer(speak, listener)
@@ -114,7 +114,7 @@ def hostile(speak: Speak) -> Generator[HostileServer]:
 
 
 class HostileDNS:
-    """A DNS server that answers what *answer* makes of a question, by UDP and TCP.
+    """A DNS server that answers a question as *answer* says, by UDP and TCP.
 
     It counts the *queries*.
     """
@@ -171,7 +171,7 @@ class HostileDNS:
 
 @contextmanager
 def hostile_dns(answer: Answer) -> Generator[HostileDNS]:
-    """Serve *answer* by UDP and TCP on a port of the loopback interface."""
+    """Yield a server for *answer*, by UDP and TCP, on the loopback interface."""
     server = HostileDNS(answer)
     try:
         yield server
@@ -185,7 +185,7 @@ def message(
     flags: int = 0x8180,
     identifier: int | None = None,
 ) -> bytes:
-    """Return an answer to *question*: *records* of a type and data, of its name."""
+    """Return an answer to *question*, with *records* (type and data) for its name."""
     number = question.id if identifier is None else identifier
     head = struct.pack("!6H", number, flags, 1, len(records), 0, 0)
     answers = (

@@ -1,8 +1,8 @@
-"""Say which endings of a connect the contract allows: the model of the machine.
+"""Model of a connect: tell which endings the contract allows.
 
-Pure: it is told what the servers were to do with each attempt, and what came of
-the call.  It assumes nothing about the order of the addresses of a round, nor
-that they are tried one at a time.
+Pure.  The model knows how the servers treated each attempt, and how the call ended.
+It assumes nothing about the order of the addresses in a round, and allows attempts to
+overlap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Bug", "Met", "Place", "Program", "check_attempts", "check_error"]
 # uvloop's clock and timers count milliseconds.
 TICK = 0.002
 
-# From here on, a time-out is not waited for.
+# Timeouts from here on are too long to wait for.
 GENEROUS = 10.0
 
 _INET = (socket.AF_INET, socket.AF_INET6)
@@ -38,13 +38,13 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 CONNECTED = "connected"
 PENDING = "pending"
 
-# What may come of an attempt that meets a word: CONNECTED, PENDING until its time
-# is up, or a failure in this phase, with this errno (None: whatever TLS makes of it).
+# The possible results of an attempt that meets a word: CONNECTED, PENDING until its
+# time is over, or a failure in this phase with this errno (None: whatever TLS raises).
 Fate = str | tuple[str, int | None]
 FATES: dict[str, set[Fate]] = {
     "refuse": {("connect", errno.ECONNREFUSED)},
     "hang": {PENDING},
-    # The reset may come before the connect is looked at, or after.
+    # The reset may come before or after the connect is checked.
     "reset": {CONNECTED, ("connect", errno.ECONNRESET)},
     "accept": {CONNECTED},
     "accept_close": {CONNECTED},
@@ -66,7 +66,7 @@ TLS_FATES: dict[str, set[Fate]] = {
 }
 
 
-# With a ping that has to be answered before the connect counts.
+# The same if a ping has to be answered before the connect counts.
 READY_FATES: dict[str, set[Fate]] = FATES | {
     "reset": {
         ("connect", errno.ECONNRESET),
@@ -84,27 +84,27 @@ class Bug(Exception):  # noqa: N818  # what a caller's own function raises
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An address, and what each attempt at it meets; the last word is repeated."""
+    """An address, and a word for each attempt at it; the last word is repeated."""
 
     host: str
     words: tuple[str, ...]
 
     @property
     def family(self) -> int:
-        """The family of its host."""
+        """The family of the host."""
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One call: where to, with which faults, and how.
+    """One call: its endpoints, its faults and its options.
 
-    *lookups* are those of a name, by family; empty, there is no name.  *faults*
-    are what the k-th call of the last hook raises, *observer* is None, or the
-    number of the event that it fails at (0: at none).  It is cancelled after
-    *wait* seconds and *cancel* iterations of the loop; if that is None, never.
-    *is_ready*: a ping has to be answered; *is_any*: each place is a target of its own;
-    *is_over_loop*: it is asyncio's own function that makes the call.
+    *lookups* are the look-ups of its name, by family; if empty, there is no name.
+    *faults* are what the k-th call of the last hook raises.  *observer* is None, or the
+    number of the event at which the observer fails (0: at none).  The call is cancelled
+    after *wait* seconds and *cancel* iterations of the loop, or never if that is None.
+    *is_ready*: the peer has to answer a ping.  *is_any*: each place is a target of its
+    own.  *is_over_loop*: asyncio's own function makes the call.
     """
 
     places: tuple[Place, ...]
@@ -133,18 +133,18 @@ class Program:
 
     @property
     def fates(self) -> dict[str, set[Fate]]:
-        """What may come of an attempt, by the word that it meets."""
+        """The possible results of an attempt, by the word that it meets."""
         if self.is_ready:
             return READY_FATES
         return TLS_FATES if self.tls else FATES
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is a Unix path."""
+        """Whether the call is to a Unix path."""
         return self.places[0].host == ""
 
     def may_stay_pending(self) -> bool:
-        """Tell whether without a timeout it might never end."""
+        """Tell whether the call might never end without a timeout."""
         if any(step.never for steps in self.lookups.values() for step in steps):
             return True
         words = [word for place in self.places for word in place.words]
@@ -181,14 +181,14 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What an attempt met: a word, and what the last hook raised."""
+    """What an attempt met: a word, and the exception of the last hook."""
 
     word: str
     fault: type[Exception] | None
 
 
 def allowed(program: Program, family: int, met: Met) -> set[Fate]:
-    """Return what may come of an attempt at a *family* that *met* this."""
+    """Return the allowed results of an attempt in *family* that *met* this."""
     if met.fault is not None:
         return {("socket", errno.EPERM)}
     bound = (socket.AF_UNIX, *(program.local_families or _INET))
@@ -196,7 +196,7 @@ def allowed(program: Program, family: int, met: Met) -> set[Fate]:
         return {("bind", errno.EADDRNOTAVAIL)}
     fates = set(program.fates[met.word])
     if PENDING in fates or program.attempt_timeout or program.timeout is not None:
-        # A machine can be slow enough for any attempt to run out of its time.
+        # On a slow machine, any attempt may run out of time.
         phases = ("connect", "tls", "ready")
         fates |= {(phase, errno.ETIMEDOUT) for phase in phases}
     return fates
@@ -209,9 +209,9 @@ def check_attempts(
     rounds: int,
     is_whole: bool,
 ) -> None:
-    """Check a history: each address of each round, once, with what it met.
+    """Check a history: each address once in each round, with what it met.
 
-    The last of the *rounds* is complete only if it *is_whole*.
+    The last of the *rounds* has to be complete only if it *is_whole*.
     """
     assert [a.round for a in attempts] == sorted(a.round for a in attempts)
     failures: dict[Address, int] = {}
@@ -247,17 +247,17 @@ def check_round(
     found = program.found(number)
     assert len(tried) == len(set(tried)), f"tried twice in round {number}: {tried}"
     assert set(tried) <= found, f"round {number} tried {tried}, which has {found}"
-    # A handshake that failed was with a connected peer: it ends the round.
+    # A failed handshake ends the round, because its peer was connected.
     if is_whole and not (attempts and attempts[-1].phase == "tls"):
         assert set(tried) == found, f"round {number} left out {found - set(tried)}"
         assert attempts
 
 
 def check_delay(program: Program, attempts: Sequence[Attempt], number: int) -> None:
-    """Check that what follows round *number* came after its delay, and no sooner.
+    """Check that the next round came after the delay of round *number*, not before.
 
-    A delay that would reach past the deadline is cut short, by half of the time at the
-    most.  The call began before its first attempt, so not even half of that is checked.
+    A delay that would pass the deadline is shortened, by half of the time at the most.
+    The call began before its first attempt, so not even half of it is checked.
     """
     ended = max(a.started + a.elapsed for a in attempts if a.round == number)
     begun = [a.started for a in attempts if a.round == number + 1]
@@ -270,21 +270,21 @@ def check_delay(program: Program, attempts: Sequence[Attempt], number: int) -> N
 
 
 def check_lookup(program: Program, attempt: Attempt) -> None:
-    """Check an attempt without an address: the look-up's, which found none."""
+    """Check an attempt without an address: its look-up has failed."""
     assert attempt.phase == "resolve"
     if isinstance(attempt.error, TimeoutError):
         assert program.timeout is not None
         return
     assert isinstance(attempt.error, socket.gaierror)
-    # Else the other family's answer came too late.
+    # Otherwise the other family's answer came too late.
     assert program.timeout is not None or not program.found(attempt.round)
 
 
 def may_retry(program: Program, attempts: Sequence[Attempt], number: int) -> bool:
-    """Tell whether round *number* may be followed by another."""
+    """Tell whether another round may follow round *number*."""
     errors = [a for a in attempts if a.round == number]
     if errors and errors[-1].phase == "tls":
-        errors = errors[-1:]  # it stands for the round
+        errors = errors[-1:]  # the last one represents the round
     return number <= len(program.delays) and any(
         isinstance(a.error, OSError)
         and not isinstance(a.error, ssl.SSLCertVerificationError)
@@ -296,7 +296,7 @@ def may_retry(program: Program, attempts: Sequence[Attempt], number: int) -> boo
 def check_error(
     program: Program, error: ConnectError, met: dict[Address, list[Met]]
 ) -> None:
-    """Check that *error* is the one error that the contract has for the call."""
+    """Check that *error* is the one error that the contract demands for the call."""
     assert "\n" not in str(error)
     same = pickle.loads(pickle.dumps(error))
     assert (type(same), str(same), same.attempt_count) == (
@@ -311,7 +311,7 @@ def check_error(
         check_attempts(program, error.attempts, met, rounds, False)
         return
     check_attempts(program, error.attempts, met, rounds, True)
-    # Each attempt that was begun has failed, but for those that a winner ended.
+    # Each attempt that began has failed, except those that a winner ended.
     had_winner = error.attempts[-1].phase == "tls"
     for address, words in met.items():
         if program.is_announced and not (had_winner and program.lookups):
@@ -321,16 +321,16 @@ def check_error(
 
 
 def is_over(program: Program, error: ConnectError) -> bool:
-    """Tell whether the deadline had come, or the last round before it had failed."""
+    """Tell whether the deadline has passed, or the last allowed round has failed."""
     if program.timeout is None:
         return False
-    # A delay that was cut short ended after half of the time, at the earliest.
+    # A shortened delay lasted for at least half of the time.
     least = program.timeout / 2 if error.rounds > 1 else program.timeout
     return error.elapsed >= least - TICK
 
 
 def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
-    """Check that it is the class, and has the errno, that the attempts agree on."""
+    """Check the class and the errno, on which the attempts have to agree."""
     if attempts[-1].phase == "tls":
         attempts = attempts[-1:]
     never_sent = ("resolve", "guard", "socket", "bind")
@@ -348,5 +348,5 @@ def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
 
 
 def host_of(address: Address) -> str:
-    """Return the host of *address*, nothing for a Unix path."""
+    """Return the host of *address*, or an empty text for a Unix path."""
     return str(address.sockaddr[0]) if isinstance(address.sockaddr, tuple) else ""

@@ -1,6 +1,6 @@
-"""Draw the values that parsers have tripped over, and mutations of them.
+"""Generate values on which parsers have failed before, and mutations of them.
 
-Every function takes the `random.Random` that it draws from: a seed says them all.
+Every function takes the `random.Random` that it draws from, so a seed fixes them all.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Pair(tuple[Any, ...]):
 
 
 class Index:
-    """A whole number that is no int, as numpy's are."""
+    """A whole number that is not an int, like numpy's."""
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -139,7 +139,7 @@ SECONDS = (
     *(fractions.Fraction(1, 3), decimal.Decimal("NaN"), 1j, "1", b"1", 10**5000),
 )
 
-# Far more levels than a repr can go down.
+# Far more levels than a repr can recurse into.
 NESTED: list[Any] = functools.reduce(lambda inside, _: [inside], range(20_000), [])
 
 CYCLE: list[Any] = []
@@ -161,7 +161,7 @@ OBJECTS: tuple[Any, ...] = (
     *(Where(b"\xff"), Where("a\nb"), Colour, socket, lambda: None),
 )
 
-# What is put into texts: separators, white space, and what Unicode makes of both.
+# Characters to insert: separators, white space, and their variants in Unicode.
 _PIECES = (
     *".:%@/-_[]#?*0123456789aFxXnN",
     *("\0", " ", "\t", "\n", "\u00a0", "\u200b", "\u202e", "\u2028", "\ufeff", "xn--"),
@@ -187,17 +187,17 @@ _TEXTS = (*HOSTS, *PATHS, *PORTS)
 
 
 def one_of(*draws: Draw) -> Draw:
-    """Return what draws by one of *draws*, the first of them twice as often."""
+    """Return a function that uses one of *draws*, the first twice as often."""
     return lambda rng: rng.choice((draws[0], *draws))(rng)
 
 
 def choice(*values: object) -> Draw:
-    """Return what draws one of *values*, mostly, or anything."""
+    """Return a function that draws one of *values* mostly, or anything."""
     return lambda rng: rng.choice(values) if rng.random() < 0.7 else anything(rng)
 
 
 def text(rng: Random) -> str:
-    """Draw a host or a path, changed."""
+    """Draw a host or a path, mutated."""
     return mutated(rng, rng.choice(_TEXTS))
 
 
@@ -220,7 +220,7 @@ def mutated(rng: Random, given: str) -> str:
 
 
 def typed(rng: Random, given: str) -> Any:
-    """Return *given* as one of the types that texts have."""
+    """Return *given* as one of the types that texts can have."""
     match rng.randrange(12):
         case 0:
             return Text(given)
@@ -231,7 +231,7 @@ def typed(rng: Random, given: str) -> Any:
 
 
 def anything(rng: Random) -> Any:
-    """Draw whatever there is, and containers of it."""
+    """Draw a value of any type, or a container of such values."""
     match rng.randrange(10):
         case 0 | 1 | 2:
             return rng.choice(OBJECTS)
@@ -249,19 +249,19 @@ def anything(rng: Random) -> Any:
 
 
 def host(rng: Random) -> Any:
-    """Draw a host, or something like one."""
+    """Draw a host, or a value similar to one."""
     if rng.random() < 0.1:
         return anything(rng)
     return typed(rng, mutated(rng, rng.choice(HOSTS)))
 
 
 def literal(rng: Random) -> Any:
-    """Draw an address in numbers, mostly, or a host."""
+    """Draw a numeric address mostly, or a host."""
     return rng.choice(NUMBERS) if rng.random() < 0.7 else host(rng)
 
 
 def path(rng: Random) -> Any:
-    """Draw a path, or something like one."""
+    """Draw a path, or a value similar to one."""
     if rng.random() < 0.2:
         return anything(rng)
     made = typed(rng, mutated(rng, rng.choice(PATHS)))
@@ -269,7 +269,7 @@ def path(rng: Random) -> Any:
 
 
 def port(rng: Random) -> Any:
-    """Draw a port, or something like one."""
+    """Draw a port, or a value similar to one."""
     match rng.randrange(4):
         case 0:
             return rng.randrange(70_000)
@@ -282,17 +282,17 @@ def port(rng: Random) -> Any:
 
 
 def whole(rng: Random) -> Any:
-    """Draw a whole number, or something like one."""
+    """Draw a whole number, or a value similar to one."""
     return rng.choice(WHOLES) if rng.random() < 0.8 else anything(rng)
 
 
 def seconds(rng: Random) -> Any:
-    """Draw a duration, or something like one."""
+    """Draw a duration, or a value similar to one."""
     return rng.choice(SECONDS) if rng.random() < 0.8 else anything(rng)
 
 
 def several(draw: Draw, most: int = 4) -> Draw:
-    """Return what draws a sequence of what *draw* draws."""
+    """Return a function that draws a sequence of values of *draw*."""
 
     def draw_several(rng: Random) -> Any:
         made = [draw(rng) for _ in range(rng.randrange(most + 1))]
@@ -302,7 +302,7 @@ def several(draw: Draw, most: int = 4) -> Draw:
 
 
 def sockaddr(rng: Random) -> Any:
-    """Draw what the socket module calls an address, of any family."""
+    """Draw an address in a form of the socket module, of any family."""
     match rng.randrange(8):
         case 0 | 1 | 2:
             return (literal(rng), port(rng))
@@ -326,7 +326,7 @@ TARGETS = (
 
 
 def target(rng: Random) -> Any:
-    """Draw where to connect as text, or something like one."""
+    """Draw the text of a target, or a value similar to one."""
     if rng.random() < 0.1:
         return anything(rng)
     return typed(rng, mutated(rng, rng.choice(TARGETS)))
@@ -348,7 +348,7 @@ PROXIES = (
 
 
 def proxy(rng: Random) -> Any:
-    """Draw the URL of a proxy, some of them, or something like one."""
+    """Draw the URL of a proxy, several of them, or a value similar to one."""
     if rng.random() < 0.1:
         return anything(rng)
     if rng.random() < 0.2:
@@ -357,7 +357,7 @@ def proxy(rng: Random) -> Any:
 
 
 def local_addr(rng: Random) -> Any:
-    """Draw a pair to bind to, several of them, or anything."""
+    """Draw a local address, several of them, or anything."""
     if rng.random() < 0.1:
         return anything(rng)
     made = [[host(rng), port(rng)] for _ in range(rng.randrange(4))]
@@ -365,7 +365,7 @@ def local_addr(rng: Random) -> Any:
 
 
 def argv(rng: Random) -> list[str]:
-    """Draw what is typed after a program's name."""
+    """Draw the arguments of a program."""
     commands = ("wait", "probe", "sweep", "demo", "completion")
     typed = (
         *("--version", "--help", "-h", "--vers", "--", "-", "=", "db:1", "bash", "-1"),
@@ -390,5 +390,5 @@ def argv(rng: Random) -> list[str]:
     words = [rng.choice(typed) for _ in range(rng.randrange(6))]
     if rng.random() < 0.9:
         words.insert(0, rng.choice(commands))
-    # execve(2) ends each at its first NUL.
+    # execve(2) ends each argument at its first NUL.
     return [word.partition("\0")[0] for word in words]

@@ -1,6 +1,6 @@
-"""List everything that parses, what is thrown at it, and what is true of its answers.
+"""List every parser, the inputs to throw at it, and what its results must satisfy.
 
-`SURFACES` is the list: a new parser is a line there.
+To add a parser, add a line to `SURFACES`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from aioconnect._cli.errors import CommandError
 from aioconnect._cli.probe.connect_once import connect_once_from
 from aioconnect._cli.sweep.line_reader import strip_comment
 from aioconnect._io.tls import TLSOptions
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.addresses import (
     check_host,
     check_port,
@@ -70,8 +70,8 @@ from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
 from aioconnect.testing import DNSReply, Lookup, StaticResolver
-from aioconnect.testing._dns import _checked as check_entry
-from aioconnect.testing._flaky import _check as check_script
+from aioconnect.testing._dns import _checked_entry as check_entry
+from aioconnect.testing._flaky import _check_script as check_script
 
 __all__ = ["SURFACES", "Drawn", "Surface"]
 
@@ -81,10 +81,10 @@ Start: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Something that parses the arguments that *draw* draws.
+    """A parser of the arguments that *draw* draws.
 
-    An error names one of them, or one of *also*; *check* is given what was made
-    of those that were taken.
+    An error has to name one of the arguments, or one of *also*. *check* gets the result
+    of accepted arguments.
     """
 
     call: Callable[..., Any]
@@ -94,12 +94,12 @@ class Surface:
 
 
 def each(**draws: Draw) -> Callable[[Random], Drawn]:
-    """Return what draws all of the arguments."""
+    """Return a function that draws all arguments."""
     return lambda rng: {name: draw(rng) for name, draw in draws.items()}
 
 
 def some(most: int, **draws: Draw) -> Callable[[Random], Drawn]:
-    """Return what draws a few of the arguments, at least one."""
+    """Return a function that draws a few of the arguments, at least one."""
 
     def draw(rng: Random) -> Drawn:
         names = rng.sample(sorted(draws), rng.randint(1, min(most, len(draws))))
@@ -117,7 +117,7 @@ def is_hashable(value: object) -> bool:
 
 
 def travels(value: object) -> bool:
-    """Tell whether *value* is the same after pickling."""
+    """Tell whether *value* survives pickling unchanged."""
     try:
         return bool(pickle.loads(pickle.dumps(value)) == value)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
@@ -125,14 +125,14 @@ def travels(value: object) -> bool:
 
 
 def a_value(made: Any, given: Drawn) -> None:
-    """Check that it is hashable, and travels, if and only if its fields do."""
+    """Check that it is hashable and picklable if and only if its fields are."""
     fields = tuple(getattr(made, name) for name in made.__dataclass_fields__)
     assert is_hashable(made) == is_hashable(fields)
     assert travels(made) == travels(fields)
 
 
 def packed(literal: str) -> bytes | None:
-    """Return the bytes of an address, IPv4 or IPv6; None: it is not one."""
+    """Return the bytes of an IPv4 or IPv6 address, or None if it is not one."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, ValueError):
             return socket.inet_pton(family, literal)
@@ -140,7 +140,7 @@ def packed(literal: str) -> bytes | None:
 
 
 def an_address(made: Address, given: Drawn) -> None:
-    """Check that it can be shown on a line, and is what inet_pton says it is."""
+    """Check that it fits on a line, and is what inet_pton says."""
     a_value(made, given)
     assert str(made)
     assert str(made).isprintable(), ascii(str(made))
@@ -153,20 +153,20 @@ def an_address(made: Address, given: Drawn) -> None:
 
 
 def a_host(made: object, given: Drawn) -> None:
-    """Check that a resolver can be asked for it: C and the DNS can hold it."""
+    """Check that C and the DNS can hold it, so that a resolver can be asked."""
     assert isinstance(made, str)
     assert made.encode("idna")
     assert not re.search(r"[\0\s]", made)
 
 
 def a_port(made: object, given: Drawn) -> None:
-    """Check that it is a plain int that the kernel takes."""
+    """Check that it is a plain int that the kernel accepts."""
     assert type(made) is int
     assert 0 <= made <= 65535
 
 
 def in_numbers(made: Address | None, given: Drawn) -> None:
-    """Check that what is an address in numbers is what inet_pton takes, no more."""
+    """Check that numeric addresses are exactly what inet_pton accepts."""
     literal, percent, scope = given["host"].partition("%")
     if made is None:
         assert percent or packed(literal) is None
@@ -177,7 +177,7 @@ def in_numbers(made: Address | None, given: Drawn) -> None:
 
 
 def a_place(made: Endpoint, given: Drawn) -> None:
-    """Check that it is all that a connect needs to start."""
+    """Check that it has all that a connect needs to start."""
     said, number, address, *_ = made
     a_port(number, given)
     if address is None:
@@ -187,14 +187,14 @@ def a_place(made: Endpoint, given: Drawn) -> None:
 
 
 def a_text(made: Target, given: Drawn) -> None:
-    """Check that it is a value, and that its text says the same again."""
+    """Check that it is a value, and that its text gives the same value again."""
     a_value(made, given)
     assert str(made).isprintable()
     assert parse_target(str(made)) == made
 
 
 def all_targets(made: tuple[Target, ...], given: Drawn) -> None:
-    """Check that there is one at least."""
+    """Check that there is at least one."""
     assert made
     for one in made:
         assert isinstance(one, Target)
@@ -202,13 +202,13 @@ def all_targets(made: tuple[Target, ...], given: Drawn) -> None:
 
 
 def a_proxy_connector(made: ProxyConnector, given: Drawn) -> None:
-    """Check that it is a value, and that all of it can be shown but the secrets."""
+    """Check that it is a value, and shows everything except the secrets."""
     a_value(made, given)
     assert repr(made).count("***@") <= str(made.proxy).count("@")
 
 
 def a_backoff(made: Backoff, given: Drawn) -> None:
-    """Check that its delays are within its bounds, far along too."""
+    """Check that its delays stay within its bounds, even after many."""
     a_value(made, given)
     assert all(0 <= delay <= made.maximum for delay in islice(made, 80))
 
@@ -218,17 +218,17 @@ def handshake(**arguments: Any) -> TLSOptions:
 
 
 def a_handshake(made: TLSOptions, given: Drawn) -> None:
-    """Check that the ssl module takes the name: else a connected socket is lost."""
-    name = made.server_hostname or None  # as the loops have it
+    """Check that the ssl module accepts the name; else a connected socket is lost."""
+    name = made.server_hostname or None  # as the loops pass it
     if name is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
 
 
 def a_connectable(made: Connectable, given: Drawn) -> None:
-    """Check that its handshake could begin: else a connected socket is lost."""
+    """Check that its handshake could begin; else a connected socket is lost."""
     a_value(made, given)
-    if made.ssl_context is not None:  # else the system's certificates are read
+    if made.ssl_context is not None:  # otherwise the system's certificates are read
         handshake = made._handshake()
         assert handshake is not None
         ends = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -236,14 +236,14 @@ def a_connectable(made: Connectable, given: Drawn) -> None:
 
 
 def settable(made: sockopts.SocketOptions, given: Drawn) -> None:
-    """Check that the kernel can be asked for it, whatever it says then."""
+    """Check that the kernel can be asked for it, whatever it answers."""
     a_value(made, given)
     with contextlib.suppress(OSError), socket.socket() as sock:
         made(sock, Address(socket.AF_INET, ("127.0.0.1", 1)))
 
 
 def until_a_loop(start: Start, **arguments: Any) -> None:
-    """Go as far as a function gets without a loop: past all its checks."""
+    """Run a function until it asks for a loop, which comes after all its checks."""
     with contextlib.closing(start(**arguments)) as call:
         try:
             call.send(None)
@@ -255,7 +255,7 @@ def until_a_loop(start: Start, **arguments: Any) -> None:
 
 
 def command_line(argv: list[str]) -> object:
-    """Read the command line; an error is one line that can be shown."""
+    """Parse the command line; an error has to be one printable line."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             arguments = parse(argv)
@@ -263,7 +263,7 @@ def command_line(argv: list[str]) -> object:
             return connect_once_from(arguments)
         return connector_from(arguments, getattr(arguments, "targets", ()))
     except SystemExit as exc:
-        assert exc.code == 0  # the help, or the version
+        assert exc.code == 0  # --help or --version
     except CommandError as exc:
         assert exc.status == 2
         assert str(exc).isprintable()
@@ -272,7 +272,7 @@ def command_line(argv: list[str]) -> object:
 
 
 def line_of_a_list(raw: bytes) -> Target | None:
-    """Read a line as ``aioconnect sweep`` does."""
+    """Parse a line as ``aioconnect sweep`` does."""
     try:
         text = strip_comment(raw, 7)
     except ValueError as exc:
@@ -281,27 +281,27 @@ def line_of_a_list(raw: bytes) -> Target | None:
 
 
 def raw_line(rng: Random) -> bytes:
-    """Draw a target, with what is around it on a line, and perhaps no text at all."""
+    """Draw a line with a target and what may surround it, perhaps undecodable."""
     said = rng.choice(("{}", " {}\r", "{} # {}", "#{}", "\t{}#", "{} {}"))
     raw = said.replace("{}", text(rng)).encode("utf-8", "surrogatepass")
     return raw + rng.choice((b"", b"", b"\xff", b"\0"))
 
 
 def a_target_at_most(made: Target | None, given: Drawn) -> None:
-    """Check that it is one, if it is any."""
+    """Check that the result is a target, if there is one."""
     if made is not None:
         a_text(made, given)
 
 
 def reply(rng: Random) -> Any:
-    """Draw what a zone of `dns_server` has for a name."""
+    """Draw the entry for a name in a zone of `dns_server`."""
     record = one_of(host, several(one_of(whole, host), 5), anything)
     records = one_of(several(record), anything)(rng)
     return records if rng.random() < 0.4 else DNSReply(records, delay=seconds(rng))
 
 
 def socket_address(rng: Random) -> Drawn:
-    """Draw what an `Address` is made of."""
+    """Draw the arguments of an `Address`."""
     may = some(1, proto=whole, type=choice(*socket.SocketKind))
     needs = each(family=choice(*FAMILIES), sockaddr=sockaddr)
     return needs(rng) | (may(rng) if rng.random() < 0.2 else {})
@@ -349,24 +349,24 @@ def entry(start: Start, *needs: str, **more: Draw) -> Surface:
     def draw(rng: Random) -> Drawn:
         return always(rng) | (may(rng) if rng.random() < 0.7 else {})
 
-    # What asyncio, too, says of arguments that do not go together.
+    # asyncio too says this about arguments that exclude each other.
     also = ("host", "port", "path", "sock", "ssl", "Socket", "target", "targets")
     return Surface(partial(until_a_loop, start), draw, also)
 
 
-# What is wrong with a target's host, port or path is said of that.
+# An error about a target names its host, port or path.
 WRONG_TARGET = ("host", "port", "path", "service")
 
 
 def pair(rng: Random) -> Any:
-    """Draw a host and a port, as one target."""
+    """Draw a host and a port as one target."""
     return host(rng), port(rng)
 
 
-# A loop of ours that does nothing else: all that is wanted of it is its checks.
+# A factory's loop that does nothing: only its checks are needed.
 _Loop: Any = asyncio.AbstractEventLoop
 LOOP = _Loop()
-change(LOOP, Connector())
+convert_loop(LOOP, Connector())
 OF_ASYNCIO = (
     "protocol_factory",
     "family",

@@ -1,6 +1,6 @@
-"""Cut a call short at each iteration of the loop, and look at what it leaves.
+"""Cut a call short at each iteration of the loop, and check that it leaves nothing.
 
-How it is cut short is its test's: see test_cancellation.py and test_abandoned.py.
+test_cancellation.py and test_abandoned.py say how the call is cut short.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = [
     "sweep",
 ]
 
-# How many iterations what never ends is cancelled at: it waits long before.
+# The number of iterations at which an endless call is cancelled: it waits long before.
 POINTS = 20
 
-# How long, in seconds, an iteration leaves the loop alone where the end depends on
-# another thread: most would be idle otherwise, each like the one before.
+# The length of an iteration, in seconds, where the end depends on another thread.
+# Otherwise most iterations would be idle, each like the one before.
 PACE = 0.001
 
 Start: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
@@ -38,7 +38,7 @@ Start: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a call is cancelled: after so many *iterations* of the loop."""
+    """The point at which a call is cancelled: after this number of *iterations*."""
 
     iterations: int
     pace: float
@@ -49,13 +49,13 @@ class Point:
         await asyncio.sleep(0)
 
     async def reached(self) -> None:
-        """Let the loop run until then."""
+        """Let the loop run up to this point."""
         for _ in range(self.iterations):
             await self.tick()
 
 
 def points(ends: bool) -> Iterator[Point]:
-    """Give the points to cancel at, ever fewer of those of a long wait."""
+    """Yield the points to cancel at; within a long wait they get rarer."""
     for iterations in range(POINTS):
         yield Point(iterations, PACE if ends else 0)
     iterations = POINTS
@@ -66,18 +66,18 @@ def points(ends: bool) -> Iterator[Point]:
 
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
-    """Check that no task, timer or watcher outlives the block, and no descriptor."""
-    # A thread that looks a name up has descriptors of its own for a moment.
+    """Check that no task, timer, watcher or descriptor outlives the block."""
+    # A resolver thread has descriptors of its own for a moment.
     async with leak_check(ignore_threads=["asyncio_", proxies.NAME]) as check:
         yield
-        for _ in range(3):  # what was closed says so to its protocol, one tick later
+        for _ in range(3):  # a closed transport tells its protocol one tick later
             await asyncio.sleep(0)
         left = [leak for leak in check.leaks() if not leak.startswith("descriptor")]
         assert not left, left
 
 
 async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[bool]:
-    """Cancel at each iteration until the end comes first, three times in a row."""
+    """Cancel at each iteration, until the call has ended first three times in a row."""
     came: list[bool] = []
     for point in points(ends):
         async with nothing_left():
@@ -88,17 +88,17 @@ async def sweep(ends: bool, cancel: Callable[[Point], Awaitable[bool]]) -> list[
     return came
 
 
-# Logged by asyncio of the handshake that a closed coroutine has waited for.
+# asyncio logs this about the handshake that a closed coroutine has waited for.
 UNHEARD = "Future exception was never retrieved"
 
-# Logged by asyncio, of a look-up by a resolver of the caller's that was collected
-# together with whoever waited for it.
+# asyncio logs this about a look-up of the caller's resolver that was collected together
+# with its caller.
 DESTROYED = "Task was destroyed but it is pending!"
 
 
 @contextmanager
 def loop_may_log(*messages: str) -> Iterator[None]:
-    """Pass over what the loop itself logs of a call that did not end."""
+    """Allow what the loop itself logs about a call that has not ended."""
     loop = asyncio.get_running_loop()
     tell: Any = loop.get_exception_handler()
 

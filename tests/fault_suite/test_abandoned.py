@@ -1,4 +1,4 @@
-"""Closed or collected half-way, which no task sees: nothing is left either."""
+"""A call that is closed or collected half-way, outside a task, leaves nothing open."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aioconnect.testing import BlackHole
 
 @contextmanager
 def new_garbage() -> Iterator[None]:
-    """Have the collector look at nothing else, which takes it no time."""
+    """Let the collector look only at new objects, so that it takes no time."""
     gc.freeze()
     try:
         yield
@@ -38,22 +38,22 @@ def new_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-# Their streams read nothing until they are asked to, as anyio's own.  The loop does not
-# hold a transport that is paused.  It is collected with the coroutine that closes it:
-# asyncio and the socket warn of that, though nothing stays open.
+# Like anyio's own, their streams read nothing until they are used.  The loop does not
+# refer to a paused transport.  The transport is collected together with the coroutine
+# that closes it.  asyncio and the socket warn of that, although nothing stays open.
 PAUSED = ("anyio", "httpcore")
 
 
 async def abandoned(
     start: Start, collect: bool, late: bool, may_warn: bool, point: Point
 ) -> bool:
-    """Close a coroutine half-way, or let it be; tell whether it had not ended."""
+    """Close a coroutine half-way, or drop it; return whether it had not ended yet."""
     running = start()
     try:
         waiter = running.send(None)
         for _ in range(point.iterations):
             await point.tick()
-            # By hand: nothing but this function holds the coroutine.
+            # Driven by hand, so that only this function refers to the coroutine.
             if waiter is None or waiter.done():
                 waiter = running.send(None)
         if late:
@@ -62,7 +62,7 @@ async def abandoned(
         await discard(ended.value)
         return False
     if collect:
-        # Only the collector sees it any more.
+        # Now only the collector can find it.
         cycle: list[Any] = [running]
         cycle.append(cycle)
         del cycle, running
@@ -89,19 +89,19 @@ CASES = [
 async def test_abandoned_at_every_iteration(
     name: str, collect: bool, thrown: Thrown
 ) -> None:
-    """A coroutine that is closed, or collected, half-way leaves nothing either."""
+    """A coroutine that is closed or collected at any iteration leaves nothing."""
     entry = ENTRY_POINTS[name]
     may_log = loop_may_log(UNHEARD, DESTROYED)
     with entry.serve() as server, may_log, new_garbage():
         start = partial(entry.start, server)
-        # uvloop dies of a transport that is collected before it has run once.
+        # uvloop crashes if a transport is collected before the loop has run once.
         late = collect and type(asyncio.get_running_loop()).__module__ == "uvloop"
         leave = partial(abandoned, start, collect, late, name.startswith(PAUSED))
         came = await sweep(entry.ends, leave)
     thrown("lifetimes", "nothing left", len(came))
 
 
-def test_the_loop_is_closed_first(
+def test_coroutine_that_outlives_its_loop(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
 ) -> None:
     """A coroutine that outlives its loop can be closed, and leaves nothing."""
@@ -120,10 +120,10 @@ def test_the_loop_is_closed_first(
 def test_closed_loops_are_collected(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], black_hole: BlackHole
 ) -> None:
-    """A loop that was closed with a connect pending on it is kept by nobody."""
+    """A loop that is closed with a connect pending on it can be garbage collected."""
 
     async def begin() -> asyncio.Future[socket.socket]:
-        # Before its task is destroyed, which the loop would report.
+        # This comes before the task is destroyed, which the loop would report.
         task = asyncio.ensure_future(aioconnect.connect("127.0.0.1", black_hole.port))
         await asyncio.sleep(0)
         return task

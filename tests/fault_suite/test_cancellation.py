@@ -1,6 +1,6 @@
-"""Cancelled at every iteration of the loop: nothing is left, and it arrives.
+"""A call cancelled at any iteration of the loop ends cancelled, and leaves nothing.
 
-What is cancelled is in `entry_points.ENTRY_POINTS`, how in `MANNERS`.
+`entry_points.ENTRY_POINTS` lists the calls, and `MANNERS` the ways to cancel them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from thrown import Thrown
 import aioconnect
 from aioconnect.testing import BlackHole, Server, echoing
 
-# More than the longest pause of a wait for a slot, in seconds.
+# In seconds, more than the longest pause while waiting for a slot.
 LONGEST_PAUSE = 0.06
 
 Manner = Callable[[Start, Point], Awaitable[bool]]
@@ -33,7 +33,7 @@ Moment = Callable[[asyncio.Task[Any], Server | None], Awaitable[bool]]
 
 
 async def outcome(task: asyncio.Task[Any], asked: bool) -> bool:
-    """Wait for the end of *task*, which was cancelled in time if *asked*."""
+    """Wait for the end of *task*; if *asked*, check that it was cancelled in time."""
     try:
         made = await task
     except asyncio.CancelledError:
@@ -53,7 +53,7 @@ async def plainly(start: Start, point: Point) -> bool:
 
 
 async def below(start: Start) -> Any:
-    """Make the call below two coroutines, the first with a cleanup of its own."""
+    """Make the call below two coroutines; the outer one has a cleanup of its own."""
 
     async def cleaning() -> Any:
         try:
@@ -66,12 +66,12 @@ async def below(start: Start) -> Any:
 
 
 async def nested(start: Start, point: Point) -> bool:
-    """Cancel a task that makes the call further below."""
+    """Cancel a task that makes the call further down its stack."""
     return await plainly(partial(below, start), point)
 
 
 async def twice(start: Start, point: Point) -> bool:
-    """Cancel in the same tick once more, and during the cleanup."""
+    """Cancel a second time in the same tick, and again during the cleanup."""
     task = asyncio.ensure_future(below(start))
     await point.reached()
     asked = task.cancel()
@@ -106,7 +106,7 @@ async def in_timeout(start: Start, point: Point) -> bool:
 
 
 async def in_group(start: Start, point: Point) -> bool:
-    """Fail beside the call, in its `asyncio.TaskGroup`."""
+    """Raise beside the call, in the same `asyncio.TaskGroup`."""
     asked = False
     with suppress(ExceptionGroup):
         async with asyncio.TaskGroup() as group:
@@ -126,7 +126,7 @@ MANNERS = [plainly, nested, twice, in_timeout, in_group]
 async def test_cancelled_at_every_iteration(
     name: str, manner: Manner, thrown: Thrown
 ) -> None:
-    """The cancellation arrives, whenever it comes, and nothing is left behind."""
+    """A cancellation at any iteration reaches the caller, and leaves nothing behind."""
     entry = ENTRY_POINTS[name]
     with entry.serve() as server:
         came = await sweep(entry.ends, partial(manner, partial(entry.start, server)))
@@ -135,26 +135,26 @@ async def test_cancelled_at_every_iteration(
 
 
 async def before_the_event(task: asyncio.Task[Any], released: Server | None) -> bool:
-    """Cancel when the loop knows of the event and has told nobody."""
+    """Cancel when the loop knows of the event and has not told anybody yet."""
     if released is None:
-        time.sleep(LONGEST_PAUSE)  # its timer is due
+        time.sleep(LONGEST_PAUSE)  # now its timer is due
     else:
-        released.accept().close()  # it is connected, says the kernel
+        released.accept().close()  # now the kernel has connected it
     await asyncio.sleep(0)
     return task.cancel()
 
 
 async def before_it_goes_on(task: asyncio.Task[Any], released: Server | None) -> bool:
-    """Cancel when the event has ended the wait, and the call has not gone on."""
+    """Cancel when the event has ended the wait, but the call has not resumed yet."""
     waiter: Any = task._fut_waiter  # type: ignore[attr-defined]  # what it waits for
-    # Scheduled before the event, this runs before whom the event wakes.
+    # This is scheduled before the event, so it runs before the woken task.
     while not waiter.done():
         await asyncio.sleep(0)
     return task.cancel()
 
 
 async def after_it_went_on(task: asyncio.Task[Any], released: Server | None) -> bool:
-    """Cancel when the call has just gone on, as far as it came."""
+    """Cancel right after the call has resumed and waits again."""
     waiter: Any = task._fut_waiter  # type: ignore[attr-defined]  # what it waits for
     asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     waiter.add_done_callback(lambda _: asked.set_result(task.cancel()))
@@ -168,7 +168,7 @@ MOMENTS = [before_the_event, before_it_goes_on, after_it_went_on]
 async def test_cancelled_and_connected_in_one_tick(
     moment: Moment, thrown: Thrown
 ) -> None:
-    """What has just become ready is closed, not lost."""
+    """A socket that gets ready in the tick of the cancellation is closed, not lost."""
 
     async def cancelled(task: asyncio.Task[Any], released: Server | None) -> bool:
         return await outcome(task, await moment(task, released))
@@ -183,14 +183,14 @@ async def test_cancelled_and_connected_in_one_tick(
             released = [entry.release(at) for entry, at in pairs if entry.release]
             came = await asyncio.gather(*map(cancelled, tasks, released))
             tasks.clear()
-    # uvloop looks at its timers first: some have connected before the event.
+    # uvloop runs its timers first, so some have connected before the event.
     assert all(came) if moment is before_it_goes_on else any(came)
     thrown("cancellation", "cancelled, nothing left", came.count(True))
     thrown("cancellation", "ended first", came.count(False))
 
 
 async def test_many_tasks_and_reused_descriptors(black_hole: BlackHole) -> None:
-    """Connects that are cancelled touch no stranger's descriptor."""
+    """Cancelled connects touch no descriptor that other code opens meanwhile."""
 
     async def churn() -> None:
         for _ in range(50):

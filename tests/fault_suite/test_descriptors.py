@@ -1,7 +1,8 @@
-"""Connects and cancels among strangers who open and close descriptors at random.
+"""No connect or cancellation touches a descriptor that other code has opened since.
 
-A watcher that outlived its socket, or a second close, would hit a stranger: he
-would be told what is not so, never be told, or lose his descriptor.
+Strangers open and close descriptors at random beside the connects.  A watcher that
+outlived its socket, or a second close, would hit one of them: the stranger would be
+woken wrongly or never, or lose its descriptor.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from aioconnect.testing import (
     refusing,
 )
 
-# Of all loops together, for each Python.
+# The number for all loops together, in each version of Python.
 ROUNDS = 50_000
 
-# How many go through their rounds at the same time, on one loop.
+# The number of pairs that run at the same time, on one loop.
 CROWD = 12
 
-# In seconds, for everybody: who was never told waits for ever.
+# In seconds, for all: a watcher that is never told would wait for ever.
 PATIENCE = 100.0
 
 RESET = struct.pack("ii", 1, 0)
@@ -59,14 +60,14 @@ def watched(
     fd: Any,
     act: Callable[[], object],
 ) -> asyncio.Future[None]:
-    """Watch *fd*; give what ends when *act*, called once it is ready, has been."""
+    """Watch *fd*; return a future that ends when *act* was called on its readiness."""
     acted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ready() -> None:
         unwatch(fd)
         try:
             act()
-        except BaseException as exc:  # it is raised where it is awaited
+        except BaseException as exc:  # the caller raises it
             acted.set_exception(exc)
         else:
             acted.set_result(None)
@@ -98,7 +99,7 @@ async def through(
     receive: Callable[[int], bytes | None],
     mine: bytes,
 ) -> None:
-    """Prove that what is sent at the *start*, and nothing else, comes to the *end*."""
+    """Check that exactly the data sent at the *start* arrives at the *end*."""
     loop = asyncio.get_running_loop()
 
     def check() -> None:
@@ -141,12 +142,12 @@ STRANGERS = (pair, pipe, file, streams)
 
 
 def stranger_of(chance: random.Random) -> Coroutine[Any, Any, None]:
-    """Return a stranger whose draws do not depend on when he makes them."""
+    """Return a stranger whose random draws do not depend on their time."""
     return chance.choice(STRANGERS)(random.Random(chance.getrandbits(32)))
 
 
 class Places:
-    """Where the connects go to."""
+    """The endpoints of the connects."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self.hole: BlackHole = stack.enter_context(black_hole())
@@ -157,7 +158,7 @@ class Places:
 
 
 async def cancelled(start: Coroutine[Any, Any, Any], chance: random.Random) -> None:
-    """Cancel a connect that does not end, after some iterations of the loop."""
+    """Cancel a connect that never ends, after a few iterations of the loop."""
     task = asyncio.create_task(start)
     for _ in range(chance.randrange(5)):
         await asyncio.sleep(0)
@@ -181,10 +182,10 @@ async def given(places: Places, chance: random.Random) -> None:
 
 
 async def copied(places: Places, chance: random.Random) -> None:
-    """Cancel a connect, and have something happen to a copy of its socket.
+    """Cancel a connect, while the copy of its socket is used or closed.
 
-    A watcher that outlives a close lives as long as the copy does (epoll(7), Q6),
-    under the old number, which is a stranger's by then.
+    A watcher that outlives a close lives as long as the copy does (epoll(7), Q6).  It
+    then watches the old number, which is a stranger's by then.
     """
     copies: list[socket.socket] = []
 
@@ -217,7 +218,7 @@ async def refused(places: Places, chance: random.Random) -> None:
 
 
 async def connected(places: Places, chance: random.Random) -> None:
-    """Exchange bytes with the peer of a socket that is connected."""
+    """Exchange bytes with the peer of a connected socket."""
     mine = identity(chance)
     with await aioconnect.connect_address(places.server.address) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -228,7 +229,7 @@ async def connected(places: Places, chance: random.Random) -> None:
 
 
 async def adopted(places: Places, chance: random.Random) -> None:
-    """Exchange bytes through streams, or cancel while they are made."""
+    """Exchange bytes through streams, or cancel while the streams are made."""
     start = aioconnect.open_connection(places.echo.host, places.echo.port)
     task = asyncio.create_task(start)
     await asyncio.sleep(0)
@@ -257,7 +258,7 @@ OURS = (
 
 
 async def crowd(seed: int, places: Places, rounds: int) -> None:
-    """Go through so many rounds, each a connect of ours beside a stranger."""
+    """Run many rounds, each with one connect beside one stranger."""
 
     async def go(chance: random.Random) -> None:
         for _ in range(rounds // CROWD):
@@ -272,12 +273,14 @@ async def crowd(seed: int, places: Places, rounds: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(PATIENCE + 60)
-async def test_every_byte_where_it_belongs(thrown: Thrown) -> None:
-    """Nobody's descriptor is touched, watched or closed by a connect that is over."""
+async def test_every_byte_arrives_where_it_belongs(thrown: Thrown) -> None:
+    """A connect that has ended touches, watches or closes no descriptor of others."""
     rounds = ROUNDS // len(LOOPS) + CROWD
     seed = secrets.randbits(32)
     print(f"seed: {seed}")  # pytest shows it if the test fails
-    asyncio.get_running_loop().set_debug(False)  # which takes five times as long
+    asyncio.get_running_loop().set_debug(
+        False
+    )  # it takes five times as long in debug mode
     with contextlib.ExitStack() as stack:
         await crowd(seed, Places(stack), rounds)
     thrown("descriptors", "every byte where it belongs", rounds // CROWD * CROWD)

@@ -1,12 +1,12 @@
-"""Fuzz everything that parses: taken, or refused by an error that names the option.
+"""Each parser accepts an input, or refuses it with an error that names the option.
 
-50,000 inputs, or as many as ``AIOCONNECT_FUZZ=1000000`` says.  The seed is printed
-when one fails, and ``AIOCONNECT_FUZZ_SEED`` takes it.
-Plain `random` draws them, by mutation of what parsers have tripped over: Hypothesis
-draws a hundredth of that in the same time, and its shrinking is not needed here.
+There are 50,000 inputs, or as many as ``AIOCONNECT_FUZZ=1000000`` says.  A failure
+prints the seed, and ``AIOCONNECT_FUZZ_SEED`` takes it.  Plain `random` draws the
+inputs, as mutations of values on which parsers have failed before.  Hypothesis draws a
+hundredth of them in the same time, and its shrinking is not needed here.
 
-Nothing is connected and nothing opened: functions are run without a loop, and one
-that asks for it has taken its arguments.
+Nothing is connected or opened.  The functions run without a loop; one that asks for a
+loop has accepted its arguments.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from thrown import Thrown
 COUNT = int(os.environ.get("AIOCONNECT_FUZZ", "50000"))
 SEED = int(os.environ.get("AIOCONNECT_FUZZ_SEED", SystemRandom().getrandbits(32)))
 
-# What is said of an option is said at the beginning.
+# The name of the option is at the beginning.
 _BEGINNING = 200
 
 
 def is_taken(surface: Surface, given: Drawn) -> bool:
-    """Tell whether *given* is taken, and not refused as it has to be."""
+    """Tell whether *given* is accepted; check that a refusal is a proper one."""
     try:
         made = surface.call(**given)
     except (ValueError, TypeError) as exc:
@@ -45,7 +45,7 @@ def is_taken(surface: Surface, given: Drawn) -> bool:
 
 
 def fuzz(surface: Surface, rng: Random, count: int) -> int:
-    """Throw *count* inputs at *surface*; return how many of them it took."""
+    """Throw *count* inputs at *surface*; return how many it accepted."""
     taken = 0
     for number in range(count):
         given = surface.draw(rng)
@@ -60,18 +60,20 @@ def fuzz(surface: Surface, rng: Random, count: int) -> int:
 
 
 def show(given: Drawn) -> str:
-    """Return *given* in a line, whatever it is."""
-    with contextlib.suppress(ValueError):  # an int of more digits than are shown
+    """Return any *given* value as one line."""
+    with contextlib.suppress(
+        ValueError
+    ):  # an int may have more digits than Python shows
         return reprlib.repr(given)
     return f"{ {name: type(value).__name__ for name, value in given.items()} }"
 
 
 @pytest.mark.timeout(120 + COUNT // 200)
 @pytest.mark.parametrize("name", SURFACES)
-def test_taken_or_refused_with_an_error_that_names_the_option(
+def test_accepted_or_refused_with_an_error_that_names_the_option(
     name: str, thrown: Thrown
 ) -> None:
-    """No other exception, no descriptor; and what is taken is a value."""
+    """A parser raises nothing else and opens nothing; what it accepts is a value."""
     count = -(-COUNT // len(SURFACES))
     taken = fuzz(SURFACES[name], Random(f"{SEED} {name}"), count)
     thrown("fuzzing", "accepted", taken)
@@ -80,7 +82,7 @@ def test_taken_or_refused_with_an_error_that_names_the_option(
 
 @contextlib.contextmanager
 def no_descriptor_left() -> Generator[None]:
-    """Let nothing be opened."""
+    """Make every attempt to open something fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -93,6 +95,6 @@ def no_descriptor_left() -> Generator[None]:
 
 @pytest.mark.parametrize("name", SURFACES)
 def test_nothing_is_opened(name: str) -> None:
-    """With no descriptor left the same inputs are taken, or refused, alike."""
+    """The results are the same if no descriptor is left, so nothing is opened."""
     with no_descriptor_left():
         fuzz(SURFACES[name], Random(f"{SEED} {name}"), 200)

@@ -1,11 +1,11 @@
-"""Twice as many cost twice as much, and the loop is never held: not four times.
+"""Twice as many inputs cost twice as much, not four times, and never block the loop.
 
-Over every entry point that takes many of something: names, addresses, records of a
-service, targets, rounds.  CPU time is counted and not the clock, which others share.
-What is measured is the package's own: most attempts are refused by ``allow`` before
-there is a socket, because what the kernel takes for each would hide a small square.
+This holds for every entry point that takes many of something: names, addresses, records
+of a service, targets, rounds.  The tests measure CPU time, because others share the
+machine.  They measure the package itself: ``allow`` refuses most attempts before there
+is a socket, because the kernel's time for each would hide a small square.
 
-One loop is enough, asyncio's: what grows is not the loop's.
+One loop is enough, asyncio's, because the growth does not depend on the loop.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from aioconnect import Address, Backoff, Connector, SRVRecord, Timeline
 from aioconnect._sansio.rfc6724 import srv_order
 from aioconnect.testing import refusing
 
-# What a square makes 4, and a sort some hundredths more than 2.
+# Quadratic growth makes this ratio 4; a sort makes it a few hundredths more than 2.
 FACTOR = 3.0
 
-# In seconds of the loop's thread: for so long nobody else has a turn.
+# In seconds of the loop's thread, during which no other task runs.
 STILL = 0.1
 
-# Under load caches are cold and processors slow: the best of so many counts.
+# The best of this number of runs counts: under load, caches are cold.
 TRIES = 6
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
 def refuse(_: object, port: int) -> bool:
-    """Refuse every address: a cheap attempt."""
+    """Refuse every address, which makes attempts cheap."""
     return False
 
 
@@ -54,9 +54,9 @@ def ip(number: int) -> str:
 
 
 class Resolver:
-    """Knows that ``h3.test`` has the fourth address; *count* of each family, at most.
+    """A resolver in which ``h3.test`` has the fourth address of each family.
 
-    Every service has *records*.
+    Other names have up to *count* of each family.  Every service has *records*.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ def texts(count: int) -> list[str]:
 
 
 def rounds(count: int) -> Made:
-    """Fail round after round, with no delay between them."""
+    """Fail in round after round, without delays."""
 
     def fail(sock: object, address: Address) -> None:
         raise ConnectionRefusedError(errno.ECONNREFUSED, "not yet")
@@ -153,21 +153,21 @@ def rounds(count: int) -> Made:
 
 
 async def rounds_at_a_port(count: int) -> None:
-    """Be refused by the kernel, round after round."""
+    """Let the kernel refuse in round after round."""
     with refusing() as port:
         retry = Backoff(0, attempts=count)
         await aioconnect.connect(port.host, port.port, retry=retry)
 
 
 async def addresses_at_a_port(count: int) -> None:
-    """Be refused by the kernel at one address after the other."""
+    """Let the kernel refuse at one address after the other."""
     with refusing() as port:
         found = [Address(V4, (ip(n), port.port)) for n in range(count)]
         await aioconnect.connect_any(found, race=True)
 
 
 async def shown(count: int) -> None:
-    """Show what a call has done that tried many."""
+    """Show what a call with many attempts has done."""
     timeline = Timeline()
     try:
         await raced(names(count), resolver=Resolver(), observer=timeline)
@@ -196,7 +196,7 @@ MANY: dict[str, Many] = {
     "addresses of a name that keep their order": Many(
         lambda n: one_name(n, interleave=0), 2000
     ),
-    # 2,700 are the most that a DNS answer has room for.
+    # A DNS answer has room for 2,700 at most.
     "records of a service, raced": Many(
         lambda n: raced(["srv:_x._tcp.test"], resolver=a_service(n)), 1350
     ),
@@ -221,7 +221,7 @@ MANY: dict[str, Many] = {
 
 @pytest.mark.parametrize("many", MANY.values(), ids=MANY)
 def test_growth(many: Many) -> None:
-    """At most linear CPU, and the loop never still for 100 ms."""
+    """CPU time grows linearly at most, and the loop is never blocked for 100 ms."""
     few: list[tuple[float, float]] = []
     twice: list[tuple[float, float]] = []
     for _ in range(TRIES):
@@ -235,7 +235,7 @@ def test_growth(many: Many) -> None:
 
 
 def spent(call: Made) -> tuple[float, float]:
-    """Return what *call*, which fails, costs, and for how long the loop is still."""
+    """Return the cost of *call*, which fails, and how long it blocks the loop."""
     with without_collections(), asyncio.Runner(debug=False) as runner:
         return runner.run(_spent(call))
 
@@ -264,7 +264,7 @@ async def _spent(call: Made) -> tuple[float, float]:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Collect no garbage: that costs what this process holds, and not the call."""
+    """Turn the garbage collector off: its cost depends on the whole process."""
     gc.collect()
     gc.disable()
     try:
@@ -274,7 +274,7 @@ def without_collections() -> Iterator[None]:
 
 
 def test_order_of_records() -> None:
-    """The order of RFC 2782, where a square would be seen best: without a call."""
+    """The RFC 2782 order alone grows linearly; a square would show best here."""
 
     def cost(count: int) -> float:
         weighted = [SRVRecord(0, n % 100, 1, "h.test") for n in range(count)]
@@ -288,7 +288,7 @@ def test_order_of_records() -> None:
 
 
 def test_lines_of_a_sweep(tmp_path: Path) -> None:
-    """The command line, too: each line costs the same, however many there are."""
+    """Each line of the command line's list costs the same, however many there are."""
     pytest.importorskip("rich", reason="needs the extra cli")
     file = tmp_path / "targets"
 

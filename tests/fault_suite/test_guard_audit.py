@@ -1,7 +1,7 @@
-"""The guard under an audit hook: what `connect(2)` is given was allowed before.
+"""Every address that `connect(2)` gets was allowed before, as an audit hook sees it.
 
-Python tells its audit hooks of each connect and bind, with the very address.  A hook
-cannot be removed: there is one, which listens only while a test does.
+Python calls its audit hooks with the address of each connect and bind.  An audit hook
+cannot be removed, so there is one, which listens only while a test does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, SRVRecord, Target
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport
@@ -41,10 +41,11 @@ SERVICE = "_a._tcp.b.test"
 
 @dataclass
 class Audit:
-    """What was asked of `allow`, and what this thread connected and bound, in order.
+    """A record of what `allow` was asked and what this thread connected and bound.
 
-    *approved* are the places that are allowed.  The sockets of datagrams are not kept:
-    those ask the kernel which source it would take (`_sources`), and send nothing.
+    *approved* are the allowed endpoints.  Datagram sockets are not recorded: they ask
+    the kernel for the source address it would use (`source_addresses`), and send
+    nothing.
     """
 
     approved: set[tuple[str, int]]
@@ -52,21 +53,21 @@ class Audit:
     thread: int = field(default_factory=threading.get_ident)
 
     def allow(self, ip: IPv4Address | IPv6Address, port: int) -> bool:
-        """Be the option of this name."""
+        """Record a question to the ``allow`` option, and answer it."""
         self.log.append(("asked", (str(ip), port)))
         return (str(ip), port) in self.approved
 
     def hear(self, event: str, sock: socket.socket, sockaddr: Any) -> None:
-        """Keep an event of the hook."""
+        """Record an event of the audit hook."""
         if threading.get_ident() == self.thread and sock.type == socket.SOCK_STREAM:
             self.log.append((event, sockaddr))
 
     def all_of(self, event: str) -> list[Any]:
-        """Return what came with each *event*."""
+        """Return the arguments of each *event*."""
         return [what for kind, what in self.log if kind == event]
 
     def check(self) -> None:
-        """Check that what was dialled was allowed before, and is a plain address."""
+        """Check that everything dialled was allowed before, and is a plain address."""
         asked: set[tuple[str, int]] = set()
         for event, what in self.log:
             if event == "asked":
@@ -77,7 +78,7 @@ class Audit:
 
 
 def check_plain(sockaddr: Any) -> None:
-    """Check that *sockaddr* says the same to everybody who asks."""
+    """Check that *sockaddr* shows the same values to Python code and to C."""
     assert type(sockaddr) is tuple, sockaddr
     assert {type(one) for one in sockaddr} == {str, int}, sockaddr
 
@@ -92,7 +93,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 @contextmanager
 def auditing(*approved: Address) -> Generator[Audit]:
-    """Give an audit that allows the *approved*, and check it at the end."""
+    """Yield an audit that allows the *approved* endpoints, and check it at the end."""
     if _hook not in _installed:
         sys.addaudithook(_hook)
         _installed.append(_hook)
@@ -109,7 +110,7 @@ _installed: list[Callable[..., None]] = []
 
 
 class Fickle(Address):
-    """An address that is the first of *turns* when it is first asked, then the next."""
+    """An address that changes with each look, through all of *turns*."""
 
     def __init__(self, *turns: Address) -> None:
         for name in ("family", "proto", "type"):
@@ -129,7 +130,7 @@ class Fickle(Address):
 
 
 class LyingTuple(tuple[Any, ...]):
-    """A pair that is *said* to Python code, and another one to C."""
+    """A pair that shows *said* to Python code, and other values to C."""
 
     said: tuple[Any, ...]
 
@@ -141,7 +142,7 @@ class LyingTuple(tuple[Any, ...]):
 
 
 class LyingText(str):
-    """A text that says what it likes of itself."""
+    """A str that claims anything about itself."""
 
     __slots__ = ()
 
@@ -155,7 +156,7 @@ class LyingText(str):
 
 
 class LyingPort(int):
-    """A number that says what it likes of itself."""
+    """An int that claims anything about itself."""
 
     def __int__(self) -> int:
         return 53
@@ -164,21 +165,21 @@ class LyingPort(int):
 
 
 def lying(said: Address, meant: Address) -> tuple[Any, ...]:
-    """Return a pair that says *said* to Python code and *meant* to C."""
+    """Return a pair that shows *said* to Python code and *meant* to C."""
     pair = LyingTuple(meant.sockaddr)
     pair.said = tuple(said.sockaddr)
     return pair
 
 
 def forged(said: Address, meant: Address) -> Address:
-    """Return an `Address` and no subclass, whose field lies."""
+    """Return an exact `Address`, and no subclass, with a lying field."""
     address = Address(said.family, said.sockaddr)
     object.__setattr__(address, "sockaddr", lying(said, meant))
     return address
 
 
 def dressed(said: Address, meant: Address) -> Address:
-    """Return an address of text and a number that lie, and mean *said*."""
+    """Return an address made of a lying text and number, which mean *said*."""
     address = Address(said.family, said.sockaddr)
     dress = LyingText(said.sockaddr[0]), LyingPort(said.sockaddr[1])
     object.__setattr__(address, "sockaddr", dress)
@@ -199,7 +200,7 @@ LIARS: dict[str, Callable[[Address, Address], Address]] = {
 
 
 class Resolver:
-    """A resolver that gives one address, and services that are lying too."""
+    """A resolver that returns one address, and services that lie too."""
 
     def __init__(self, make: Callable[[], Address]) -> None:
         self._make = make
@@ -217,7 +218,7 @@ class Resolver:
 
 @dataclass
 class Scene:
-    """Where an entry point goes: a name with what *make* gives, or that itself."""
+    """The endpoint of an entry point: a name that resolves to *make*, or itself."""
 
     connector: Connector
     make: Callable[[], Address]
@@ -231,7 +232,7 @@ class Scene:
 
 
 class FickleTarget(Target):
-    """A target with an *address* for each time that it is asked for one."""
+    """A target with another *address* for each look."""
 
     def __init__(self, make: Callable[[], Address]) -> None:
         for name in ("host", "port", "service"):
@@ -248,7 +249,7 @@ class FickleTarget(Target):
 
 
 async def own(scene: Scene, connect: Callable[..., Awaitable[None]], to: Any) -> Any:
-    """Connect a socket of the caller's by *connect*."""
+    """Connect the caller's own socket with *connect*."""
     sock = socket.socket()
     try:
         sock.setblocking(False)
@@ -260,10 +261,10 @@ async def own(scene: Scene, connect: Callable[..., Awaitable[None]], to: Any) ->
 
 
 async def over_loop(scene: Scene, start: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Have the running loop be one of a factory's meanwhile."""
+    """Turn the running loop into a factory's loop for this block."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, scene.connector)
+    convert_loop(loop, scene.connector)
     try:
         return await start(loop)
     finally:
@@ -276,7 +277,7 @@ async def first(connections: aioconnect.Reconnecting) -> Any:
 
 
 async def request(scene: Scene) -> None:
-    """Ask for a page that there is not: nobody is there to answer."""
+    """Request a page, although no server answers."""
     async with ConnectorTransport(scene.connector) as transport:
         url = f"http://{scene.host}:{scene.port}/"
         timeouts = {"timeout": {"connect": 20.0, "read": 0.01}}
@@ -287,13 +288,13 @@ async def request(scene: Scene) -> None:
 
 
 def options(scene: Scene) -> dict[str, Any]:
-    """Return what the connector has, as the options of a function."""
+    """Return the connector's options as keyword arguments."""
     said = scene.connector
     return {"allow": said.allow, "resolver": said.resolver, "timeout": said.timeout}
 
 
 def look(scene: Scene) -> dict[str, Any]:
-    """Return the same for a wait that looks once more and gives up."""
+    """Return the options for a wait that looks once more and gives up."""
     return {**options(scene), "retry": (0,)}
 
 
@@ -301,8 +302,8 @@ Start = Callable[[Scene], Awaitable[Any]]
 
 _PROTOCOL = asyncio.Protocol
 
-# By name, as a resolver answers, and by address, as the caller gives it.  Before the
-# colon there is the function, of the package, which calls the `Connector`'s method.
+# Each is called by name, with a resolver's answer, and by address, from the caller.
+# Before the colon is the function of the package, which calls the `Connector`'s method.
 ENTRIES: dict[str, Start] = {
     "connect": lambda to: aioconnect.connect(*to.at, **options(to)),
     "open_connection": lambda to: aioconnect.open_connection(*to.at, **options(to)),
@@ -331,7 +332,7 @@ ENTRIES: dict[str, Start] = {
     "wait_until_up": lambda to: aioconnect.wait_until_up(*to.at, **look(to)),
     "wait_until_down": lambda to: aioconnect.wait_until_down(*to.at, **look(to)),
     "reconnecting": lambda to: first(aioconnect.reconnecting(*to.at, **look(to))),
-    # These two have no option allow, but the methods have.
+    # These two functions have no option *allow*, but the methods have.
     "connect_address": lambda to: to.connector.connect_address(to.make()),
     "connect_sock": lambda to: own(to, to.connector.connect_sock, to.make().sockaddr),
     "loop.create_connection": lambda to: over_loop(
@@ -352,7 +353,7 @@ ENTRIES: dict[str, Start] = {
 
 @pytest.mark.parametrize("entry", ENTRIES)
 async def test_what_is_dialled_was_allowed(entry: str) -> None:
-    """Whatever an address says of itself, it is dialled as `allow` was asked."""
+    """The dialled address is the one that `allow` was asked about, even if it lies."""
     with listening() as good, listening("127.0.0.2") as bad:
         for liar, (said, meant) in pairs(good.address, bad.address):
             make = partial(LIARS[liar], said, meant)
@@ -368,7 +369,7 @@ async def test_what_is_dialled_was_allowed(entry: str) -> None:
 
 
 def pairs(good: Address, bad: Address) -> Iterator[tuple[str, tuple[Address, Address]]]:
-    """Give each liar what it says and what it means, both ways round."""
+    """Yield each lying value with what it says and what it means, both ways round."""
     return itertools.product(LIARS, [(good, bad), (bad, good)])
 
 
@@ -389,7 +390,7 @@ UNIX_ENTRIES: dict[str, Callable[[Connector, Path], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("entry", UNIX_ENTRIES)
 async def test_no_path_is_dialled(entry: str, unix_listener: UnixServer) -> None:
-    """A guard can only be asked about IPv4 and IPv6: a path is refused."""
+    """A guard can only judge IPv4 and IPv6, so a path is refused."""
     with auditing() as audit:
         connector = Connector(allow=audit.allow, timeout=20)
         path = Path(str(unix_listener.path))
@@ -399,19 +400,19 @@ async def test_no_path_is_dialled(entry: str, unix_listener: UnixServer) -> None
 
 
 def test_every_entry_point_is_here() -> None:
-    """What is new in the package is asked here, too."""
+    """A new entry point of the package cannot be forgotten here."""
     entries = {name.partition(":")[0] for name in (*ENTRIES, *UNIX_ENTRIES)}
     methods = {name for name in dir(Connector) if callable(getattr(Connector, name))}
     methods = {name for name in methods if not name.startswith("_")}
     assert {*aioconnect._api.__all__, *methods} <= entries
-    # Two do not connect, and a proxy has a test of its own.
+    # Two of them do not connect, and the proxy has its own test.
     contrib = Path(aioconnect.__file__).parent / "contrib"
     partners = {path.stem for path in contrib.glob("[!_]*.py")}
     assert partners <= {*entries, "aiodns", "opentelemetry", "proxy"}
 
 
 async def test_what_a_proxy_is_asked_for_was_allowed() -> None:
-    """The proxy gets the address, and the port, that `allow` was asked about."""
+    """The proxy gets the address and the port that `allow` was asked about."""
     with listening() as good, listening("127.0.0.2") as bad, proxying() as served:
         at = Address(socket.AF_INET, (served.host, served.port))
         for liar, (said, meant) in pairs(good.address, bad.address):
@@ -423,7 +424,7 @@ async def test_what_a_proxy_is_asked_for_was_allowed() -> None:
                 )
                 through = ProxyConnector(proxy=served.url(), connector=connector)
                 with suppress(aioconnect.ConnectError):
-                    # The port is the resolver's to say, and it says another.
+                    # The resolver decides on the port, and returns another one.
                     (await through.connect("two.test", 9)).close()
             assert {*served.asked} <= {good.sockaddr} & {*audit.all_of("asked")}, liar
             if liar == "plain":
@@ -432,7 +433,7 @@ async def test_what_a_proxy_is_asked_for_was_allowed() -> None:
 
 @pytest.mark.parametrize("entry", ["connect", "loop"])
 async def test_what_is_bound_was_given(entry: str, port: int) -> None:
-    """A local address is bound as it was checked, over a loop of a factory too."""
+    """A local address is bound as it was checked, even over a factory's loop."""
     given = ("127.0.0.5", 0)
     pair: Any = LyingTuple(given)
     pair.said = (LyingText("127.0.0.5"), 0)

@@ -1,7 +1,7 @@
-"""Hostile peers, by what they cost: octets that are read, CPU, connects, and queries.
+"""A hostile peer costs a bounded number of octets, connects, queries, and CPU time.
 
-One test for each place where a peer's octets are read.  The limits are generous: what
-is to fail is a loop that a peer can keep going, and a read without an end.
+There is one test for each place that reads octets from a peer.  The limits are
+generous.  They fail a loop that a peer can keep running, and a read without an end.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import leak_check, refusing
 from aioconnect.testing._dns_message import Question
 
-# Seconds of CPU.  In one of them any of these peers could be read a thousand times.
+# In seconds of CPU.  In 1 s, any of these peers could be read a thousand times.
 MOST_CPU = 2.0
 
-# Whatever ends by itself has long done so.
+# In seconds: every call that ends by itself has ended long before.
 PATIENCE = 30.0
 
 
@@ -55,18 +55,18 @@ SMALL = Connector(prepare=[in_small_pieces])
 
 
 async def let_go(made: Any) -> None:
-    """Close what a call returned, at once."""
+    """Close the result of a call, at once."""
     if isinstance(made, socket.socket | tuple):
         discard_connection(made)
         await asyncio.sleep(0)
-    elif not isinstance(made, float):  # the seconds that a wait took
+    elif not isinstance(made, float):  # a wait returns its seconds
         await made.aclose()
 
 
 async def cost_of(start: Awaitable[Any]) -> float:
-    """Return how many seconds of CPU the loop's thread has spent on *start*.
+    """Return the seconds of CPU that the loop's thread spends on *start*.
 
-    It may fail, but it has to end.
+    The call may fail, but it has to end.
     """
     before = time.thread_time()
     async with asyncio.timeout(PATIENCE):
@@ -85,7 +85,7 @@ def check(server: HostileServer, cpu: float) -> None:
 
 
 def endless(data: bytes, first: bytes = b"") -> Speak:
-    """Say *first*, and then *data* for ever."""
+    """Send *first*, then *data* for ever."""
     many = data * (1 + 10_000 // len(data))
     return lambda: itertools.chain([first], itertools.repeat(many))
 
@@ -121,7 +121,7 @@ THROUGH = {
 
 @pytest.mark.parametrize("what", PROXIES)
 async def test_proxy_without_end(what: str) -> None:
-    """It is listened to for as long as an answer may be, though there is no timeout."""
+    """An endless answer is read only up to a limit, even without a timeout."""
     scheme, speak = PROXIES[what]
     for function in THROUGH.values():
         with hostile(speak) as server:
@@ -134,7 +134,7 @@ async def test_proxy_without_end(what: str) -> None:
 
 
 def dripping(data: bytes, first: bytes = b"") -> Speak:
-    """Say *first*, and then one octet of *data* after the other, for ever."""
+    """Send *first*, then the octets of *data* one by one, for ever."""
 
     def speak() -> Iterator[bytes]:
         yield first
@@ -154,7 +154,7 @@ DRIPS: dict[str, tuple[str, Speak]] = {
 
 @pytest.mark.parametrize("what", DRIPS)
 async def test_proxy_that_drips(what: str) -> None:
-    """However often it speaks, the time is that of the attempt."""
+    """A proxy that sends octet by octet gets no more time than the attempt has."""
     scheme, speak = DRIPS[what]
     with hostile(speak) as server:
         url = f"{scheme}://{server.host}:{server.port}"
@@ -188,7 +188,7 @@ TLS: dict[str, Speak] = {
 
 @pytest.mark.parametrize("what", TLS)
 async def test_tls_without_end(what: str) -> None:
-    """OpenSSL has limits of its own, and is asked no more once it has said so."""
+    """OpenSSL limits what it reads, and is not called again after its error."""
     with hostile(TLS[what]) as server:
         context = ssl.create_default_context()
         options: Any = {"ssl": context, "server_hostname": "x.test"}
@@ -197,7 +197,7 @@ async def test_tls_without_end(what: str) -> None:
 
 
 async def test_tls_that_is_never_done() -> None:
-    """OpenSSL passes over any number of these (RFC 5246, 7.4.1.1); the time ends it."""
+    """OpenSSL ignores any number of these (RFC 5246, 7.4.1.1); the time ends it."""
     with hostile(endless(record(HANDSHAKE, bytes(4)))) as server:
         context = ssl.create_default_context()
         with pytest.raises(ConnectTimeoutError, match="the handshake has not ended"):
@@ -211,7 +211,7 @@ async def test_tls_that_is_never_done() -> None:
         assert server.connects == 1
 
 
-# What is connected, while nobody reads
+# Connected streams that nobody reads
 
 
 def streams(server: HostileServer, **options: Any) -> Awaitable[Any]:
@@ -257,7 +257,7 @@ CONNECTED: tuple[Callable[..., Awaitable[Any]], ...] = (
 async def test_flood_that_nobody_reads(
     start: Callable[..., Awaitable[Any]], is_asked: bool
 ) -> None:
-    """It stays where it is: what is made has its limit, also before it is *ready*."""
+    """Data that nobody reads stays in limited buffers, even before *ready* ends."""
 
     async def ready(*_: object) -> None:
         await server.has_said_all()
@@ -272,7 +272,7 @@ async def test_flood_that_nobody_reads(
 
 
 async def test_flood_while_it_settles() -> None:
-    """A wait reads nothing, however much the server has to say."""
+    """A wait reads nothing, however much the server sends."""
     with hostile(endless(b"x")) as server:
         wait = SMALL.wait_until_up(server.host, server.port, timeout=10, settle=0.3)
         check(server, await cost_of(wait))
@@ -291,9 +291,9 @@ def greeting() -> Iterable[bytes]:
 
 @pytest.mark.parametrize("speak", [accepted_only, greeting, endless(b"x")])
 async def test_connections_that_do_not_last(speak: Speak) -> None:
-    """K7: a peer that accepts and closes is one that refuses, to `reconnecting`.
+    """K7: `reconnecting` treats a peer that accepts and closes like one that refuses.
 
-    2,750 connects a second were measured where the backoff began anew with each.
+    With a backoff that began anew for each, 2,750 connects a second were measured.
     """
     with hostile(speak) as server:
         connections = aioconnect.reconnecting(
@@ -305,12 +305,12 @@ async def test_connections_that_do_not_last(speak: Speak) -> None:
             async for _ in connections:
                 if loop.time() >= until:
                     break
-        # 0.025, 0.05, 0.1, 0.2 and 0.4 s at the least are between them.
+        # Between them are at least 0.025, 0.05, 0.1, 0.2 and 0.4 s.
         assert 1 <= server.connects <= 6
 
 
 async def test_proxy_that_answers_and_closes() -> None:
-    """So it is by way of a proxy, whose every yes is followed by the end."""
+    """The same holds through a proxy that closes after each successful answer."""
     with hostile(lambda: (b"\0\x5a" + bytes(6),)) as server:
         url = f"socks4a://{server.host}:{server.port}"
 
@@ -328,13 +328,13 @@ async def test_proxy_that_answers_and_closes() -> None:
 # DNS
 
 
-# pycares keeps one thread of its own, once it has had a channel.
+# After its first channel, pycares keeps one thread of its own.
 pycares.Channel(sock_state_cb=print).close()
 
 
 @pytest.fixture
 def channels_end(nothing_left: None) -> Iterator[None]:
-    """Wait for what pycares closes in its own thread, right after the last look-up."""
+    """Wait until pycares has closed its channels, in a thread of its own."""
     with leak_check(patience=PATIENCE):
         yield
 
@@ -393,19 +393,19 @@ def pointer_loop(question: Question, _: bool) -> Iterator[bytes]:
 async def test_name_server_that_leads_nowhere(
     answer: Answer,
 ) -> None:
-    """Nobody follows: a call asks a few times, and then says why it has failed."""
+    """A call asks such a server only a few times, then reports why it has failed."""
     with hostile_dns(answer) as server:
         resolver = AiodnsResolver([server.nameserver], timeout=0.1, tries=2)
         connect = aioconnect.connect("x.test", 80, resolver=resolver)
         cpu = await cost_of(connect)
-    # Each family and both of them, twice, and as often by TCP.
+    # Each family and both together, twice by UDP and twice by TCP.
     assert 1 <= server.queries <= 16
     assert cpu < MOST_CPU
 
 
 @pytest.mark.usefixtures("channels_end")
 async def test_name_server_with_many_addresses() -> None:
-    """However many a hostile answer has, each address is tried once."""
+    """However many addresses an answer has, each is tried once."""
 
     def answer(question: Question, is_tcp: bool) -> Iterator[bytes]:
         if not is_tcp:
@@ -427,7 +427,7 @@ async def test_name_server_with_many_addresses() -> None:
 @pytest.mark.usefixtures("channels_end")
 @pytest.mark.parametrize("race", [False, True], ids=["in turn", "raced"])
 async def test_name_server_with_many_records(race: bool) -> None:
-    """Each name that a service leads to is asked for once, and leads no further."""
+    """Each target of a service is looked up once, and never leads further."""
     labels = [b"x%03d" % number for number in range(50)]
 
     def answer(question: Question, is_tcp: bool) -> Iterator[bytes]:
@@ -445,13 +445,13 @@ async def test_name_server_with_many_records(race: bool) -> None:
         service = ["srv:_x._tcp.test"]
         connect = aioconnect.connect_any(service, resolver=resolver, race=race)
         cpu = await cost_of(connect)
-    # A and AAAA, apart and perhaps together; the records, by UDP and TCP.
+    # A and AAAA, apart and perhaps together; the records by UDP and by TCP.
     assert len(labels) * 2 <= server.queries <= len(labels) * 4 + 4
     assert cpu < MOST_CPU * 2
 
 
 async def test_resolver_with_very_many_addresses() -> None:
-    """Its answer is the caller's to bound, but not the error that is made of it."""
+    """The caller's resolver may return any number, but the error stays short."""
     hosts = (f"127.{1 + n // 2**16}.{n // 256 % 256}.{n % 256}" for n in range(100_000))
     addresses = [Address(socket.AF_INET, (host, 1)) for host in hosts]
 
@@ -469,5 +469,5 @@ async def test_resolver_with_very_many_addresses() -> None:
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_name_server_of_the_system(in_namespace: Callable[..., str], loop: str) -> None:
-    """Glibc bounds what it asks, and nothing of ours has it ask for more."""
+    """The C library limits its queries, and this package causes no more of them."""
     in_namespace("hostile_names.py", loop)

@@ -1,9 +1,8 @@
-"""Errors by injection: strace makes each system call of a connect fail, in turn.
+"""A connect survives the failure of any system call that it makes: strace injects it.
 
-Every run ends in a connection that carries bytes, or in one error: never in a
-hang, never in a false success, and nothing is left open.  What is not here is
-epoll_ctl(2) under uvloop: libuv calls abort(3) when it fails, which no library
-that runs on it can prevent.
+Every run ends in a connection that carries bytes, or in one error.  No run hangs or
+succeeds falsely, and nothing is left open.  One call is left out: epoll_ctl(2) under
+uvloop.  libuv calls abort(3) if it fails, and no library on top can prevent that.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ LOOPS = ["asyncio", "uvloop"]
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-# What each call can fail with: its man page, and for connect(2) what Linux gives
-# besides, ip(7) and tcp(7) among others.
+# The errnos of each call, from its man page.  For connect(2), Linux gives others too:
+# see ip(7) and tcp(7).
 ERRNOS = {
     "connect": """
         EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNABORTED
@@ -45,11 +44,11 @@ EVERY = "64+64"
 
 @pytest.fixture(scope="module")
 def injecting() -> Callable[..., str]:
-    """Give a function that runs the script while a system call fails as told."""
+    """Return a function that runs the script while strace makes a system call fail."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
-    # With the filter only the calls that are traced stop for it.
+    # With the filter, only the traced calls stop the process.
     traced = (strace, "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null")
     try:
         run_script(*traced, "-e", "trace=connect", "true")
@@ -78,7 +77,7 @@ def injecting() -> Callable[..., str]:
 def test_each_occurrence_fails(
     injecting: Callable[..., str], thrown: Thrown, loop: str, call: str, code: str
 ) -> None:
-    """Whichever occurrence fails: a socket that is connected, or one error."""
+    """Whichever occurrence fails, the result is a connected socket or one error."""
     fault = f"error={code}:when={EVERY}"
     came = json.loads(injecting(call, fault, loop, call, code))
     assert sum(came.values()), "no call was hit: the test proves nothing"
@@ -96,20 +95,20 @@ def test_each_occurrence_fails(
             for when in ("1..3", "1..40")
             for scenario in ("listening", "refusing", "unix")
         ),
-        # Never begun, whatever it says: a later call begins it.
+        # The connect has not begun, whatever the error says.  A later call begins it.
         ("error=EINPROGRESS:when=1..2", "listening"),
-        # Spurious: made once more, with a new socket (K9).
+        # This is spurious: the connect is made once more, with a new socket (K9).
         ("error=EADDRNOTAVAIL:when=1", "listening"),
-        # Connected, it says, and has no peer (the first connect makes the hole).
+        # It claims to be connected without a peer (the first connect makes the hole).
         ("error=EISCONN:when=3..4", "hole"),
-        # A slot that was full, and is not (K1).
+        # This stands for a full backlog, which is not full (K1).
         ("error=EAGAIN:when=1..3", "unix"),
     ],
 )
 def test_faults_that_change_nothing(
     injecting: Callable[..., str], thrown: Thrown, loop: str, fault: str, scenario: str
 ) -> None:
-    """What connect(2) says, however often, is proved before it is believed."""
+    """Whatever connect(2) answers, however often, is verified before it is believed."""
     thrown("injection", injecting("connect", fault, loop, scenario).strip())
 
 
@@ -118,6 +117,6 @@ def test_faults_that_change_nothing(
 def test_an_option_that_the_kernel_lacks(
     injecting: Callable[..., str], loop: str
 ) -> None:
-    """Without IP_BIND_ADDRESS_NO_PORT a local address is bound to all the same."""
+    """Without IP_BIND_ADDRESS_NO_PORT, binding to a local address still works."""
     fault = "error=ENOPROTOOPT:when=1+"
     assert injecting("setsockopt", fault, loop, script="bound.py") == "127.0.0.1\n"

@@ -1,9 +1,9 @@
-"""Errors by the real kernel: every errno of the contract, through every function.
+"""Every errno of the contract, caused by the real kernel, comes out of each function.
 
-The scripts have the tables of how each is caused.  Four errnos that `is_transient`
-accepts are in `test_injection` alone: no connect of this kernel's gives ENETDOWN or
-ENETRESET, and no test can take all its memory (ENOBUFS); EAGAIN is waited for.
-ENFILE would take every descriptor of the whole machine.
+The scripts have tables that say how each errno is caused.  Of the errnos that
+`is_transient` accepts, four are only in `test_injection`.  No connect of this kernel
+gives ENETDOWN or ENETRESET.  No test can use up all memory (ENOBUFS).  ENFILE would use
+up every descriptor of the machine.  EAGAIN is not an error here: it is waited for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOOPS = ["asyncio", "uvloop"]
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-# What each of the two tables has to cause.
+# The errnos that each of the two tables has to cause.
 LOCAL = """
     EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT ECONNABORTED ECONNREFUSED ECONNRESET
     ELOOP EMFILE ENOENT ENOTDIR EPERM EPROTONOSUPPORT EPROTOTYPE ETIMEDOUT"""
@@ -33,7 +33,7 @@ NETWORK = """
 
 
 def count(thrown: Thrown, output: str, expected: str) -> None:
-    """Check that every one of *expected* came, and count them."""
+    """Check that each of *expected* occurred, and count them."""
     came = output.split()
     missing = set(expected.split()) - set(came)
     assert not missing, f"not caused: {missing}"
@@ -42,7 +42,7 @@ def count(thrown: Thrown, output: str, expected: str) -> None:
 
 @pytest.fixture
 def nft() -> None:
-    """Skip the test if there is no firewall to play with."""
+    """Skip the test where no firewall rule can be set."""
     if shutil.which("nft") is None:
         pytest.skip("nftables is not installed")
 
@@ -70,9 +70,9 @@ def test_errors_of_the_network(
 def test_soft_icmp_error(
     in_namespace: Callable[..., str], nft: None, thrown: Thrown, loop: str, family: str
 ) -> None:
-    """K10: an ICMP error that meets a connect is no success, and spins nothing."""
+    """K10: an ICMP error during a connect is neither a success nor a busy loop."""
     in_namespace(str(SCRIPTS / "soft_icmp.py"), loop, family)
-    # One while it is rejected; two that are retried, one that was busy meanwhile.
+    # One fails while SYNs are rejected; two are retried, and one was busy meanwhile.
     thrown("kernel", "one error, as documented", 1)
     thrown("kernel", "connected", 3)
 
@@ -90,5 +90,5 @@ def test_never_itself(
 
 
 async def test_own_loop_debugs() -> None:
-    """The loops of these tests are in debug mode, as the others' would be."""
+    """The loops of these tests are in debug mode, like those of the other tests."""
     assert asyncio.get_running_loop().get_debug()

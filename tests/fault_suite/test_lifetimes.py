@@ -1,4 +1,4 @@
-"""Forks, threads, shut-downs and garbage collection in the middle of connects."""
+"""Forks, threads, shut-downs and garbage collection in mid-connect do no harm."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
     ],
 )
 def test_fork(thrown: Thrown, loop: str, moment: str, child: str) -> None:
-    """Whatever a forked child does with the connect, the parent's succeeds.
+    """Whatever a forked child does with the connect, the parent's connect succeeds.
 
-    The child ends, and burns no CPU.
+    The child ends, and uses no CPU time.
     """
     script = str(SCRIPTS / "forked.py")
     run_script(sys.executable, script, loop, moment, child)
@@ -83,7 +83,7 @@ THREADS, CONNECTS = 16, 100
 
 
 def test_many_loops_in_many_threads(thrown: Thrown) -> None:
-    """Loops of both kinds, in a thread each, share a Connector and nothing else."""
+    """Loops of both kinds, each in its own thread, share only a Connector."""
     connector = Connector(timeout=60, retry=(0.01, 0.1), observer=Recorder())
     failures: list[BaseException] = []
 
@@ -91,7 +91,7 @@ def test_many_loops_in_many_threads(thrown: Thrown) -> None:
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
                 runner.run(echo_often(connector, server))
-        except BaseException as exc:  # it is raised in the test
+        except BaseException as exc:  # the test raises it
             failures.append(exc)
 
     with echoing(backlog=1024) as server:
@@ -129,8 +129,8 @@ ENDS: list[tuple[str, int, str]] = [
     ("leave_threads", 0, ""),
 ]
 
-# What asyncio says of any task on a loop that was closed or forgotten.  Sockets
-# come with it: the collector may see one before him who would have closed it.
+# asyncio's messages about any task on a loop that was closed or forgotten.  Sockets
+# cause messages too: the collector may find a socket before the object that closes it.
 ASYNCIOS_OWN = re.compile(
     r"Task was destroyed but it is pending!\ntask: .*\n"
     r"|.*ResourceWarning: unclosed (event loop|<socket).*\n(  .*\n)*"
@@ -138,7 +138,7 @@ ASYNCIOS_OWN = re.compile(
 
 
 def shut_down(loop: str, end: str) -> subprocess.CompletedProcess[str]:
-    # Not -X dev: in debug mode asyncio's handles cannot be cancelled so late.
+    # Without -X dev: in debug mode, asyncio's handles cannot be cancelled this late.
     python = (sys.executable, "-W", "default", str(SCRIPTS / "shut_down.py"))
     return subprocess.run(
         [*python, loop, end], capture_output=True, text=True, timeout=100, check=False
@@ -148,9 +148,9 @@ def shut_down(loop: str, end: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(("end", "status", "last"), ENDS)
 def test_shut_down(thrown: Thrown, loop: str, end: str, status: int, last: str) -> None:
-    """A program ends with connects of each kind pending, as it would without.
+    """A program with pending connects of each kind ends as it would without them.
 
-    It does not hang, and says nothing but what ended it.
+    It does not hang, and prints only what ended it.
     """
     done = shut_down(loop, end)
     assert done.returncode == status, done.stderr
@@ -163,7 +163,7 @@ def test_shut_down(thrown: Thrown, loop: str, end: str, status: int, last: str) 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("end", ["close_loop", "forget_loop"])
 def test_shut_down_without_its_loop(thrown: Thrown, loop: str, end: str) -> None:
-    """Where asyncio complains about the tasks, nobody complains about ours."""
+    """Where asyncio reports pending tasks, no message comes from this package."""
     done = shut_down(loop, end)
     assert done.returncode == 0, done.stderr
     assert not ASYNCIOS_OWN.sub("", done.stderr), done.stderr
@@ -194,7 +194,7 @@ STARTS = [shaking_hands, waiting_for_a_slot, between_rounds]
 
 @pytest.mark.parametrize("start", STARTS)
 async def test_never_awaited(thrown: Thrown, start: Start) -> None:
-    """A coroutine that nobody awaits opens nothing; Python says so."""
+    """A coroutine that is never awaited opens nothing; Python warns of it."""
     with contextlib.ExitStack() as stack:
         coroutine = start(stack)
         with leak_check(patience=0), warnings.catch_warnings(record=True) as said:
@@ -208,7 +208,7 @@ async def test_never_awaited(thrown: Thrown, start: Start) -> None:
 
 @pytest.mark.parametrize("start", STARTS)
 async def test_dropped_half_way(thrown: Thrown, start: Start) -> None:
-    """A coroutine that is dropped, or closed, while it waits leaves nothing at all."""
+    """A coroutine that is dropped or closed while it waits leaves nothing at all."""
     for drop in (True, False):
         with contextlib.ExitStack() as stack:
             coroutine = start(stack)
@@ -217,12 +217,12 @@ async def test_dropped_half_way(thrown: Thrown, start: Start) -> None:
                 if not drop:
                     coroutine.close()
                 del coroutine
-                await asyncio.sleep(0)  # to whom nothing is told
+                await asyncio.sleep(0)  # nothing tells it
     thrown("lifetimes", NOTHING_LEFT, 2)
 
 
 async def test_nobody_refers_to_the_task(thrown: Thrown) -> None:
-    """A task that only the loop could know goes on, and so does what it needs."""
+    """A task that only the loop could know continues, with everything that it needs."""
     recorder = Recorder()
 
     def start(host: str, port: int) -> None:
@@ -251,9 +251,9 @@ async def test_nobody_refers_to_the_task(thrown: Thrown) -> None:
 def test_dropped_loop(
     thrown: Thrown, loop_factory: Factory, start: Start, is_closed: bool
 ) -> None:
-    """A loop that is dropped with a connect pending on it takes everything along.
+    """A loop that is dropped with a connect pending on it frees everything with it.
 
-    Only of a loop that nobody closed, and of what is on it, asyncio warns.
+    asyncio warns only of a loop that was not closed, and of what is on it.
     """
     if not is_closed and loop_factory is uvloop.new_event_loop:
         pytest.skip("uvloop leaves its own descriptors open, if nobody closes it")
@@ -351,12 +351,12 @@ WHOLE_CALLS = [
 async def test_no_reference_cycles(
     thrown: Thrown, call: Callable[[], Awaitable[None]]
 ) -> None:
-    """What the drop-ins leave to the collector holds nothing of ours.
+    """Cycles that asyncio's transports leave hold no object of this package.
 
-    Transports, streams and TLS make cycles of their own, whoever asks for them:
-    only those count that hold an object of this package or a frame of it.
+    Transports, streams and TLS make cycles of their own, whoever uses them. Only cycles
+    that hold an object or a frame of this package count.
     """
-    await call()  # what is made once is made now
+    await call()  # this fills the caches
     await asyncio.sleep(0)
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)

@@ -1,7 +1,7 @@
-"""Text from outside, of any length: refused at once, and not kept.
+"""Text of any length from outside is refused at once, and not kept.
 
-Encoding a host of 100,000 characters as a name takes seconds, in which the loop
-stands still; so each place that takes text looks at its length first.
+Encoding a host of 100,000 characters as a name takes seconds, and blocks the loop.
+Therefore each place that takes text checks its length first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import aioconnect
 from aioconnect import Address, Connector, parse_target
 from aioconnect._cli.argument_types import target
 from aioconnect._cli.errors import CommandError
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.rfc6724 import SRVRecord
 from aioconnect._sansio.text import safe_repr
 from aioconnect.contrib import proxy
@@ -33,7 +33,7 @@ from aioconnect.contrib.httpcore import ConnectorBackend
 
 LENGTH = 100_000
 
-# Seconds of CPU: a walk or two along the text are milliseconds, and encoding it is many
+# In seconds of CPU.  To walk along the text takes milliseconds; to encode it takes many
 # seconds.
 MOST = 1.0
 
@@ -73,15 +73,15 @@ class Services:
 
 
 async def said(check: Callable[[], object]) -> object:
-    """Return what a function gives that nobody awaits."""
+    """Return the coroutine of a function, which is never awaited."""
     return check()
 
 
 async def by_the_loop(method: str, *arguments: Any) -> Any:
-    """Call *method* of a loop of a factory."""
+    """Call *method* of a factory's loop."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, Connector())
+    convert_loop(loop, Connector())
     try:
         return await getattr(loop, method)(*arguments)
     finally:
@@ -162,7 +162,7 @@ SURFACES: dict[str, Callable[[str], Awaitable[object]]] = {
 
 @pytest.mark.parametrize("name", SURFACES)
 async def test_a_long_text_is_refused_at_once(name: str) -> None:
-    """Its length alone costs little, and the message has but its beginning."""
+    """Its length costs little time, and the message quotes only its beginning."""
     for kind, text in TEXTS.items():
         begun = time.thread_time()
         with pytest.raises(REFUSED) as caught:
@@ -176,7 +176,7 @@ async def test_a_long_text_is_refused_at_once(name: str) -> None:
     ["connect", "connect_unix", "loop.sock_connect", "Address", "parse_target"],
 )
 async def test_a_long_text_is_not_kept(name: str) -> None:
-    """No cache has it, however often it comes."""
+    """No cache keeps it, however often it comes."""
     text = "x" * LENGTH
     count = sys.getrefcount(text)
     with contextlib.suppress(*REFUSED):
@@ -185,8 +185,8 @@ async def test_a_long_text_is_not_kept(name: str) -> None:
     assert sys.getrefcount(text) == count
 
 
-def test_of_a_long_value_only_the_beginning_is_looked_at() -> None:
-    """What an error's text has no room for is not made first."""
+def test_only_the_beginning_of_a_long_value_is_shown() -> None:
+    """The part that an error's text has no room for is not even made."""
     looked_at: list[object] = []
 
     class Member:

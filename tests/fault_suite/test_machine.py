@@ -1,10 +1,9 @@
-"""Connect at random, with faults and options at random, against a model.
+"""Random connects with random faults and options end as a model allows.
 
-A state machine and not single programs under ``@given``: the loop lives on from
-step to step, and so do connections that were kept.  A watcher, a timer or a
-descriptor that a step leaves on the loop then meets the next steps' sockets, and
-the kept ones have to echo after each.  The steps are synchronous, as Hypothesis
-has them, and run the loop.
+This is a state machine, and not a set of programs under ``@given``: the loop lives from
+step to step, and so do connections that were kept.  If a step leaves a watcher, a timer
+or a descriptor, it meets the sockets of the next steps.  The kept connections have to
+echo after each step.  The steps are synchronous, as Hypothesis needs, and run the loop.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ import aioconnect
 from aioconnect import is_refused, is_transient
 from aioconnect.testing import Lookup, echoing, leak_check
 
-# Without shrinking: servers, ports and the time are never quite the same twice.
+# No shrinking: servers, ports and times are never quite the same twice.
 SETTINGS = settings(
     phases=[Phase.generate],
     max_examples=20,
@@ -50,7 +49,7 @@ SETTINGS = settings(
 HOSTS = ("127.0.0.2", "127.0.0.3", "::1")
 INET = (socket.AF_INET, socket.AF_INET6)
 
-# Those that take the most time and rounds come twice as often.
+# The words that take the most time and rounds come twice as often.
 OFTEN = ("refuse", "hang", "reset")
 WORDS = st.sampled_from(
     (*("refuse", "hang", "reset", "accept_close", "accept_silent", "accept"), *OFTEN)
@@ -77,7 +76,7 @@ OUTCOMES = [name for name in aioconnect.outcome.__all__ if name != "Outcome"]
 
 
 def always(error: OSError) -> bool:
-    """Accept every error: a ``retry_on`` of the caller's own."""
+    """Accept every error: a ``retry_on`` of the caller."""
     return True
 
 
@@ -88,13 +87,13 @@ def one_in(
     rare: st.SearchStrategy[Any],
     usual: st.SearchStrategy[Any],
 ) -> Any:
-    """Draw by *rare* once in *count* times."""
+    """Draw with *rare* once in *count* times."""
     return draw(rare if draw(st.integers(1, count)) == count else usual)
 
 
 @st.composite
 def places(draw: st.DrawFn, is_unix: bool, tls: bool, most: int) -> tuple[Place, ...]:
-    """Draw up to *most* places, each of another host."""
+    """Draw up to *most* places, each with another host."""
     if is_unix:
         return (Place("", draw(UNIX)),)
     hosts = draw(
@@ -108,7 +107,7 @@ def places(draw: st.DrawFn, is_unix: bool, tls: bool, most: int) -> tuple[Place,
 
 @st.composite
 def lookups(draw: st.DrawFn, of: tuple[Place, ...]) -> dict[int, list[Lookup]]:
-    """Draw what look-ups of each family give, round by round."""
+    """Draw the results of the look-ups of each family, round by round."""
     steps: dict[int, list[Lookup]] = {}
     for family in INET:
         hosts = [place.host for place in of if place.family == family]
@@ -121,7 +120,7 @@ def lookups(draw: st.DrawFn, of: tuple[Place, ...]) -> dict[int, list[Lookup]]:
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
-    """Draw a call: where to, what is wrong there, and with which options."""
+    """Draw a call: its endpoints, their faults, and the options."""
     is_unix = draw(st.integers(0, 4)) == 0
     tls = not is_unix and draw(st.booleans())
     has_name = not is_unix and draw(st.integers(0, 3)) > 0
@@ -129,7 +128,7 @@ def programs(draw: st.DrawFn) -> Program:
     found = draw(places(is_unix, tls, 3 if has_name or is_any else 1))
     is_announced = draw(st.integers(0, 3)) > 0
     if not is_announced:
-        # Nobody tells the servers which attempt comes next.
+        # Here the servers do not know which attempt comes next.
         found = tuple(Place(place.host, place.words[:1]) for place in found)
     streams = tls or (not is_any and draw(st.booleans()))
     options: dict[str, Any] = {
@@ -166,7 +165,7 @@ def programs(draw: st.DrawFn) -> Program:
 
 
 class Machine(RuleBasedStateMachine):
-    """A loop on which calls are made, one or several at once, and some kept."""
+    """A loop on which calls are made, one or several at once, and some kept open."""
 
     def __init__(
         self, factory: Callable[[], asyncio.AbstractEventLoop], came: Counter[str]
@@ -181,7 +180,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(drawn=st.lists(programs(), min_size=2, max_size=4))
     def make_calls(self, drawn: list[Program]) -> None:
-        """Make these calls at once; what comes of each, the contract allows."""
+        """Make these calls at once; the contract has to allow each result."""
         with ExitStack() as stack:
             worlds = [stack.enter_context(building(p, self.names)) for p in drawn]
             self.came.update(self.runner.run(judged(worlds)))
@@ -189,19 +188,19 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.kept) < 3)
     @rule()
     def keep(self) -> None:
-        """Connect, and stay connected."""
+        """Connect, and keep the connection."""
         sockaddr = self.server.host, self.server.port
         self.kept.append(self.runner.run(aioconnect.connect(*sockaddr, timeout=30)))
 
     @precondition(lambda self: self.kept)
     @rule()
     def drop(self) -> None:
-        """Close the oldest that is kept."""
+        """Close the oldest kept connection."""
         self.kept.pop(0).close()
 
     @invariant()
     def kept_connections_echo(self) -> None:
-        """Nobody else's watcher, timer or close has met them."""
+        """No watcher, timer or close of another call has hit them."""
         for sock in self.kept:
             self.runner.run(echoes(sock))
 
@@ -227,23 +226,25 @@ async def judged(worlds: list[World]) -> list[str]:
                 await close(one.made)
     assert not logged, f"logged by the loop: {logged}"
     for world in worlds:
-        # One that still had a number would close it, whoever has it by then.
+        # A socket object that still had its number would close it for a new owner.
         assert all(sock.fileno() == -1 for sock in world.sockets), world.program
     return came
 
 
-# A server of a program that ends before its turn.
+# A server warns that it stood still if its program ends before its turn.
 UNASKED = pytest.mark.filterwarnings("ignore:.*stood still:RuntimeWarning")
 
 
 @UNASKED
-@pytest.mark.timeout(600)  # shrinking, when it fails
+@pytest.mark.timeout(600)  # a failure is shrunk
 def test_machine(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], thrown: Thrown
 ) -> None:
-    """A named peer in time, or one error with all attempts; and nothing left."""
+    """A call returns a named peer in time, or one error; nothing is left."""
     came: Counter[str] = Counter()
-    machine: Any = partial(Machine, loop_factory, came)  # called, like a class
+    machine: Any = partial(
+        Machine, loop_factory, came
+    )  # Hypothesis calls it like a class
     run_state_machine_as_test(machine, settings=SETTINGS)
     for what, count in came.items():
         thrown("machine", what, count)
@@ -262,7 +263,7 @@ PLAIN = Program(
     observer=0,
 )
 
-# What is drawn too seldom.
+# Programs that are drawn too seldom.
 SELDOM = {
     "a family without an address to bind to": replace(
         PLAIN,
@@ -311,10 +312,10 @@ SELDOM = {
 
 @UNASKED
 @pytest.mark.parametrize("program", SELDOM.values(), ids=SELDOM)
-def test_seldom(
+def test_rare_programs(
     program: Program, loop_factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    """The model holds for what is drawn too seldom, in each run."""
+    """The model holds for the programs that are drawn too seldom, in each run."""
     names = Names()
     with (
         asyncio.Runner(loop_factory=loop_factory) as runner,

@@ -1,7 +1,8 @@
-"""One owner for each descriptor: no socket object closes a number that it has lost.
+"""Each descriptor has one owner: no socket object closes a number that it has lost.
 
-uvloop closes the descriptor, and asyncio the socket object (K5, K18).  A socket object
-that is not told closes the number again when it is collected, whoever has it by then.
+uvloop closes the descriptor, and asyncio closes the socket object (K5, K18).  A socket
+object that is not told closes the number again when it is collected, even if other code
+has opened it meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from aioconnect.testing import (
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
-# More turns of the loop than any of the calls here takes.
+# More iterations of the loop than any call here takes.
 TURNS = 8
 
 TIMES, STRANGERS = 3, 100
@@ -46,7 +47,7 @@ TIMES, STRANGERS = 3, 100
 
 @dataclass(frozen=True)
 class There:
-    """A listener, and the functions that connect to it; or the running loop's."""
+    """A listener, and the functions that connect to it over the running loop."""
 
     server: Server | UnixServer
     by_loop: bool
@@ -102,7 +103,7 @@ class Breaks(asyncio.Protocol):
 
 
 def streams_that_close() -> asyncio.StreamReaderProtocol:
-    """Return asyncio's streams, whose callback closes them."""
+    """Return asyncio streams whose callback closes them."""
     return asyncio.StreamReaderProtocol(
         asyncio.StreamReader(), lambda _, writer: writer.close()
     )
@@ -113,7 +114,7 @@ def raises() -> asyncio.Protocol:
 
 
 def speechless() -> ssl.SSLContext:
-    """Return a context whose handshake fails before it has said anything."""
+    """Return a context whose handshake fails before it has sent anything."""
     context = ssl.create_default_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -130,13 +131,13 @@ async def given(there: There, factory: Callable[[], Any]) -> object:
     sock = await there.connected()
     with contextlib.suppress(ZeroDivisionError):
         return sock, await there.create(factory, sock=sock)
-    assert sock.fileno() != -1  # no transport was made: it is the caller's
+    assert sock.fileno() != -1  # no transport was made, so the caller owns it
     sock.close()
     return sock
 
 
 async def cancelled(calling: Callable[[], Awaitable[Any]]) -> object:
-    """Cancel the call after each number of turns; return what came of it."""
+    """Cancel the call after each number of iterations; return the results."""
     kept: list[Any] = []
     for turns in range(TURNS):
         task = asyncio.ensure_future(calling())
@@ -244,7 +245,7 @@ async def reconnecting(there: There, end: Callable[[Any], object]) -> object:
 
 
 async def used_and_dropped(there: There, end: Callable[[Any], object]) -> object:
-    """Ask the socket of a transport that lives, and the caller's own."""
+    """Use the socket of a live transport, and the caller's own."""
     sock = await there.connected()
     transport, _ = await there.create(asyncio.Protocol, sock=sock)
     for one in (sock, transport.get_extra_info("socket")):
@@ -320,7 +321,7 @@ def there(request: pytest.FixtureRequest) -> Iterator[There]:
 
 @pytest.fixture
 def collecting_is_cheap() -> Iterator[None]:
-    """Have the collector look only at what the test makes."""
+    """Let the collector look only at what the test makes."""
     gc.collect()
     gc.freeze()
     yield
@@ -332,7 +333,7 @@ def collecting_is_cheap() -> Iterator[None]:
 def test_nobody_closes_a_stranger_s_descriptor(
     way: str, there: There, loop_factory: Factory
 ) -> None:
-    """Whoever gets the number next keeps it, however the transport has ended."""
+    """The next owner of a number keeps it, however the transport has ended."""
     base = aioconnect.loop_factory(base=loop_factory) if there.by_loop else loop_factory
     lost = 0
 
@@ -340,7 +341,7 @@ def test_nobody_closes_a_stranger_s_descriptor(
         nonlocal lost
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # Breaks'
         kept = [await WAYS[way](there) for _ in range(TIMES)]
-        for _ in range(3):  # the transports end, and say so
+        for _ in range(3):  # the transports end and tell their protocols
             await asyncio.sleep(0)
         strangers = [os.open(os.devnull, os.O_RDONLY) for _ in range(STRANGERS)]
         del kept
@@ -356,8 +357,8 @@ def test_nobody_closes_a_stranger_s_descriptor(
     assert lost == 0
 
 
-async def test_who_was_connected_hears_of_the_end(port: int) -> None:
-    """Whenever the call is cancelled, a protocol that began also ends."""
+async def test_a_connected_protocol_is_told_of_the_end(port: int) -> None:
+    """Whenever the call is cancelled, a connected protocol is told of its end too."""
     heard: list[str] = []
 
     class Hears(asyncio.Protocol):
@@ -389,9 +390,9 @@ async def test_who_was_connected_hears_of_the_end(port: int) -> None:
 async def test_a_handshake_that_fails_while_it_is_cancelled(
     listener: Server, answer: bytes
 ) -> None:
-    """Nobody is told of it, and no timer is left, whenever the two come together.
+    """Whenever failure and cancellation meet, nothing is logged and no timer is left.
 
-    The answer is there before the handshake, so that this fails as soon as it begins.
+    The answer is there before the handshake, so that the handshake fails at once.
     """
     context = ssl.create_default_context()
     for turns in range(1, TURNS):
@@ -412,11 +413,11 @@ async def test_a_handshake_that_fails_while_it_is_cancelled(
             del task
             for _ in range(3):
                 await asyncio.sleep(0)
-            gc.collect()  # futures tell of their exceptions then: see nothing_pending
+            gc.collect()  # futures then report their exceptions, see nothing_pending
 
 
 async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
-    """Nobody is told of it either: uvloop has "Fatal error on SSL protocol" to say."""
+    """Nothing is logged either, although uvloop has a "Fatal error on SSL protocol"."""
     with tls_echoing() as server:
         for turns in range(1, TURNS):
             sock = await aioconnect.connect_address(server.address)
@@ -427,7 +428,7 @@ async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
             )
             for _ in range(turns):
                 await asyncio.sleep(0)
-                # Have the server answer what was said, if anything was.
+                # Let the server answer, if it has received anything.
                 select.select([number], [], [], 0.05)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -437,12 +438,12 @@ async def test_a_handshake_that_ends_while_it_is_cancelled() -> None:
 
 
 def shake_hands(listener: Server, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Accept one connection, shake hands, and say nothing more."""
+    """Accept one connection, shake hands, and send nothing more."""
     return context.wrap_socket(listener.accept(), server_side=True)
 
 
 class Cancels(asyncio.Protocol):
-    """A protocol that ends its own call, with more to say than the peer will read."""
+    """A protocol that cancels its own call, with more to send than the peer reads."""
 
     task: asyncio.Task[Any]
     transport: asyncio.Transport
@@ -461,7 +462,7 @@ class Cancels(asyncio.Protocol):
 async def test_cancelled_when_the_peer_no_longer_listens(
     listener: Server, is_tls: bool
 ) -> None:
-    """No transport waits for the peer, to read or to say goodbye: nobody has it."""
+    """No transport waits for the peer to read or to close, because nobody owns it."""
     tls: dict[str, Any] = {}
     accept: Callable[[], socket.socket] = listener.accept
     if is_tls:
@@ -494,7 +495,7 @@ async def test_cancelled_when_the_peer_no_longer_listens(
 def test_a_loop_that_closes_before_the_call(
     loop_factory: Factory, listener: Server
 ) -> None:
-    """What the loop has closed is neither closed again nor shut when the call ends."""
+    """A descriptor that the loop has closed is not closed or shut down again."""
 
     async def start() -> Any:
         there = There(listener, by_loop=False)
@@ -508,7 +509,7 @@ def test_a_loop_that_closes_before_the_call(
         creating = loop.run_until_complete(start())
         loop.close()
         strangers = [socket.socketpair() for _ in range(STRANGERS)]
-        with contextlib.suppress(RuntimeError):  # asyncio's, of a loop that is closed
+        with contextlib.suppress(RuntimeError):  # asyncio raises it for a closed loop
             creating.close()
         del creating
         gc.collect()
@@ -521,7 +522,7 @@ def test_a_loop_that_closes_before_the_call(
 def test_a_loop_that_closes_with_the_call(
     loop_factory: Factory, listener: Server
 ) -> None:
-    """What it has made is dropped without a word of ours."""
+    """A transport that the loop has made is dropped without any message."""
 
     async def ready(*_: object) -> None:
         await asyncio.Event().wait()
@@ -534,7 +535,7 @@ def test_a_loop_that_closes_with_the_call(
         return task
 
     loop = loop_factory()
-    loop.set_exception_handler(lambda *_: None)  # the task that was destroyed
+    loop.set_exception_handler(lambda *_: None)  # it reports the destroyed task
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the loop's own transport
         task = [loop.run_until_complete(start())]

@@ -1,6 +1,6 @@
-"""Known bugs of peers, each as a regression of ours: the docstrings say whose.
+"""Known bugs of other libraries do not occur here; each docstring names the library.
 
-Only what no test of a module covers is here, on real sockets.
+Only what no module's own test covers is here, on real sockets.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ async def pending(task: asyncio.Task[Any]) -> None:
 
 
 async def discard(made: Any) -> None:
-    """Close what a connect returned: a socket, streams, or a transport."""
+    """Close the result of a connect: a socket, streams, or a transport."""
     if isinstance(made, tuple):
         transport: Any = getattr(made[1], "transport", None) or made[0]
         transport.abort()
@@ -67,13 +67,13 @@ async def discard(made: Any) -> None:
         made.close()
 
 
-# Descriptors that are used again
+# Reused descriptors
 
 
 async def again_and_again(
     hole: BlackHole, replace: Callable[[], Awaitable[asyncio.Task[Any]]]
 ) -> None:
-    """Put a new connect in an old one's place 100 times; all of them succeed."""
+    """Replace an old connect with a new one 100 times; all new ones succeed."""
     connects = [await replace() for _ in range(100)]
     hole.open(backlog=1024)
     for made in await asyncio.wait_for(asyncio.gather(*connects), 60):
@@ -83,7 +83,7 @@ async def again_and_again(
 async def test_cancelled_and_connected_again_in_one_tick(thrown: Thrown) -> None:
     """gh-131728, aiohttp#10617: a connect on a cancelled one's descriptor hung.
 
-    K12: whoever gets the descriptor in the same tick is polled for the answer.
+    K12: a connect that gets the descriptor in the same tick polls for the answer.
     """
     numbers: list[int] = []
 
@@ -103,7 +103,7 @@ async def test_cancelled_and_connected_again_in_one_tick(thrown: Thrown) -> None
             return second
 
         await again_and_again(hole, replace)
-    # An eager task has its socket before the other one has closed its own.
+    # An eager task opens its socket before the other task has closed its own.
     if not is_eager():
         assert numbers[::2] == numbers[1::2]
     thrown("peers", NOT_OURS, 100)
@@ -138,7 +138,7 @@ async def test_closed_and_connected_again_in_one_tick(
         await again_and_again(hole, replace)
         for task in forgotten:
             task.cancel()
-            # uvloop has put off the close, and told the first one of the answer.
+            # uvloop has delayed the close, and given the answer to the first connect.
             with pytest.raises((asyncio.CancelledError, aioconnect.ConnectError)):
                 await task
     thrown("peers", NOT_OURS, 100)
@@ -147,7 +147,7 @@ async def test_closed_and_connected_again_in_one_tick(
 async def test_descriptor_of_a_stranger_that_was_closed_while_watched(
     thrown: Thrown,
 ) -> None:
-    """K12: asyncio never polls it for its next owner, which we may be."""
+    """K12: asyncio never polls it for the next owner, which may be this package."""
     loop = asyncio.get_running_loop()
     with black_hole() as hole:
         stranger = unconnected()
@@ -162,13 +162,13 @@ async def test_descriptor_of_a_stranger_that_was_closed_while_watched(
         with await asyncio.wait_for(connecting, 60) as sock:
             if isinstance(loop, asyncio.SelectorEventLoop):
                 assert sock.fileno() == old
-        # uvloop has put off the stranger's close until now.
+        # uvloop has delayed the stranger's close until now.
         loop.remove_writer(old)
     thrown("peers", NOT_OURS)
 
 
 async def test_duplicate_of_a_cancelled_socket(thrown: Thrown) -> None:
-    """epoll(7), Q6: a stale watcher of a descriptor whose copy lives spins.
+    """epoll(7), Q6: a stale watcher of a descriptor whose copy is open never sleeps.
 
     asyncio called it 60,000 times in 0.3 s, uvloop 220,000 times.
     """
@@ -188,7 +188,7 @@ async def test_duplicate_of_a_cancelled_socket(thrown: Thrown) -> None:
         hole.open()
         with socket.socket(fileno=copies.pop()) as sock:
             while sock.connect_ex(hole.sockaddr) not in (0, errno.EISCONN):
-                await asyncio.sleep(0.05)  # it is the kernel's now, and goes on
+                await asyncio.sleep(0.05)  # the connect continues in the kernel
             spent = time.process_time()
             await asyncio.sleep(1)
             spent = time.process_time() - spent
@@ -200,7 +200,7 @@ async def test_duplicate_of_a_cancelled_socket(thrown: Thrown) -> None:
 def test_close_under_a_watcher(thrown: Thrown, loop: str) -> None:
     """uvloop#100, uvloop#424: a close under a watcher aborted the process (K11).
 
-    In a process of its own, which would be gone.
+    Therefore the test runs in a process of its own.
     """
     script = str(SCRIPTS / "closed_while_watched.py")
     run_script(sys.executable, "-X", "dev", script, loop)
@@ -214,8 +214,8 @@ async def test_cancelled_adoption_closes_once(
 ) -> None:
     """uvloop#738, #645, #653, aiohttp#10506: a descriptor was closed twice.
 
-    By then it was a stranger's: who opens descriptors right after a cancellation,
-    whenever that is, keeps them, and everything that he writes.
+    By then it was a stranger's.  Other code that opens descriptors right after a
+    cancellation keeps them, and everything that it writes.
     """
     let_uvloop_complain()
     with tls_echoing() as secure, echoing() as plain:
@@ -236,20 +236,20 @@ async def test_cancelled_adoption_closes_once(
 
 
 def adopt(adopted: list[asyncio.Protocol]) -> asyncio.Protocol:
-    """Note that the socket is a transport's now."""
+    """Note that a transport owns the socket now."""
     adopted.append(asyncio.Protocol())
     return adopted[-1]
 
 
 def let_uvloop_complain() -> None:
-    """Let it log that it writes to a TLS transport which it has closed itself."""
+    """Allow uvloop to log that it writes to a TLS transport that it has closed."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, asyncio.SelectorEventLoop):
         loop.set_exception_handler(lambda *_: None)
 
 
 async def strangers_keep_theirs(steps: int, start: Coroutine[Any, Any, Any]) -> None:
-    """Cancel *start* after so many steps, then open what a second close would hit."""
+    """Cancel *start* after some steps, then open what a second close would hit."""
     task = asyncio.create_task(start)
     for _ in range(steps):
         await asyncio.sleep(0)
@@ -268,14 +268,14 @@ async def strangers_keep_theirs(steps: int, start: Coroutine[Any, Any, Any]) -> 
             assert other.recv(16) == bytes([number])
 
 
-# What is true and what is not
+# Wrong answers
 
 
 @pytest.mark.parametrize("what", ["streams", "transport", "sock"])
 async def test_full_backlog_is_no_connection(thrown: Thrown, what: str) -> None:
     """mio#1560, asio#1365, curl#18748: "connected" (asyncio, uvloop, trio), or a spin.
 
-    K1, through each function that test_sockets.py does not go through.
+    K1, for each function that test_sockets.py does not cover.
     """
     with full_backlog() as full, socket.socket(socket.AF_UNIX) as sock:
         sock.setblocking(False)
@@ -314,7 +314,7 @@ async def test_spurious_wake_up(thrown: Thrown) -> None:
 
 @pytest.mark.parametrize("what", ["connect", "streams", "transport", "sock"])
 async def test_ports_that_wrap(thrown: Thrown, what: str) -> None:
-    """zuvloop#18: ports 65536 + p, p - 65536 and 2**32 + p are p to uvloop."""
+    """zuvloop#18: uvloop takes ports 65536 + p, p - 65536 and 2**32 + p for p."""
     with listening() as server, unconnected() as sock:
         host, port = server.host, server.port
         starts: dict[str, Callable[[int], Coroutine[Any, Any, Any]]] = {
@@ -395,13 +395,13 @@ async def test_deadline_keeps_what_was_refused(thrown: Thrown) -> None:
     thrown("peers", NOT_OURS)
 
 
-# Cancelled when it has just succeeded
+# Cancelled right after success
 
 
 async def cancelled_at_wake(start: Start, number: int) -> bool:
-    """Cancel when what it waits for has come, for the *number*-th time.
+    """Cancel when the *number*-th wait of the task has just ended.
 
-    The task has not gone on by then.  Tell whether it was waiting so often.
+    The task has not resumed by then.  Return whether it waited that often.
     """
     task = asyncio.create_task(start())
     woken: list[Any] = []
@@ -420,7 +420,7 @@ async def cancelled_at_wake(start: Start, number: int) -> bool:
 
 
 async def through_tls() -> Any:
-    """Go through a look-up, two addresses, a hand-over and a handshake."""
+    """Connect with a look-up, two addresses, a hand-over and a handshake."""
     with tls_echoing() as server:
         return await aioconnect.open_connection(
             "localhost",
@@ -432,7 +432,7 @@ async def through_tls() -> Any:
 
 
 async def through_rounds() -> Any:
-    """Go through two rounds that are refused, and a hand-over."""
+    """Connect after two rounds that are refused, with a hand-over."""
     with flaky(["refuse", "refuse", "accept"]) as server:
         return await aioconnect.open_connection(
             server.host, server.port, retry=(0.001,) * 5, prepare=[server]
@@ -440,7 +440,7 @@ async def through_rounds() -> Any:
 
 
 async def through_a_backlog() -> Any:
-    """Wait for a slot that becomes free."""
+    """Connect when a slot in the backlog becomes free."""
     with full_backlog() as full:
         timer = asyncio.get_running_loop().call_later(0.01, full.free_slot)
         try:
@@ -453,8 +453,8 @@ async def through_a_backlog() -> Any:
 async def test_cancelled_when_it_succeeds(thrown: Thrown, start: Start) -> None:
     """gh-86296, gh-81839: wait_for swallowed it; gh-128475: a race lost its winner.
 
-    Neither is used here (K13): at each wake-up in turn the cancellation arrives,
-    and nothing is left, though nothing collects garbage.
+    Neither is used here (K13).  At each wake-up in turn the cancellation arrives, and
+    nothing is left, even without garbage collection.
     """
     let_uvloop_complain()
     async with leak_check(patience=5, ignore_threads=["asyncio_"]):
@@ -497,7 +497,7 @@ async def test_no_reference_cycles(
     thrown: Thrown, end: Callable[[], Awaitable[None]]
 ) -> None:
     """gh-88863, gh-124858, anyio#809: cycles held sockets, frames and errors."""
-    await end()  # what is made once is made now
+    await end()  # this fills the caches
     await asyncio.sleep(0)
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)

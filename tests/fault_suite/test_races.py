@@ -1,4 +1,4 @@
-"""Races of addresses: on real packets, cancelled at random, of resolvers gone wrong."""
+"""Races of addresses end well: real packets, random cancels, broken resolvers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 def run_races(
     in_namespace: Callable[..., str], thrown: Thrown
 ) -> Callable[[str, str], int]:
-    """Give a function that runs a script, and returns how many races it timed."""
+    """Return a function that runs a script, and returns how many races it timed."""
 
     def run(script: str, loop: str) -> int:
         came: dict[str, int] = json.loads(in_namespace(str(SCRIPTS / script), loop))
@@ -55,7 +55,7 @@ def run_races(
 
 @pytest.fixture
 def tun() -> None:
-    """Skip where there are no tun devices."""
+    """Skip the test where there are no tun devices."""
     if not Path("/dev/net/tun").exists():
         pytest.skip("there is no /dev/net/tun")
 
@@ -64,9 +64,10 @@ def tun() -> None:
 @pytest.mark.usefixtures("tun")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_grid(run_races: Callable[[str, str], int], loop: str) -> None:
-    """The family that wins, the time, and the SYNs are those of RFC 8305.
+    """The winning family, the time and the SYNs are those of RFC 8305.
 
-    Seven distances of IPv6 by four of IPv4, in either order: within 15 ms.
+    This holds for seven distances of IPv6 by four of IPv4, in either order, within 15
+    ms.
     """
     assert run_races("race_grid.py", loop) == 56
 
@@ -75,14 +76,14 @@ def test_grid(run_races: Callable[[str, str], int], loop: str) -> None:
 @pytest.mark.usefixtures("tun")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_network(run_races: Callable[[str, str], int], loop: str) -> None:
-    """Hosts that are silent, lossy, doubled, refusing and forbidden."""
+    """Races end well among silent, lossy, duplicating, refusing and forbidden hosts."""
     assert run_races("race_network.py", loop) == 3
 
 
 @pytest.mark.namespace
 @pytest.mark.parametrize("loop", LOOPS)
 def test_names(run_races: Callable[[str, str], int], loop: str) -> None:
-    """DNS answers that are late, missing and wrong, by the system's getaddrinfo."""
+    """Races end well with late, missing and wrong DNS answers, by real getaddrinfo."""
     assert run_races("race_names.py", loop) == 4
 
 
@@ -93,7 +94,7 @@ SERVERS: tuple[
 
 @pytest.fixture
 def hosts(ipv6_listener: Server) -> Iterator[list[Address]]:
-    """Give addresses of either family that accept, that refuse, and that are silent."""
+    """Give addresses of each family that accept, refuse, or are silent."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(serve(host))
@@ -104,9 +105,9 @@ def hosts(ipv6_listener: Server) -> Iterator[list[Address]]:
 
 
 class Answering:
-    """A resolver of *addresses*, which answers after *ticks* iterations, by family.
+    """A resolver of *addresses* that answers each family after *ticks* iterations.
 
-    None never answers; a negative number is an error after as many.
+    None never answers.  A negative number is an error after that many iterations.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ RACES = 2_000
 
 
 async def cancelled_race(hosts: Sequence[Address], draw: random.Random) -> str:
-    """Cancel a race at a random point; return what came of it."""
+    """Cancel a race at a random point; return its result."""
     ticks: dict[int, int | None] = {
         family: draw.choice([0, 1, 2, 5, -1, None]) for family in (SIX, FOUR)
     }
@@ -165,7 +166,7 @@ async def cancelled_race(hosts: Sequence[Address], draw: random.Random) -> str:
 
 
 async def test_cancelled_at_random(hosts: list[Address], thrown: Thrown) -> None:
-    """2,000 races: a cancellation is never lost, and leaves nothing behind."""
+    """In 2,000 races, a cancellation is never lost, and leaves nothing behind."""
     draw = random.Random(8305)
     came: Counter[str] = Counter()
     while came.total() < RACES:
@@ -190,7 +191,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 @pytest.mark.parametrize("family", [SIX, FOUR], ids=["AAAA", "A"])
 async def test_wrong_answer(wrong: Lookup, family: int) -> None:
-    """What is wrong with one family's answer does not matter to the other's."""
+    """A wrong answer for one family does not affect the other family."""
     host, other = ("127.0.0.1", FOUR) if family == SIX else ("::1", SIX)
     resolver = ScriptedResolver(
         {("name", family): wrong, ("name", other): Lookup([host])}
@@ -214,7 +215,7 @@ async def test_wrong_answer(wrong: Lookup, family: int) -> None:
     ],
 )
 async def test_wrong_answers(wrong: str, kind: type[OSError], code: int) -> None:
-    """Two wrong answers are one error, within the time that there is."""
+    """Two wrong answers make one error, within the timeout."""
     timeout = 0.2 if code == errno.ETIMEDOUT else 30
     resolver = ScriptedResolver({"name": WRONG[wrong]})
     async with leak_check():
@@ -227,7 +228,7 @@ async def test_wrong_answers(wrong: str, kind: type[OSError], code: int) -> None
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), None])
 async def test_bug_in_the_middle(bug: Exception | None) -> None:
-    """A resolver that raises, or gives no address, ends a race that is under way."""
+    """A resolver that raises, or returns no address, ends a race that is under way."""
     under_way = asyncio.Event()
 
     async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
@@ -252,7 +253,7 @@ async def test_bug_in_the_middle(bug: Exception | None) -> None:
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), None])
 async def test_answer_after_the_end(bug: Exception | None) -> None:
-    """A resolver that is not done when it is cancelled has no say any more."""
+    """The answer of a resolver that ignores its cancellation has no effect."""
     ended: list[int] = []
 
     async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
@@ -281,7 +282,7 @@ async def test_answer_after_the_end(bug: Exception | None) -> None:
 
 @pytest.mark.parametrize("ticks", range(4))
 async def test_resolver_that_fails_when_cancelled(ticks: int) -> None:
-    """What a resolver raises after the call was cancelled is not logged either."""
+    """An exception of a resolver after the call was cancelled is not logged."""
     ended: list[int] = []
 
     async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
@@ -303,7 +304,7 @@ async def test_resolver_that_fails_when_cancelled(ticks: int) -> None:
 
 @pytest.mark.usefixtures("ipv6_listener")
 async def test_the_same_addresses_from_both() -> None:
-    """A resolver that gives all to both questions: each address is tried once."""
+    """A resolver that answers both questions with all: each address is tried once."""
     all_failed = asyncio.Event()
     recorder = Recorder()
 

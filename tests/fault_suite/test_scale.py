@@ -1,4 +1,4 @@
-"""Many connects: at once, in a row, and under a storm of signals."""
+"""Many connects succeed: at the same time, in a row, and under a storm of signals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_storm_of_signals(loop: str) -> None:
-    """2,000 connects under a signal each millisecond all succeed."""
+    """2,000 connects all succeed while a signal arrives every millisecond."""
     run_script(sys.executable, str(SCRIPTS / "signal_storm.py"), loop, "2000")
 
 
@@ -30,5 +30,5 @@ def test_many_at_once(loop: str) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_many_in_a_row(loop: str) -> None:
-    """100,000 sequential connects leave the memory where it was."""
+    """100,000 sequential connects do not grow the memory."""
     run_script(sys.executable, str(SCRIPTS / "many.py"), loop, "sequential", "100000")

@@ -1,4 +1,4 @@
-"""Two minutes of everything at once: nothing grows (an hour of it is for by hand)."""
+"""Nothing grows in two minutes of everything at once (run an hour of it by hand)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOPS = ("asyncio", "uvloop")
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_soak(tmp_path: Path, thrown: Thrown) -> None:
-    """Memory, descriptors, threads and tasks are the same after a minute on each."""
+    """Memory, descriptors, threads and tasks do not grow in a minute on each loop."""
     with ExitStack() as stack:
         running = {loop: stack.enter_context(soak(loop, tmp_path)) for loop in LOOPS}
         said = {loop: one.communicate(timeout=500)[0] for loop, one in running.items()}
@@ -30,7 +30,7 @@ def test_soak(tmp_path: Path, thrown: Thrown) -> None:
 
 
 def soak(loop: str, directory: Path) -> subprocess.Popen[str]:
-    """Begin the minute of *loop*, whose samples come to be in *directory*."""
+    """Start the minute of *loop*, which writes its samples into *directory*."""
     options = ("--minutes", "1", "--loop", loop, "--json", str(directory / loop))
     return subprocess.Popen(
         (sys.executable, str(SOAK), *options),

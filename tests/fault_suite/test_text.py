@@ -1,9 +1,9 @@
-"""Have others say what a log, a terminal or markup obeys: it is shown, and not obeyed.
+"""Text from outside is shown as plain characters, never obeyed as control or markup.
 
-Others are hooks, resolvers, peers, and whoever chose a host's or a file's name.  What
-is shown are errors, the records of a log, the forms of a timeline, OpenTelemetry's
-spans and the command line.  Each is one line of printable characters, and has no
-password of a URL in it.
+It comes from hooks, resolvers, peers, and everybody who chooses a host name or a file
+name.  It is shown in errors, in log records, in every form of a timeline, in
+OpenTelemetry's spans and on the command line.  Each is one line of printable
+characters, and contains no password of a URL.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ from aioconnect import (
     sockopts,
 )
 from aioconnect._calls.observing import Observer
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import Server, tls_echoing
 
-# One of each kind: line ends, what a terminal obeys, what turns the text around or
-# cannot be seen, the bytes of a file's name, what no XML can have, markup, formats.
+# One of each kind: line ends, terminal controls, invisible and direction characters,
+# the bytes of a file's name, characters that XML forbids, markup, formats.
 ODD = (
     "odd\nERROR:root: FORGED\r\x1b[2J\x1b]0;title\x07\x9b \u202e\u200b\u2028\u2029\x85"
     " \udcff\ud800 \0\ufffe [red]x[/red] :bomb: %s %(a)d {0} </text>&]]>"
@@ -61,13 +61,13 @@ SHOWN = (
     r" \udcff\ud800 \x00\ufffe [red]x[/red] :bomb: %s %(a)d {0} </text>&]]>"
 )
 
-# As far as a name may be odd: without white space.
+# The same for a name, which cannot have white space.
 ODD_NAME = "a\x1b[2J\x1b]0;title\x07.test"
 SHOWN_NAME = r"a\x1b[2J\x1b]0;title\x07.test"
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yield all texts within *value*, which JSON can have."""
+    """Yield all texts within *value*, which is made of JSON types."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -79,7 +79,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 class Told(CallObserver):
-    """Tells everything that can be told of each call, and gives the lines of it."""
+    """An observer that renders each call in every form, and collects the lines."""
 
     def __init__(self) -> None:
         self._log = io.StringIO()
@@ -130,7 +130,9 @@ class Told(CallObserver):
         yield from texts(dict(span.attributes or {}))
         for event in span.events:
             yield from texts([event.name, dict(event.attributes or {})])
-        json.dumps(span.to_json()).encode()  # an exporter would drop the batch
+        json.dumps(
+            span.to_json()
+        ).encode()  # if this fails, an exporter drops the batch
 
 
 def said_by(error: ConnectError) -> list[str]:
@@ -141,13 +143,13 @@ def said_by(error: ConnectError) -> list[str]:
 
 
 def check(lines: Sequence[str]) -> None:
-    """Check that each of *lines* is one, and can be shown."""
+    """Check that each of *lines* is one printable line."""
     assert [ascii(one) for one in lines if not one.isprintable()] == []
     assert [one for one in lines if "hunter2" in one] == []
 
 
 def resolver(error: OSError) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
-    """Return a resolver, or a *ready*, that raises *error*."""
+    """Return a resolver, or a *ready* hook, that raises *error*."""
 
     async def resolve(*_: object, **__: object) -> NoReturn:
         raise error
@@ -156,7 +158,7 @@ def resolver(error: OSError) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
 
 
 class Services:
-    """A resolver that has *error* for a service, or a host that it does not know."""
+    """A resolver that raises *error* for services and for unknown hosts."""
 
     def __init__(self, error: OSError | None = None) -> None:
         self._error = error
@@ -174,7 +176,7 @@ UNKNOWN = socket.gaierror(socket.EAI_NONAME, "unknown")
 UNKNOWN_AND_ODD = socket.gaierror(socket.EAI_NONAME, ODD)
 AGAIN = socket.gaierror(socket.EAI_AGAIN, ODD)
 
-# Options of a call that would go on for ever.
+# Options for a call that would run for ever.
 WAITING: dict[str, Any] = {"timeout": 0.2, "retry": (0.05,) * 99}
 
 
@@ -183,14 +185,14 @@ def prepare(*_: object) -> NoReturn:
 
 
 class UnsayableError(OSError):
-    """An error that cannot say what it is about."""
+    """An error whose text cannot be made."""
 
     def __str__(self) -> str:
         raise LookupError("a bug")
 
 
 class Unshown:
-    """A value that cannot be shown."""
+    """A value whose repr cannot be made."""
 
     def __repr__(self) -> str:
         raise LookupError("a bug")
@@ -202,7 +204,7 @@ Call = Callable[[CallObserver, Server], Coroutine[Any, Any, object]]
 
 
 def calling(name: str, *arguments: Any, **options: Any) -> Call:
-    """Return a call of the method *name* of a connector with these *options*."""
+    """Return a call of a connector's method *name*, with these *options*."""
 
     async def call(observer: CallObserver, _: Server) -> None:
         await getattr(Connector(observer=observer, **options), name)(*arguments)
@@ -236,7 +238,7 @@ async def by_a_certificate(observer: CallObserver, _: Server) -> None:
 SERVICE = "srv:_a._tcp.test"
 URLS = "redis://:hunter2@a:1 and http://b:hunter2@c"
 
-# What is called, and what has to be in the error's text of it.
+# The calls, and what the text of their errors has to contain.
 CASES: dict[str, tuple[Call, str]] = {
     "resolver": (
         calling("connect", "a.test", 80, resolver=resolver(UNKNOWN_AND_ODD)),
@@ -338,7 +340,7 @@ CASES: dict[str, tuple[Call, str]] = {
 
 @pytest.mark.parametrize("name", CASES)
 async def test_what_is_shown_is_one_printable_line(name: str, listener: Server) -> None:
-    """In an error, a log, a timeline and a span; and it is there, if escaped."""
+    """A text is escaped to one line in an error, a log, a timeline and a span."""
     call, says = CASES[name]
     told = Told()
     with pytest.raises(ConnectError) as caught:
@@ -346,7 +348,7 @@ async def test_what_is_shown_is_one_printable_line(name: str, listener: Server) 
     assert says in str(caught.value)
     lines = told.lines()
     check([*said_by(caught.value), *lines])
-    # In the log, in the timeline's dict, and as the status of the span.
+    # It is in the log, in the timeline's dict, and in the status of the span.
     assert sum(says in line for line in lines) >= 3
 
 
@@ -359,7 +361,7 @@ async def test_what_is_shown_is_one_printable_line(name: str, listener: Server) 
     ],
 )
 async def test_what_a_proxy_says(answer: bytes) -> None:
-    """Not one of its words is repeated."""
+    """None of the proxy's words is repeated."""
     told = Told()
     with proxying("http", answers=(answer,)) as server:
         url = server.url("app:hunter2")
@@ -372,14 +374,14 @@ async def test_what_a_proxy_says(answer: bytes) -> None:
 async def _by_the_loop(connector: Connector) -> None:
     loop = asyncio.get_running_loop()
     base = type(loop)
-    change(loop, connector)
+    convert_loop(loop, connector)
     try:
         await loop.create_connection(asyncio.Protocol, "a.test", 80)
     finally:
         loop.__class__ = base
 
 
-# The functions, each of which asks the resolver, that has something odd to say.
+# The functions.  Each calls the resolver, whose error has an odd text.
 ENTRY_POINTS: dict[str, Callable[[Connector], Coroutine[Any, Any, object]]] = {
     "connect": lambda to: to.connect("a.test", 80),
     "open_connection": lambda to: to.open_connection("a.test", 80),
@@ -400,7 +402,7 @@ ENTRY_POINTS: dict[str, Callable[[Connector], Coroutine[Any, Any, object]]] = {
 
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 async def test_every_function(name: str) -> None:
-    """Each tells of it, and raises it, as one line."""
+    """Each function reports the text, and raises it, as one line."""
     told = Told()
     options = WAITING if name.startswith(("wait", "reconnecting")) else {}
     connector = Connector(observer=told, resolver=resolver(AGAIN), **options)
@@ -411,7 +413,7 @@ async def test_every_function(name: str) -> None:
 
 
 async def test_a_certificate_of_a_client_of_httpcore() -> None:
-    """The name is a URL's, and so a server's that redirects to it."""
+    """The name comes from a URL, and so from a server that redirects to it."""
     with tls_echoing() as server:
         plain = await ConnectorBackend().connect_tcp(server.host, server.port)
         with pytest.raises(httpcore.ConnectError, match="is not valid for") as caught:
@@ -421,7 +423,7 @@ async def test_a_certificate_of_a_client_of_httpcore() -> None:
 
 
 async def test_a_resolver_that_leads_to_a_path() -> None:
-    """The answer is said whole, though it is no address in numbers."""
+    """The answer is shown as a whole, although it is not a numeric address."""
     told = Told()
     address = Address(socket.AF_UNIX, b"/nowhere/\x1b\xff")
     with pytest.raises(ConnectError) as caught:
@@ -430,18 +432,18 @@ async def test_a_resolver_that_leads_to_a_path() -> None:
         )
     lines = told.lines()
     check([*said_by(caught.value), *lines])
-    assert lines.count(r"/nowhere/\x1b\udcff") >= 3  # an answer, and a peer twice
+    assert lines.count(r"/nowhere/\x1b\udcff") >= 3  # in an answer, and twice as a peer
 
 
 async def test_the_system_resolver() -> None:
-    """What it raises by itself is shown so, too."""
+    """An error of the system's resolver is shown as one line too."""
     with pytest.raises(socket.gaierror, match="no interface") as caught:
         await aioconnect.system_resolver("fe80::1%\x1b[2J", 80)
     check([str(caught.value)])
 
 
 async def test_all_errors(listener: Server) -> None:
-    """A group of errors has a text of its own; theirs are as the hook raised them."""
+    """A group of errors has its own text; its errors are as the hook raised them."""
     told = Told()
     with pytest.raises(ExceptionGroup) as caught:
         await aioconnect.create_connection(
@@ -457,8 +459,8 @@ async def test_all_errors(listener: Server) -> None:
     check([str(caught.value), *told.lines()])
 
 
-async def test_a_hook_that_raises_what_is_no_oserror(listener: Server) -> None:
-    """It comes through as it is; what is shown of it is one line."""
+async def test_a_hook_that_raises_another_error(listener: Server) -> None:
+    """It is raised unchanged; what is shown of it is one line."""
     told = Told()
     error = type(ODD_NAME, (LookupError,), {})(ODD)
 
@@ -471,7 +473,7 @@ async def test_a_hook_that_raises_what_is_no_oserror(listener: Server) -> None:
     check(told.lines())
 
 
-# -- what cannot work, and is quoted
+# -- bad values, which are quoted
 
 
 class Odd:
@@ -508,7 +510,7 @@ REFUSED: dict[str, Callable[[Any], object]] = {
     ids=["text", "bytes", "URL", "repr"],
 )
 def test_a_value_that_is_refused(name: str, odd: object) -> None:
-    """The error quotes it in one line, without the password."""
+    """The error quotes the value in one line, without the password."""
     with pytest.raises((TypeError, ValueError)) as caught:
         REFUSED[name](odd)
     check([str(caught.value)])
@@ -525,13 +527,13 @@ def test_a_value_that_is_refused(name: str, odd: object) -> None:
     ids=ascii,
 )
 def test_a_target_that_no_text_makes(target: Target) -> None:
-    """It is shown in one line, though that is no target's text."""
+    """A target that no text can give is shown as one line too."""
     check([str(target)])
 
 
 @pytest.mark.parametrize("path", ["", "/", ":1", "?a=/@b", " @", "'@"])
 def test_a_url_that_is_no_target(path: str) -> None:
-    """Its password is not repeated, even where it is not written as it has to be."""
+    """Its password is not repeated, even if it is not escaped as it should be."""
     url = f"postgres://app:/@hunter2@db{path}"
     with pytest.raises(ValueError, match=r"postgres://\*\*\*@") as caught:
         parse_target(url)
@@ -539,7 +541,7 @@ def test_a_url_that_is_no_target(path: str) -> None:
 
 
 def test_a_value_that_cannot_be_shown() -> None:
-    """What is wrong with it is said, and not what is wrong with its repr."""
+    """The error is about the value, and not about its repr."""
     with pytest.raises(TypeError, match=r"timeout must be .*, not <Unshown>"):
         Connector(timeout=Unshown())  # type: ignore[arg-type]  # for that
 
@@ -554,7 +556,7 @@ async def test_a_host_that_is_refused(host: str) -> None:
 # -- the command line
 
 
-# What an argument of a program can be: no NUL, and what is no text are bytes.
+# An argument of a program has no NUL.  Undecodable bytes are surrogates.
 ARGUMENT = ODD.replace("\0", "").replace("\ud800", "")
 
 SHOWN_ARGUMENT = r"odd\nERROR:root: FORGED\r\x1b[2J\x1b]0;title\x07\x9b \u202e"
@@ -562,12 +564,12 @@ SHOWN_ARGUMENT = r"odd\nERROR:root: FORGED\r\x1b[2J\x1b]0;title\x07\x9b \u202e"
 
 @pytest.fixture
 def odd_path(tmp_path: Path) -> str:
-    """Give the path of a file that is not there, with an odd name."""
+    """Give the path of a missing file with an odd name."""
     return str(tmp_path / ARGUMENT.replace("/", ""))
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line that the program said, to standard error."""
+    """Return the one line that the program wrote to standard error."""
     assert done.stdout == ""
     line, end = done.stderr.split("\n")
     assert end == ""
@@ -576,8 +578,8 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("command", ["sweep", "probe", "wait"])
-def test_a_file_that_is_not_there(command: str, odd_path: str) -> None:
-    """What is said of its name is one line, in every command that takes one."""
+def test_a_missing_file(command: str, odd_path: str) -> None:
+    """Every command that takes a file reports its name in one line."""
     arguments = {
         "sweep": ["sweep", odd_path],
         "probe": ["probe", "127.0.0.1:1", "--json", "--svg", f"{odd_path}/a"],
@@ -589,7 +591,7 @@ def test_a_file_that_is_not_there(command: str, odd_path: str) -> None:
 
 
 def test_lines_of_an_odd_file(odd_path: str) -> None:
-    """Its name stands before what is said of each line that is no target."""
+    """The file's name precedes each message about a line that is not a target."""
     odd = ODD.replace("\n", "").encode("utf-8", "replace")
     Path(odd_path).write_bytes(b"bad\n" + odd + b"\n" + URL.encode() + b"\n\xff\n")
     done = program("sweep", odd_path, "--json")
@@ -600,7 +602,7 @@ def test_lines_of_an_odd_file(odd_path: str) -> None:
 
 
 def test_a_terminal_shows_an_odd_file(tmp_path: Path) -> None:
-    """Above the bar its name is a name: no control character, no markup, no emoji."""
+    """Above the bar its name is plain text: no control character, markup or emoji."""
     path = tmp_path / "odd\x1b[2J\n[red]x:bomb:"
     path.write_text("bad\n")
     with screen(*AIOCONNECT, "sweep", str(path), columns=200) as shown:
@@ -622,8 +624,8 @@ def test_a_terminal_shows_an_odd_file(tmp_path: Path) -> None:
     ],
     ids=ascii,
 )
-def test_an_argument_that_cannot_be(arguments: list[str]) -> None:
-    """What is said of it is one line, without the password."""
+def test_a_bad_argument(arguments: list[str]) -> None:
+    """The message is one line, without the password."""
     done = program(*arguments, timeout=20)
     assert done.returncode in (2, 127)
     assert one_line(done)

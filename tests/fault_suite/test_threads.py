@@ -1,6 +1,6 @@
-"""Resolver threads that cannot be made: each exception at each call that makes one.
+"""A resolver thread that cannot be made harms no later call, whatever the exception.
 
-Whatever becomes of the call, the next one resolves, and nothing is left.
+Whatever becomes of the call itself, the next one resolves, and nothing is left.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import aioconnect
 from aioconnect import Address, Backoff, Connector
 from aioconnect._io import getaddrinfo_pool
 from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import EchoServer, echoing, refusing
 
-# Seconds; where it has to come to its end, and where it must not.
+# In seconds, for calls that have to end, and for calls that must not.
 GENEROUS, SHORT = 60.0, 0.5
 
 Call = Callable[["Peers", float], Awaitable[Any]]
@@ -38,7 +38,7 @@ Call = Callable[["Peers", float], Awaitable[Any]]
 
 @dataclass
 class Peers:
-    """What there is to connect to: a server, a proxy, and a port that refuses."""
+    """The endpoints to connect to: a server, a proxy, and a port that refuses."""
 
     server: EchoServer
     proxy: str
@@ -46,7 +46,7 @@ class Peers:
 
 
 def pinned(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a getaddrinfo that knows names of its own, which have IPv4 only."""
+    """Return a getaddrinfo that knows the tests' own names, which have only IPv4."""
 
     def getaddrinfo(host: str, port: int, family: int, *more: Any) -> Any:
         if not host.endswith(".pinned"):
@@ -60,10 +60,10 @@ def pinned(real: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def changed_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Give the running loop, which is one of a factory's meanwhile."""
+    """Give the running loop, which is a factory's loop in this block."""
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    change(loop, Connector(timeout=GENEROUS))
+    convert_loop(loop, Connector(timeout=GENEROUS))
     try:
         yield loop
     finally:
@@ -71,7 +71,7 @@ def changed_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def by_the_loop(peers: Peers, timeout: float) -> Any:
-    """Connect with a loop of a factory, which other code uses."""
+    """Connect with a factory's loop, as other code would."""
     with changed_loop() as loop:
         port = peers.server.port
         return await loop.create_connection(asyncio.Protocol, "a.pinned", port)
@@ -91,12 +91,12 @@ async def by_sock_connect(peers: Peers, timeout: float) -> Any:
 
 
 async def addresses(host: str, port: int) -> list[Address]:
-    """Return what the system's resolver says of *host*."""
+    """Return the addresses of *host* from the system's resolver."""
     return list(await aioconnect.system_resolver(host, port))
 
 
 def several(peers: Peers) -> list[tuple[str, int | str]]:
-    """Return two targets, of which the first refuses."""
+    """Return two targets, of which the first one refuses."""
     return [("a.pinned", peers.refused), ("b.pinned", peers.server.port)]
 
 
@@ -150,7 +150,7 @@ CALLS: dict[str, Call] = {
 
 @dataclass
 class Refusal:
-    """What raises *error* at call *number* of *method*, perhaps with the call made."""
+    """A patch that raises *error* at call *number* of *method*, before or after it."""
 
     method: str
     error: Exception
@@ -163,7 +163,7 @@ class Refusal:
         self.real = getattr(threading.Thread, self.method)
 
     def __call__(self, thread: threading.Thread, *args: Any, **named: Any) -> None:
-        # Before it is made, a thread has no name but the one that it is to have.
+        # Before it is made, only the arguments have the name of a thread.
         name = named.get("name") or getattr(thread, "_name", "")
         if not str(name).startswith(THREAD_NAMES):
             self.real(thread, *args, **named)
@@ -194,7 +194,7 @@ ERRORS = [
 async def peers(
     nothing_pending: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Peers]:
-    """Give peers, and names for them; a resolver thread ends when it has answered."""
+    """Give peers and their names; a resolver thread ends after its answer."""
     monkeypatch.setattr(socket, "getaddrinfo", pinned(socket.getaddrinfo))
     monkeypatch.setattr(getaddrinfo_pool._pool, "_patience", 0.0)
     with (
@@ -207,7 +207,7 @@ async def peers(
 
 
 async def nobody_is_left() -> None:
-    """Wait until no resolver thread lives; no question is left then."""
+    """Wait until no resolver thread is alive; no question is left then."""
     lookups = getaddrinfo_pool._pool
     while lookups._threads or lookups._asked:
         await asyncio.sleep(0.001)
@@ -216,7 +216,7 @@ async def nobody_is_left() -> None:
 
 
 async def outcome(call: Call, peers: Peers, timeout: float) -> BaseException | None:
-    """Return what *call* raised, or None: it did what it is for."""
+    """Return what *call* raised, or None if it succeeded."""
     try:
         made = await call(peers, timeout)
     except Exception as exc:
@@ -230,7 +230,7 @@ async def outcome(call: Call, peers: Peers, timeout: float) -> BaseException | N
 async def test_each_exception_at_each_call(
     peers: Peers, monkeypatch: pytest.MonkeyPatch, name: str, refusal: str
 ) -> None:
-    """It ends in success, in the want of a thread, or in the exception as itself."""
+    """The call succeeds, lacks a thread, or raises the very exception."""
     call = CALLS[name]
     method, is_made = REFUSALS[refusal]
     await nobody_is_left()
@@ -250,7 +250,7 @@ async def test_each_exception_at_each_call(
 
 
 def check(raised: BaseException | None, error: Exception) -> None:
-    """Assert that *raised* is what can come of *error* where a thread is made."""
+    """Check that *raised* may result from *error* where a thread is made."""
     if raised is None or raised is error:
         return
     assert isinstance(error, RuntimeError | OSError), repr(raised)
@@ -259,7 +259,7 @@ def check(raised: BaseException | None, error: Exception) -> None:
 
 
 class Bounded:
-    """Starts threads while fewer than *most* resolver threads live."""
+    """A patch that starts threads while fewer than *most* resolver threads live."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -281,7 +281,7 @@ class Bounded:
 async def test_refusal_beyond_some_threads(
     peers: Peers, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:
-    """One thread is enough for every call; with none it ends, and says why."""
+    """One thread is enough for every call; without any, the error says why."""
     call = CALLS[name]
     await nobody_is_left()
     bounded = Bounded(most)
@@ -302,7 +302,7 @@ def to_hung(peers: Peers, timeout: float) -> Awaitable[Any]:
 
 
 async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose time is up meanwhile reads how many do, and that names wait for one."""
+    """A timeout then says how many threads hang, and that names wait for one."""
     go_on = threading.Event()
     answering = socket.getaddrinfo
 
@@ -311,7 +311,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
             go_on.wait(GENEROUS)
         return answering(host, *more)
 
-    # The others have no time of their own here.
+    # The others have no timeout of their own here.
     timed = [
         call
         for name, call in CALLS.items()
@@ -326,7 +326,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
         calls = (outcome(call, peers, SHORT) for call in timed)
         for raised in await asyncio.gather(*calls):
             assert "2 look-ups hang, and names wait for a free thread" in str(raised)
-        # Who waits for what hangs waits for no thread.
+        # A call that waits for a hanging look-up does not wait for a thread.
         raised = await outcome(to_hung, peers, SHORT)
         assert "the resolver has not answered yet (" in str(raised)
     finally:

@@ -1,6 +1,6 @@
-"""Judge what was seen of a call by the model: the invariants of the machine.
+"""Judge the observed result of a call by the model: the invariants of the machine.
 
-What was connected is tried out here, and closed.
+A connected socket is tried out here, and closed.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ __all__ = ["close", "echoes", "what_came"]
 
 _PING = b"ping"
 
-# What a peer says to a ping, by the word that the attempt met; of silence,
-# nothing can be said.
+# The peer's answer to a ping, by the word that the attempt met.  Silence cannot be
+# checked.
 _ANSWERS = {"accept_close": b"", "accept": _PING, "unix": _PING, "trusted": _PING}
 
 
 async def what_came(world: World, seen: Seen) -> str:
-    """Check that the contract allows what was *seen*; say in a phrase what it was."""
+    """Check that the contract allows what was *seen*; return it as a phrase."""
     assert not seen.is_late, f"not ended in time: {world.program}"
     if seen.made is not None:
         await check_connected(world, seen)
@@ -79,7 +79,7 @@ def failed(world: World) -> list[Attempt]:
 
 
 async def check_connected(world: World, seen: Seen) -> None:
-    """Check that it is connected to a peer that was named, and that bytes arrive."""
+    """Check that the peer is one of those named, and that bytes arrive."""
     assert not seen.is_cancelled, "a cancellation was swallowed"
     assert not world.has_bug
     peers = peers_of(world, seen.made)
@@ -96,11 +96,11 @@ async def check_connected(world: World, seen: Seen) -> None:
 
 
 def peers_of(world: World, made: Any) -> dict[Address, Met]:
-    """Return the peer, or those it may be, and what the last attempt at it met."""
+    """Return the possible peers, and what the last attempt at each met."""
     last = {address: met[-1] for address, met in world.history().items()}
     peer = peer_name(made)
     if peer is None:
-        # It has reset the connection since, as it was told to.
+        # It has since reset the connection, as its word says.
         found = {address: met for address, met in last.items() if met.word == "reset"}
     else:
         found = {
@@ -111,10 +111,10 @@ def peers_of(world: World, made: Any) -> dict[Address, Met]:
 
 
 def peer_name(made: Any) -> object:
-    """Return the peer's name, None if it has gone."""
+    """Return the name of the peer, or None if it has gone."""
     if not isinstance(made, socket.socket):
         writer = made[1]
-        # uvloop's transports cannot be asked once they have closed.
+        # A closed transport of uvloop gives no information.
         return None if writer.is_closing() else writer.get_extra_info("peername")
     assert made.gettimeout() == 0
     assert not made.get_inheritable()
@@ -126,7 +126,7 @@ def peer_name(made: Any) -> object:
 
 
 async def try_out(made: Any, word: str) -> None:
-    """Check that a peer that met *word* answers a ping as it was told to."""
+    """Check that a peer which met *word* answers a ping as the word says."""
     if word not in _ANSWERS:
         return
     async with asyncio.timeout(PATIENCE):
@@ -139,20 +139,20 @@ async def try_out(made: Any, word: str) -> None:
 
 
 async def answer(sock: socket.socket) -> bytes:
-    """Return what the peer of *sock* answers to a ping."""
+    """Return the answer of the peer of *sock* to a ping."""
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, _PING)
     return await loop.sock_recv(sock, len(_PING))
 
 
 async def echoes(sock: socket.socket) -> None:
-    """Check that bytes get through *sock* and back."""
+    """Check that bytes travel through *sock* and back."""
     async with asyncio.timeout(PATIENCE):
         assert await answer(sock) == _PING
 
 
 async def close(made: Any) -> None:
-    """Close what a call returned, if it did."""
+    """Close the result of a call, if there is one."""
     if made is None:
         return
     if isinstance(made, socket.socket):
@@ -164,7 +164,7 @@ async def close(made: Any) -> None:
 
 
 def check_events(world: World, rounds: int) -> None:
-    """Check that the events tell the story of a call of so many rounds, in order."""
+    """Check that the events tell the story of this number of rounds, in order."""
     recorder, program = world.recorder, world.program
     moments = [event.at for event in recorder.events]
     assert moments == sorted(moments)
@@ -172,11 +172,11 @@ def check_events(world: World, rounds: int) -> None:
     assert type(last) in (Connected, GaveUp)
     scheduled = [(event.round, event.delay) for event in recorder.of(RetryScheduled)]
     whole = list(enumerate(program.delays[: len(scheduled)], 1))
-    if scheduled != whole:  # the last one was cut short
+    if scheduled != whole:  # the last one was shortened
         assert program.timeout is not None
         assert scheduled[:-1] == whole[:-1]
         assert scheduled[-1][1] < whole[-1][1]
-    # A loop that is late may have left no time for the round that is due.
+    # A late loop may have left no time for the next round.
     is_over = isinstance(last, GaveUp) and isinstance(last.error, TimeoutError)
     assert rounds - 1 <= len(scheduled) <= rounds - 1 + is_over
     started = [(event.round, event.address) for event in recorder.of(AttemptStarted)]

@@ -1,6 +1,6 @@
-"""Build what a program of the machine connects to, run it, and say what was seen.
+"""Build the servers of one program of the machine, run it, and report what was seen.
 
-Only this module opens anything; the caller of `run` checks what is left.
+Only this module opens anything.  The caller of `run` checks what is left.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Any
 from fault_suite.model import Bug, Met, Place, Program
 
 from aioconnect import Address, Connector, Event, outcome, testing
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect.testing import Lookup, Recorder, ScriptedResolver
 
 __all__ = ["Names", "Seen", "World", "building", "run"]
 
-# Iterations of the loop from the moment a call is due to end until it has.
+# The iterations of the loop that a call may take to end, after it is due.
 TICKS = 20
 
-# What the loops' clocks may differ by, from one timer to the next.
+# How far the loops' clocks may differ, from one timer to the next.
 GRACE = 0.02
 
-# Longer than anything takes here that does end.
+# Longer than any call here that ends by itself.
 PATIENCE = 30.0
 
 _ANY_HOST: dict[int, str] = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
@@ -44,7 +44,7 @@ class Names:
         self._numbers = itertools.count()
 
     def add(self, program: Program, addresses: dict[str, Address]) -> str:
-        """Return a new name whose look-ups go as *program* says."""
+        """Return a new name whose look-ups are those of *program*."""
         name = f"n{next(self._numbers)}.test"
         script: dict[tuple[str, int] | str, list[Lookup]] = {
             (name, family): steps for family, steps in program.lookups.items()
@@ -55,7 +55,7 @@ class Names:
     async def __call__(
         self, host: str, port: int, *, family: int, proto: int = 0, flags: int = 0
     ) -> list[Address]:
-        """Return the addresses of *host*: what Connector's ``resolver`` does."""
+        """Return the addresses of *host*, as Connector's ``resolver``."""
         scripted, addresses = self._known[host]
         found = await scripted(host, port, family=family, proto=proto, flags=flags)
         return [addresses[str(address.sockaddr[0])] for address in found]
@@ -63,7 +63,7 @@ class Names:
 
 @dataclass
 class World:
-    """The servers of one program, what its hooks and its observer saw, and how."""
+    """The servers of one program, and what its hooks and its observer saw."""
 
     program: Program
     names: Names
@@ -78,7 +78,7 @@ class World:
     has_bug: bool = False
 
     def announce(self, sock: socket.socket, address: Address) -> None:
-        """Note what the attempt meets: the last of the hooks."""
+        """Note what the attempt meets; this is the last hook."""
         place = self.place(address)
         self.sockets.append(sock)
         met = self.met.setdefault(address, [])
@@ -92,26 +92,26 @@ class World:
             raise OSError(errno.EPERM, "a hook does not allow it")
 
     def observe(self, event: Event) -> None:
-        """Keep *event*, and fail at the one that the program says."""
+        """Keep *event*, and fail at the event that the program names."""
         self.recorder(event)
         if len(self.recorder.events) == self.program.observer:
             self.has_bug = True
             raise Bug("an observer")
 
     def history(self) -> dict[Address, list[Met]]:
-        """Return what the attempts met, in their order, at each address."""
+        """Return what the attempts met, in order, for each address."""
         if self.program.is_announced:
             return self.met
         words = {a: self.place(a).words[0] for a in self.addresses.values()}
         return {address: [Met(word, None)] * 99 for address, word in words.items()}
 
     def place(self, address: Address) -> Place:
-        """Return the place that *address* is of."""
+        """Return the place with this *address*."""
         host = next(h for h, known in self.addresses.items() if known == address)
         return next(place for place in self.program.places if place.host == host)
 
     def target(self) -> tuple[str | None, int | None]:
-        """Return the host and the port that the call is for, if it is one."""
+        """Return the host and the port of the call, if it has one target."""
         address = self.addresses[self.program.places[0].host]
         if len(self.addresses) > 1 and not self.name:
             return None, None
@@ -174,14 +174,15 @@ class World:
 
 
 def turn(loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
-    """Have the next call over *loop* be one of *connector*, and no other."""
-    kinds = type(loop).__mro__
-    loop.__class__ = kinds[type(loop).__name__.startswith("Connecting")]
-    change(loop, connector)
+    """Make the next call over *loop* use *connector* alone."""
+    kind = type(loop)
+    if kind.__name__.startswith("Connecting"):
+        loop.__class__ = kind.__bases__[-1]  # the loop as it was before
+    convert_loop(loop, connector)
 
 
 async def pinged(*made: Any) -> bool:
-    """Ask the peer of a socket, or of streams, whether it answers."""
+    """Send a ping to the peer of a socket or of streams; return whether it answers."""
     if isinstance(made[0], socket.socket):
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(made[0], b"ping")
@@ -197,7 +198,7 @@ async def pinged(*made: Any) -> bool:
 
 @contextlib.contextmanager
 def building(program: Program, names: Names) -> Generator[World]:
-    """Give the world of *program*: its servers run."""
+    """Yield the world of *program*, with its servers running."""
     world = World(program, names)
     with ExitStack() as stack:
         if program.tls:
@@ -210,7 +211,7 @@ def building(program: Program, names: Names) -> Generator[World]:
 
 
 def opened(place: Place, world: World, stack: ExitStack) -> Address:
-    """Open the server of *place*, and return where it is."""
+    """Open the server of *place*, and return its address."""
     match place.words[0]:
         case "trusted" | "expired" as word:
             server = stack.enter_context(
@@ -234,7 +235,7 @@ def opened(place: Place, world: World, stack: ExitStack) -> Address:
 
 @dataclass
 class Seen:
-    """What came of a call: what it returned or raised, when, and if in time."""
+    """The result of a call: its value or its error, when, and whether in time."""
 
     made: Any
     error: BaseException | None
@@ -250,14 +251,14 @@ async def run(world: World) -> Seen:
     started = loop.time()
     task = loop.create_task(world.connect())
     asked = is_late = False
-    await asyncio.sleep(0)  # its own clock runs
+    await asyncio.sleep(0)  # now the loop's own clock runs
     if world.program.cancel is not None:
         if world.program.wait:
             await asyncio.wait([task], timeout=world.program.wait)
         await let_run(task, world.program.cancel)
         asked = task.cancel()
     if world.program.timeout is not None and not asked:
-        # The loop has come to this moment when it comes to the call's own end.
+        # The loop reaches this moment when it reaches the end of the call.
         await asyncio.wait([task], timeout=world.program.timeout + GRACE)
     if world.program.timeout is not None or asked:
         await let_run(task, TICKS)
@@ -273,7 +274,7 @@ async def run(world: World) -> Seen:
 
 
 async def let_run(task: asyncio.Task[Any], iterations: int) -> None:
-    """Wait for so many iterations of the loop, or for *task*."""
+    """Wait for this number of iterations of the loop, or for *task*."""
     for _ in range(iterations):
         if task.done():
             return

@@ -20,7 +20,7 @@ import aioconnect
 from aioconnect import Address, Connector, outcome
 from aioconnect._io import sockets
 from aioconnect._io.fd_watchers import check_loop, is_readable
-from aioconnect._loops.subclass import change
+from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.testing import (
     BlackHole,
@@ -413,7 +413,7 @@ async def test_a_fixed_port_after_a_connection(own_port: tuple[str, int]) -> Non
             sock = await aioconnect.connect(*server.sockaddr, local_addr=own_port)
             server.accept().close()
             sock.close()
-        change(loop, Connector(timeout=30))
+        convert_loop(loop, Connector(timeout=30))
         try:
             with listening("127.0.0.3") as third:
                 _, writer = await asyncio.open_connection(

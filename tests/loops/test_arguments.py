@@ -1,4 +1,4 @@
-"""A loop of ours takes what its base takes, and fails as that fails."""
+"""A factory's loop takes the arguments that its base takes, and fails as that does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POOLS = ("asyncio_", "aioconnect-resolver")
 
 BASES: tuple[Factory, ...] = (asyncio.new_event_loop, uvloop.new_event_loop)
 
-# What stays different, by why, and how the names of those calls begin.
+# The differences that stay: their reasons, and the beginnings of the calls' names.
 LENIENT = "what asyncio takes is taken on both loops, of names as of numbers"
 WIDER = "an option or a form that this loop has not, or only later"
 UNSAID = "whatever is false says nothing"
@@ -48,7 +48,7 @@ TCP = {
     "{'local_addr': ('127.0.0.1', -1)}": WRONG_PORT,
     "host '::1%lo'": WIDER,
     "host '[::1]'": WIDER,
-    "{'proto': 262}": WIDER,  # MPTCP, of which getaddrinfo knows nothing
+    "{'proto': 262}": WIDER,  # MPTCP, which getaddrinfo does not know
     "{'all_errors':": WIDER,
     "{'happy_eyeballs_delay':": WIDER,
     "{'interleave':": WIDER,
@@ -62,7 +62,7 @@ TCP = {
     "{'local_addr': ()}": UNSAID,
     "{'local_addr': 0}": UNSAID,
     "{'local_addr': {}}": UNSAID,
-    "{'proto': 17}": UNREAD,  # and an error of socket(2), not of a look-up
+    "{'proto': 17}": UNREAD,  # here socket(2) fails, and not a look-up
     "{'proto': 99}": UNREAD,
     "{'flags': -1}": UNREAD,
     "{'flags': 1099511627776}": UNREAD,
@@ -114,10 +114,10 @@ def listeners(path: Path) -> Iterator[tuple[socket.socket, ...]]:
 
 
 async def became(make: Make, there: World) -> Result:
-    """Return what became of a call."""
+    """Return the result of a call."""
     try:
         made = await make(there)
-    except Exception as exc:  # whatever the loop says
+    except Exception as exc:  # the loop may raise anything
         return Result(alone(exc))
     if isinstance(made, Result):
         return made
@@ -126,7 +126,7 @@ async def became(make: Make, there: World) -> Result:
 
 
 def drain(socks: tuple[socket.socket, ...]) -> None:
-    """Accept what has connected: the backlog never fills."""
+    """Accept all connections, so that the backlog never fills."""
     for sock in socks:
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -144,7 +144,7 @@ def run(
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *_: None)  # what the base logs of its own
+        loop.set_exception_handler(lambda *_: None)  # the base logs errors
         loop.slow_callback_duration = 60
         there = World(loop, socks[0].getsockname()[1], socks[2].getsockname())
         for name, make in calls.items():
@@ -157,9 +157,9 @@ def run(
 
 
 def is_alike(base: Result, ours: Result) -> bool:
-    """Tell whether whoever catches what the *base* raises catches what is raised here.
+    """Tell whether code that catches the *base*'s error catches *ours* too.
 
-    And whether the socket that was given is left as the *base* leaves it.
+    The timeout of a socket argument has to be as the *base* leaves it.
     """
     if ours.timeout != base.timeout:
         return False
@@ -169,7 +169,7 @@ def is_alike(base: Result, ours: Result) -> bool:
     if isinstance(base.error, OSError):
         kinds = (socket.gaierror, OSError)
     elif isinstance(base.error, AttributeError | AssertionError | LookupError):
-        # An accident of the base's: nobody catches that.
+        # This is a bug in the base, and nobody catches it.
         return isinstance(ours.error, TypeError | ValueError)
     else:
         kinds = (OverflowError, TypeError, ValueError, ZeroDivisionError)
@@ -183,7 +183,7 @@ def is_alike(base: Result, ours: Result) -> bool:
         (tcp_calls, TCP, False),
         (unix_calls, UNIX, False),
         (sock_calls, SOCK, False),
-        (sock_calls, SOCK, True),  # asyncio and uvloop look at the timeout then
+        (sock_calls, SOCK, True),  # then asyncio and uvloop check the timeout
     ],
 )
 def test_as_the_base(
@@ -192,13 +192,13 @@ def test_as_the_base(
     debug: bool,
     tmp_path: Path,
 ) -> None:
-    """Code that exists catches what its loop raises, and gives what that takes."""
+    """Existing code catches what its loop raises, and passes what that loop takes."""
     made = dict(calls())
     differs: dict[str, str] = {}
     with listeners(tmp_path / "x") as socks:
         for base in BASES:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what the base leaves
+                warnings.simplefilter("ignore")  # the base leaves things open
                 theirs = run(base, made, socks, debug)
                 gc.collect()
             with testing.leak_check(ignore_threads=POOLS):

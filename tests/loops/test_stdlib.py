@@ -1,6 +1,6 @@
-"""The standard library's own tests of what connects, on loops of `loop_factory`.
+"""The standard library's own tests of connecting pass on loops of `loop_factory`.
 
-Each that mentions one of the functions is run, but for those that are listed here.
+Every test that mentions one of the functions is run, except for those listed here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONNECTS = re.compile(
     r"\b(create_(unix_)?connection|open_(unix_)?connection|sock_connect)\b"
 )
 
-# How many modules are run at once.  Most of them wait.
+# The number of modules that run at once.  Most of them wait.
 TOGETHER = 4
 
 SOCKET = "asserts what asyncio asks of a mock in the place of its socket module"
@@ -40,7 +40,7 @@ LEFT_OUT_ON_UVLOOP = {
     "test_sendfile": "uvloop has no sendfile",
 }
 
-# On either loop: they fail on ours, and on what ours is made of they do not.
+# Left out on both loops: these fail on a factory's loop, and pass on its base.
 LEFT_OUT = {
     "test_base_events": {
         "test_create_connection_bluetooth": SOCKET,
@@ -57,8 +57,8 @@ LEFT_OUT = {
     "test_unix_events": {"test_create_unix_connection_ssl_noserverhost": WORDS},
 }
 
-# Not run on uvloop: they look for what asyncio's transports have inside, and without
-# it wait for as long as they may, uvloop being ours or not.
+# Left out on uvloop: these look into asyncio's transports.  On any uvloop they wait
+# until their timeout.
 HANG_ON_UVLOOP = {
     "test_ssl": ["test_flush_before_shutdown"],
     "test_sslproto": [
@@ -70,8 +70,8 @@ HANG_ON_UVLOOP = {
 
 
 def modules() -> list[str]:
-    """Return the modules that have tests of what connects."""
-    # Debian has it in a package of its own.
+    """Return the modules that have tests of functions that connect."""
+    # Debian has the tests in a package of their own.
     spec = find_spec("test.test_asyncio") if find_spec("test") else None
     if spec is None or spec.origin is None:
         pytest.skip("the standard library's tests are not installed")
@@ -83,7 +83,7 @@ def modules() -> list[str]:
 
 
 def wrong(module: str, came: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is not as it is listed."""
+    """Report every result that differs from the lists."""
     known, passed = (
         {test.split(".")[1] for test in came[which]} for which in ("known", "passed")
     )
@@ -102,10 +102,10 @@ def wrong(module: str, came: Mapping[str, Any]) -> Iterator[str]:
 @pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_stdlib(loop: str) -> None:
-    """What the standard library tests of connecting is true of a loop of ours.
+    """The standard library's tests of connecting pass on a loop of `loop_factory`.
 
-    A test that is left out is listed, with its reason; on uvloop those too that uvloop
-    itself does not pass.
+    A test that is left out is listed, with its reason.  On uvloop, the tests that
+    uvloop itself does not pass are listed too.
     """
 
     def run(module: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def test_stdlib(loop: str) -> None:
     found = modules()
     left_out = MODULES_LEFT_OUT | (LEFT_OUT_ON_UVLOOP if loop == "uvloop" else {})
     assert left_out.keys() <= set(found)
-    # The last are the longest.
+    # The last ones take longest.
     chosen = [module for module in reversed(found) if module not in left_out]
     with ThreadPoolExecutor(TOGETHER) as pool:
         came = dict(zip(chosen, pool.map(run, chosen), strict=True))

@@ -1,4 +1,4 @@
-"""Loops whose connections are ours: what of them is, and whose word it is."""
+"""A factory's loop: which methods connect, with which options, and what stays."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(
     *,
     debug: bool = True,
 ) -> None:
-    """Run *main* on a loop of a factory, and see that it leaves nothing."""
+    """Run *main* on a factory's loop, and check that it leaves nothing."""
 
     async def checked() -> None:
         async with leak_check(patience=0, ignore_threads=POOLS):
@@ -77,7 +77,7 @@ def unconnected(family: int = socket.AF_INET) -> socket.socket:
 
 
 def test_streams(loop_factory: Factory, port: int, unix_listener: UnixServer) -> None:
-    """Streams of asyncio's own, which knows of no other loop."""
+    """The streams of asyncio connect through the loop, without any change."""
     seen = Recorder()
 
     async def main() -> None:
@@ -111,15 +111,17 @@ def test_class_as_base(base: type[asyncio.AbstractEventLoop], port: int) -> None
     seen.only(Connected)
 
 
-def test_nothing_else_is_ours(loop_factory: Factory) -> None:
-    """The loop is one of the base's, as its maker made it, but for three methods."""
+def test_nothing_else_is_changed(loop_factory: Factory) -> None:
+    """Except for three methods, the loop is as its maker made it."""
     plain = loop_factory()
     loop = aioconnect.loop_factory(base=loop_factory)()
     try:
         assert isinstance(loop, type(plain))
         assert type(loop).__name__ == f"Connecting{type(plain).__name__}"
         assert type(loop).__module__ == type(plain).__module__
-        assert {name for name in vars(type(loop)) if name[:2] != "__"} == OURS
+        added = set(type(loop).__mro__) - set(type(plain).__mro__)
+        names = {name for kind in added for name in vars(kind) if name[:2] != "__"}
+        assert names == OURS | {"_aioconnect_connector"}
         assert vars(loop).keys() == vars(plain).keys()
     finally:
         loop.close()
@@ -136,7 +138,7 @@ def test_base_keeps_its_settings() -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_parameters(name: str) -> None:
-    """Every parameter of asyncio's method is one of ours."""
+    """Every parameter of asyncio's method exists here too."""
     loop = aioconnect.loop_factory()()
     ours = set(inspect.signature(getattr(loop, name)).parameters)
     loop.close()
@@ -147,7 +149,7 @@ def test_parameters(name: str) -> None:
 
 
 def test_server_that_is_late(loop_factory: Factory) -> None:
-    """The connector's retry, for code that has none."""
+    """Code without retries gets the connector's retry."""
 
     async def main() -> None:
         with late(0.05) as server:
@@ -160,7 +162,7 @@ def test_server_that_is_late(loop_factory: Factory) -> None:
 
 
 def test_full_backlog(loop_factory: Factory) -> None:
-    """K1: asyncio and uvloop say connected where nothing has begun."""
+    """K1: asyncio and uvloop report a connection where nothing has begun."""
 
     async def main() -> None:
         with full_backlog() as full, pytest.raises(TimeoutError):
@@ -169,8 +171,8 @@ def test_full_backlog(loop_factory: Factory) -> None:
     run(loop_factory, Connector(timeout=0.1), main)
 
 
-def test_words_of_the_call_win(loop_factory: Factory, port: int) -> None:
-    """What a call says is done, and what it does not say is the connector's."""
+def test_arguments_of_the_call_win(loop_factory: Factory, port: int) -> None:
+    """An argument of the call wins; the connector's option applies otherwise."""
     asked = StaticResolver({"here": ["127.0.0.1"]})
     connector = Connector(local_addr=("127.0.0.9", 0), resolver=asked, flags=4)
 
@@ -186,7 +188,7 @@ def test_words_of_the_call_win(loop_factory: Factory, port: int) -> None:
     async def main() -> None:
         assert await source() == "127.0.0.9"
         assert await source(local_addr=("127.0.0.8", 0)) == "127.0.0.8"
-        # What a library hands on that was not told anything.
+        # A library passes these on if its caller has set nothing.
         unsaid: dict[str, Any] = {"local_addr": None, "family": 0, "flags": 0}
         assert await source(**unsaid, proto=0, interleave=None) == "127.0.0.9"
         assert {(call.family, call.flags) for call in asked.calls} == {
@@ -213,7 +215,7 @@ def test_words_of_the_call_win(loop_factory: Factory, port: int) -> None:
         ({"family": 2, "flags": 4}, "interleave=2, family=2, flags=4"),
     ],
 )
-def test_what_is_said(
+def test_options_of_a_call(
     said: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: list[object] = []
@@ -232,7 +234,7 @@ def test_what_is_said(
 def test_one_address_at_a_time(
     loop_factory: Factory, port: int, black_hole: BlackHole
 ) -> None:
-    """``happy_eyeballs_delay=None`` does say something: here that is no default."""
+    """``happy_eyeballs_delay=None`` is not the default here, and changes something."""
     silent = black_hole.address
 
     def both(*where: object, family: int, **options: object) -> list[Address]:
@@ -277,7 +279,7 @@ def test_given_socket(loop_factory: Factory, port: int) -> None:
 
 
 def test_ready_has_the_socket(loop_factory: Factory, unix_listener: UnixServer) -> None:
-    """A protocol is made of what has passed only: asyncio's streams have just one."""
+    """A protocol is made only after *ready*: asyncio's streams have just one."""
     given: list[object] = []
 
     async def echoes(sock: socket.socket) -> bool:
@@ -308,8 +310,8 @@ def test_ready_has_the_socket(loop_factory: Factory, unix_listener: UnixServer) 
     assert [type(one) for one in given] == [socket.socket] * 3
 
 
-def test_ready_is_asked_once(loop_factory: Factory, port: int) -> None:
-    """Of a socket that the loop has connected, and is given then, as aiohttp does."""
+def test_ready_is_called_once(loop_factory: Factory, port: int) -> None:
+    """A socket that this loop has connected before is not passed to *ready* again."""
     given: list[socket.socket] = []
 
     async def prove(sock: socket.socket) -> None:
@@ -329,7 +331,7 @@ def test_ready_is_asked_once(loop_factory: Factory, port: int) -> None:
 def test_guard_holds(
     loop_factory: Factory, port: int, unix_listener: UnixServer
 ) -> None:
-    """Each way to connect over the loop asks *allow*, and of the address itself."""
+    """Each way to connect over the loop calls *allow*, with the very address."""
     resolver = StaticResolver({"public.example": ["127.0.0.1"]})
 
     async def main() -> None:
@@ -354,9 +356,9 @@ def test_guard_holds(
 def test_sock_connect(
     loop_factory: Factory, listener: Server, unix_listener: UnixServer
 ) -> None:
-    """The caller's socket, to numbers, a name, a service's name and a path.
+    """It connects the caller's socket to numbers, names, service names and paths.
 
-    And what asyncio takes for them as well.
+    It takes the other forms that asyncio takes as well.
     """
     seen = Recorder()
     addresses: list[Any] = [
@@ -388,7 +390,7 @@ def test_sock_connect(
 def test_sock_connect_with_a_scope(
     loop_factory: Factory, ipv6_listener: Server
 ) -> None:
-    """All four members of the address count; a scope's name is looked up."""
+    """All four items of the address count; a scope's name is looked up."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -401,7 +403,7 @@ def test_sock_connect_with_a_scope(
 
 
 def test_sock_connect_is_one_attempt(loop_factory: Factory, refused_port: int) -> None:
-    """A socket that failed cannot be used again, and stays its owner's."""
+    """A socket that failed cannot be used again, and still belongs to the caller."""
     resolver = StaticResolver({"two": ["127.0.0.1", "127.0.0.2"]})
     connector = Connector(retry=(0.0,) * 3, resolver=resolver)
 
@@ -416,13 +418,13 @@ def test_sock_connect_is_one_attempt(loop_factory: Factory, refused_port: int) -
                 assert caught.value.host == host
                 assert sock.fileno() != -1
         (only,) = resolver.calls
-        assert only.family == socket.AF_INET  # the socket's
+        assert only.family == socket.AF_INET  # that of the socket
 
     run(loop_factory, connector, main)
 
 
 def test_sock_connect_to_no_name(loop_factory: Factory) -> None:
-    """A look-up that fails, or hangs, is an error that says so."""
+    """A look-up that fails or hangs is reported as such."""
     resolver = ScriptedResolver(
         {"hung": Lookup(never=True), "none": Lookup(), "six": Lookup(["::1"])}
     )
@@ -442,7 +444,7 @@ def test_sock_connect_to_no_name(loop_factory: Factory) -> None:
 def test_sockets_that_are_in_use(
     loop_factory: Factory, port: int, black_hole: BlackHole
 ) -> None:
-    """What the system would say of them is an `OSError`, for who expects that."""
+    """The error is an `OSError`, as the system's would be, for code that expects it."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -468,8 +470,8 @@ def test_sockets_that_are_in_use(
     run(loop_factory, Connector(), main)
 
 
-def test_raw_sockets_are_the_bases() -> None:
-    """They connect to nobody either: what asyncio says of one is said."""
+def test_raw_sockets_go_to_the_base() -> None:
+    """They do not connect to a peer, so the error is asyncio's."""
     try:
         sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
     except PermissionError as exc:
@@ -482,12 +484,12 @@ def test_raw_sockets_are_the_bases() -> None:
             with pytest.raises(socket.gaierror):
                 await loop.sock_connect(sock, ("127.0.0.1", 17))
 
-    # uvloop connects it.
+    # Not on uvloop, which connects it.
     run(asyncio.new_event_loop, Connector(allow=only_public), main)
 
 
-def test_datagrams_are_the_bases(loop_factory: Factory) -> None:
-    """They connect to nobody: there is nothing to race, to retry or to forbid."""
+def test_datagram_sockets_go_to_the_base(loop_factory: Factory) -> None:
+    """They do not connect to a peer: there is nothing to race, retry or forbid."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -529,7 +531,7 @@ def test_bad_sockets(loop_factory: Factory, port: int) -> None:
 def test_sockets_that_block(
     loop_factory: Factory, port: int, black_hole: BlackHole, timeout: float | None
 ) -> None:
-    """They wait as others do, without holding the loop, and block again at the end."""
+    """A blocking socket does not block the loop, and is blocking again at the end."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -541,7 +543,7 @@ def test_sockets_that_block(
             sock.settimeout(timeout)
             where = ("127.0.0.1", black_hole.port)
             pending = asyncio.ensure_future(loop.sock_connect(sock, where))
-            await asyncio.sleep(0)  # which a connect that blocks would not let return
+            await asyncio.sleep(0)  # this would not return if the connect blocked
             pending.cancel()
             await asyncio.wait([pending])
             assert sock.gettimeout() == timeout
@@ -558,7 +560,7 @@ def test_sockets_that_block(
 
 
 def test_a_timeout_of_the_socket(loop_factory: Factory, black_hole: BlackHole) -> None:
-    """It bounds the connect, unless the connector's is shorter."""
+    """A timeout of the socket limits the connect, unless the connector's is shorter."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -573,7 +575,7 @@ def test_a_timeout_of_the_socket(loop_factory: Factory, black_hole: BlackHole) -
 
 
 def test_closed_socket(loop_factory: Factory) -> None:
-    """It is said so in the system's own words, before anything is done with it."""
+    """The error is the system's own, and comes before anything else is done."""
     with socket.socket() as sock, socket.socket(socket.AF_UNIX) as unix:
         pass
 
@@ -595,7 +597,7 @@ def test_closed_socket(loop_factory: Factory) -> None:
 
 
 def test_factory_of_a_factory(loop_factory: Factory, port: int) -> None:
-    """The outer connector connects; the inner one has nothing to do."""
+    """The outer connector connects, and the inner one has nothing to do."""
     inner, outer = Recorder(), Recorder()
 
     async def main() -> None:
@@ -609,7 +611,7 @@ def test_factory_of_a_factory(loop_factory: Factory, port: int) -> None:
 
 
 def test_factory_is_a_value() -> None:
-    """It pickles, for processes that are to have such loops."""
+    """A factory can be pickled, for processes that need such loops."""
     factory = aioconnect.loop_factory(Connector(timeout=3), base=uvloop.new_event_loop)
     loop = pickle.loads(pickle.dumps(factory))()
     assert type(loop).__name__ == "ConnectingLoop"
@@ -617,7 +619,7 @@ def test_factory_is_a_value() -> None:
 
 
 class Blind(asyncio.BaseEventLoop):
-    """A loop that watches nothing, like Windows' own."""
+    """A loop that watches no descriptors, like the default loop of Windows."""
 
     def _process_events(self, event_list: list[Any]) -> None: ...
 
@@ -626,7 +628,7 @@ class Rigid(asyncio.SelectorEventLoop):
     """A loop whose class cannot be changed, like one that is written in C."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Refuse what C refuses."""
+        """Refuse a new class, as C does."""
         if name == "__class__":
             raise TypeError("object layout differs")
         super().__setattr__(name, value)
@@ -654,7 +656,7 @@ def test_bad(arguments: tuple[Any, Any], error: type[Exception], text: str) -> N
 
 
 def test_base_that_makes_no_loop() -> None:
-    """What only a call of the base shows is said then, and no loop is left open."""
+    """A mistake that only a call of the base shows leaves no loop open."""
     factory: Any = aioconnect.loop_factory(base=lambda: 5)  # type: ignore[arg-type, return-value]  # bad
     with pytest.raises(TypeError, match="base must make an event loop, not 5"):
         factory()
@@ -669,7 +671,7 @@ def test_base_that_makes_no_loop() -> None:
 
 
 def test_no_host(loop_factory: Factory) -> None:
-    """None as host is this machine, as in asyncio."""
+    """None as the host stands for this machine, as in asyncio."""
 
     async def main() -> None:
         with listening("127.0.0.1") as server:

@@ -1,4 +1,4 @@
-"""Cause an error through each public function, and hold it against the contract."""
+"""Cause an error through each public function, and compare it with the contract."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Give the system's resolver the kit's DNS server, in a namespace of the script's own.
+"""Let the system's resolver ask the kit's DNS server, in the script's own namespace.
 
-``unshare -n -m`` has been there before: what is mounted here, nobody else sees.
+The script runs under ``unshare -n -m``, so nobody else sees its mounts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tell a race that is late from a machine that is.
+"""Tell a late race from a late machine.
 
-Whoever has to be on time wakes up at each `BEAT` besides, and notes when that was
-late: a race may be late by as much, and is then run again.
+A task wakes at each `BEAT`, and notes how late it was.  A race may be late by as much,
+and is then run again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reflect packets from a tun device: hosts that answer late, twice, or not at all.
 
-Run in a network namespace of its own, to which it adds the device.  A packet to
-one of `HOSTS` comes back with its addresses swapped: each of them is this machine,
-as far away as its `Distance` says.
+The script runs in a network namespace of its own, to which this adds the device.  A
+packet to one of `HOSTS` comes back with its addresses swapped.  Each host is thus this
+machine, as far away as its `Distance` says.
 """
 
 from __future__ import annotations

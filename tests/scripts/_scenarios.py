@@ -1,7 +1,7 @@
-"""The scripted connects of `injected`, and how each one ends without a fault.
+"""The scripted connects of `injected.py`, and how each ends without a fault.
 
-Their servers are in the same thread, so that their calls can be told from those
-of the connect: what they do before it and after it is not hit.
+Their servers run in the same thread, so that their system calls can be told from those
+of the connect: the calls before the connect and after it are not hit.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def over_loop(stack: ExitStack) -> Play:
 async def on_our_loop(host: str, port: int) -> Made:
     loop = asyncio.get_running_loop()
     kind = type(loop)
-    subclass.change(loop, aioconnect.Connector())
+    subclass.convert_loop(loop, aioconnect.Connector())
     try:
         return await asyncio.open_connection(host, port)
     finally:

@@ -1,7 +1,7 @@
-"""Append each line that comes to a file, and only then send it back.
+"""Append each received line to a file, then send it back.
 
-It is killed and started anew again and again: it imports next to nothing, and a
-connection that it leaves is reset.
+The test kills this program and starts it again and again.  Therefore it imports almost
+nothing, and a connection that it leaves is reset.
 """
 
 from __future__ import annotations

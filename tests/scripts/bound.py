@@ -1,4 +1,4 @@
-"""Connect from a given address, and print it: ``python bound.py LOOP``."""
+"""Connect from a given source address, and print it: ``python bound.py LOOP``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Close sockets whose connect is watched, some with a copy that lives."""
+"""Close sockets while their connect is watched, some of them with an open duplicate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""64 names whose DNS server is silent, then some that are answered."""
+"""Look up 64 names whose DNS server is silent, then some that are answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system's resolver makes of a DNS server's answers, and we of it."""
+"""Compare what the system's resolver and `aioconnect` make of the same DNS answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP Fast Open: the second connect has a cookie, and puts the handshake off."""
+"""TCP Fast Open: with a cookie, the second connect delays its handshake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fork in the middle of a connect; the parent's must not notice."""
+"""Fork in the middle of a connect; the connect of the parent must not be affected."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Compare our order of addresses with getaddrinfo's, in one network after another.
+"""Compare the order of addresses with getaddrinfo's, in one network after another.
 
-Run in a network namespace and a mount namespace of its own.  The addresses of a
-name come from a hosts file that is mounted over the machine's; their order in it
-is the order before sorting.  Prints how many lists were compared.
+The script runs in its own network and mount namespaces.  The addresses of a name come
+from a hosts file that is mounted over the machine's.  Their order in it is the order
+before sorting.  The script prints how many lists it compared.
 """
 
 from __future__ import annotations

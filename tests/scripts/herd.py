@@ -1,9 +1,9 @@
 """2,000 tasks wait for a server in another process, which begins to listen late.
 
-``herd.py LOOP JITTER``, in a network namespace of its own.  All of them are in the
-policy's longest delays by then, and the server looks at its queue now and then, as one
-does that is busy.  What came of it is printed as JSON, for the test to judge; times
-are seconds after the server listened.
+Run ``herd.py LOOP JITTER`` in a network namespace of its own.  When the server listens,
+all tasks wait for the policy's longest delay.  The server accepts only now and then, as
+a busy one does.  The script prints the results as JSON, for the test to judge.  Times
+are in seconds after the server began to listen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a hostile DNS server costs, by way of the system's resolver."""
+"""Measure what a hostile DNS server costs, through the system's resolver."""
 
 from __future__ import annotations
 

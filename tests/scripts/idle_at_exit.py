@@ -1,4 +1,4 @@
-"""End with a thread of a look-up idle, and ask once more when it is too late."""
+"""Exit while a look-up thread is idle, and ask for another look-up too late."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Make scripted connects, again and again, while strace makes a system call fail.
+"""Make scripted connects again and again, while strace makes a system call fail.
 
-strace fails every `PERIOD`-th call of the one that the command line names.  Calls
-made for nothing else bring the next fault to where it is wanted: to the first
-call that a scripted connect makes, then to its second, until it has no further
-one.  Each run has to end in a connection that carries bytes, or in one error.
+strace fails every `PERIOD`-th call of the system call on the command line.  Extra calls
+move the next fault to the place that is wanted: first to the first call of a scripted
+connect, then to its second, until the connect makes no further call.  Each run has to
+end in a connection that carries bytes, or in one error.
 
     strace -f -e inject=CALL:error=ERRNO:when=64+64 python injected.py LOOP CALL ERRNO
 
-With the name of one `SCENARIOS` instead, that is made once, and has to end as it
-does without a fault.
+With the name of one of `SCENARIOS` instead of a system call, the script makes that
+connect once, which has to end as it does without a fault.
 """
 
 from __future__ import annotations

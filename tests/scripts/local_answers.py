@@ -1,4 +1,4 @@
-"""Errors that the kernel gives anybody: Unix sockets, binding, limits, handshakes."""
+"""Cause the errors that need no network: Unix sockets, binding, limits, handshakes."""
 
 from __future__ import annotations
 

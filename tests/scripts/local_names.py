@@ -1,6 +1,7 @@
-"""A local address that is a name: ``local_names.py LOOP``, in namespaces of its own.
+"""Bind to a local address that is a name: ``local_names.py LOOP``, in own namespaces.
 
-It has two addresses in /etc/hosts, whose ports others take, one after the other.
+The name has two addresses in /etc/hosts.  Other sockets take their ports, one after the
+other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many connects to one server in another process: at once, or one by one."""
+"""Make many connects to one server in another process, at the same time or in a row."""
 
 from __future__ import annotations
 

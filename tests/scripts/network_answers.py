@@ -1,6 +1,6 @@
-"""Errors that a network gives: routes, links, firewalls, timers, a lack of ports.
+"""Cause the errors of a network: routes, links, firewalls, timers, a lack of ports.
 
-Run in a network namespace of its own, which it changes.
+The script runs in a network namespace of its own, which it changes.
 """
 
 from __future__ import annotations

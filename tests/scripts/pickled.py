@@ -1,4 +1,4 @@
-"""Connect in another process, with a Connector that was sent there."""
+"""Connect in another process, with a pickled Connector."""
 
 from __future__ import annotations
 

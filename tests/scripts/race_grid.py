@@ -1,6 +1,6 @@
-"""Race two hosts of every distance, in either order of the families, on real packets.
+"""Race two hosts at every pair of distances, in both family orders, on real packets.
 
-It prints how many of the races were in time, and how many were late only as the
+The script prints how many races were in time, and how many were late only because the
 machine was.
 """
 

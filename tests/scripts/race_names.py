@@ -1,4 +1,4 @@
-"""Race names whose DNS answers are late, missing or wrong, by the real getaddrinfo."""
+"""Race names whose DNS answers are late, missing or wrong, with real getaddrinfo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Race hosts that lose, double, refuse or forbid, and count the SYNs of each."""
+"""Race hosts that lose, duplicate, refuse or forbid packets; count the SYNs to each."""
 
 from __future__ import annotations
 

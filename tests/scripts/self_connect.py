@@ -1,7 +1,7 @@
-"""K2: a refused port of the ephemeral range, tried often enough, gives itself.
+"""K2: a refused port in the ephemeral range, tried often enough, connects to itself.
 
-Run in a network namespace of its own: first with a range of one port, where
-every connect to it does so, then 100,000 times with the range of a real machine.
+The script runs in a network namespace of its own.  First the range has one port, so
+that every connect to it does so.  Then it connects 100,000 times with a normal range.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""End the interpreter while connects are pending, in one of the ways to do so."""
+"""End the interpreter while connects are pending, in each way that there is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""K10: an ICMP error that arrives while connect(2) holds the socket is soft.
+"""K10: an ICMP error that arrives while connect(2) holds the socket is only soft.
 
-A local rule rejects for half a second and is removed; the kernel goes on with
-the handshake meanwhile, with the error in the socket's error queue.
+A local rule rejects the packets for half a second, and is then removed.  Meanwhile the
+kernel continues the handshake, with the error in the socket's error queue.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Run those of asyncio's own tests that connect, on loops of `loop_factory`.
+"""Run asyncio's own tests that connect, on loops made by `loop_factory`.
 
-``stdlib_tests.py MODULE LOOP [UNRUN ...]``: the loops that the tests of the module make
-are ours, over asyncio's loop or uvloop, but for the tests that are named.  A test that
-fails twice is run on the loop as it is; one that fails there too is *own*.  What came
-of each is printed as JSON.
+``stdlib_tests.py MODULE LOOP [UNRUN ...]`` gives the tests of the module such loops,
+over asyncio's loop or uvloop, and leaves out the named tests.  A test that fails twice
+is run on the plain loop; if it fails there too, it counts as *own*.  The script prints
+the result of each test as JSON.
 
-No connect leaves this host: many of the tests have names and addresses of others, and
-put something in the place of asyncio's ``socket``, which we never ask.
+No connect leaves this host.  Many of the tests use names and addresses of others, and
+replace asyncio's ``socket`` module, which this package never uses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""End a subinterpreter that has looked a name up, and one in which a look-up hangs."""
+"""End a subinterpreter that has looked a name up, and one whose look-up hangs."""
 
 from __future__ import annotations
 

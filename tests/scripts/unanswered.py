@@ -1,6 +1,6 @@
 """TCP Fast Open and waits: ``unanswered.py LOOP``, in a network namespace of its own.
 
-Once the kernel has the server's cookie, ``connect`` succeeds though nobody listens.
+Once the kernel has the server's cookie, ``connect`` succeeds even if nobody listens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the command line makes of services, and of names that come late."""
+"""Run the command line on services, and on names that exist only after a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which announced attempts are under way is read off the client's own socket."""
+"""The client's own socket shows which announced attempts are under way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from aioconnect.testing import black_hole, leak_check, listening, refusing
-from aioconnect.testing._attempts import Attempts, _is_half_open
+from aioconnect.testing._attempts import AnnouncedAttempts, _has_half_open_handshake
 from aioconnect.testing._bpf_filters import drop_everything
 
 
@@ -23,10 +23,10 @@ def elsewhere(question: Callable[[], bool]) -> bool:
     return answers[0]
 
 
-def test_a_connect_without_an_answer_is_under_way_unless_it_is_to_hang() -> None:
+def test_a_connect_without_an_answer_is_under_way_unless_it_shall_hang() -> None:
     with leak_check(), black_hole() as hole, socket.socket() as sock:
         sock.setblocking(False)
-        attempts = Attempts(hole.port)
+        attempts = AnnouncedAttempts(hole.port)
         attempts.announce("refuse", sock)
         assert sock.connect_ex(hole.sockaddr) == errno.EINPROGRESS
         assert attempts.are_under_way()
@@ -37,8 +37,8 @@ def test_a_connect_without_an_answer_is_under_way_unless_it_is_to_hang() -> None
 
 
 def test_a_connect_not_made_yet_is_under_way_for_other_threads_only() -> None:
-    """Its own thread has passed it over; another one is about to make it."""
-    attempts = Attempts(1)
+    """Its own thread has skipped it; another thread may be about to make it."""
+    attempts = AnnouncedAttempts(1)
     with socket.socket() as sock:
         attempts.announce("accept", sock)
         assert not attempts.are_under_way()
@@ -55,7 +55,7 @@ def test_a_connect_that_was_refused_is_over_for_everybody(
 ) -> None:
     """However often the error was read, by a blocking connect or by two others."""
     with refusing() as refused, socket.socket() as sock:
-        attempts = Attempts(refused.port)
+        attempts = AnnouncedAttempts(refused.port)
         attempts.announce("refuse", sock)
         if is_bound:
             sock.bind(("127.0.0.2", 0))
@@ -68,34 +68,34 @@ def test_a_connect_that_was_refused_is_over_for_everybody(
 
 def test_a_connection_is_under_way_until_it_is_taken() -> None:
     with listening() as server, socket.socket() as sock:
-        attempts = Attempts(server.port)
+        attempts = AnnouncedAttempts(server.port)
         attempts.announce("reset", sock)
         sock.connect(server.sockaddr)
         assert attempts.are_under_way()
-        assert attempts.take(sock.getsockname()[1]) == "reset"
+        assert attempts.take_script(sock.getsockname()[1]) == "reset"
         assert not attempts.are_under_way()
-        assert attempts.take(sock.getsockname()[1]) is None
+        assert attempts.take_script(sock.getsockname()[1]) is None
 
 
 def test_connections_are_told_apart_by_their_ports() -> None:
     with listening() as server, socket.socket() as one, socket.socket() as two:
-        attempts = Attempts(server.port)
+        attempts = AnnouncedAttempts(server.port)
         attempts.announce("reset", one)
         attempts.announce("accept", two)
         two.connect(server.sockaddr)
-        assert attempts.take(two.getsockname()[1]) == "accept"
+        assert attempts.take_script(two.getsockname()[1]) == "accept"
         one.connect(server.sockaddr)
-        assert attempts.take(one.getsockname()[1]) == "reset"
+        assert attempts.take_script(one.getsockname()[1]) == "reset"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_handshake_that_lacks_its_end_is_seen(host: str) -> None:
     with listening(host) as server, socket.socket(server.address.family) as sock:
-        assert not _is_half_open(server.port)
+        assert not _has_half_open_handshake(server.port)
         drop_everything(sock)
         sock.setblocking(False)
         sock.connect_ex(server.sockaddr)
-        attempts = Attempts(server.port)
+        attempts = AnnouncedAttempts(server.port)
         attempts.announce("accept", None)
-        assert _is_half_open(server.port)
+        assert _has_half_open_handshake(server.port)
         assert attempts.are_under_way()

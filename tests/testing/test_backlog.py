@@ -1,4 +1,4 @@
-"""What is full stays full until the test frees it."""
+"""A full queue stays full until the test frees it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aioconnect.testing import black_hole, full_backlog, leak_check
-from aioconnect.testing._backlog import _fill
-from aioconnect.testing._ports import bound
+from aioconnect.testing._backlog import _fill_accept_queue
+from aioconnect.testing._ports import bound_socket
 
 KINDS = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
 
@@ -49,7 +49,7 @@ def test_black_hole_gives_no_answer_until_it_is_opened(host: str) -> None:
 
 
 def test_black_hole_is_full_every_time() -> None:
-    """Never is it given away before its queue is full."""
+    """Its queue is always full before the test gets it."""
     with leak_check():
         for _ in range(100):
             with black_hole() as hole, socket.socket() as sock:
@@ -59,11 +59,11 @@ def test_black_hole_is_full_every_time() -> None:
 
 
 def test_a_queue_of_any_length_is_filled() -> None:
-    """A kernel may give more room than was asked for."""
+    """A kernel may give more room than listen() asked for."""
     fillers: list[socket.socket] = []
-    with bound("127.0.0.1") as listener, socket.socket() as sock:
+    with bound_socket("127.0.0.1") as listener, socket.socket() as sock:
         listener.listen(5)
-        _fill(listener, fillers)
+        _fill_accept_queue(listener, fillers)
         assert len(fillers) == 6
         sock.setblocking(False)
         sock.connect_ex(listener.getsockname())
@@ -74,10 +74,10 @@ def test_a_queue_of_any_length_is_filled() -> None:
 
 def test_a_queue_that_never_fills_is_an_error() -> None:
     fillers: list[socket.socket] = []
-    with bound("127.0.0.1") as listener:
+    with bound_socket("127.0.0.1") as listener:
         listener.listen(1000)
         with pytest.raises(TimeoutError, match="does not fill"):
-            _fill(listener, fillers)
+            _fill_accept_queue(listener, fillers)
         for filler in fillers:
             filler.close()
 

@@ -1,4 +1,4 @@
-"""A DNS server that answers as its zone says, to a tiny client and to glibc."""
+"""A DNS server answers as its zone says, to a tiny client and to glibc."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aioconnect.testing import (
     leak_check,
 )
 from aioconnect.testing._dns_message import parse_question, response
-from aioconnect.testing._ports import bound
+from aioconnect.testing._ports import bound_socket
 
 TYPES = {"A": 1, "AAAA": 28, "SRV": 33, "MX": 15}
 
@@ -43,7 +43,7 @@ ZONE: Zone = {
 
 
 def query(name: str, kind: str, identifier: int = 7) -> bytes:
-    """Return a question as RFC 1035 has it."""
+    """Return a question in the format of RFC 1035."""
     labels = b"".join(bytes([len(x)]) + x.encode() for x in name.split("."))
     header = struct.pack("!6H", identifier, 0x0100, 1, 0, 0, 0)
     return header + labels + b"\0" + struct.pack("!2H", TYPES[kind], 1)
@@ -59,10 +59,10 @@ def ask_udp(server: DNSServer, message: bytes, timeout: float = 5.0) -> bytes:
 
 
 def ask_tcp(server: DNSServer, *messages: bytes) -> list[bytes]:
-    """Return the answers to *messages*, asked in one go by TCP."""
+    """Return the answers to *messages*, sent at once by TCP."""
     with socket.create_connection((server.host, server.port), 5.0) as sock:
         stream = b"".join(struct.pack("!H", len(m)) + m for m in messages)
-        # In pieces: a length can come byte by byte.
+        # The message comes in pieces: even a length can come byte by byte.
         for index in range(len(stream)):
             sock.sendall(stream[index : index + 1])
         with sock.makefile("rb") as file:
@@ -111,7 +111,7 @@ def test_the_bytes_of_the_answers() -> None:
         assert answer.endswith(struct.pack("!3H", 1, 2, 8080) + b"\1a\4test\0")
 
 
-def test_tcp_gives_the_whole_of_what_udp_truncates() -> None:
+def test_tcp_gives_the_whole_answer_that_udp_truncates() -> None:
     with leak_check(), dns_server(ZONE) as server:
         big, small = ask_tcp(server, query("big.test", "A"), query("a.test", "A"))
         assert flags_and_count(big) == (0, False, 100)
@@ -119,7 +119,7 @@ def test_tcp_gives_the_whole_of_what_udp_truncates() -> None:
         assert {asked.transport for asked in server.queries} == {"tcp"}
 
 
-def test_a_drop_is_never_answered_and_a_delay_delays_nobody_else() -> None:
+def test_a_drop_is_never_answered_and_a_delay_delays_no_other_answer() -> None:
     with leak_check(), dns_server(ZONE) as server:
         with contextlib.ExitStack() as stack:
             late, quick = (
@@ -143,7 +143,7 @@ def test_a_drop_is_never_answered_and_a_delay_delays_nobody_else() -> None:
         assert DNSQuery("drop.test", "A", "udp") in server.queries
 
 
-def test_the_end_does_not_wait_for_answers_that_are_late() -> None:
+def test_the_end_does_not_wait_for_late_answers() -> None:
     with leak_check(), contextlib.ExitStack() as stack:
         server = stack.enter_context(dns_server({("a", "A"): DNSReply(delay=3600)}))
         with pytest.raises(TimeoutError):
@@ -155,7 +155,7 @@ def test_the_end_does_not_wait_for_answers_that_are_late() -> None:
                 client.recv(1)
 
 
-def test_what_is_no_question_is_not_answered() -> None:
+def test_a_bad_question_is_not_answered() -> None:
     good = query("a.test", "A")
     pointer = good[:12] + b"\xc0\x0c" + good[-4:]
     label = good[:12] + bytes([100]) + bytes(100) + b"\0" + good[-4:]
@@ -214,7 +214,7 @@ def test_any_name_is_a_question_or_a_value_error(name: bytes) -> None:
         ({("a", "A"): DNSReply(delay=-1)}, "delay"),
     ],
 )
-def test_a_zone_that_cannot_be_is_refused(zone: Any, message: str) -> None:
+def test_a_bad_zone_is_refused(zone: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dns_server(zone).__enter__()
 
@@ -231,9 +231,9 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 def test_a_port_that_is_free_for_one_protocol_only_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Held for TCP, which leaves it free to a server and to nobody else.
+    # The port is held for TCP, so that only a server can take it.
     with (
-        bound("127.0.0.1", is_shared=True) as held,
+        bound_socket("127.0.0.1", is_shared=True) as held,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
     ):
         port = held.getsockname()[1]
@@ -241,9 +241,9 @@ def test_a_port_that_is_free_for_one_protocol_only_is_not_taken(
         ports = [port, 0]
 
         def bound_to_next(host: str, port: int, *, is_shared: bool) -> socket.socket:
-            return bound(host, ports.pop(0), is_shared=True)
+            return bound_socket(host, ports.pop(0), is_shared=True)
 
-        monkeypatch.setattr("aioconnect.testing._dns.bound", bound_to_next)
+        monkeypatch.setattr("aioconnect.testing._dns.bound_socket", bound_to_next)
         with leak_check(), dns_server(ZONE) as server:
             assert server.port != other.getsockname()[1]
             assert flags_and_count(ask_udp(server, query("a.test", "A")))[2] == 2
@@ -278,8 +278,8 @@ print(json.dumps(found))
 """
 
 
-def test_the_systems_resolver_believes_it(tmp_path: Path) -> None:
-    """Glibc's getaddrinfo, in a namespace where port 53 is the kit's."""
+def test_the_systems_resolver_accepts_the_answers(tmp_path: Path) -> None:
+    """The kit's server has port 53 in a namespace, where glibc's getaddrinfo asks."""
     (tmp_path / "resolv").write_text(
         "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
     )

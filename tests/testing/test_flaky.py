@@ -1,4 +1,4 @@
-"""Each attempt gets what the script says: exactly, whoever attempts it."""
+"""Each attempt gets exactly its word of the script, whoever makes it."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ WORDS: list[Word] = [
     "accept",
 ]
 
-# How long a hanging connect is watched; a SYN is sent again after a second.
+# How long a hanging connect is watched.  The kernel sends a SYN again after 1 s.
 A_MOMENT = 0.02
 
 
 def outcome(sock: socket.socket, server: FlakyServer) -> str:
-    """Connect *sock*, and tell which word it has met."""
+    """Connect *sock*, and return the word that it has met."""
     sock.setblocking(False)
     code = sock.connect_ex(server.sockaddr)
     if code == errno.EINPROGRESS and not ready(sock, select.POLLOUT, A_MOMENT):
-        # Slow, or never?  Only what hangs in the kernel is still in SYN_SENT.
+        # Either slow or hanging: only a hanging connect is still in SYN_SENT.
         is_pending = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 2
         return "hang" if is_pending else outcome_now(sock, server)
     return outcome_now(sock, server)
 
 
 def outcome_now(sock: socket.socket, server: FlakyServer) -> str:
-    """Tell what became of the connect of *sock*, which has ended."""
+    """Return the word for the connect of *sock*, which has ended."""
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code == errno.ECONNREFUSED:
         return "refuse"
@@ -57,12 +57,12 @@ def outcome_now(sock: socket.socket, server: FlakyServer) -> str:
 
 
 def answer(sock: socket.socket, server: FlakyServer) -> str:
-    """Return the word that the peer's answer to one byte means."""
-    # What says nothing is told by saying nothing when all others would have: when
-    # the server's thread has been around, which on a slow machine takes its time.
+    """Return the word for the peer's answer to one byte."""
+    # A silent server is recognised by silence after all others would have answered.
+    # That is when the server's thread has run once, which a slow machine delays.
     for _ in range(5):
         been_around = threading.Event()
-        server._connections._worker.call_soon(been_around.set)
+        server._connections._thread.call_soon(been_around.set)
         assert been_around.wait(30)
         if ready(sock, select.POLLIN, A_MOMENT):
             return "accept" if sock.recv(1) else "accept_close"
@@ -77,7 +77,7 @@ def ready(sock: socket.socket, event: int, timeout: float) -> bool:
 
 
 def attempt(server: FlakyServer) -> str:
-    """Announce one attempt the way a connector does, and return what it got."""
+    """Announce one attempt as a connector does, and return the word it met."""
     with socket.socket(server.address.family) as sock:
         server(sock, server.address)
         return outcome(sock, server)
@@ -93,7 +93,7 @@ def test_the_script_is_followed_and_its_last_word_repeated(host: str) -> None:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_each_word_follows_each_other(word: Word) -> None:
-    """The state of the attempt before is gone when the hook returns."""
+    """Nothing of the previous attempt's state is left when the hook returns."""
     script: list[Word] = []
     for other in WORDS:
         script += [word, other]
@@ -108,7 +108,7 @@ STILL = r"stood still after {} attempts: .*prepare=\[server\]"
     "script", [["refuse", "accept"], ["accept", "refuse"], ["hang"] * 2]
 )
 def test_a_script_that_nobody_has_moved(script: list[Word]) -> None:
-    """A client that was not told of the server is told so, once, at the with."""
+    """A client that never called the server gets one warning, at the with statement."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with flaky(script):
@@ -120,7 +120,7 @@ def test_a_script_that_nobody_has_moved(script: list[Word]) -> None:
 
 
 def test_a_script_that_accepting_does_not_move() -> None:
-    """A server does not see what it refuses, and waits for ever behind that."""
+    """A server never sees what it refuses, so the script stops there."""
     with (
         pytest.warns(RuntimeWarning, match=STILL.format(1)),
         flaky(["accept_close", "refuse", "accept"]) as server,
@@ -131,7 +131,7 @@ def test_a_script_that_accepting_does_not_move() -> None:
 
 @pytest.mark.parametrize("script", [["accept", "hang"], ["reset", "refuse"]])
 def test_a_script_that_accepting_moves(script: list[Word]) -> None:
-    """Also by a connection that the server has not seen yet: no warning."""
+    """A connection that the server has not accepted yet counts too: no warning."""
     with flaky(script) as server, socket.create_connection((server.host, server.port)):
         pass
     assert server.log == script[:1]
@@ -139,7 +139,7 @@ def test_a_script_that_accepting_moves(script: list[Word]) -> None:
 
 @pytest.mark.parametrize("word", ["refuse", "hang", "accept"])
 def test_a_script_that_has_nowhere_to_go(word: Word) -> None:
-    """It needs no attempt to be announced: no warning."""
+    """A script of one word needs no announced attempt: no warning."""
     with flaky([word]):
         pass
 
@@ -150,13 +150,13 @@ def test_a_script_that_was_announced() -> None:
 
 
 def test_a_script_of_a_test_that_fails() -> None:
-    """Its own exception is the news: no warning."""
+    """The test's own exception matters: no warning."""
     with pytest.raises(ZeroDivisionError), flaky(["refuse", "accept"]):
         raise ZeroDivisionError
 
 
 def test_two_hundred_attempts_without_a_pause() -> None:
-    """Refused and accepted in turn, as fast as it goes; the port is never lost."""
+    """Refused and accepted in turn, as fast as possible; the port is never lost."""
     chance = random.Random(3)
     script: list[Word] = chance.choices(["refuse", "accept", "reset"], k=200)
     with leak_check(), flaky(script) as server:
@@ -165,7 +165,7 @@ def test_two_hundred_attempts_without_a_pause() -> None:
 
 
 def test_a_thousand_refusals_of_a_port_that_was_open() -> None:
-    """None connects to itself, none is accepted."""
+    """No connect reaches itself, and none is accepted."""
     with leak_check(), flaky(["accept", "refuse"]) as server:
         assert attempt(server) == "accept"
         assert {attempt(server) for _ in range(1000)} == {"refuse"}
@@ -185,8 +185,8 @@ def test_what_is_connected_stays_connected_when_the_port_refuses() -> None:
         assert attempt(server) == "accept"
 
 
-def test_a_connect_under_way_keeps_its_fate() -> None:
-    """A client that races: each attempt was begun before the next was announced."""
+def test_a_connect_under_way_keeps_its_word() -> None:
+    """A racing client starts each attempt before it announces the next one."""
     chance = random.Random(8)
     script: list[Word] = chance.choices(["refuse", "accept", "reset", "hang"], k=200)
     with leak_check(), flaky(script) as server, contextlib.ExitStack() as stack:
@@ -206,8 +206,8 @@ def test_a_connect_under_way_keeps_its_fate() -> None:
         assert found == script
 
 
-def test_what_hangs_goes_on_hanging_when_the_port_opens() -> None:
-    """Its SYN is sent again after a second, and must not get through."""
+def test_a_hanging_attempt_still_hangs_when_the_port_opens() -> None:
+    """The kernel sends the SYN again after a second, and it must not get through."""
     with (
         leak_check(),
         flaky(["hang", "accept", "refuse"]) as server,
@@ -222,8 +222,8 @@ def test_what_hangs_goes_on_hanging_when_the_port_opens() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 8])
-def test_threads_get_what_was_announced_for_them(threads: int) -> None:
-    """200 attempts: the words of all of them are the script's, each to its own."""
+def test_threads_get_the_words_announced_for_them(threads: int) -> None:
+    """200 attempts from threads: each gets its own word, and all words are used."""
     chance = random.Random(threads)
     script: list[Word] = chance.choices(["refuse", "accept", "reset", "hang"], k=200)
     announcing = threading.Lock()
@@ -231,7 +231,7 @@ def test_threads_get_what_was_announced_for_them(threads: int) -> None:
     def run(server: FlakyServer) -> tuple[str, str]:
         with socket.socket() as sock:
             with announcing:
-                # Only to know which word is this thread's: the connects overlap.
+                # The lock only tells this thread's word.  The connects overlap.
                 server(sock, server.address)
                 given = server.log[-1]
             return given, outcome(sock, server)
@@ -252,7 +252,7 @@ async def test_with_a_running_loop() -> None:
             with socket.socket() as sock:
                 sock.setblocking(False)
                 server(sock, server.address)
-                # The others come at once, but not on any machine.
+                # The others come at once, except on a slow machine.
                 limit = 0.05 if server.log[-1] == "hang" else 30
                 try:
                     async with asyncio.timeout(limit):
@@ -277,7 +277,7 @@ def test_advance_does_the_same_for_clients_without_hooks() -> None:
         assert found == WORDS * 5
 
 
-def test_without_a_hook_each_accepted_connection_moves_it_on() -> None:
+def test_without_a_hook_each_accepted_connection_moves_the_script() -> None:
     script: list[Word] = ["reset", "accept_close", "accept", "accept_silent", "accept"]
     with leak_check(), flaky(script) as server:
         found = []
@@ -289,7 +289,7 @@ def test_without_a_hook_each_accepted_connection_moves_it_on() -> None:
 
 @pytest.mark.parametrize("last", ["refuse", "hang"])
 def test_without_a_hook_the_port_is_shut_before_the_next_client(last: Word) -> None:
-    """However fast the next one is, it never gets into the queue."""
+    """However fast the next client is, it never gets into the queue."""
     for _ in range(4):
         with leak_check(), flaky(["accept", last]) as server:
             with socket.socket() as first, socket.socket() as second:
@@ -300,7 +300,7 @@ def test_without_a_hook_the_port_is_shut_before_the_next_client(last: Word) -> N
                 if last == "hang":
                     assert not ready(second, select.POLLOUT, A_MOMENT)
                 else:
-                    # At once, or when its SYN is sent again.
+                    # It connects at once, or when its SYN is sent again.
                     assert ready(second, select.POLLOUT, 20.0)
                     assert outcome_now(second, server) == "refuse"
                 first.sendall(b"x")
@@ -311,7 +311,7 @@ def test_without_a_hook_the_port_is_shut_before_the_next_client(last: Word) -> N
 def test_without_a_hook_nobody_gets_in_while_a_client_is_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Accepting makes room in the queue: too early for the next client."""
+    """Accepting makes room in the queue, too early for the next client."""
     with (
         leak_check(),
         flaky(["accept", "hang"]) as server,
@@ -319,21 +319,21 @@ def test_without_a_hook_nobody_gets_in_while_a_client_is_accepted(
         socket.socket() as second,
     ):
         second.setblocking(False)
-        accept = server._gate.accept
+        accept = server._switchable_port.accept
 
         def accept_slowly() -> tuple[socket.socket, int] | None:
             accepted = accept()
             second.connect_ex(server.sockaddr)
             return accepted
 
-        monkeypatch.setattr(server._gate, "accept", accept_slowly)
+        monkeypatch.setattr(server._switchable_port, "accept", accept_slowly)
         first.connect(server.sockaddr)
         server.wait_for_connections(1)
         assert not ready(second, select.POLLOUT, A_MOMENT)
         monkeypatch.undo()
 
 
-def test_what_refuses_stays_until_it_is_told() -> None:
+def test_a_refusing_port_stays_until_it_is_called() -> None:
     with leak_check(), flaky(["refuse", "accept"]) as server:
         for _ in range(5):
             with socket.socket() as sock:
@@ -353,8 +353,8 @@ def test_an_attempt_at_another_address_is_not_counted() -> None:
         assert server.log == []
 
 
-def test_an_attempt_that_is_never_made_is_passed_over() -> None:
-    """Another hook may have refused it: nobody waits for it."""
+def test_an_announced_attempt_that_is_never_made_is_skipped() -> None:
+    """Another hook may have refused it, so nothing waits for it."""
     with (
         leak_check(),
         flaky(["accept", "refuse", "accept"]) as server,
@@ -396,7 +396,7 @@ def test_after_the_end_the_hook_does_nothing() -> None:
         assert outcome(sock, server) == "refuse"
 
 
-def test_a_word_that_does_not_exist_is_an_error_at_once() -> None:
+def test_an_unknown_word_is_an_error_at_once() -> None:
     with pytest.raises(ValueError, match=r"word 1 is 'explode'; .*accept_close.*reset"):
         flaky(["accept", "explode"]).__enter__()  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"script is empty; .*accept"):

@@ -1,4 +1,4 @@
-"""Each kind of leak is caught and named, and nothing else is."""
+"""Each kind of leak is found and named, and nothing else is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nothing_is_no_leak() -> None:
         pass
 
 
-def test_a_descriptor_is_named_with_what_it_is() -> None:
+def test_a_descriptor_is_named_with_its_target() -> None:
     left: list[socket.socket] = []
     with pytest.raises(AssertionError) as caught, leak_check():
         left.append(socket.create_server(("127.0.0.1", 0)))
@@ -39,7 +39,7 @@ def test_a_descriptor_is_named_with_what_it_is() -> None:
     left[0].close()
 
 
-def test_a_descriptor_that_took_the_place_of_another_is_one() -> None:
+def test_a_descriptor_that_replaces_another_is_a_leak() -> None:
     socks = [socket.socket()]
     fd = socks[0].fileno()
 
@@ -54,14 +54,14 @@ def test_a_descriptor_that_took_the_place_of_another_is_one() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_socket_that_only_the_collector_closes_is_one() -> None:
-    """The collector does not hide it, and the message says that it would."""
+def test_a_socket_that_only_the_collector_closes_is_a_leak() -> None:
+    """The collector does not hide it, and the message says that it would close it."""
 
     def leave_a_cycle() -> None:
         cycle: list[object] = [socket.socket()]
         cycle.append(cycle)
         del cycle
-        # Enough for the collector to run on its own, were it not off.
+        # Enough objects for the collector to run by itself if it were on.
         assert len([[number] for number in range(100_000)]) == 100_000
 
     gc.enable()  # it is off around each test
@@ -90,8 +90,8 @@ def test_threads_can_be_ignored_by_name() -> None:
     left.join()
 
 
-async def test_the_threads_of_the_packages_look_ups_are_none() -> None:
-    """Who connects to a name by this package is not told of its threads."""
+async def test_the_resolver_threads_of_the_package_are_no_leaks() -> None:
+    """A client that connects to a name through this package is not blamed for them."""
     lookups = GetaddrinfoPool(lambda _: (), idle=1.0)
     loop = asyncio.get_running_loop()
     async with leak_check(patience=0):
@@ -115,7 +115,7 @@ def test_a_block_that_raises_keeps_its_exception_with_a_note() -> None:
     left[0].close()
 
 
-async def test_a_task_is_one() -> None:
+async def test_a_task_is_a_leak() -> None:
     forever = asyncio.get_running_loop().create_future()
 
     async def wait() -> None:
@@ -128,10 +128,10 @@ async def test_a_task_is_one() -> None:
     await task
 
 
-def test_one_run_of_the_loop_can_begin_it_and_another_end_it(
+def test_one_run_of_the_loop_can_begin_the_check_and_another_end_it(
     loop_factory: Factory,
 ) -> None:
-    """As around the ``yield`` of a fixture: another task, and another waker."""
+    """Around the ``yield`` of a fixture, the task and the loop's waker change."""
     check = leak_check(patience=0)
     with asyncio.Runner(loop_factory=loop_factory) as runner, socket.socket() as sock:
         runner.run(check.__aenter__())
@@ -139,7 +139,7 @@ def test_one_run_of_the_loop_can_begin_it_and_another_end_it(
         runner.run(check.__aexit__(None, None, None))
 
 
-async def test_a_timer_is_one_and_a_cancelled_one_is_none() -> None:
+async def test_a_timer_is_a_leak_unless_it_is_cancelled() -> None:
     loop = asyncio.get_running_loop()
     before = loop.call_later(3600, print)
     async with leak_check(patience=0.02):
@@ -151,13 +151,13 @@ async def test_a_timer_is_one_and_a_cancelled_one_is_none() -> None:
     after.cancel()
 
 
-async def test_a_loop_that_somebody_has_looked_into_is_none() -> None:
-    """Once it has a ``__dict__``, the collector sees other things in it."""
+async def test_a_loop_with_a_dict_is_no_leak() -> None:
+    """A loop that has a ``__dict__`` refers to other things than before."""
     async with leak_check(patience=0):
         getattr(asyncio.get_running_loop(), "__dict__", None)
 
 
-async def test_a_handshake_that_was_cancelled_is_none() -> None:
+async def test_a_cancelled_handshake_is_no_leak() -> None:
     """Not even on uvloop, which forgets its timer."""
     with tls_echoing(silent=True) as server:
         async with leak_check(patience=0):
@@ -166,7 +166,7 @@ async def test_a_handshake_that_was_cancelled_is_none() -> None:
                 sock=sock, ssl=server.client_context, server_hostname="localhost"
             )
             task = asyncio.ensure_future(handshake)
-            for _ in range(2):  # as it begins
+            for _ in range(2):  # until it begins
                 await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -175,14 +175,14 @@ async def test_a_handshake_that_was_cancelled_is_none() -> None:
 
 
 @pytest.mark.parametrize("what", ["reading", "writing"])
-async def test_a_watcher_is_one(what: str) -> None:
+async def test_a_watcher_is_a_leak(what: str) -> None:
     loop = asyncio.get_running_loop()
     left, right = socket.socketpair()
     with left, right:
         reading = functools.partial(loop.add_reader, left, print)
         writing = functools.partial(loop.add_writer, left, print)
         leave, other = (reading, writing) if what == "reading" else (writing, reading)
-        # A descriptor that is watched for one thing already, and now for both.
+        # The descriptor is watched for one direction already, and now for both.
         other()
         message = f"watcher of descriptor {left.fileno()}, {what}"
         with pytest.raises(AssertionError, match=message), leak_check():
@@ -194,8 +194,8 @@ async def test_a_watcher_is_one(what: str) -> None:
             loop.remove_reader(left)
 
 
-async def test_what_is_ending_is_waited_for() -> None:
-    """A transport that is closed closes its socket some ticks later."""
+async def test_the_check_waits_for_what_is_ending() -> None:
+    """A closed transport closes its socket some ticks later."""
     with echoing() as server:
         async with leak_check():
             _, writer = await asyncio.open_connection(server.host, server.port)
@@ -204,8 +204,8 @@ async def test_what_is_ending_is_waited_for() -> None:
         assert task.done()
 
 
-def test_what_a_server_of_the_kit_opens_is_its_own() -> None:
-    """A server outside the block, its clients inside: only theirs is looked at."""
+def test_sockets_of_a_server_of_the_kit_are_no_leaks() -> None:
+    """A server outside the block, clients inside: only the clients' sockets count."""
     with echoing() as echo, flaky(["refuse", "accept_silent"]) as server:
         with leak_check(patience=0.2), socket.socket() as sock:
             server.advance()

@@ -1,4 +1,4 @@
-"""The public names, and the fixtures of those who ask for them."""
+"""The public names of the kit, and its pytest fixtures."""
 
 from __future__ import annotations
 
@@ -98,14 +98,14 @@ class TestUnittest(unittest.TestCase):
 
 
 def test_the_fixtures_of_the_plugin(tmp_path: Path) -> None:
-    """Every one is there when the plugin is asked for by name."""
+    """All fixtures exist when the plugin is loaded by name."""
     assert set(plugin.__all__) == {
         name for name in plugin.__all__ if callable(getattr(plugin, name))
     }
     (tmp_path / "test_user.py").write_text(USER)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
-    # What this run was told is not for theirs.
+    # The options of this run are not for the inner run.
     env = {**os.environ, "PYTEST_ADDOPTS": ""}
     asked = subprocess.run(
         [*command, "-p", "aioconnect.testing.plugin"],
@@ -183,12 +183,12 @@ def test_tracebacks_end_in_the_test(
     assert "aioconnect/testing" not in said.stdout.str()
 
 
-# A failure of these is one of the kit, and not of the test.
+# A failure in one of these modules is a bug of the kit, and not of the test.
 SHOWN = ("_open_resources", "_server_thread", "plugin")
 
 
-def test_what_raises_is_hidden() -> None:
-    """So is what will be added to the kit."""
+def test_modules_that_raise_are_hidden_from_tracebacks() -> None:
+    """A module added later cannot be forgotten."""
     for module in pkgutil.iter_modules(aioconnect.testing.__path__):
         source = Path(aioconnect.testing.__path__[0], f"{module.name}.py").read_text()
         if "    raise " in source and module.name not in SHOWN:

@@ -1,4 +1,4 @@
-"""A recorder keeps the events, and its complaints can be read."""
+"""A recorder keeps the events, and its messages are readable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def recorder() -> Recorder:
     return recorder
 
 
-def test_it_keeps_what_it_is_told(recorder: Recorder) -> None:
+def test_it_keeps_the_events(recorder: Recorder) -> None:
     assert recorder.events == [STARTED, FAILED, STARTED, CONNECTED]
     assert recorder.kinds() == [
         "AttemptStarted",
@@ -77,6 +77,6 @@ def test_assert_none_and_only(recorder: Recorder) -> None:
 
 
 def test_a_misspelt_kind_is_an_error_of_its_own(recorder: Recorder) -> None:
-    """A check that can never fail is none."""
+    """A check that could never fail would be useless."""
     with pytest.raises(ValueError, match="'AttemptFailled' is none of AttemptFailed"):
         recorder.assert_none("AttemptFailled")

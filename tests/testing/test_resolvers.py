@@ -1,4 +1,4 @@
-"""Resolvers that answer from a table, or do what a script says."""
+"""Resolvers answer from a table, or follow a script."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_static_resolver_without_the_name() -> None:
     assert caught.value.strerror == "Name or service not known"
 
 
-def test_what_cannot_be_an_answer_is_refused_at_once() -> None:
+def test_a_bad_answer_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="'localhost' is not an address"):
         StaticResolver({"a": ["localhost"]})
     with pytest.raises(TypeError, match="must be a list"):

@@ -1,4 +1,4 @@
-"""A worker runs what it is given, wakes at once, and hides no failure."""
+"""A server's thread runs its callbacks, wakes at once, and hides no failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 import pytest
 
 from aioconnect.testing import leak_check
-from aioconnect.testing._server_thread import Worker, working
+from aioconnect.testing._server_thread import ServerThread, server_thread
 
 
 def test_callbacks_run_in_order_in_one_thread() -> None:
@@ -19,23 +19,23 @@ def test_callbacks_run_in_order_in_one_thread() -> None:
     def see(number: int) -> None:
         seen.append((number, threading.current_thread().name))
 
-    with leak_check(), working("aioconnect-test") as worker:
+    with leak_check(), server_thread("aioconnect-test") as thread:
         for number in range(10_000):
-            worker.call_soon(functools.partial(see, number))
-        worker.call_soon(done.set)
+            thread.call_soon(functools.partial(see, number))
+        thread.call_soon(done.set)
         assert done.wait(10.0)
     assert seen == [(number, "aioconnect-test") for number in range(10_000)]
 
 
-def test_alarms_ring_in_order_and_never_early() -> None:
+def test_timers_run_in_order_and_never_early() -> None:
     seen: list[int] = []
     done = threading.Event()
-    with leak_check(), working("aioconnect-test") as worker:
+    with leak_check(), server_thread("aioconnect-test") as thread:
         begun = time.monotonic()
-        worker.call_at(begun + 0.06, done.set)
-        worker.call_at(begun + 0.04, lambda: seen.append(2))
-        worker.call_at(begun + 0.02, lambda: seen.append(1))
-        worker.call_at(begun + 3600, lambda: seen.append(3))
+        thread.call_at(begun + 0.06, done.set)
+        thread.call_at(begun + 0.04, lambda: seen.append(2))
+        thread.call_at(begun + 0.02, lambda: seen.append(1))
+        thread.call_at(begun + 3600, lambda: seen.append(3))
         assert done.wait(10.0)
         assert time.monotonic() - begun >= 0.06
     assert seen == [1, 2]
@@ -48,19 +48,19 @@ def test_stop_returns_when_the_thread_has_ended() -> None:
         begun.set()
         threading.Event().wait(0.1)
 
-    worker = Worker("aioconnect-stopping")
-    worker.call_soon(work)
+    thread = ServerThread("aioconnect-stopping")
+    thread.call_soon(work)
     assert begun.wait(10.0)
-    worker.stop()
+    thread.stop()
     assert "aioconnect-stopping" not in [t.name for t in threading.enumerate()]
 
 
-def test_a_callback_that_fails_is_heard_of_at_the_end() -> None:
+def test_a_failed_callback_is_raised_at_the_end() -> None:
     def fail() -> None:
         raise KeyError("mine")
 
     with leak_check():
-        worker = Worker("aioconnect-test")
-        worker.call_soon(fail)
+        thread = ServerThread("aioconnect-test")
+        thread.call_soon(fail)
         with pytest.raises(KeyError, match="mine"):
-            worker.stop()
+            thread.stop()

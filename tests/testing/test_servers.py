@@ -1,4 +1,4 @@
-"""What listens, refuses and echoes does just that, and leaves nothing."""
+"""Servers listen, refuse and echo as they should, and leave nothing open."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from aioconnect.testing import (
     unix_listening,
     unused_port,
 )
-from aioconnect.testing._connection_scripts import Connections
-from aioconnect.testing._server_thread import working
+from aioconnect.testing._connection_scripts import ScriptedConnections
+from aioconnect.testing._server_thread import server_thread
 
 HOSTS = ["127.0.0.1", "::1"]
 KINDS = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
@@ -56,7 +56,7 @@ def dial(address: Address, timeout: float = 5.0) -> socket.socket:
 def time_waits(port: int, clients: Collection[int]) -> int:
     """Return how many connections of *clients*' ports to *port* are in TIME_WAIT.
 
-    All on 127.0.0.1.  Others are those of whoever had *port* before.
+    All are on 127.0.0.1. Other connections belong to an earlier user of *port*.
     """
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     host = int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)
@@ -81,7 +81,7 @@ def test_listening_completes_handshakes_and_accepts_when_told(host: str) -> None
             client.close()
 
 
-def test_listening_says_that_nobody_came() -> None:
+def test_listening_reports_that_nobody_came() -> None:
     with (
         listening() as server,
         pytest.raises(TimeoutError, match=rf"nobody .*{server.port} within 0\.01 s"),
@@ -99,7 +99,7 @@ def test_listening_on_a_port_again() -> None:
 
 
 def test_two_servers_on_one_port() -> None:
-    """A port that the second cannot have is let go, and another one taken."""
+    """If the second server cannot have the port, both take another one."""
     with refusing() as taken:
         ports = [0, taken.port]
         with on_one_port(
@@ -115,7 +115,7 @@ def test_two_servers_on_one_port() -> None:
 
 
 def test_a_port_that_the_second_never_has() -> None:
-    """The error says so; what else is wrong with it is said at once."""
+    """The error says so in the end; any other error is raised at once."""
     with refusing() as taken, leak_check():
         pair = on_one_port(
             lambda: listening("::1", port=taken.port), lambda port: listening(port=port)
@@ -213,7 +213,7 @@ print(answers == {errno.ECONNREFUSED}, own > 0)
 
 
 def test_a_held_port_is_never_a_clients_own() -> None:
-    """Not even when there are four ports to choose from: K2 cannot happen."""
+    """Even with only four ports to choose from, K2 cannot happen."""
     program = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$0" -c "$1"']
     try:
         run = subprocess.run(
@@ -253,8 +253,8 @@ def test_unused_port_is_listened_on_once() -> None:
             held.listen()
 
 
-def test_what_is_given_says_where_it_is() -> None:
-    """In an assertion's message, say."""
+def test_every_server_shows_its_address() -> None:
+    """The repr has it, for the messages of assertions."""
     with (
         listening() as server,
         unix_listening() as unix,
@@ -273,7 +273,7 @@ def test_what_is_given_says_where_it_is() -> None:
 
 
 async def test_unused_port_gives_way_to_a_server_of_asyncio() -> None:
-    """A test's own server can begin to listen where its client was refused."""
+    """A test's own server can listen where its client was refused before."""
     with unused_port() as held:
 
         async def end(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -337,7 +337,7 @@ def test_echoing_more_than_the_buffers_hold() -> None:
 
 
 def test_echoing_makes_a_client_wait_that_never_reads() -> None:
-    """What it has not taken back is not kept for it without an end."""
+    """The server keeps a limited amount for a client that never reads."""
     with leak_check(), echoing() as server, dial(server.address) as client:
         client.setblocking(False)
         poller = select.poll()
@@ -372,7 +372,7 @@ def test_echoing_resets_its_connections_when_told() -> None:
             assert again.recv(1) == b"y"
 
 
-def test_echoing_says_how_many_came() -> None:
+def test_echoing_counts_its_connections() -> None:
     with (
         echoing() as server,
         pytest.raises(TimeoutError, match=r"0 connections within 0\.01 s, not 1"),
@@ -405,7 +405,7 @@ def test_a_block_that_raises_cleans_up_too() -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_late_refuses_and_then_echoes(host: str) -> None:
-    """It refuses for as long as it says, on the port that it will listen on."""
+    """It refuses for the whole time, on the port that it listens on later."""
     with leak_check():
         begun = time.monotonic()
         with late(1.0, host) as server:
@@ -431,7 +431,7 @@ def test_late_can_end_before_it_begins() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan")])
-def test_late_refuses_a_time_that_never_comes(seconds: float) -> None:
+def test_late_refuses_an_infinite_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="seconds"):
         late(seconds).__enter__()
     with pytest.raises(TypeError, match="seconds must be a number of seconds"):
@@ -511,7 +511,7 @@ def test_tls_echoing_survives_clients_that_speak_no_tls() -> None:
         for _ in range(20):
             with dial(server.address) as sock:
                 sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                # An alert, unless the reset for what it left unread is faster.
+                # It sends an alert, unless the reset for unread data is faster.
                 with contextlib.suppress(ConnectionResetError):
                     sock.recv(100)
         with server.client_context.wrap_socket(
@@ -553,9 +553,9 @@ def test_without_trustme_the_error_says_what_to_install() -> None:
 
 
 def test_a_connection_that_comes_at_the_end_is_reset() -> None:
-    """What was accepted when the server was about to leave is not forgotten."""
-    with working("aioconnect-test") as worker, listening() as server:
-        connections = Connections(worker)
+    """A connection that is accepted while the server ends is not forgotten."""
+    with server_thread("aioconnect-test") as thread, listening() as server:
+        connections = ScriptedConnections(thread)
         connections.close()
         with dial(server.address) as client:
             connections.serve(server.accept(), "accept")

@@ -1,0 +1,119 @@
+"""Lead one call through proxies: look up what each is asked for, and ask them in turn.
+
+The SSRF guard is asked here about the target and the later proxies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Generic, TypeVar, cast
+
+from .._calls.arguments import endpoint_from_host
+from .._calls.connect import ConnectOperation
+from .._connector import Connector
+from .._io.transports import OnPhase, Wrap
+from .._sansio.addresses import Address, host_and_port
+from .._sansio.deadline import Deadline
+from .._sansio.endpoints import Endpoint
+from .._sansio.errors import AttemptError, os_error
+from .._sansio.ip_filter import is_allowed
+from ._proxy_handshake import ProxyHandshake
+from ._proxy_url import Hop, ascii_name
+
+__all__ = ["Tunnel"]
+
+T = TypeVar("T")
+
+
+class Tunnel(Generic[T]):
+    """The way of one call through *hops* to *target*; *wrap* wraps its socket."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        hops: Sequence[Hop],
+        target: Endpoint,
+        wrap: Wrap[T] | None,
+    ) -> None:
+        hops[-1].check_target(target)
+        self._connector = connector
+        self._wrap = wrap
+        ends = [*(hop.endpoint for hop in hops[1:]), target]
+        self._links = list(zip(hops, ends, strict=True))
+        self._requests: list[tuple[Hop, str, int]] = []
+        first, *beyond = (hop.endpoint for hop in hops)
+        self.endpoint = endpoint_from_host(connector, str(first.host), first.port or 0)
+        for endpoint in reversed(beyond):
+            target = endpoint._replace(beyond=target)
+        self.endpoint = self.endpoint._replace(beyond=target)
+
+    async def find(
+        self, first: Endpoint, operation: ConnectOperation
+    ) -> Endpoint | None:
+        """Prepare each proxy's request; return *first*, or None after a failure."""
+        self._requests = []
+        for hop, end in self._links:
+            address, host = end.address, str(end.host)
+            if address is None and not hop.resolves_names:
+                address = await self._look_up(hop, end, operation)
+                if address is None:
+                    return None
+            if not self._is_allowed(address):
+                text = "not allowed"
+                if address is None:
+                    text = "the proxy looks it up: use socks5, or give an address"
+                error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
+                now = asyncio.get_running_loop().time()
+                operation.record.failed(error, None, now, Deadline(), host=str(end.end))
+                return None
+            # Request the address that was allowed, with the port from the resolver.
+            known = address and host_and_port(address)
+            host, port = known or (ascii_name(host), end.port)
+            self._requests.append((hop, host, port or 0))
+        return first
+
+    async def _look_up(
+        self, hop: Hop, end: Endpoint, operation: ConnectOperation
+    ) -> Address | None:
+        """Return an address of *end*, or None after recording a failure."""
+        # Whether the proxy can connect over IPv6 is unknown, so IPv4 comes first.
+        found = await operation.look_up(end, hop.family)
+        for address in found:
+            if address.family not in (socket.AF_INET, socket.AF_INET6):
+                text = f"resolver must give IPv4 or IPv6 to a proxy, not {address}"
+                raise TypeError(text)
+        return min(found, key=lambda address: address.family, default=None)
+
+    def _is_allowed(self, address: Address | None) -> bool:
+        allow = self._connector.allow
+        return allow is None or (address is not None and is_allowed(allow, address))
+
+    async def __call__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        *,
+        owned: bool = True,
+        tell: OnPhase | None = None,
+    ) -> T:
+        """Shake hands with each proxy over *sock*, then let *wrap* wrap it.
+
+        Raises what *wrap* and `ProxyHandshake.request` do; *sock* is then closed.
+        """
+        try:
+            if tell is not None:
+                tell("proxy")
+            for hop, host, port in self._requests:
+                name = f"{hop.endpoint}: " if len(self._requests) > 1 else ""
+                handshake = ProxyHandshake(loop, sock, deadline, hop, name)
+                await handshake.request(host, port)
+        except BaseException:
+            sock.close()
+            raise
+        if self._wrap is None:
+            return cast("T", sock)
+        return await self._wrap(loop, sock, deadline, owned=owned, tell=tell)
