@@ -107,12 +107,11 @@ class ConnectOperation:
     def _begin_with(self, failure: AttemptError) -> None:
         """Keep the *failure* of the first attempt, which came before this call."""
         self._dialer.close()
-        schedule = self.record.schedule
-        schedule.begin()
-        seconds = self.record.options.attempt_timeout
-        deadline = attempt_deadline(schedule.turn_deadline, schedule.started, seconds)
-        address = self._endpoints[0].address
-        self.record.failed(failure, address, schedule.started, deadline)
+        record = self.record
+        endpoint, turn = record.schedule.begin()
+        started, seconds = record.schedule.started, record.options.attempt_timeout
+        deadline = attempt_deadline(turn, started, seconds)
+        record.failed(failure, endpoint.address, started, deadline)
 
     async def run(self) -> Any:
         """Return the connection.  The caller owns it.
@@ -174,7 +173,7 @@ class ConnectOperation:
             if endpoint.service is not None and not self._raced:
                 endpoint, turn = await self._expand(endpoint.service, turn)
             elif self._find_endpoint is not None:
-                found = await self._find_endpoint(endpoint, self)
+                found = await self._find_endpoint(endpoint, turn, self)
                 if found is None:
                     return None
                 endpoint = found
@@ -242,14 +241,13 @@ class ConnectOperation:
         return await self._dialer.finish(Connected(sock, None, now, deadline))
 
     async def look_up(
-        self, endpoint: Endpoint, family: int | None = None
+        self, endpoint: Endpoint, turn: Deadline, family: int | None = None
     ) -> Sequence[Address]:
         """Return the addresses of *endpoint* of one family, or none: they are recorded.
 
         It is for who can use but one address.  IPv4 is asked for first.  *family* is
         asked for instead of the options' own.
         """
-        turn = self.record.schedule.turn_deadline
         lookup = HostLookup(self._loop, self.record, endpoint, family=family)
         started = self._loop.time()
         try:
@@ -286,5 +284,5 @@ class ConnectOperation:
 # Says where to go in the turn of an endpoint.  It returns None if the turn has failed,
 # which it has recorded.
 FindEndpoint: TypeAlias = Callable[
-    [Endpoint, ConnectOperation], Awaitable[Endpoint | None]
+    [Endpoint, Deadline, ConnectOperation], Awaitable[Endpoint | None]
 ]

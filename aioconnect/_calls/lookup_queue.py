@@ -59,11 +59,9 @@ class LookupQueue:
         self._under_way: dict[DnsQuery, tuple[AnswerFuture, float]] = {}
 
     def close(self) -> None:
-        """Cancel the look-ups under way, and call nobody any more."""
-        # Else this and what it wakes would hold each other.
-        self._wake = _do_nothing
-        under_way, self._under_way = self._under_way, {}
-        for future, _ in under_way.values():
+        """Cancel the look-ups under way."""
+        while self._under_way:
+            _, (future, _) = self._under_way.popitem()
             future.add_done_callback(_retrieve)
             future.cancel()
 
@@ -160,10 +158,6 @@ class LookupQueue:
         return self.has_more or any(
             future.done() for future, _ in self._under_way.values()
         )
-
-
-def _do_nothing() -> None:
-    pass
 
 
 def _retrieve(future: AnswerFuture) -> None:

@@ -51,21 +51,26 @@ async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
                     attempts.failed(exc, connected)
                     if exc.phase != "ready":
                         return None  # a handshake that fails ends the round
-            elif rules.is_over and not lookups.is_ready:
-                is_too_late = False
+                continue
+            is_over = rules.is_over and not lookups.is_ready
+            if is_over or turn.has_passed(now):
                 break
-            elif turn.has_passed(now):
-                record.schedule.expired(turn.limit)
-                is_too_late = not rules.has_begun
-                break
-            elif lookups.is_ready:
-                await asyncio.sleep(0)
-            else:
-                until = earliest(rules.next_start(), lookups.due(), turn.at)
-                await attempts.wait(until)
-    failures = source.failures(is_too_late)
+            await _wait(attempts, lookups, earliest(rules.next_start(), turn.at))
+    if not is_over:
+        record.schedule.expired(turn.limit)
+    failures = source.failures(not is_over and not rules.has_begun)
     await collect_in_slices(map(partial(record.lookup_failed, turn), failures))
     return None
+
+
+async def _wait(
+    attempts: AttemptSet, lookups: LookupQueue, until: float | None
+) -> None:
+    """Wait until something has come, something is due, or *until*."""
+    if lookups.is_ready:
+        await asyncio.sleep(0)
+    else:
+        await attempts.wait(earliest(until, lookups.due()))
 
 
 def _rules(dialer: Dialer) -> HappyEyeballs:

@@ -26,6 +26,7 @@ from .._io.fd_watchers import check_loop
 from .._io.sockets import check_sock
 from .._io.tls import TLSArguments, tls_options
 from .._io.transports import TrackedFactory, Wrap, create_transport
+from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.text import safe_repr
 from .arguments import endpoint_of_address, endpoint_of_path, options_and_endpoint
@@ -289,9 +290,9 @@ async def _connect_socket(
     options = replace(connector, family=sock.family, proto=sock.proto)
 
     async def resolve(
-        endpoint: Endpoint, operation: ConnectOperation
+        endpoint: Endpoint, turn: Deadline, operation: ConnectOperation
     ) -> Endpoint | None:
-        addresses = await operation.look_up(endpoint)
+        addresses = await operation.look_up(endpoint, turn)
         return endpoint._replace(address=addresses[0]) if addresses else None
 
     operation = ConnectOperation(options, (place,), sock=sock, find_endpoint=resolve)

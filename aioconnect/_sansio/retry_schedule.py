@@ -6,7 +6,7 @@ Pure.  Times are on the loop's clock, and durations in seconds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
@@ -47,36 +47,35 @@ class _State(Enum):
     RESTED = auto()  # and now it has slept
     REPEATING = auto()  # the round was cancelled, and begins again
     LOST = auto()  # a connection was lost, so another round follows in any case
-    EXPIRED = auto()  # the deadline of the call ended an attempt
+    EXPIRED = auto()  # the deadline of the call has ended an attempt
+    OUT_OF_TIME = auto()  # the call was given up: its time was up
+    GIVEN_UP = auto()  # the call was given up: nothing was left to try
 
 
 class RetrySchedule:
     """The rounds of a call to *endpoints*.
 
     In each round every endpoint has its turn.  If they are raced, they share one turn.
-    *delays* come between rounds.  The call *started* then, and has *timeout* seconds,
-    which are used to their end: a delay that would reach past them is cut short, and a
-    last round follows.
+    *delays* come between rounds; with None there is but one round.  The call *started*
+    then, and has *timeout* seconds, which are used to their end: a delay that would
+    reach past them is cut short, and a last round follows.
     """
 
     __slots__ = (
-        "_delay",
         "_delays",
         "_endpoints",
-        "_given_up",
+        "_has_one_round",
         "_is_last_round",
-        "_iterator",
         "_longest_answer",
+        "_next_delay",
         "_queue",
         "_round_started",
         "_state",
         "_timeout",
         "_turns",
         "_wake_at",
-        "deadline",
         "round",
         "started",
-        "turn_deadline",
     )
 
     def __init__(
@@ -88,15 +87,13 @@ class RetrySchedule:
         delays: Iterable[float] | None,
         races: bool = False,
     ) -> None:
-        """*delays* are None if there is but one round."""
         self._endpoints = endpoints[:1] if races else endpoints
         self._timeout = timeout
-        self.started = self._round_started = started
-        self.deadline = self.turn_deadline = call_deadline(started, timeout)
-        self._delays = delays
-        self._iterator: Iterator[float] | None = None  # the delays that are left
-        self._delay: float | None = None  # the first of them, once somebody has asked
+        self._has_one_round = delays is None
+        self._delays = iter(delays or ())
+        self._next_delay: float | None = None  # the first of them, once it is drawn
         self.round = 0
+        self.started = self._round_started = started
         self._turns = 0  # of this round
         self._queue: deque[Endpoint] = deque()  # the turns that it has not come to
         self._state = _State.NEW
@@ -104,69 +101,63 @@ class RetrySchedule:
         self._wake_at = 0.0
         # How long the slowest attempt of a round has taken to fail.
         self._longest_answer = 0.0
-        self._given_up: GiveUp | None = None
+
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of the call."""
+        return call_deadline(self.started, self._timeout)
 
     def next(self, now: float, may_retry: Callable[[], bool]) -> Step:
         """Return what to do *now*.
 
         *may_retry* is asked when every attempt of a round has failed.
         """
-        if self._given_up is not None:
-            return self._given_up
-        if self._state is _State.EXPIRED:
+        state = self._state
+        if state in (_State.EXPIRED, _State.OUT_OF_TIME):
             return self._give_up(is_timeout=True)
-        if self._state is _State.TRYING and self._queue:
-            return self._next_turn(now)
-        if self._state is _State.BACKING_OFF:
+        if state is _State.GIVEN_UP:
+            return self._give_up(is_timeout=False)
+        if state is _State.BACKING_OFF:
             return Sleep(self._wake_at, None)
-        if self._state in (_State.TRYING, _State.LOST):
+        if state is _State.LOST or (state is _State.TRYING and not self._queue):
             return self._back_off(now, may_retry)
-        if self._state is _State.RESTED and self.deadline.has_passed(now):
+        if state is _State.RESTED and self.deadline.has_passed(now):
             return self._give_up(is_timeout=True)  # the loop was late
-        if self._state is not _State.REPEATING:
-            self.round += 1
-        return self._begin_round(now)
-
-    def _begin_round(self, now: float) -> Step:
-        self._fill_queue()
-        self._round_started = now
+        if state is not _State.TRYING:
+            self._begin_round(now)
+        if self.deadline.has_passed(now):
+            return self._give_up(is_timeout=True)
         return self._next_turn(now)
 
-    def _fill_queue(self) -> None:
+    def _begin_round(self, now: float) -> None:
+        if self._state is not _State.REPEATING:
+            self.round += 1
         self._state = _State.TRYING
+        self._round_started = now
         self._queue = deque(self._endpoints)
         self._turns = len(self._queue)
 
-    def _next_turn(self, now: float) -> Step:
-        if self.deadline.has_passed(now):
-            return self._give_up(is_timeout=True)
-        return self._try(now)
-
-    def _try(self, now: float) -> Try:
+    def _next_turn(self, now: float) -> Try:
         endpoint = self._queue.popleft()
-        self.turn_deadline = turn_deadline(self.deadline, now, self._waiting())
-        return Try(endpoint, self.turn_deadline)
-
-    def _waiting(self) -> int:
-        """Return how many others wait for this turn to end."""
-        if self._turns == 1 or self.deadline.at is None:
-            return 0
-        if self._queue or self._delays is None or self._is_last_round:
-            return len(self._queue)
-        return int(self._peek_delay() is not None)  # the turns of the next round
+        waiting = len(self._queue)
+        if not waiting and self._turns > 1 and not self._is_last_round:
+            # Those of the next round wait, too.
+            waiting = int(not self._has_one_round and self._draw() is not None)
+        return Try(endpoint, turn_deadline(self.deadline, now, waiting))
 
     def _back_off(self, now: float, may_retry: Callable[[], bool]) -> Step:
-        if self._state is not _State.LOST and not may_retry():
+        if self._has_one_round or (self._state is not _State.LOST and not may_retry()):
             return self._give_up(is_timeout=False)
         if self._is_last_round:
             return self._give_up(is_timeout=True)
-        delay, self._delay = self._peek_delay(), None
+        delay, self._next_delay = self._draw(), None
         if delay is None:
             return self._give_up(is_timeout=False)
-        if self.deadline.has_passed(now):
+        deadline = self.deadline
+        if deadline.has_passed(now):
             return self._give_up(is_timeout=True)
-        if self.deadline.at is not None:
-            left = self.deadline.at - now
+        if deadline.at is not None:
+            left = deadline.at - now
             shortened = shorten_last_delay(delay, left, self._longest_answer)
             self._is_last_round = shortened < delay
             delay = shortened
@@ -174,26 +165,23 @@ class RetrySchedule:
         self._wake_at = now + delay
         return Sleep(self._wake_at, delay)
 
-    def _peek_delay(self) -> float | None:
+    def _draw(self) -> float | None:
         """Return the next delay, which stays the next, or None: there is none left."""
-        if self._delay is None and self._delays is not None:
-            if self._iterator is None:
-                self._iterator = iter(self._delays)
-            self._delay = next(self._iterator, None)
-            if self._delay is not None:
-                check_duration("retry", self._delay)
-        return self._delay
+        if self._next_delay is None:
+            self._next_delay = next(self._delays, None)
+            if self._next_delay is not None:
+                check_duration("retry", self._next_delay)
+        return self._next_delay
 
     def _give_up(self, *, is_timeout: bool) -> GiveUp:
         """Give up, for good: the answer stands, also if its caller is cancelled."""
-        self._given_up = GiveUp(is_timeout)
-        return self._given_up
+        self._state = _State.OUT_OF_TIME if is_timeout else _State.GIVEN_UP
+        return GiveUp(is_timeout)
 
-    def begin(self) -> None:
+    def begin(self) -> Try:
         """Begin with the first turn, whatever the time is: its attempt has ended."""
-        self.round = 1
-        self._fill_queue()
-        self._try(self.started)
+        self._begin_round(self.started)
+        return self._next_turn(self.started)
 
     def rested(self) -> None:
         """Note that the caller has slept as long as it was told to."""
@@ -203,7 +191,7 @@ class RetrySchedule:
         """Give the turn that has begun to *endpoints*, one after the other."""
         self._queue.extendleft(reversed(endpoints))
         self._turns += len(endpoints) - 1
-        return self._try(now)
+        return self._next_turn(now)
 
     def answered(self, now: float) -> None:
         """Note that an attempt has failed *now*, and not by a deadline."""
@@ -227,10 +215,9 @@ class RetrySchedule:
     def resume(self, now: float) -> None:
         """Go on after a cancellation, with time anew, where it has ended the call."""
         self._renew(now)
-        if self._state is not _State.BACKING_OFF and self.round:
+        if self._state in (_State.TRYING, _State.EXPIRED):
             self._state = _State.REPEATING
 
     def _renew(self, now: float) -> None:
         self.started = now
-        self.deadline = self.turn_deadline = call_deadline(now, self._timeout)
         self._is_last_round = False

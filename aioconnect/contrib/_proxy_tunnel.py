@@ -51,14 +51,14 @@ class Tunnel(Generic[T]):
         self.endpoint = self.endpoint._replace(beyond=target)
 
     async def find(
-        self, first: Endpoint, operation: ConnectOperation
+        self, first: Endpoint, turn: Deadline, operation: ConnectOperation
     ) -> Endpoint | None:
         """Prepare each proxy's request; return *first*, or None after a failure."""
         self._requests = []
         for hop, end in self._links:
             address, host = end.address, str(end.host)
             if address is None and not hop.resolves_names:
-                address = await self._look_up(hop, end, operation)
+                address = await self._look_up(hop, end, turn, operation)
                 if address is None:
                     return None
             if not self._is_allowed(address):
@@ -67,7 +67,7 @@ class Tunnel(Generic[T]):
                     text = "the proxy looks it up: use socks5, or give an address"
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
-                operation.record.failed(error, None, now, Deadline(), host=str(end.end))
+                operation.record.failed(error, None, now, turn, host=str(end.end))
                 return None
             # Request the address that was allowed, with the port from the resolver.
             known = address and host_and_port(address)
@@ -76,11 +76,11 @@ class Tunnel(Generic[T]):
         return first
 
     async def _look_up(
-        self, hop: Hop, end: Endpoint, operation: ConnectOperation
+        self, hop: Hop, end: Endpoint, turn: Deadline, operation: ConnectOperation
     ) -> Address | None:
         """Return an address of *end*, or None after recording a failure."""
         # Whether the proxy can connect over IPv6 is unknown, so IPv4 comes first.
-        found = await operation.look_up(end, hop.family)
+        found = await operation.look_up(end, turn, hop.family)
         for address in found:
             if address.family not in (socket.AF_INET, socket.AF_INET6):
                 text = f"resolver must give IPv4 or IPv6 to a proxy, not {address}"
