@@ -34,9 +34,9 @@ class _LiveAttempt:
 
 
 class AttemptSet:
-    """The attempts of a *race* until its *turn* ends: everything that they have open.
+    """The attempts of a *race*, which has until the end of its *turn*.
 
-    `close` ends them all, but for the sockets that it has returned.
+    The set owns their sockets, until it returns one as `Connected`.
     """
 
     __slots__ = ("_dialer", "_live", "_race", "_turn", "_waiter", "loop")
@@ -55,7 +55,7 @@ class AttemptSet:
         return len(self._live) + self._race.untried
 
     def close(self) -> None:
-        """End every attempt: nothing is watched any more, and nothing open."""
+        """End every attempt: stop watching its socket, and close it."""
         self._waiter = None
         while self._live:
             self._end(self._live[-1])
@@ -64,9 +64,9 @@ class AttemptSet:
         """Start the attempts that are due; return the first that connects at once."""
         for _ in range(_IN_A_ROW):
             now = self.loop.time()
-            address = (
-                None if self._turn.has_passed(now) else self._race.next_address(now)
-            )
+            if self._turn.has_passed(now):
+                break
+            address = self._race.next_address(now)
             if address is None:
                 break
             deadline = self._deadline(now)
@@ -79,7 +79,7 @@ class AttemptSet:
             if isinstance(dialled, socket.socket):
                 return Connected(dialled, address, now, deadline)
             self._add(dialled, deadline)
-            # Only for one that is under way: else a live one would end for nothing.
+            # A new attempt takes the place of the oldest only if it is under way.
             if self._race.has_too_many() and (connected := self._give_up_oldest()):
                 return connected
         return None

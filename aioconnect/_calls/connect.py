@@ -224,11 +224,15 @@ class ConnectOperation:
             AttemptError: They have no address.
         """
         dialer, local_addr = self._dialer, self.record.options.local_addr
-        if local_addr is None or dialer.local is not None or dialer.sock is not None:
+        if (
+            local_addr is None
+            or dialer.local_addresses is not None
+            or dialer.sock is not None
+        ):
             return
         if address is None or address.family in _INET:
             pairs = check_local_addr(local_addr)
-            dialer.local = await resolve_local(self._loop, pairs, turn.at)
+            dialer.local_addresses = await resolve_local(self._loop, pairs, turn.at)
 
     async def _adopt(self, sock: socket.socket, turn: Deadline) -> Any:
         """Return the connection that is made of *sock*, which the caller connected."""
@@ -243,10 +247,10 @@ class ConnectOperation:
     async def look_up(
         self, endpoint: Endpoint, turn: Deadline, family: int | None = None
     ) -> Sequence[Address]:
-        """Return the addresses of *endpoint* of one family, or none: they are recorded.
+        """Return the addresses of *endpoint* of one family, or none after a failure.
 
-        It is for who can use but one address.  IPv4 is asked for first.  *family* is
-        asked for instead of the options' own.
+        Use it where one address is enough.  It asks for IPv4 first, or only for *family*
+        if that is given.  The record keeps the failures.
         """
         lookup = HostLookup(self._loop, self.record, endpoint, family=family)
         started = self._loop.time()

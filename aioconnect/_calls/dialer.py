@@ -45,7 +45,7 @@ class Dialer:
 
     __slots__ = (
         "first",
-        "local",
+        "local_addresses",
         "loop",
         "ready_gets_socket",
         "record",
@@ -68,7 +68,9 @@ class Dialer:
         self.wrap = wrap
         self.sock = sock
         self.ready_gets_socket = ready_gets_socket
-        self.local: tuple[Address, ...] | None = None  # to bind to, once resolved
+        self.local_addresses: tuple[Address, ...] | None = (
+            None  # to bind to, once resolved
+        )
 
     def dial(self, address: Address, now: float) -> socket.socket | ConnectingSocket:
         """Start to connect to *address*; return the socket, connected or connecting.
@@ -91,7 +93,9 @@ class Dialer:
                 raise AttemptError("guard", error, sent=False)
         self.record.attempt_started(address, now)
         if self.sock is None:
-            sock, code = open_and_connect(address, options.prepare, self.local)
+            sock, code = open_and_connect(
+                address, options.prepare, self.local_addresses
+            )
         else:
             sock, code = self.sock, start_connect(self.sock, address, owned=False)
         if not code:

@@ -23,12 +23,10 @@ __all__ = ["race"]
 async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
     """Return the connection to the first address that wins, or None: none has.
 
-    The addresses are those that *source* finds.  The *dialer*'s record keeps every
-    failure.  What has not ended when the *turn* is over has failed.
+    *source* finds the addresses.  The *dialer*'s record keeps each failure.  Attempts
+    that are under way when the *turn* is over have failed.
 
-    Raises:
-        AttemptError: There can be no address.
-        Exception: What a function of the caller's raised that is no `OSError`.
+    Raises `AttemptError` if there can be no address.
     """
     loop, record = dialer.loop, dialer.record
     rules = _rules(dialer)

@@ -82,7 +82,6 @@ def test_raced_endpoints_share_a_turn() -> None:
 
 def test_the_policy_refuses() -> None:
     """No delay is drawn for an error that it does not accept."""
-
     drawn: list[float] = []
 
     def delays() -> Iterable[float]:
