@@ -249,8 +249,8 @@ class ConnectOperation:
     ) -> Sequence[Address]:
         """Return the addresses of *endpoint* of one family, or none after a failure.
 
-        Use it where one address is enough.  It asks for IPv4 first, or only for *family*
-        if that is given.  The record keeps the failures.
+        Use it where one address is enough.  It asks for IPv4 first, or only for the
+        *family* that is given.  The record keeps the failures.
         """
         lookup = HostLookup(self._loop, self.record, endpoint, family=family)
         started = self._loop.time()
