@@ -19,12 +19,12 @@ from ._io import connect_outcome as _outcome
 from ._io.connect_outcome import Outcome
 from ._io.connecting_socket import ConnectingSocket
 from ._io.sockets import Prepare
+from ._io.targets import AnyTarget
 from ._io.tls import TLSArguments
 from ._io.transports import LIMIT, Streams
 from ._sansio.addresses import Address, SockAddr
+from ._sansio.checks import explain_unknown
 from ._sansio.errors import AttemptError
-from ._sansio.spelling import explain_unknown
-from ._sansio.targets import AnyTarget
 
 __all__ = [
     "connect",

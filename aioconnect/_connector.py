@@ -23,6 +23,7 @@ from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._calls.service_lookup import check_services
 from ._calls.wait_for_server import until_down, until_up
 from ._io.sockets import check_sock
+from ._io.targets import AnyTarget, iter_targets
 from ._io.timers import collect_in_slices
 from ._io.tls import TLSArguments, TLSOptions, tls_options
 from ._io.transports import (
@@ -40,7 +41,6 @@ from ._sansio.addresses import (
     unix_address,
 )
 from ._sansio.endpoints import endpoint_at
-from ._sansio.targets import AnyTarget, iter_targets
 from ._sansio.text import redacted_repr, safe_repr
 
 __all__ = ["Connector", "StrOrBytesPath", "check_connector"]

@@ -16,8 +16,9 @@ import socket
 import sys
 from dataclasses import dataclass, field
 
+from ._io.sockets import TCP_FASTOPEN_CONNECT
 from ._sansio.addresses import Address
-from ._sansio.backoff import check_duration
+from ._sansio.checks import check_duration
 from ._sansio.text import safe_repr
 
 __all__ = [
@@ -34,9 +35,8 @@ __all__ = [
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
-# linux/socket.h and linux/tcp.h, for what the socket module does not name.
+# linux/socket.h and linux/in6.h, for what the socket module does not name.
 _SO_MARK = getattr(socket, "SO_MARK", 36)
-_TCP_FASTOPEN_CONNECT = 30
 _IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
 
 
@@ -163,7 +163,7 @@ def fast_open() -> SocketOptions:
     (`wait_until_up`, `wait_until_down`) turns it off.
     """
     _linux("fast_open")
-    return SocketOptions("fast_open()", (_tcp(_TCP_FASTOPEN_CONNECT, 1),))
+    return SocketOptions("fast_open()", (_tcp(TCP_FASTOPEN_CONNECT, 1),))
 
 
 def buffers(send: int, receive: int) -> SocketOptions:

@@ -14,10 +14,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
+from .._io.service_names import check_port
 from .._io.sockets import check_open, open_and_connect
 from .._io.timers import wait_until_done
 from .._io.transports import Wrap
-from .._sansio.addresses import Address, check_port, unix_address
+from .._sansio.addresses import Address, unix_address
 from .._sansio.endpoints import Endpoint, endpoint_at
 from .._sansio.errors import AttemptError
 from .._sansio.text import safe_repr

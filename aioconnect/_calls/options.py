@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 from .._io import connect_outcome as _outcome
 from .._io.connect_outcome import Outcome
 from .._io.resolver import Resolver, system_resolver
+from .._io.service_names import check_port
 from .._io.sockets import Prepare
-from .._sansio.addresses import LONGEST_NAME, check_host, check_port, numeric_address
-from .._sansio.backoff import check_duration, is_transient
+from .._io.targets import Target
+from .._sansio.checks import check_count, check_duration, explains_misuse
 from .._sansio.endpoints import Endpoint, endpoint_at
-from .._sansio.spelling import explains_misuse
-from .._sansio.targets import Target
+from .._sansio.error_predicates import is_transient
+from .._sansio.hosts import LONGEST_NAME, check_host, numeric_address
 from .._sansio.text import redacted_repr, safe_repr
 from .hooks import check_function, check_prepare, check_ready, check_synchronous
 from .observing import Observer, events
@@ -112,11 +113,11 @@ class Options:
         check_duration("resolution_delay", self.resolution_delay)
         self._check_hooks()
         _check_family(self.family)
-        _check_count("proto", self.proto)
-        _check_count("flags", self.flags)
+        check_count("proto", self.proto)
+        check_count("flags", self.flags)
         if self.interleave is None:
             object.__setattr__(self, "interleave", 1)
-        _check_count("interleave", self.interleave)
+        check_count("interleave", self.interleave)
         # Tuples, so that the value is hashable, and nobody else's list.
         object.__setattr__(self, "retry", _check_retry(self.retry))
         object.__setattr__(self, "prepare", check_prepare(self.prepare))
@@ -175,6 +176,8 @@ def endpoint_of_target(options: Options, target: Target) -> Endpoint:
         return endpoint_at(target.address)
     if target.host is not None and target.port is not None:
         return options.where(target.host, target.port)
+    # Before anything is open: with no descriptor left, the import would fail (K14).
+    importlib.import_module("aioconnect._sansio.srv_records")
     return Endpoint(None, None, service=target.service)
 
 
@@ -221,17 +224,9 @@ def _form_of_retry(retry: object) -> str:
     return "retry=(0.1, 0.5), say, or retry=Backoff(attempts=3)"
 
 
-def _check_count(name: str, value: object) -> None:
-    """Check a whole number that is not negative."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {safe_repr(value)}")
-    if not 0 <= value < 2**31:
-        raise ValueError(f"{name} must be 0 or more, and a C int: {safe_repr(value)}")
-
-
 def _check_family(family: object) -> None:
     """Check the address family that names are resolved for."""
-    _check_count("family", family)
+    check_count("family", family)
     if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
         raise ValueError(
             f"family must be AF_UNSPEC, AF_INET or AF_INET6, not {safe_repr(family)}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from .._io.timers import earliest, sleep_until
 from .._sansio.addresses import Address
-from .._sansio.backoff import check_duration, shorten_last_delay
+from .._sansio.checks import check_duration
 from .._sansio.endpoints import Endpoint
 from .._sansio.error_report import AttemptLog, error_group
 from .._sansio.errors import (
@@ -25,6 +25,7 @@ from .._sansio.errors import (
     ResolveError,
     os_error,
 )
+from .._sansio.retry_schedule import shorten_last_delay
 from .host_lookup import Failure
 from .observing import events
 from .options import Options
@@ -328,7 +329,8 @@ class Rounds:
     def end(self) -> tuple[str | None, int | None]:
         """Where the call goes: the host and the port, as of its error."""
         places = self._places
-        host, port, *_ = places[0].end if len(places) == 1 else (None, None)
+        is_one = len(places) == 1
+        host, port, *_ = places[0].final_destination if is_one else (None, None)
         return host, port
 
     @property

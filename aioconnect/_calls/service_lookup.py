@@ -10,17 +10,19 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from .._sansio.backoff import random_fraction
+from .._io.targets import Target
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
-from .._sansio.rfc6724 import SRVRecord, srv_order
-from .._sansio.targets import Target
 from .._sansio.text import safe_repr
+from .backoff import random_fraction
 from .host_lookup import AnswerFuture, start_lookup
 from .observing import events
 from .options import Options
+
+if TYPE_CHECKING:
+    from .._sansio.srv_records import SRVRecord
 
 __all__ = ["ServiceLookup", "check_services"]
 
@@ -104,6 +106,8 @@ class ServiceLookup:
 def _places_of(
     options: Options, records: Iterable[SRVRecord]
 ) -> Iterator[Endpoint | None]:
+    from .._sansio.srv_records import srv_order  # noqa: PLC0415  # for services alone
+
     for record in srv_order(records, random_fraction):
         place: Endpoint | None = None
         # What a name server says is nobody's argument: one that is no name is left out.
@@ -120,6 +124,8 @@ def _checked(records: object) -> list[SRVRecord]:
 
 def _checked_record(record: object) -> SRVRecord:
     """Return a record that a resolver gave, if it is what records can be."""
+    from .._sansio.srv_records import SRVRecord  # noqa: PLC0415  # likewise
+
     if not isinstance(record, SRVRecord):
         raise TypeError(f"services() must give SRVRecords, not {safe_repr(record)}")
     *numbers, host = cast("tuple[object, ...]", record)

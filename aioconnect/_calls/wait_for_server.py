@@ -9,15 +9,10 @@ import socket
 from dataclasses import replace
 
 from .._io.sockets import disable_fast_open
-from .._io.timers import sleep_until
-from .._sansio.addresses import numeric_address
-from .._sansio.backoff import (
-    Backoff,
-    check_duration,
-    is_unknown_name,
-    shorten_last_delay,
-)
+from .._io.timers import TIMER_TOLERANCE, sleep_until
+from .._sansio.checks import check_duration
 from .._sansio.endpoints import Endpoint
+from .._sansio.error_predicates import is_unknown_name
 from .._sansio.error_report import AttemptLog
 from .._sansio.errors import (
     Attempt,
@@ -27,6 +22,9 @@ from .._sansio.errors import (
     attempt_reason,
     attempt_subject,
 )
+from .._sansio.hosts import numeric_address
+from .._sansio.retry_schedule import shorten_last_delay
+from .backoff import Backoff
 from .call import Call
 from .observing import CallObserver, Observer, events, observing
 from .options import Options
@@ -36,10 +34,6 @@ __all__ = ["until_down", "until_up"]
 
 # Who waits for a server wants to know soon, and asks but a few times a second.
 _DELAYS = Backoff(maximum=1.0)
-
-# How early, in seconds, a loop may end a look that was given the rest of the time:
-# uvloop's timers count milliseconds.
-_EARLY = 0.005
 
 # How long a look may take, in seconds: a SYN that was lost is sent again after one.  An
 # address that drops them would else keep the others from being looked at again.
@@ -137,7 +131,7 @@ class _Descent:
         observer = self._observer
         if not isinstance(observer, CallObserver):
             return await self._run()
-        host, port, *_ = self._place.end
+        host, port, *_ = self._place.final_destination
         with observing(self._loop, observer, host, port) as observe:
             self._observe = observe
             self._options = replace(self._options, observer=_hushed(observe))
@@ -176,7 +170,7 @@ class _Descent:
     def _may_pass(self, error: ConnectError, now: float) -> bool:
         """Tell whether the policy accepts *error*, of a look that has ended *now*."""
         is_timeout = isinstance(error, ConnectTimeoutError)
-        if is_timeout and now + _EARLY >= self._deadline:
+        if is_timeout and now + TIMER_TOLERANCE >= self._deadline:
             return True  # it was cut short by the time of the wait: not the policy's
         return any(
             isinstance(one.error, OSError)

@@ -10,10 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .._calls.backoff import Backoff
 from .._connector import Connector
 from .._io.resolver import Resolver, system_resolver
-from .._sansio.backoff import Backoff, check_duration
-from .._sansio.targets import Target, parse_target
+from .._io.targets import Target, parse_target
+from .._sansio.checks import check_duration
 from .commands import Container
 from .errors import CommandError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._sansio.targets import Target, parse_target
+from .._io.targets import Target, parse_target
 from .._sansio.text import safe_repr
 from .errors import CommandError
 

@@ -12,16 +12,12 @@ import socket
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol, TypeAlias, cast
 
-from .._sansio.addresses import (
-    Address,
-    SockAddr,
-    check_host,
-    check_port,
-    numeric_address,
-)
+from .._sansio.addresses import Address, SockAddr
 from .._sansio.errors import AttemptError, AttemptExpired, lookup_expired
+from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import error_text, printable
 from .getaddrinfo_pool import AddrInfo, getaddrinfo, hung_before
+from .service_names import check_port
 from .timers import wait_until_done
 
 __all__ = [

@@ -20,6 +20,7 @@ from .._sansio.text import safe_repr
 from . import connect_outcome as _outcome
 
 __all__ = [
+    "TCP_FASTOPEN_CONNECT",
     "UNDER_WAY",
     "Prepare",
     "SocketStateError",
@@ -31,6 +32,7 @@ __all__ = [
     "open_and_connect",
     "refuse_self_connect",
     "start_connect",
+    "system_error",
 ]
 
 Prepare: TypeAlias = Callable[[socket.socket, Address], object]
@@ -57,8 +59,8 @@ _INTERRUPTIONS = 16
 # linux/in.h; the socket module names it since Python 3.12.
 _IP_BIND_ADDRESS_NO_PORT = 24 if sys.platform == "linux" else None
 
-# linux/tcp.h, for what the socket module does not name.
-_TCP_FASTOPEN_CONNECT = 30 if sys.platform == "linux" else None
+# linux/tcp.h; the socket module does not name it.
+TCP_FASTOPEN_CONNECT = 30
 
 # SO_LINGER on, 0 seconds: close(2) resets instead of lingering in TIME_WAIT.
 _RESET = b"\x01\0\0\0\0\0\0\0"
@@ -208,9 +210,9 @@ def disable_fast_open(sock: socket.socket, address: Address) -> None:
     With it ``connect`` succeeds before a packet is sent, and none is sent before the
     first write (K20).  A wait needs the peer's answer.
     """
-    if address.family in _INET and _TCP_FASTOPEN_CONNECT is not None:
+    if address.family in _INET and sys.platform == "linux":
         with contextlib.suppress(OSError):  # it is no TCP, or has no Fast Open
-            sock.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN_CONNECT, 0)
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0)
 
 
 def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
@@ -227,7 +229,12 @@ def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
 
 def connect_failed(code: int, *, sent: bool = True) -> AttemptError:
     """Return the error for *code*, the last answer of ``connect``."""
-    return AttemptError("connect", os_error(code), sent=sent)
+    return AttemptError("connect", system_error(code), sent=sent)
+
+
+def system_error(code: int) -> OSError:
+    """Return the `OSError` subclass of errno *code*, with the system's own text."""
+    return OSError(code, os.strerror(code))
 
 
 def is_pending(code: int, address: Address) -> bool:
@@ -254,7 +261,7 @@ def refuse_self_connect(sock: socket.socket, address: Address) -> None:
         raise AttemptError("connect", exc) from None
     if itself:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        text = f"{os_error(errno.ECONNREFUSED).strerror} (it was this very socket)"
+        text = f"{os.strerror(errno.ECONNREFUSED)} (it was this very socket)"
         raise AttemptError("connect", os_error(errno.ECONNREFUSED, text))
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 __all__ = [
+    "TIMER_TOLERANCE",
     "Waiter",
     "collect_in_slices",
     "earliest",
@@ -22,6 +23,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# How early, in seconds, a loop may end a wait that takes the rest of the time: uvloop's
+# clock and timers count milliseconds.
+TIMER_TOLERANCE = 0.005
 
 # What is made, of many, before the loop gets to run in between.
 _IN_A_ROW = 64

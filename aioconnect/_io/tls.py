@@ -5,22 +5,17 @@ from __future__ import annotations
 import ssl as _ssl
 from typing import Any, NamedTuple, TypedDict
 
-from .._sansio.addresses import check_host, numeric_address
-from .._sansio.backoff import check_duration
-from .._sansio.spelling import explain_unknown
+from .._sansio.checks import check_duration, explain_unknown
+from .._sansio.hosts import IDNA_DOTS, check_host, numeric_address
 from .._sansio.text import safe_repr
+from .timers import TIMER_TOLERANCE
 
-__all__ = ["EARLY", "TLSArguments", "TLSOptions", "server_name", "tls_options"]
+__all__ = ["TLSArguments", "TLSOptions", "server_name", "tls_options"]
 
 # What asyncio gives a handshake, in seconds (asyncio.constants).
 _HANDSHAKE = 60.0
 
-# What IDNA takes for the dot between two labels (RFC 3490, section 3.1).
-_DOTS = (".", "\u3002", "\uff0e", "\uff61")
-
-# How early, in seconds, a loop may end a handshake that was given the rest of the
-# time: uvloop's clock and timers count milliseconds.
-EARLY = 0.005
+_DOTS = tuple(IDNA_DOTS)
 
 
 def server_name(host: str) -> str:
@@ -114,7 +109,7 @@ class TLSOptions(NamedTuple):
             return {}
         limit = self.ssl_handshake_timeout
         if remaining is not None:
-            limit = max(min(limit or _HANDSHAKE, remaining), EARLY)
+            limit = max(min(limit or _HANDSHAKE, remaining), TIMER_TOLERANCE)
         return {
             "ssl": self.ssl,
             "server_hostname": self.server_hostname,

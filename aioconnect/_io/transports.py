@@ -18,7 +18,8 @@ from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from .._sansio.text import safe_repr
 from .fd_watchers import forget_watchers
 from .socket_ownership import abort_transport, closes_sockets, identity_of, in_step
-from .tls import EARLY, TLSOptions
+from .timers import TIMER_TOLERANCE
+from .tls import TLSOptions
 
 __all__ = [
     "LIMIT",
@@ -137,7 +138,7 @@ async def create_transport(
     except OSError as exc:
         if once.is_running:
             raise  # the caller's own
-        late = deadline is not None and loop.time() + EARLY >= deadline
+        late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
         failure = AttemptError("tls" if tls.ssl else "adopt", exc)
         if late and isinstance(exc, ConnectionAbortedError):
             error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")

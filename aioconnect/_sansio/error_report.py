@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .backoff import ERRNOS
 from .endpoints import Endpoint
+from .error_predicates import ERRNOS
 from .errors import (
     AddressBlockedError,
     Attempt,
@@ -160,7 +160,7 @@ class AttemptLog:
             # OSError leaves strerror empty unless it is given an errno too.
             error.strerror = message
         if len(self._places) == 1:
-            error.host, error.port, *_ = self._places[0].end
+            error.host, error.port, *_ = self._places[0].final_destination
         error.attempts, error.attempt_count = self.attempts, self.count
         error.rounds, error.elapsed = rounds, elapsed
         for name in _TLS_DETAILS if isinstance(error, ssl.SSLError) else ():
@@ -188,7 +188,7 @@ class AttemptLog:
 
     def _line(self, attempt: Attempt) -> str:
         place = self._places[0]
-        is_only = len(self._places) == 1 and place.beyond is None
+        is_only = len(self._places) == 1 and place.destination is None
         where = attempt.address or attempt.host
         if where is None or (is_only and where in (place.host, place.address)):
             return attempt_reason(attempt)  # it is named already

@@ -17,7 +17,6 @@ its subclasses::
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -201,9 +200,9 @@ class ConnectProcessLookupError(ConnectError, ProcessLookupError):
     """There is no such process."""
 
 
-def os_error(code: int, text: str | None = None) -> OSError:
-    """Return the `OSError` subclass of errno *code*, with the system's words."""
-    return OSError(code, text or os.strerror(code))
+def os_error(code: int, text: str) -> OSError:
+    """Return the `OSError` subclass of errno *code*, which says *text*."""
+    return OSError(code, text)
 
 
 def lookup_expired(phase: str, why: str | None = None) -> AttemptExpired:

@@ -8,19 +8,16 @@ from __future__ import annotations
 import functools
 import itertools
 import socket
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .addresses import Address, host_and_port
 
 __all__ = [
-    "SRVRecord",
     "SourceAddress",
     "common_prefix_length",
     "interleave_families",
     "sort_addresses",
-    "srv_order",
 ]
 
 
@@ -166,90 +163,3 @@ def interleave_families(
     head, first[:] = first[: count - 1], first[count - 1 :]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*queues.values()))
     return (*head, *(one for one in turns if one is not None))
-
-
-class SRVRecord(NamedTuple):
-    """Where a service is: one answer to a question for SRV records (RFC 2782)."""
-
-    priority: int
-    weight: int
-    port: int
-    host: str
-
-
-def srv_order(
-    records: Iterable[SRVRecord], uniform: Callable[[], float]
-) -> Iterator[SRVRecord]:
-    """Yield *records* in the order to be tried: RFC 2782, priorities and weights.
-
-    *uniform* gives numbers in [0, 1).  A host that is the root, "." or nothing,
-    means that the service is not available there, and is left out.
-    """
-    # "A client MUST attempt to contact the target host with the lowest-numbered
-    # priority it can reach"; "all those with weight 0 are placed at the beginning".
-    there = sorted(
-        (one for one in records if one.host.rstrip(".")),
-        key=lambda one: (one.priority, one.weight != 0),
-    )
-    for _, same in itertools.groupby(there, key=lambda one: one.priority):
-        yield from _drawn(tuple(same), uniform)
-
-
-def _drawn(
-    records: Sequence[SRVRecord], uniform: Callable[[], float]
-) -> Iterator[SRVRecord]:
-    """Yield *records*, of one priority and weight 0 first, as they are drawn."""
-    unweighted = deque(one for one in records if not one.weight)
-    weighted = records[len(unweighted) :]
-    sums = _RunningSums([one.weight for one in weighted])
-    for _ in records:
-        # "Choose a uniform random number between 0 and the sum computed (inclusive),
-        # and select the RR whose running sum value is the first in the selected
-        # order which is greater than or equal to the random number selected."
-        drawn = int(uniform() * (sums.total + 1))
-        if unweighted and not drawn:
-            yield unweighted.popleft()
-        else:
-            # If no RR of weight 0 is left, the first running sum is 1 or more.
-            yield weighted[sums.take(drawn or 1)]
-
-
-class _RunningSums:
-    """The running sums of *weights*, of which each can be taken out.
-
-    Each node of a binary tree is the sum of the weights below it, so that finding one
-    of n, and taking it out, costs log n.  Node 1 is the root, the children of node i
-    are 2i and 2i + 1, and the weights are the last nodes.
-    """
-
-    __slots__ = ("_first", "_nodes")
-
-    def __init__(self, weights: Sequence[int]) -> None:
-        count = len(weights)
-        self._first = first = 1 << max(count - 1, 0).bit_length()
-        self._nodes = nodes = [*(0,) * first, *weights, *(0,) * (first - count)]
-        for node in range(first - 1, 0, -1):
-            nodes[node] = nodes[2 * node] + nodes[2 * node + 1]
-
-    @property
-    def total(self) -> int:
-        """The sum of the weights that are left."""
-        return self._nodes[1]
-
-    def take(self, number: int) -> int:
-        """Take out the first weight whose running sum is *number* or more.
-
-        *number* is 1 to the total.  The index of the weight is returned; those of the
-        others stay as they are.
-        """
-        nodes, node = self._nodes, 1
-        while node < self._first:
-            node *= 2
-            if nodes[node] < number:
-                number -= nodes[node]
-                node += 1
-        index, weight = node - self._first, nodes[node]
-        while node:
-            nodes[node] -= weight
-            node //= 2
-        return index

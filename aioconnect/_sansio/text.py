@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 __all__ = [
-    "PATH",
+    "UNIX_PATH",
     "error_text",
     "escape",
     "printable",
@@ -33,7 +33,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST_OF_URL = re.compile(r"(\[[^]]*\]|[^][:/?#]*)(:\d*)?(?=/|\Z)")
 
 # The beginning of one: every character can stand in it.  A URL has a second slash.
-PATH = re.compile(r"unix:(?!//)|/(?!/)")
+UNIX_PATH = re.compile(r"unix:(?!//)|/(?!/)")
 
 
 def safe_repr(value: object) -> str:
@@ -131,7 +131,7 @@ def redact_urls(text: str, *, strict: bool = False) -> str:
     a Unix socket stays as it is.
     """
     if strict:
-        if PATH.match(text):
+        if UNIX_PATH.match(text):
             return text
         scheme = _SCHEME.match(text)
         head = scheme[0] if scheme else ""

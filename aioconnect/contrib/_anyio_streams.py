@@ -23,6 +23,7 @@ from anyio.abc import (
 from anyio.streams.tls import TLSStream
 
 from .._io.socket_ownership import closes_sockets, in_step
+from .._io.sockets import system_error
 from .._io.tls import server_name
 from .._io.transports import OnPhase
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
@@ -118,7 +119,7 @@ async def _wrapped(
         return stream
     except ValueError:
         # So says from_socket of one that was connected, and has been reset since.
-        failure = AttemptError("adopt", os_error(errno.ECONNRESET))
+        failure = AttemptError("adopt", system_error(errno.ECONNRESET))
     except OSError as exc:
         failure = AttemptError("adopt", exc)
     except (asyncio.CancelledError, GeneratorExit):

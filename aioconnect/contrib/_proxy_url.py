@@ -14,8 +14,9 @@ from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from .._calls.options import Options
-from .._sansio.addresses import check_host, check_port
+from .._io.service_names import check_port
 from .._sansio.endpoints import Endpoint
+from .._sansio.hosts import check_host
 from .._sansio.text import safe_repr
 
 __all__ = ["Hop", "ProxyURL", "ascii_name", "checked", "hops_of"]

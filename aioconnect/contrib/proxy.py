@@ -228,8 +228,8 @@ class _Tunnel(Generic[T]):
         first, *beyond = (hop.place for hop in hops)
         self.place = connector.where(str(first.host), first.port or 0)
         for place in reversed(beyond):
-            target = place._replace(beyond=target)
-        self.place = self.place._replace(beyond=target)
+            target = place._replace(destination=target)
+        self.place = self.place._replace(destination=target)
 
     async def find(self, first: Endpoint, rounds: Rounds) -> Endpoint | None:
         """Return *first*, the first proxy, once it is known what each is asked for."""
@@ -246,7 +246,7 @@ class _Tunnel(Generic[T]):
                     text = "the proxy looks it up: use socks5, or give an address"
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
-                rounds.failed(None, error, now, None, host=str(place.end))
+                rounds.failed(None, error, now, None, host=str(place.final_destination))
                 return None
             # What was allowed, with the port that the resolver gave.
             known = address and host_and_port(address)

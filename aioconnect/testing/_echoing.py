@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
 from .._sansio.addresses import Address
-from .._sansio.backoff import check_duration
+from .._sansio.checks import check_duration
 from ._connection_scripts import Conduct, Connections, serving
 from ._listening import unix_path
 from ._ports import UnixPath, address_of, bound, host_of, port_of, unix_bound

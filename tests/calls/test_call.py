@@ -31,8 +31,9 @@ from aioconnect import (
     is_refused,
 )
 from aioconnect._calls.rounds import Rounds
+from aioconnect._io.sockets import system_error
 from aioconnect._sansio.endpoints import Endpoint
-from aioconnect._sansio.errors import AttemptError, os_error
+from aioconnect._sansio.errors import AttemptError
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 
@@ -187,7 +188,7 @@ async def test_retry_on_is_asked_of_every_error(
     await rounds.next()
     address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
     for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
-        error = AttemptError("connect", os_error(code), sent=sent)
+        error = AttemptError("connect", system_error(code), sent=sent)
         rounds.failed(address, error, 0.0, None)
     with pytest.raises(aioconnect.ConnectRefusedError):
         await rounds.next()

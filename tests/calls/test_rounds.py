@@ -13,8 +13,9 @@ import pytest
 import aioconnect
 from aioconnect import Address, AttemptStarted, Connector, RetryScheduled
 from aioconnect._calls.rounds import Rounds
+from aioconnect._io.sockets import system_error
 from aioconnect._sansio.endpoints import Endpoint
-from aioconnect._sansio.errors import AttemptDisplaced, AttemptError, os_error
+from aioconnect._sansio.errors import AttemptDisplaced, AttemptError
 from aioconnect.testing import BlackHole, Recorder, Server, flaky
 
 PLACE = [Endpoint("name", 80)]
@@ -148,7 +149,7 @@ async def test_a_verdict_stands(listener: Server) -> None:
     loop = asyncio.get_running_loop()
     rounds = Rounds(loop, Connector(), PLACE)
     await rounds.next()
-    refused = AttemptError("connect", os_error(errno.ECONNREFUSED))
+    refused = AttemptError("connect", system_error(errno.ECONNREFUSED))
     rounds.failed(listener.address, refused, loop.time(), None)
     ending = rounds.next()
     ending.send(None)  # to where others run
@@ -166,7 +167,7 @@ async def test_what_is_no_answer(listener: Server) -> None:
     options = Connector(timeout=60, retry=(3600,), observer=recorder)
     rounds = Rounds(loop, options, PLACE, started=loop.time() - 20)
     rounds.begin()
-    displaced = AttemptDisplaced("connect", os_error(errno.ETIMEDOUT))
+    displaced = AttemptDisplaced("connect", system_error(errno.ETIMEDOUT))
     rounds.failed(listener.address, displaced, rounds.started, None)
     ending = rounds.next()
     ending.send(None)

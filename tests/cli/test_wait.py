@@ -156,9 +156,9 @@ def test_the_time_is_used_up() -> None:
     """Also where the next try would be due after it: what came before is seen."""
     # A second before the end, and not a twentieth: a machine can be as late as that.
     patient = (
-        "import sys; from aioconnect._sansio import backoff;"
+        "import sys; from aioconnect._sansio import retry_schedule;"
         "from aioconnect._cli import main;"
-        "backoff._LEAST_FOR_LAST = 1.0; sys.exit(main())"
+        "retry_schedule._SHORTEST_LAST_ROUND = 1.0; sys.exit(main())"
     )
     with testing.unused_port() as late:
         target = f"127.0.0.1:{late.port}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._sansio.targets import Target
+from ..._io.targets import Target
 from ..commands import Commands, add_command
 from ..connector_flags import add_delays, add_resolver, duration, patience
 from ..errors import CommandError
