@@ -16,8 +16,9 @@ from .._sansio.addresses import Address, SockAddr
 from .._sansio.errors import AttemptError, AttemptExpired, lookup_expired
 from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import error_text, printable
-from .getaddrinfo_pool import AddrInfo, getaddrinfo, hung_before
+from .getaddrinfo import getaddrinfo, lookups_ahead
 from .service_names import check_port
+from .shared_lookup import AddrInfo
 from .timers import wait_until_done
 
 __all__ = [
@@ -268,7 +269,7 @@ def unanswered_error(
 
     If a look-up still waits for a thread, it says that names do, and why.
     """
-    counts = (hung_before(host, port, family, flags) for family, flags in asked_for)
+    counts = (lookups_ahead(host, port, family, flags) for family, flags in asked_for)
     count = next((one for one in counts if one is not None), None)
     if count is None:
         return lookup_expired(phase)

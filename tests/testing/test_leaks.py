@@ -92,7 +92,7 @@ def test_threads_can_be_ignored_by_name() -> None:
 
 async def test_the_threads_of_the_packages_look_ups_are_none() -> None:
     """Who connects to a name by this package is not told of its threads."""
-    lookups = GetaddrinfoPool(lambda _: (), idle=1.0)
+    lookups = GetaddrinfoPool(lambda _: (), idle_timeout=1.0)
     loop = asyncio.get_running_loop()
     async with leak_check(patience=0):
         assert await lookups.ask(loop, "a.test", 80, 0, 0) == ()
