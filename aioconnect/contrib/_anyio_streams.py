@@ -22,7 +22,7 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._io.socket_ownership import closes_sockets, in_step
+from .._io.socket_ownership import await_creation, closes_sockets
 from .._io.sockets import system_error
 from .._io.tls import server_name
 from .._io.transports import OnPhase
@@ -114,7 +114,7 @@ async def _wrapped(
     stream: SocketStream | None = None
     try:
         making = kind.from_socket(sock)
-        stream = await (making if is_told else in_step(making, abort))
+        stream = await (making if is_told else await_creation(making, abort))
         _pause(stream)
         return stream
     except ValueError:
