@@ -251,7 +251,5 @@ def discard_connection(made: Any) -> None:
         return
     first, second = made
     transport = second.transport if isinstance(first, asyncio.StreamReader) else first
-    with contextlib.suppress(
-        RuntimeError
-    ):  # its loop is closed, and so is it
+    with contextlib.suppress(RuntimeError):  # its loop is closed, and so is it
         transport.abort()
