@@ -213,7 +213,7 @@ class Rounds:
         accepts = self.options.retry_on
         return any(
             accepts(attempt.error)
-            for attempt in self._so_far.of_round(self.number)
+            for attempt in self._so_far.attempts_of_round(self.number)
             if isinstance(attempt.error, OSError)
             and attempt.phase != "guard"
             and not isinstance(attempt.error, ssl.SSLCertVerificationError)

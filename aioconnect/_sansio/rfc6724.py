@@ -1,6 +1,6 @@
-"""Put addresses, and the hosts of a service, into the order in which they are tried.
+"""Put addresses into the order in which they are tried (RFC 6724, RFC 8305).
 
-Pure: what the kernel knows about routes and its own addresses is an argument.
+The kernel's knowledge of routes and of its own addresses is an argument.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ __all__ = [
 
 
 class SourceAddress(NamedTuple):
-    """The address that the kernel would connect from, and what is known of it.
+    """The address from which the kernel would connect, and its properties.
 
-    *host* is in numbers, without a scope id.  *deprecated*: new connections
-    should not use it.  *native*: its interface is no tunnel.  *prefix_length* is
-    that of its IPv4 subnet, or None where it is not known; IPv6 does not ask.
+    *host* is numeric, without a scope id.  *deprecated* means that new connections
+    should not use the address, *native* that its interface is not a tunnel.
+    *prefix_length* is the length of its IPv4 subnet's prefix, or None if that is
+    unknown; IPv6 does not need it.
     """
 
     host: str
@@ -36,14 +37,15 @@ class SourceAddress(NamedTuple):
 
 
 def _bits(host: str) -> int:
-    """Return the 128 bits of *host*; an IPv4 address is the mapped one's."""
+    """Return the 128 bits of *host*, with an IPv4 address as an IPv4-mapped one."""
     if ":" in host:
         return int.from_bytes(socket.inet_pton(socket.AF_INET6, host), "big")
     return 0xFFFF << 32 | int.from_bytes(socket.inet_pton(socket.AF_INET, host), "big")
 
 
-# The scopes are multicast's (RFC 6724, 3.1 and 3.2): 2 link-local, 5 site-local,
-# 14 global.  Loopback counts as link-local, private IPv4 as global.
+# Prefix, prefix length, and scope.  The scopes are those of multicast (RFC 6724, 3.1
+# and 3.2): 2 is link-local, 5 site-local, 14 global.  Loopback counts as link-local,
+# private IPv4 as global.
 _SCOPES = (
     (_bits("::1"), 128, 2),
     (_bits("fe80::"), 10, 2),
@@ -53,11 +55,11 @@ _SCOPES = (
     (0, 0, 14),
 )
 
-# Precedence and label of each prefix, the longest first.  This is what
-# getaddrinfo goes by on Linux where gai.conf(5) does not say otherwise: glibc has
-# kept RFC 3484's table, with labels of its own for site-local and unique local
-# addresses (which no NAT takes to the Internet) and for Teredo.  What RFC 6724,
-# 2.1, has instead stands beside it; it would try IPv4 before a ULA.
+# Prefix, prefix length, and (precedence, label), the longest prefix first.
+# getaddrinfo uses this table on Linux, unless gai.conf(5) has another one.  glibc has
+# kept the table of RFC 3484, with labels of its own for site-local and unique local
+# addresses (which no NAT takes to the Internet) and for Teredo.  The comments have the
+# entries of RFC 6724, 2.1, which would try IPv4 before a ULA.
 _POLICY = (
     (_bits("::1"), 128, (50, 0)),
     (_bits("::"), 96, (20, 3)),  # RFC 6724: 1, 3
@@ -73,60 +75,65 @@ _POLICY = (
 def sort_addresses(
     pairs: Iterable[tuple[Address, SourceAddress | None]],
 ) -> tuple[Address, ...]:
-    """Return the addresses of *pairs* as getaddrinfo would (RFC 6724, section 6).
+    """Return the addresses of *pairs* in getaddrinfo's order (RFC 6724, section 6).
 
-    Each comes with the source that the kernel would take; None is a destination
-    that it would not send to.  Only ``AF_INET`` and ``AF_INET6`` can be compared.
+    Each pair has an address and the source that the kernel would use, or None if it
+    has no route.  The addresses must be ``AF_INET`` or ``AF_INET6``.
     """
     # Rule 10, "otherwise, leave the order unchanged": the sort is stable.
     return tuple(address for address, _ in sorted(pairs, key=_rank))
 
 
 def _rank(pair: tuple[Address, SourceAddress | None]) -> tuple[int, ...]:
-    """Return what is smaller for the destination to be tried first, rule by rule.
+    """Return a sort key with a member for each rule; the smallest key comes first.
 
-    Rule 4 is mobile IP's, and is left out.
+    Rule 4 is about mobile IP, and is left out.
     """
     address, source = pair
     host = host_and_port(address)[0]
-    bits, scope, precedence, label = _known(host)
+    bits, scope, precedence, label = _classify(host)
     if source is None:
         return (True, False, False, False, -precedence, False, scope, 0)
-    _, from_scope, _, from_label = _known(source.host)
+    _, source_scope, _, source_label = _classify(source.host)
     return (
         False,  # rule 1: avoid unusable destinations
-        scope != from_scope,  # rule 2: prefer matching scope
+        scope != source_scope,  # rule 2: prefer matching scope
         source.deprecated,  # rule 3: avoid deprecated addresses
-        label != from_label,  # rule 5: prefer matching label
+        label != source_label,  # rule 5: prefer matching label
         -precedence,  # rule 6: prefer higher precedence
         not source.native,  # rule 7: prefer native transport
         scope,  # rule 8: prefer smaller scope
-        -_matching(bits, host, source),  # rule 9: use longest matching prefix
+        -_matching_length(bits, host, source),  # rule 9: use longest matching prefix
     )
 
 
 # A client connects to few hosts from fewer sources, many times.
 @functools.lru_cache(maxsize=512)
-def _known(host: str) -> tuple[int, int, int, int]:
+def _classify(host: str) -> tuple[int, int, int, int]:
     """Return the bits, the scope, the precedence and the label of *host*."""
     bits = _bits(host)
     if bits >> 120 == 0xFF:  # multicast: its scope is in the address
         scope = bits >> 112 & 0xF
     else:
-        scope = next(it for net, size, it in _SCOPES if _is_in(bits, net, size))
-    return bits, scope, *next(it for net, n, it in _POLICY if _is_in(bits, net, n))
+        scope = next(
+            scope for prefix, size, scope in _SCOPES if _has_prefix(bits, prefix, size)
+        )
+    precedence, label = next(
+        policy for prefix, size, policy in _POLICY if _has_prefix(bits, prefix, size)
+    )
+    return bits, scope, precedence, label
 
 
-def _is_in(bits: int, net: int, length: int) -> bool:
-    return (bits ^ net) >> (128 - length) == 0
+def _has_prefix(bits: int, prefix: int, length: int) -> bool:
+    return (bits ^ prefix) >> (128 - length) == 0
 
 
-def _matching(bits: int, host: str, source: SourceAddress) -> int:
-    """Return the matching prefix's length as rule 9 counts it, which is glibc's way.
+def _matching_length(bits: int, host: str, source: SourceAddress) -> int:
+    """Return the length of the matching prefix for rule 9, as glibc counts it.
 
-    IPv4 addresses outside of the source's own subnet have none: that their
-    numbers are alike says nothing.  For IPv6 all bits count: unlike RFC 6724,
-    section 2.2, glibc does not stop at the length of the source's own prefix.
+    For IPv4 addresses outside of the source's own subnet it is 0: similar numbers mean
+    nothing there.  For IPv6 all bits count: unlike RFC 6724, section 2.2, glibc does
+    not stop at the length of the source's own prefix.
     """
     length = common_prefix_length(host, source.host)
     if bits >> 32 != 0xFFFF:
@@ -138,10 +145,10 @@ def _matching(bits: int, host: str, source: SourceAddress) -> int:
 def common_prefix_length(host: str, other: str) -> int:
     """Return how many bits from the left *host* and *other* share.
 
-    Both are of one family: of up to 32 bits for IPv4, of up to 128 for IPv6.
+    Both must have the same family.  IPv4 has up to 32 bits, IPv6 up to 128.
     """
-    bits = _known(host)[0]
-    length = 128 - (bits ^ _known(other)[0]).bit_length()
+    bits = _classify(host)[0]
+    length = 128 - (bits ^ _classify(other)[0]).bit_length()
     return length - 96 if bits >> 32 == 0xFFFF else length
 
 
@@ -150,8 +157,8 @@ def interleave_families(
 ) -> tuple[Address, ...]:
     """Return *addresses* with the families taking turns (RFC 8305, section 4).
 
-    *count* is the First Address Family Count: how many of the first family come
-    before the first of another; 0 keeps the order.
+    *count* is the First Address Family Count: how many addresses of the first family
+    come before the first of another family.  0 keeps the order.
     """
     addresses = tuple(addresses)
     if not addresses or count == 0:
@@ -161,5 +168,6 @@ def interleave_families(
         queues.setdefault(address.family, []).append(address)
     first = queues[addresses[0].family]
     head, first[:] = first[: count - 1], first[count - 1 :]
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*queues.values()))
-    return (*head, *(one for one in turns if one is not None))
+    rounds = itertools.zip_longest(*queues.values())
+    alternating = itertools.chain.from_iterable(rounds)
+    return (*head, *(address for address in alternating if address is not None))
