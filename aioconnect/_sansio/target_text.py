@@ -10,7 +10,7 @@ import re
 import socket
 import string
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from .addresses import Address, unix_address
 from .hosts import check_host, numeric_address
@@ -43,7 +43,7 @@ _SERVICE = r"_[^.:]+\._[^.:]+\.[^.:][^:]*"
 
 T = TypeVar("T")
 
-CheckPort = Callable[[str], int]
+_CheckPort: TypeAlias = Callable[[str], int]
 
 
 class TargetFields(NamedTuple):
@@ -92,7 +92,7 @@ def check_service(service: object) -> str:
     return check_host(service)
 
 
-def parse_target_text(text: str, check_port: CheckPort) -> TargetFields:
+def parse_target_text(text: str, check_port: _CheckPort) -> TargetFields:
     """Return what the target *text* says; *check_port* returns the number of a port.
 
     Raises:
@@ -116,7 +116,7 @@ class _SyntaxError(Exception):
         self.text = text
 
 
-def _parse(text: str, check_port: CheckPort) -> TargetFields:
+def _parse(text: str, check_port: _CheckPort) -> TargetFields:
     kind, colon, rest = text.partition(":")
     if not text.isprintable():
         position, character = next(
@@ -152,7 +152,7 @@ def _may_have_secrets(text: str) -> bool:
 # In the parsers, *start* is the position of *text* in the text of the target.
 
 
-def _host_and_port(text: str, start: int, check_port: CheckPort) -> TargetFields:
+def _host_and_port(text: str, start: int, check_port: _CheckPort) -> TargetFields:
     is_bracketed = text.startswith("[")
     split = _split_bracketed if is_bracketed else _split_bare
     host, port, port_start = split(text, start)

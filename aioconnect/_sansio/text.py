@@ -58,7 +58,7 @@ def redacted_repr(value: object) -> str:
         text = redact_urls(value.decode("latin-1"), strict=True)
         return safe_repr(text.encode("latin-1"))
     if not isinstance(value, list | tuple):
-        return safe_repr(value)  # its own repr is safe
+        return safe_repr(value)  # not a text that may be a password
     part, _ = _truncate(value)
     return _cut(redact_urls(_repr(part), strict=True), _LONGEST_REPR)
 

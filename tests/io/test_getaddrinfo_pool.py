@@ -253,7 +253,7 @@ async def test_no_more_threads_than_the_limit(
 async def test_idle_threads_are_used_again_and_end(
     lookups: GetaddrinfoPool, system: System
 ) -> None:
-    """The last one that was busy is the next: the others come to their end."""
+    """The thread that was busy last runs the next look-up, so the others can end."""
     lookups._idle_timeout = PATIENCE
     asked = [put(lookups, f"{number}.test") for number in range(3)]
     await system.wait_for_questions(3)
@@ -585,7 +585,7 @@ async def test_an_interruption_goes_through_where_a_thread_lives(
 async def test_a_backlog_gets_threads_as_soon_as_there_can_be_some(
     lookups: GetaddrinfoPool, system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a want of threads, what is queued waits for none that hangs."""
+    """After a lack of threads, queued look-ups do not wait for a hanging thread."""
     lookups._limit = 100
     asked = [put(lookups, "dead.test")]
     await system.wait_for_questions(1)

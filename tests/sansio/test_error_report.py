@@ -224,7 +224,7 @@ def test_no_frames_are_kept() -> None:
 
 
 def test_the_one_host_is_named_once() -> None:
-    """Of several, the one that was looked up is named beside what came of it."""
+    """Of several names, the error says which one was looked up, and the result."""
     failed = Attempt(
         None,
         "resolve",
