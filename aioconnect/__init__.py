@@ -30,6 +30,7 @@ from ._api import wait_until_down as wait_until_down
 from ._api import wait_until_down_unix as wait_until_down_unix
 from ._api import wait_until_up as wait_until_up
 from ._api import wait_until_up_unix as wait_until_up_unix
+from ._calls.backoff import Backoff as Backoff
 from ._calls.observing import CallObserver as CallObserver
 from ._calls.options import ConnectorOptions as ConnectorOptions
 from ._calls.ready import Ready as Ready
@@ -37,13 +38,14 @@ from ._calls.reconnecting import Reconnecting as Reconnecting
 from ._connector import Connector as Connector
 from ._io.resolver import Resolver as Resolver
 from ._io.resolver import system_resolver as system_resolver
+from ._io.targets import Target as Target
+from ._io.targets import parse_target as parse_target
 from ._sansio.addresses import Address as Address
 from ._sansio.addresses import SockAddr as SockAddr
-from ._sansio.backoff import Backoff as Backoff
-from ._sansio.backoff import Predicate as Predicate
-from ._sansio.backoff import is_refused as is_refused
-from ._sansio.backoff import is_transient as is_transient
-from ._sansio.backoff import is_unknown_name as is_unknown_name
+from ._sansio.error_predicates import Predicate as Predicate
+from ._sansio.error_predicates import is_refused as is_refused
+from ._sansio.error_predicates import is_transient as is_transient
+from ._sansio.error_predicates import is_unknown_name as is_unknown_name
 from ._sansio.errors import AddressBlockedError as AddressBlockedError
 from ._sansio.errors import Attempt as Attempt
 from ._sansio.errors import ConnectAbortedError as ConnectAbortedError
@@ -64,9 +66,7 @@ from ._sansio.errors import ConnectResetError as ConnectResetError
 from ._sansio.errors import ConnectTimeoutError as ConnectTimeoutError
 from ._sansio.errors import ConnectTLSError as ConnectTLSError
 from ._sansio.errors import ResolveError as ResolveError
-from ._sansio.rfc6724 import SRVRecord as SRVRecord
-from ._sansio.targets import Target as Target
-from ._sansio.targets import parse_target as parse_target
+from ._sansio.srv_records import SRVRecord as SRVRecord
 
 if _typing.TYPE_CHECKING:
     from . import outcome as outcome

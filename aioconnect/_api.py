@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
 from ._calls.arguments import endpoint_from_host
+from ._calls.backoff import Backoff
 from ._calls.connect import ConnectOperation
 from ._calls.fast_path import first_deadline, try_fast_connect
 from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
@@ -20,13 +21,12 @@ from ._io import connect_outcome as _outcome
 from ._io.connect_outcome import Outcome
 from ._io.connecting_socket import ConnectingSocket
 from ._io.sockets import Prepare
+from ._io.targets import AnyTarget
 from ._io.tls import TLSArguments
 from ._io.transports import LIMIT, Streams
 from ._sansio.addresses import Address, SockAddr
-from ._sansio.backoff import Backoff
+from ._sansio.checks import explain_unknown
 from ._sansio.errors import AttemptError
-from ._sansio.spelling import explain_unknown
-from ._sansio.targets import AnyTarget
 
 __all__ = [
     "connect",

@@ -35,6 +35,7 @@ from ._calls.wait_for_server import until_down, until_up
 from ._io.connect_outcome import Outcome, default
 from ._io.resolver import Resolver, system_resolver
 from ._io.sockets import Prepare, check_sock
+from ._io.targets import AnyTarget, iter_targets
 from ._io.timers import collect_in_slices
 from ._io.tls import TLSArguments, TLSOptions, tls_options
 from ._io.transports import (
@@ -46,10 +47,9 @@ from ._io.transports import (
     create_transport,
 )
 from ._sansio.addresses import Address, SockAddr, check_address, unix_address
-from ._sansio.backoff import is_transient
+from ._sansio.checks import explains_misuse
 from ._sansio.endpoints import endpoint_at
-from ._sansio.spelling import explains_misuse
-from ._sansio.targets import AnyTarget, iter_targets
+from ._sansio.error_predicates import is_transient
 from ._sansio.text import redacted_repr, safe_repr
 
 __all__ = ["Connector", "StrOrBytesPath", "check_connector"]

@@ -19,8 +19,9 @@ import socket
 import sys
 from dataclasses import dataclass, field
 
+from ._io.sockets import TCP_FASTOPEN_CONNECT
 from ._sansio.addresses import Address
-from ._sansio.backoff import check_duration
+from ._sansio.checks import check_duration
 from ._sansio.text import safe_repr
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
 
 # From linux/socket.h and linux/tcp.h, where the socket module has no name for them.
 _SO_MARK = getattr(socket, "SO_MARK", 36)
-_TCP_FASTOPEN_CONNECT = 30
 _IPV6_TCLASS = getattr(socket, "IPV6_TCLASS", 67)
 
 
@@ -179,7 +179,7 @@ def fast_open() -> SocketOptions:
     and `wait_until_down` turn this option off.
     """
     _require_linux("fast_open")
-    return SocketOptions("fast_open()", (_tcp(_TCP_FASTOPEN_CONNECT, 1),))
+    return SocketOptions("fast_open()", (_tcp(TCP_FASTOPEN_CONNECT, 1),))
 
 
 def buffers(send: int, receive: int) -> SocketOptions:

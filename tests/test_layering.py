@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,13 @@ FOLDERS = {
     "testing": "for others",
 }
 
-# What decides may not look at a clock, ask the system, or wait.
-IMPURE = {"asyncio", "random", "select", "subprocess", "threading", "time"}
+# Code that decides may not look at a clock, ask the system, or wait.
+IMPURE = {"asyncio", "os", "random", "select", "subprocess", "threading", "time"}
+
+# Of `socket` it may use constants, types, and functions that do not ask the system.
+PURE_OF_SOCKET = re.compile(
+    "[A-Z][A-Z0-9_]*|AddressFamily|SocketKind|gaierror|inet_ntop|inet_pton"
+)
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -69,6 +75,27 @@ def test_imports(path: Path) -> None:
         assert not others & IMPURE
 
 
+def names_of_socket(path: Path) -> set[str]:
+    """Return the names in the `socket` module that *path* uses or imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names |= {node.attr} if node.value.id == "socket" else set()
+        elif isinstance(node, ast.ImportFrom) and node.module == "socket":
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def test_decisions_do_not_ask_the_system() -> None:
+    """No module of _sansio calls getaddrinfo, getservbyname, and the like."""
+    modules = sorted((PACKAGE / "_sansio").rglob("*.py"))
+    used = {path.name: names_of_socket(path) for path in modules}
+    assert "AF_INET6" in used["addresses.py"]
+    for module, names in used.items():
+        impure = {name for name in names if not PURE_OF_SOCKET.fullmatch(name)}
+        assert not impure, module
+
+
 def test_importing_is_cheap() -> None:
     """Importing the package imports no command line and no optional partner."""
     code = "import aioconnect, sys; print(*sys.modules)"
@@ -79,14 +106,16 @@ def test_importing_is_cheap() -> None:
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
     partners = {"anyio", "httpcore", "httpx", "opentelemetry", "rich"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
-    late = ("_sansio.events", "_sansio.ip_filter", "_loops", "_startup", "_timeline")
+    late = ("_loops", "_startup", "_timeline")
+    late_values = ("events", "ip_filter", "srv_records")
     assert not loaded & {f"aioconnect.{name}" for name in late}
+    assert not loaded & {f"aioconnect._sansio.{name}" for name in late_values}
 
 
 def test_what_is_imported_late_is_listed() -> None:
     """And it is looked for but once."""
     code = (
-        "import aioconnect; late = {'Timeline', 'Event', 'only_public'};"
+        "import aioconnect; late = {'Timeline', 'Event', 'SRVRecord'};"
         "assert late <= {*dir(aioconnect)} and not late & {*vars(aioconnect)};"
         "aioconnect.Timeline; assert 'Timeline' in vars(aioconnect)"
     )
@@ -104,5 +133,16 @@ def test_what_an_option_needs_is_there_before_it_is_needed(
     code = (
         f"import aioconnect, sys; aioconnect.Connector({option}=print);"
         f"assert 'aioconnect.{module}' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_a_service_needs_is_there_before_it_is_needed() -> None:
+    """Its records can be sorted with no descriptor left for an import (K14)."""
+    code = (
+        "import aioconnect, sys; from aioconnect._calls import options;"
+        "target = aioconnect.parse_target('srv:_a._b.c');"
+        "options.endpoint_of_target(aioconnect.Connector(), target);"
+        "assert 'aioconnect._sansio.srv_records' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,16 +7,12 @@ import os
 import socket
 from typing import TypeAlias
 
+from .._io.service_names import check_port
 from .._io.sockets import check_open
-from .._sansio.addresses import (
-    LONGEST_NAME,
-    check_host,
-    check_port,
-    numeric_address,
-    unix_address,
-)
+from .._io.targets import Target
+from .._sansio.addresses import unix_address
 from .._sansio.endpoints import Endpoint, endpoint_at
-from .._sansio.targets import Target
+from .._sansio.hosts import LONGEST_NAME, check_host, numeric_address
 from .._sansio.text import safe_repr
 from .options import Options
 

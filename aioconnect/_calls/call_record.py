@@ -79,7 +79,7 @@ class CallRecord:
         """What the call connects to: the host and the port of its error."""
         if len(self._endpoints) > 1:
             return None, None
-        end = self._endpoints[0].end
+        end = self._endpoints[0].final_destination
         return end.host, end.port
 
     def attempt_started(self, address: Address, now: float) -> None:
@@ -164,7 +164,7 @@ class CallRecord:
             return False
         return any(
             self.options.retry_on(attempt.error)
-            for attempt in self._log.of_round(self.schedule.round)
+            for attempt in self._log.attempts_of_round(self.schedule.round)
             if isinstance(attempt.error, OSError)
             and attempt.phase != "guard"
             and not isinstance(attempt.error, ssl.SSLCertVerificationError)

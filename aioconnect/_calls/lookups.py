@@ -12,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from .._io.getaddrinfo_pool import getaddrinfo
+from .._io.getaddrinfo import getaddrinfo
 from .._io.resolver import (
     addresses_of_addrinfo,
     is_no_address,

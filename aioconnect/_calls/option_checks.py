@@ -14,9 +14,10 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from types import CodeType, FunctionType
 from typing import Any, cast
 
+from .._io.service_names import check_port
 from .._io.sockets import Prepare
-from .._sansio.addresses import check_host, check_port
-from .._sansio.backoff import check_duration
+from .._sansio.checks import check_duration
+from .._sansio.hosts import check_host
 from .._sansio.text import redacted_repr, safe_repr
 from .ready import Ready
 

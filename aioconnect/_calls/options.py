@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict
 from .._io.connect_outcome import Outcome
 from .._io.resolver import Resolver
 from .._io.sockets import Prepare
-from .._sansio.backoff import check_duration
+from .._sansio.checks import check_count, check_duration
 from .observing import Observer, events
 from .option_checks import (
-    check_count,
     check_family,
     check_function,
     check_local_addr,

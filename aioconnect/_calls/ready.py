@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from .._io.fd_watchers import is_readable
+from .._io.sockets import system_error
 from .._io.timers import sleep_until
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from .._sansio.text import safe_repr
@@ -111,8 +112,10 @@ async def stay_open(seconds: float, ready: Ready | None, sock: socket.socket) ->
         await sleep_until(loop, min(now + pause, deadline))
         pause = min(pause * 2, _LONGEST_PAUSE)
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    text = None if code else f"closed again, and not open for {seconds:g} s"
-    raise os_error(code or errno.ECONNRESET, text)
+    if code:
+        raise system_error(code)
+    text = f"closed again, and not open for {seconds:g} s"
+    raise os_error(errno.ECONNRESET, text)
 
 
 def _has_ended(sock: socket.socket) -> bool:

@@ -11,8 +11,9 @@ import weakref
 from dataclasses import replace
 
 from .._io.transports import Streams, Wrap
-from .._sansio.backoff import Backoff, check_duration
+from .._sansio.checks import check_duration
 from .._sansio.endpoints import Endpoint
+from .backoff import Backoff
 from .connect import ConnectOperation
 from .options import Options
 

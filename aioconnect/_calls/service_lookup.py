@@ -12,14 +12,14 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from .._sansio.backoff import random_fraction
+from .._io.targets import Target
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
-from .._sansio.rfc6724 import SRVRecord, srv_order
-from .._sansio.targets import Target
+from .._sansio.srv_records import SRVRecord, srv_order
 from .._sansio.text import safe_repr
 from .address_source import AnswerFuture
 from .arguments import endpoint_from_host
+from .backoff import random_fraction
 from .call_record import CallRecord
 from .lookups import start_lookup
 from .observing import events

@@ -13,15 +13,10 @@ from dataclasses import replace
 from functools import partial
 
 from .._io.sockets import disable_fast_open
-from .._io.timers import sleep_until
-from .._sansio.addresses import numeric_address
-from .._sansio.backoff import (
-    Backoff,
-    check_duration,
-    is_unknown_name,
-    shorten_last_delay,
-)
+from .._io.timers import TIMER_TOLERANCE, sleep_until
+from .._sansio.checks import check_duration
 from .._sansio.endpoints import Endpoint
+from .._sansio.error_predicates import is_unknown_name
 from .._sansio.error_report import AttemptLog
 from .._sansio.errors import (
     Attempt,
@@ -31,6 +26,9 @@ from .._sansio.errors import (
     attempt_reason,
     attempt_subject,
 )
+from .._sansio.hosts import numeric_address
+from .._sansio.retry_schedule import shorten_last_delay
+from .backoff import Backoff
 from .connect import ConnectOperation
 from .observing import CallObserver, Observer, events, observing
 from .options import Options
@@ -40,10 +38,6 @@ __all__ = ["until_down", "until_up"]
 
 # The caller of a wait wants to know soon.  A few looks a second are enough.
 _DEFAULT_DELAYS = Backoff(maximum=1.0)
-
-# How early, in seconds, a loop may end a look that may last until the deadline: the
-# timers of uvloop count milliseconds.
-_TIMER_SLACK = 0.005
 
 # How long a look may take, in seconds.  A SYN that was lost is sent again after one
 # second.  Without this limit, an address that drops packets would keep the others from
@@ -145,7 +139,7 @@ class _WaitUntilDown:
         observer = self._observer
         if not isinstance(observer, CallObserver):
             return await self._run()
-        host, port, *_ = self._endpoint.end
+        host, port, *_ = self._endpoint.final_destination
         with observing(self._loop, observer, host, port) as observe:
             self._observe = observe
             self._options = replace(self._options, observer=_without_gave_up(observe))
@@ -184,7 +178,7 @@ class _WaitUntilDown:
     def _is_worth_retry(self, error: ConnectError, now: float) -> bool:
         """Tell whether to go on after a look that ended *now* with *error*."""
         is_timeout = isinstance(error, ConnectTimeoutError)
-        if is_timeout and now + _TIMER_SLACK >= self._deadline:
+        if is_timeout and now + TIMER_TOLERANCE >= self._deadline:
             return True  # The wait's own deadline cut the look short.
         return any(
             isinstance(one.error, OSError)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from .._sansio.backoff import Backoff, check_duration
-from .._sansio.targets import Target, parse_target
+from .._calls.backoff import Backoff
+from .._io.targets import Target, parse_target
+from .._sansio.checks import check_duration
 from .._sansio.text import safe_repr
 from .errors import CommandError
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .._calls.backoff import Backoff
 from .._connector import Connector
 from .._io.resolver import Resolver, system_resolver
-from .._sansio.backoff import Backoff
-from .._sansio.targets import Target
+from .._io.targets import Target
 from .argument_types import (
     backoff,
     duration,

@@ -1,1 +1,1 @@
-"""The kernel and the loop: sockets, watchers, threads that resolve, transports."""
+"""The system and the loop: sockets, watchers, timers, look-ups, TLS, transports."""

@@ -1,6 +1,6 @@
-"""Ask a socket what became of its connect, in one of five ways.
+"""Ask a socket about the outcome of its connect, in one of five ways.
 
-`aioconnect.outcome` is where users find these; its table says where each one lies.
+Users import these from `aioconnect.outcome`, which has a table of where each one lies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Outcome: TypeAlias = Callable[[socket.socket, SockAddr], int]
 
 
 def so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return the socket's pending error, and clear it: 0 for a pending one too."""
+    """Return the socket's error and clear it; a pending connect has 0, too."""
     try:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     except OSError as exc:
@@ -35,7 +35,7 @@ def so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
 
 
 def peername_so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Ask for the peer's name; without one, for the pending error."""
+    """Ask for the peer's name; without a peer, for the socket's error."""
     code = has_peer(sock)
     if code != errno.ENOTCONN:
         return code
@@ -43,19 +43,19 @@ def peername_so_error(sock: socket.socket, sockaddr: SockAddr) -> int:
 
 
 def peername_read(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Ask for the peer's name; without one, for the errno of a one-byte read."""
+    """Ask for the peer's name; without a peer, for the errno of a one-byte read."""
     code = has_peer(sock)
     return _errno_of(lambda: sock.recv(1)) if code == errno.ENOTCONN else code
 
 
 def zero_length_read(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return the errno of a read of no bytes: on Linux there never is one."""
-    # Not sock.recv(0): that makes no system call at all.
+    """Return the errno of a read of no bytes; on Linux that never fails."""
+    # Not sock.recv(0), which makes no system call at all.
     return _errno_of(lambda: os.read(sock.fileno(), 0))
 
 
 def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return what a second ``connect`` says; it says an error only once."""
+    """Return the errno of a second ``connect``, which reports an error only once."""
     code = sock.connect_ex(sockaddr)
     if code == errno.EISCONN:
         return 0
@@ -65,15 +65,14 @@ def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
 
 
 def has_peer(sock: socket.socket) -> int:
-    """Return 0 if the socket has a peer, the only proof there is, else the errno.
+    """Return 0 if the socket has a peer, else the errno; nothing else proves success.
 
-    ``ENOTCONN`` is the answer of every socket that is not connected, whatever
-    the reason.
+    ``ENOTCONN`` means not connected, for whatever reason.
     """
     try:
         sock.getpeername()
     except OSError as exc:
-        # EINVAL is what macOS and the BSDs say of one that was reset.
+        # macOS and the BSDs answer EINVAL for a socket that was reset.
         return errno.ENOTCONN if exc.errno in _NO_PEER else exc.errno or errno.EIO
     return 0
 

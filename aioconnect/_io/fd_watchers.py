@@ -1,6 +1,6 @@
-"""Watch a descriptor on a loop, and stop watching it, whoever has it by then.
+"""Watch a descriptor on a loop, and stop watching, even if others have it by then.
 
-Only this module calls ``add_writer``, ``add_reader`` and what ends them.
+Only this module calls ``add_writer``, ``add_reader`` and their counterparts.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ __all__ = [
     "watch",
 ]
 
-# Gives None when a loop has forgotten the callback that it registered for us.
+# Returns None once the loop has forgotten the registered callback.
 Watcher: TypeAlias = Callable[[], object]
 
-# How many forks this process is away from the first: one that was forked shares the
+# The number of forks between this process and the first one.  A forked child shares the
 # poller with its parent.
 _forks = 0
 
 
 def forks() -> int:
-    """Return by what to tell the watchers of this process from its parent's."""
+    """Return the number of forks; a watcher with another number is the parent's."""
     return _forks
 
 
 def _note_fork() -> None:
-    global _forks  # noqa: PLW0603  # a process has but one
+    global _forks  # noqa: PLW0603  # a process has one count
     _forks += 1
 
 
@@ -70,28 +70,28 @@ def _cannot_watch(loop: type[asyncio.AbstractEventLoop]) -> NotImplementedError:
 def forget_watchers(
     loop: asyncio.AbstractEventLoop, fd: int, *, reads: bool = True
 ) -> None:
-    """Have *loop* forget who watches *fd*, and who waits to read from it with *reads*.
+    """Make *loop* forget the stale writer of a new *fd*, and with *reads* the reader.
 
-    They watch one that was closed, whose number this is now: it would never be
-    polled again (K12).
+    They were registered for a closed file that had the same number.  Without this,
+    the loop would never poll the new file (K12).
     """
     try:
         loop.remove_writer(fd)
         if reads:
             loop.remove_reader(fd)
     except FileNotFoundError:
-        # Both were there, and the poller no longer knows them: asyncio forgets both
-        # before it says so.
+        # Both were registered, and the poller no longer knows the descriptor.  asyncio
+        # has forgotten both before it raises this.
         pass
 
 
 async def is_readable(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float | None
 ) -> bool:
-    """Wait for something to read, or its end; tell whether it came before *until*."""
-    # Not by the loop's sock_recv, which a coroutine that is closed leaves behind.
+    """Tell whether data, or the end of the stream, comes before *until*."""
+    # Not with loop.sock_recv: a closed coroutine would leave its watcher behind.
     waiter: Waiter = loop.create_future()
-    process = _forks
+    forks_before = _forks
     forget_watchers(loop, sock.fileno())
     loop.add_reader(sock, wake, waiter, False)
     timer = None if until is None else loop.call_at(until, wake, waiter, True)
@@ -100,7 +100,7 @@ async def is_readable(
     finally:
         if timer is not None:
             timer.cancel()
-        if process == _forks:  # a forked child would take its parent's reader away
+        if forks_before == _forks:  # a forked child would remove its parent's reader
             loop.remove_reader(sock)
 
 
@@ -110,20 +110,26 @@ def watch(
     callback: Callable[[], object],
     owned: bool,
 ) -> Watcher:
-    """Have *loop* call *callback* when *sock* is writable; return the watcher.
+    """Make *loop* call *callback* when *sock* is writable; return the watcher.
 
-    For a socket that is not *owned* but the caller's it is called once.
+    If *sock* is not *owned* but the caller's, *callback* is called once.
+
+    Raises:
+        AttemptError: The loop cannot watch the socket.
+        NotImplementedError: The loop watches no descriptors at all.
     """
-    # On a caller's socket, loop.sock_connect replaces who waits to write, too.
+    # A caller's socket may have a reader.  The writer is replaced: loop.sock_connect
+    # does that, too.
     forget_watchers(loop, fd := sock.fileno(), reads=owned)
-    # Nobody but us closes a socket of ours: its watcher is there until we say so.
+    # Nobody else closes an owned socket: its watcher stays until it is removed here.
     watcher: Watcher = _present
     if not owned:
         callback = partial(_call_once, loop, sock, fd, callback)
-        # And not a weakref.ref, which the collector clears with whoever has it.
-        end = weakref.finalize(callback, _present)
-        end.atexit = False
-        watcher = end.peek
+        # Only the loop refers to this callback, so it dies when the loop forgets it.
+        # A weakref.ref would not do: the collector clears it together with its owner.
+        finalizer = weakref.finalize(callback, _present)
+        finalizer.atexit = False
+        watcher = finalizer.peek
     try:
         loop.add_writer(_handle(loop, sock, fd), callback)
     except NotImplementedError:
@@ -136,11 +142,11 @@ def watch(
 def _handle(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int
 ) -> socket.socket | int:
-    """Return what to give *loop* for *sock*.
+    """Return the form of *sock* that *loop* shall watch: its number, or the object.
 
-    Its number where that will do: asyncio makes the repr of an object that it does
-    not know, with two system calls.  But uvloop defers a close that comes too early
-    if it has the socket, instead of aborting (K11).
+    asyncio gets the number: it makes the repr of an unknown object, with two system
+    calls.  uvloop gets the object: it then defers a close that comes too early, instead
+    of aborting the process (K11).
     """
     return fd if isinstance(loop, asyncio.BaseEventLoop) else sock
 
@@ -155,9 +161,9 @@ def _call_once(
     fd: int,
     callback: Callable[[], object],
 ) -> None:
-    # A loop does not call what it has replaced, so this is still ours.  Later that
-    # could not be told: uvloop forgets the callback when a poll fails, and keeps
-    # the socket from being closed until the watcher is removed.
+    # A loop calls no callback that it has replaced, so this watcher is still in place.
+    # Later nobody could tell: uvloop forgets the callback when a poll fails, and keeps
+    # the socket open until the watcher is removed.
     _remove(loop, sock, fd)
     callback()
 
@@ -165,11 +171,11 @@ def _call_once(
 def unwatch(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int, watcher: Watcher
 ) -> None:
-    """Remove a registration, if it is still there.
+    """Remove the registration of *watcher*, if it is still there.
 
-    The caller of `connect_sock` may have closed the socket: then somebody else
-    may have the descriptor *fd* by now, and the watcher on it (K11).  Only the
-    loop refers to the callback, and forgets one that it has replaced.
+    The caller of `connect_sock` may have closed the socket.  Then another file may have
+    the descriptor *fd* by now, with a watcher of its own (K11).  Only the loop refers
+    to the callback, and it forgets a callback that it has replaced.
     """
     if watcher() is not None and not loop.is_closed():
         _remove(loop, sock, fd)
@@ -182,6 +188,7 @@ def _remove(loop: asyncio.AbstractEventLoop, sock: socket.socket, fd: int) -> No
     try:
         loop.remove_writer(fd)
     except RuntimeError:
-        # A transport has the descriptor and our callback is still on it: asyncio
-        # protects the one from strangers, and has no public way to remove the other.
+        # A transport has the descriptor, and the callback is still registered on it.
+        # asyncio protects a transport's descriptor from callers, and has no public
+        # function that removes a stale callback.
         loop._remove_writer(fd)  # type: ignore[attr-defined]  # noqa: SLF001

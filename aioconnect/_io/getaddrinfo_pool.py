@@ -1,17 +1,10 @@
-"""Ask the system's getaddrinfo in daemon threads of our own (K8).
-
-The threads know neither addresses nor errors of this package: what getaddrinfo
-says is what whoever asked gets.
-"""
+"""Run blocking look-ups in a bounded number of threads that all loops share (K8)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import encodings.idna
-import importlib
 import itertools
-import os
 import queue
 import socket
 import threading
@@ -20,75 +13,42 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-__all__ = [
-    "MOST_THREADS",
-    "THREAD_NAMES",
-    "AddrInfo",
-    "GaiQuery",
-    "GetaddrinfoPool",
-    "getaddrinfo",
-    "hung_before",
-]
+from .shared_lookup import (
+    AddrInfo,
+    GaiQuery,
+    SharedLookup,
+    Waiter,
+    answer,
+    set_answer,
+)
 
-# What getaddrinfo imports when it is first asked for a str: with no descriptor
-# left that would fail (K14).
-_IMPORTED = encodings.idna
+__all__ = ["MOST_THREADS", "THREAD_NAMES", "GetaddrinfoPool"]
 
 THREAD_NAMES = "aioconnect-resolver-"
 
-# A name whose DNS server is silent holds two threads, AAAA and A, for as long as
-# the resolver has patience (seconds, resolv.conf(5)).  Once 512 names hang, others
-# wait for a free thread.  One that hangs in recvmsg(2) costs some ten kilobytes.
+# A name with a silent DNS server holds two threads, for AAAA and A, for as long as the
+# system's resolver keeps trying (seconds, resolv.conf(5)).  Once 512 names hang, others
+# wait for a free thread.  A thread that hangs in recvmsg(2) costs some ten kilobytes.
 MOST_THREADS = 1024
 
-# Long enough for the next round of a retry, short enough for a program that
-# connects once to be rid of them.
-_IDLE = 5.0
+# In seconds: long enough for the next round of a retry, short enough that a program
+# which connects once soon has no threads left.
+_IDLE_TIMEOUT = 5.0
 
-# A question that everybody gave up is asked anew, because the old one may wait
-# for a lost packet; but a retry loop must not fill the threads with one dead name.
-_TURNS = 4
+# An abandoned query is asked again, because the first look-up may wait for a lost
+# packet.  But a retry loop must not fill the threads with one dead name.
+_MOST_COPIES = 4
 
-# The host as text, the port, family and flags.
-GaiQuery: TypeAlias = tuple[str | None, int, int, int]
-
-AddrInfo: TypeAlias = tuple[
-    int,
-    int,
-    int,
-    str,
-    tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
-]
-Waiter: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
-
-# What wakes an idle thread; the thread's identity, too.
-_Inbox: TypeAlias = "queue.SimpleQueue[None]"
-
-
-class _Lookup:
-    """One question that is queued or being asked, and who waits for the answer."""
-
-    __slots__ = ("question", "turn", "waiters")
-
-    def __init__(self, question: GaiQuery, turn: int) -> None:
-        self.question = question
-        self.turn = turn
-        self.waiters: set[Waiter] = set()
-
-    def is_wanted(self) -> bool:
-        """Tell whether somebody still waits, in a loop that can still run."""
-        return any(
-            not waiter.done() and not waiter.get_loop().is_closed()
-            for waiter in self.waiters
-        )
+# Wakes an idle thread, and identifies a thread in the pool's tables.
+_Worker: TypeAlias = "queue.SimpleQueue[None]"
 
 
 class GetaddrinfoPool:
-    """Threads that ask *look_up*, at most *limit* of them.
+    """A pool of at most *limit* threads that call *look_up*.
 
-    They are started when there is a question and none of them is free, and end
-    after *idle* seconds without one.  As *daemons*, they do not delay the
-    interpreter's exit while they hang.
+    A thread starts when there is a query and no thread is free, and ends after
+    *idle_timeout* seconds without a query.  *daemons* do not delay the interpreter's
+    exit while they hang.
     """
 
     def __init__(
@@ -96,26 +56,30 @@ class GetaddrinfoPool:
         look_up: Callable[[GaiQuery], tuple[AddrInfo, ...]],
         *,
         limit: int = MOST_THREADS,
-        idle: float = _IDLE,
+        idle_timeout: float = _IDLE_TIMEOUT,
         daemons: bool = True,
     ) -> None:
         self._look_up = look_up
         self._limit = limit
-        self._patience = idle
+        self._idle_timeout = idle_timeout
         self._daemons = daemons
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: a forked child has none of the threads, perhaps the lock."""
+        """Start again without threads.
+
+        A forked child has none of its parent's threads, and may have a locked lock.
+        """
         self._lock = threading.Lock()
-        self._asked: dict[GaiQuery, _Lookup] = {}
-        self._queued: OrderedDict[GaiQuery, _Lookup] = OrderedDict()
-        # All threads that live, with what each has in hand; those that have not begun,
-        # and the idle ones.  Of these the last one in is the first one out, or all
-        # would stay in use in turn.
-        self._threads: dict[_Inbox, _Lookup | None] = {}
-        self._starting: set[_Inbox] = set()
-        self._idle: list[_Inbox] = []
+        # The look-up that the next one to ask a query joins, if it is still wanted.
+        self._lookups: dict[GaiQuery, SharedLookup] = {}
+        self._queued: OrderedDict[GaiQuery, SharedLookup] = OrderedDict()
+        # Every live thread, with the look-up that it runs or shall run.
+        self._workers: dict[_Worker, SharedLookup | None] = {}
+        # Those that have not begun yet.
+        self._starting: set[_Worker] = set()
+        # A stack.  In a queue the threads would take turns, and none would ever end.
+        self._idle: list[_Worker] = []
         self._numbers = itertools.count(1)
 
     def ask(
@@ -126,264 +90,205 @@ class GetaddrinfoPool:
         family: int,
         flags: int,
     ) -> Waiter:
-        """Return a future of *loop* for what getaddrinfo says, in its own order.
+        """Return a future of *loop* for getaddrinfo's answer, in its own order.
 
-        A question that is being asked already, by anybody, is not asked again.
-        Cancelling the future is giving up: the last to do so drops a question
-        that no thread has begun with, and the answer of one that has.  An error
-        that nobody looks at is not logged.  Where no thread lives and the system
-        allows none, the future has a `socket.gaierror` that says so.
+        Equal queries that are under way, of any loop, share one look-up.  Cancelling
+        the future abandons the query.  When all its futures are cancelled, a queued
+        query is dropped, and the answer of a running one is ignored.  An error that
+        nobody retrieves is not logged.  If no thread lives and the system allows none,
+        the future has a `socket.gaierror` that says so.
 
         Raises:
-            Exception: What else keeps a thread from being made, a `MemoryError` say.
-                The next one who asks begins anew.
+            Exception: Something else prevents a thread, a `MemoryError` say.  The next
+                call tries again.
         """
-        question = (host, port, family, flags)
+        query = (host, port, family, flags)
         waiter: Waiter = loop.create_future()
         with self._lock:
-            lookup = self._current(question)
+            lookup = self._join_or_queue(query)
             lookup.waiters.add(waiter)
             try:
-                if question in self._queued:
-                    self._hand_over(lookup)
+                if query in self._queued:
+                    self._dispatch(lookup)
             except BaseException as exc:
-                self._withdraw(lookup, waiter)
-                if not _is_want_of_threads(exc):
+                self._remove_waiter(lookup, waiter)
+                if not _is_lack_of_threads(exc):
                     raise
                 text = f"no resolver thread: {exc}"
-                _settle(waiter, (), socket.gaierror(socket.EAI_AGAIN, text))
-        waiter.add_done_callback(partial(self._left, lookup))
+                set_answer(waiter, (), socket.gaierror(socket.EAI_AGAIN, text))
+        waiter.add_done_callback(partial(self._waiter_done, lookup))
         return waiter
 
-    def hung_before(
+    def lookups_ahead(
         self, host: str | None, port: int, family: int, flags: int
     ) -> int | None:
-        """Return how many look-ups hold the threads that this one waits for.
+        """Return how many look-ups hold the threads that this query waits for.
 
-        None is returned if it waits for no thread.
+        The result is None if the query does not wait for a thread.
         """
         with self._lock:
             is_queued = (host, port, family, flags) in self._queued
-            return len(self._threads) if is_queued else None
+            return len(self._workers) if is_queued else None
 
-    def _current(self, question: GaiQuery) -> _Lookup:
-        """Return the look-up of *question* that an answer can be expected of."""
-        lookup = self._asked.get(question)
-        turn = 1
+    def _join_or_queue(self, query: GaiQuery) -> SharedLookup:
+        """Return a look-up of *query* that can still answer; queue one if needed."""
+        lookup = self._lookups.get(query)
+        copy = 1
         if lookup is not None:
-            if question in self._queued or lookup.is_wanted() or lookup.turn >= _TURNS:
+            can_answer = query in self._queued or lookup.is_wanted()
+            if can_answer or lookup.copy >= _MOST_COPIES:
                 return lookup
-            turn = lookup.turn + 1
-        lookup = _Lookup(question, turn)
-        self._queued[question] = self._asked[question] = lookup
+            copy = lookup.copy + 1
+        lookup = SharedLookup(query, copy)
+        self._queued[query] = self._lookups[query] = lookup
         return lookup
 
-    def _hand_over(self, lookup: _Lookup) -> None:
-        """Give *lookup*, which is queued, to a thread, now or later.
+    def _dispatch(self, lookup: SharedLookup) -> None:
+        """Give the queued *lookup* to an idle thread, or start a thread for it.
+
+        If neither is possible, *lookup* stays in the queue for the next free thread.
 
         Raises:
-            Exception: No thread lives, and none can be made.
+            Exception: No thread lives, and none can be started.
         """
         if self._idle:
-            inbox = self._idle[-1]
-            try:  # a signal's handler can raise after any call
-                self._threads[inbox] = lookup
+            worker = self._idle[-1]
+            try:  # a signal handler can raise between any two calls
+                self._workers[worker] = lookup
                 self._idle.pop()
-                inbox.put(None)
-                del self._queued[lookup.question]
+                worker.put(None)
+                del self._queued[lookup.query]
             except BaseException:
-                self._be_idle(inbox)
+                self._set_idle(worker)
                 raise
-        elif self._is_short_of_threads():
+        elif self._needs_thread():
             try:
                 self._start_thread()
             except Exception:
-                if not self._threads:
+                if not self._workers:
                     raise
-                # A thread that lives takes it from the queue.
+                # A live thread will take the look-up from the queue.
 
-    def _be_idle(self, inbox: _Inbox) -> None:
-        self._threads[inbox] = None
-        if inbox not in self._idle:
-            self._idle.append(inbox)
+    def _set_idle(self, worker: _Worker) -> None:
+        self._workers[worker] = None
+        if worker not in self._idle:
+            self._idle.append(worker)
 
-    def _is_short_of_threads(self) -> bool:
-        """Tell whether one more may be made, for what no starting one will take."""
-        is_allowed = len(self._threads) < self._limit
+    def _needs_thread(self) -> bool:
+        """Tell whether to start a thread: the starting ones cannot empty the queue."""
+        is_allowed = len(self._workers) < self._limit
         return is_allowed and len(self._queued) > len(self._starting)
 
     def _start_thread(self) -> None:
         """Start a thread, which begins with the first look-up in the queue."""
-        inbox: _Inbox = queue.SimpleQueue()
-        untold: set[Waiter] = set()
+        worker: _Worker = queue.SimpleQueue()
+        unanswered: set[Waiter] = set()
         name = f"{THREAD_NAMES}{next(self._numbers)}"
         thread = threading.Thread(
-            target=self._work, args=(inbox, untold), name=name, daemon=self._daemons
+            target=self._run, args=(worker, unanswered), name=name, daemon=self._daemons
         )
         try:
-            self._threads[inbox] = None
-            self._starting.add(inbox)
+            self._workers[worker] = None
+            self._starting.add(worker)
             thread.start()
         except BaseException:
-            self._threads.pop(inbox, None)
-            self._starting.discard(inbox)
+            self._workers.pop(worker, None)
+            self._starting.discard(worker)
             raise
 
-    def _left(self, lookup: _Lookup, waiter: Waiter) -> None:
-        """Drop *lookup* if nobody else waits for it, and it has not begun."""
+    def _waiter_done(self, lookup: SharedLookup, waiter: Waiter) -> None:
         if waiter.cancelled():
             with self._lock:
-                self._withdraw(lookup, waiter)
+                self._remove_waiter(lookup, waiter)
 
-    def _withdraw(self, lookup: _Lookup, waiter: Waiter) -> None:
+    def _remove_waiter(self, lookup: SharedLookup, waiter: Waiter) -> None:
+        """Drop *lookup*, too, if it is still queued and has no other waiter."""
         lookup.waiters.discard(waiter)
-        question = lookup.question
-        if not lookup.waiters and self._queued.get(question) is lookup:
-            del self._queued[question], self._asked[question]
+        query = lookup.query
+        if not lookup.waiters and self._queued.get(query) is lookup:
+            del self._queued[query], self._lookups[query]
 
-    def _work(self, inbox: _Inbox, untold: set[Waiter]) -> None:
-        """Run as a thread.  *untold*, empty at first, gets the waiters of an answer."""
+    def _run(self, worker: _Worker, unanswered: set[Waiter]) -> None:
+        """Run as a thread.  *unanswered*, at first empty, holds a look-up's waiters."""
         try:
             with self._lock:
-                # start() can raise although the thread lives, while it waits for it
-                # to begin: then it was counted out.
-                self._threads[inbox] = None
-                self._starting.discard(inbox)
-                lookup = self._next(inbox)
-            while (lookup := lookup or self._wait(inbox)) is not None:
+                # thread.start() waits for the thread to begin, and can be interrupted
+                # meanwhile.  Then _start_thread has removed this live thread.
+                self._workers[worker] = None
+                self._starting.discard(worker)
+                lookup = self._take_from_queue(worker)
+            while (lookup := lookup or self._wait(worker)) is not None:
                 found: tuple[AddrInfo, ...] = ()
                 error: BaseException | None = None
                 try:
-                    found = self._look_up(lookup.question)
-                except BaseException as exc:  # it goes to the waiters, whatever it is
+                    found = self._look_up(lookup.query)
+                except BaseException as exc:  # the waiters get it, whatever it is
                     error = exc
                 with self._lock:
-                    self._end(lookup, untold)
+                    self._finish(lookup, unanswered)
                     # Before the answer is out: a waiter may ask again at once.
-                    lookup = self._next(inbox)
-                _tell(untold, found, error)
-                del found, error  # an idle thread keeps nothing
-        except BaseException as exc:  # no memory, say: nobody may wait for the dead
-            self._bury(inbox, untold, exc)
+                    lookup = self._take_from_queue(worker)
+                answer(unanswered, found, error)
+                del found, error  # an idle thread keeps nothing alive
+        except BaseException as exc:  # out of memory, say: no waiter may hang
+            self._thread_died(worker, unanswered, exc)
             raise
 
-    def _bury(self, inbox: _Inbox, untold: set[Waiter], error: BaseException) -> None:
-        """Count a thread out, and give *error* to all that only it could answer."""
+    def _thread_died(
+        self, worker: _Worker, unanswered: set[Waiter], error: BaseException
+    ) -> None:
+        """Remove a thread, and give *error* to all waiters that only it could serve."""
         with self._lock:
-            in_hand = self._threads.pop(inbox, None)
-            self._starting.discard(inbox)
-            if inbox in self._idle:
-                self._idle.remove(inbox)
-            if in_hand is not None:
-                self._end(in_hand, untold)
-            while self._queued and not self._threads:
+            running = self._workers.pop(worker, None)
+            self._starting.discard(worker)
+            if worker in self._idle:
+                self._idle.remove(worker)
+            if running is not None:
+                self._finish(running, unanswered)
+            while self._queued and not self._workers:
                 _, lookup = self._queued.popitem()
-                self._end(lookup, untold)
-        _tell(untold, (), error)
+                self._finish(lookup, unanswered)
+        answer(unanswered, (), error)
 
-    def _end(self, lookup: _Lookup, untold: set[Waiter]) -> None:
-        """Forget *lookup*, unless it was asked anew; add who waits to *untold*."""
-        untold |= lookup.waiters
-        if self._asked.get(lookup.question) is lookup:
-            del self._asked[lookup.question]
+    def _finish(self, lookup: SharedLookup, unanswered: set[Waiter]) -> None:
+        """Forget *lookup*, and move its waiters to *unanswered*."""
+        unanswered |= lookup.waiters
+        if self._lookups.get(lookup.query) is lookup:  # no newer copy is there
+            del self._lookups[lookup.query]
         lookup.waiters.clear()
 
-    def _next(self, inbox: _Inbox) -> _Lookup | None:
-        """Return the first in the queue that somebody waits for; or be idle."""
+    def _take_from_queue(self, worker: _Worker) -> SharedLookup | None:
+        """Return the first queued look-up that is wanted, or None and become idle."""
         while self._queued:
-            question, lookup = next(iter(self._queued.items()))
-            self._threads[inbox] = lookup
-            del self._queued[question]
+            query, lookup = next(iter(self._queued.items()))
+            self._workers[worker] = lookup
+            del self._queued[query]
             if lookup.is_wanted():
-                # More are left where no thread could be made for a while.
-                if self._is_short_of_threads():
+                # More are left if the system allowed no thread for a while.
+                if self._needs_thread():
                     with contextlib.suppress(Exception):
                         self._start_thread()
                 return lookup
-            self._end(lookup, set())
-        self._be_idle(inbox)
+            self._finish(lookup, set())
+        self._set_idle(worker)
         return None
 
-    def _wait(self, inbox: _Inbox) -> _Lookup | None:
-        """Return what comes within a while, or None: the thread has to end."""
+    def _wait(self, worker: _Worker) -> SharedLookup | None:
+        """Wait for a look-up, or return None when the idle thread has to end."""
         with contextlib.suppress(queue.Empty):
-            inbox.get(timeout=self._patience)
+            worker.get(timeout=self._idle_timeout)
         with self._lock:
-            while not inbox.empty():  # it came when the time was up
-                inbox.get()
-            lookup = self._threads[inbox]
+            while not worker.empty():  # it was woken just after the timeout
+                worker.get()
+            lookup = self._workers[worker]
             if lookup is None:
-                self._idle.remove(inbox)
-                del self._threads[inbox]
+                self._idle.remove(worker)
+                del self._workers[worker]
             return lookup
 
 
-def _is_want_of_threads(exc: BaseException) -> bool:
-    # Python says "can't start new thread" with a RuntimeError.  That is a call which is
-    # too deep, too, and more threads would not help it.
-    is_one = isinstance(exc, RuntimeError | OSError)
-    return is_one and not isinstance(exc, RecursionError)
-
-
-def _tell(
-    waiters: set[Waiter], found: tuple[AddrInfo, ...], error: BaseException | None
-) -> None:
-    """Give each of *waiters* the answer, in its own loop."""
-    while waiters:
-        waiter = next(iter(waiters))
-        # A loop that is closed, or broken, must not end the thread: others wait.
-        with contextlib.suppress(Exception):
-            waiter.get_loop().call_soon_threadsafe(_settle, waiter, found, error)
-        waiters.discard(waiter)
-
-
-def _settle(
-    waiter: Waiter, found: tuple[AddrInfo, ...], error: BaseException | None
-) -> None:
-    if waiter.done():
-        return
-    if error is None:
-        waiter.set_result(found)
-        return
-    if type(error) in (OSError, socket.gaierror):
-        # Raised in two tasks, one and the same would hold the frames of both.
-        error = type(error)(*error.args)
-    elif isinstance(error, StopIteration | asyncio.CancelledError):
-        # A future does not take the first, and looks cancelled with the second.
-        error = RuntimeError(f"getaddrinfo raised {error!r}")
-    waiter.set_exception(error)
-    waiter.exception()  # seen: it is not logged when nobody waits any more
-
-
-def _getaddrinfo(question: GaiQuery) -> tuple[AddrInfo, ...]:
-    host, port, family, flags = question
-    # As asyncio calls it, looked up now and by position: what is put in its place, to
-    # pin or to cache names, knows this form.
-    return tuple(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags))
-
-
-def _is_main_interpreter() -> bool:
-    """Tell whether this is no subinterpreter, of which nothing public tells."""
-    tells = getattr(threading, "_is_main_interpreter", None)  # since 3.12
-    if tells is not None:
-        return bool(tells())
-    try:
-        interpreters = importlib.import_module("_xxsubinterpreters")
-    except ImportError:
-        return True  # a Python that has none
-    return bool(interpreters.get_current() == interpreters.get_main())
-
-
-# A subinterpreter that ends while a daemon thread of it lives aborts the process, and
-# an isolated one allows no daemons.  It waits for its threads, so they are never idle.
-_pool = (
-    GetaddrinfoPool(_getaddrinfo)
-    if _is_main_interpreter()
-    else GetaddrinfoPool(_getaddrinfo, idle=0.0, daemons=False)
-)
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget)
-
-getaddrinfo = _pool.ask
-hung_before = _pool.hung_before
+def _is_lack_of_threads(exc: BaseException) -> bool:
+    # Python raises a RuntimeError, "can't start new thread".  A RecursionError is a
+    # RuntimeError, too, but more threads would not help.
+    is_candidate = isinstance(exc, RuntimeError | OSError)
+    return is_candidate and not isinstance(exc, RecursionError)

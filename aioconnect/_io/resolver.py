@@ -1,7 +1,6 @@
-"""Turn names into addresses.
+"""Resolve names to addresses.
 
-Numbers and ``localhost`` are their own answer: they touch neither the system's
-resolver nor a thread.
+Numeric addresses and ``localhost`` need neither the system's resolver nor a thread.
 """
 
 from __future__ import annotations
@@ -10,18 +9,15 @@ import asyncio
 import functools
 import socket
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, cast
 
-from .._sansio.addresses import (
-    Address,
-    SockAddr,
-    check_host,
-    check_port,
-    numeric_address,
-)
+from .._sansio.addresses import Address, SockAddr
 from .._sansio.errors import AttemptError, AttemptExpired, lookup_expired
+from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import error_text, printable
-from .getaddrinfo_pool import AddrInfo, getaddrinfo, hung_before
+from .getaddrinfo import getaddrinfo, lookups_ahead
+from .service_names import check_port
+from .shared_lookup import AddrInfo, Waiter
 from .timers import wait_until_done
 
 __all__ = [
@@ -37,25 +33,22 @@ __all__ = [
     "unanswered_error",
 ]
 
-_NAMES = {socket.AF_INET6: "IPv6", socket.AF_INET: "IPv4"}
+_FAMILY_NAMES = {socket.AF_INET6: "IPv6", socket.AF_INET: "IPv4"}
 
 _LOOPBACK = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
 
-# What the system's getaddrinfo will have said.
-Asked: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
-
 # RFC 6761 section 6.3: "Name resolution APIs and libraries SHOULD recognize
 # localhost names as special and SHOULD always return the IP loopback address".
-# Names below it are the system's to answer: people do give db.localhost another
-# address in /etc/hosts.
+# The system answers for names below it: people do give db.localhost another address in
+# /etc/hosts.
 _LOCALHOST = (None, "localhost", "localhost.")
 
-# As numbers: the inverse of an IntFlag is without the bits that it has no name for.
+# As ints: the inverse of an IntFlag lacks the bits that have no name.
 _MAPPED = int(socket.AI_V4MAPPED | socket.AI_ALL)
-_WITHOUT_MEANING = int(socket.AI_NUMERICSERV)  # where the port is a number
+_MEANINGLESS = int(socket.AI_NUMERICSERV)  # the port is always a number
 
-# For a name that has addresses of the other family only, glibc says the first if
-# DNS knows it, and the last if /etc/hosts does.
+# For a name that has only addresses of the other family, glibc answers the first if
+# the name is from DNS, and the last if it is from /etc/hosts.
 _NO_ADDRESS = tuple(
     getattr(socket, code)
     for code in ("EAI_NODATA", "EAI_ADDRFAMILY", "EAI_NONAME")
@@ -64,12 +57,12 @@ _NO_ADDRESS = tuple(
 
 
 class Resolver(Protocol):
-    """What a connector asks for the addresses of a name.
+    """A function that a connector calls to resolve a name.
 
-    It is asked for ``AF_INET6`` and for ``AF_INET`` at once where *family* is
-    ``AF_UNSPEC`` to the connector, and never for an address in numbers.  No
-    answer is an empty one, or a `socket.gaierror`.  It is cancelled when nobody
-    needs the answer any more.
+    If the connector's *family* is ``AF_UNSPEC``, the function is called twice, for
+    ``AF_INET6`` and for ``AF_INET``, at the same time.  It is never called for a
+    numeric address.  If there is no address, it returns nothing or raises a
+    `socket.gaierror`.  It is cancelled when its answer is not needed any more.
     """
 
     def __call__(
@@ -87,20 +80,21 @@ async def system_resolver(
     proto: int = 0,
     flags: int = 0,
 ) -> Sequence[Address]:
-    """Return what the system's getaddrinfo says of *host*, each address once.
+    """Return the addresses that the system's getaddrinfo knows for *host*, each once.
 
-    It runs in threads of our own, AAAA and A apart for ``AF_UNSPEC``: the answer
-    is then IPv6 before IPv4.  Addresses in numbers, and ``localhost`` if there
-    are no *flags*, are answered here: with ``::1`` and ``127.0.0.1``, whatever
-    the system has.  *proto* becomes the sockets': DNS knows nothing of, say,
-    MPTCP.  Cancelled, it returns at once; a thread that hangs ends by itself.
+    getaddrinfo runs in aioconnect's own threads.  For ``AF_UNSPEC`` it is called for
+    AAAA and A separately, and the answer has IPv6 before IPv4.  Numeric addresses, and
+    ``localhost`` if there are no *flags*, need no thread; ``localhost`` is ``::1`` and
+    ``127.0.0.1``, whatever the system has configured.  *proto* becomes the protocol of
+    the sockets: DNS knows nothing of MPTCP, say.  When cancelled, this returns at
+    once; a thread that hangs ends by itself.
 
     Raises:
-        socket.gaierror: There is no address; code and text are the system's, and
-            the text says which *family* was asked for.  ``EAI_AGAIN``, too, where
-            not one thread can be started.
-        OSError: The system could not ask, for want of a descriptor, say.
-        ValueError: *host* is no host name, or *port* no port.
+        socket.gaierror: There is no address.  Code and text are the system's, and the
+            text says for which *family* it was asked.  The code is ``EAI_AGAIN`` also
+            when not one thread can be started.
+        OSError: The system could not ask, for lack of a descriptor, say.
+        ValueError: *host* is not a host name, or *port* not a port.
     """
     host, port = check_host(host), check_port(port)
     known = resolve_without_lookup(host, port, family, proto, flags)
@@ -113,42 +107,43 @@ async def system_resolver(
 
 
 async def _ask_all(
-    host: str, port: int, asked_for: Iterable[tuple[int, int]]
+    host: str, port: int, queries: Iterable[tuple[int, int]]
 ) -> tuple[list[AddrInfo], list[OSError]]:
+    """Ask getaddrinfo all *queries*, each a family and flags, at the same time."""
     loop = asyncio.get_running_loop()
-    asked: list[Asked] = []
+    answers: list[Waiter] = []
     found: list[AddrInfo] = []
     errors: list[OSError] = []
     try:
-        for family, flags in asked_for:
-            asked.append(getaddrinfo(loop, host, port, family, flags))
-        while asked:
+        for family, flags in queries:
+            answers.append(getaddrinfo(loop, host, port, family, flags))
+        while answers:
             try:
-                found += await asked[0]
+                found += await answers[0]
             except OSError as exc:
                 errors.append(exc.with_traceback(None))
-            del asked[0]
+            del answers[0]
     finally:
-        while asked:
-            asked.pop().cancel()
+        while answers:
+            answers.pop().cancel()
     return found, errors
 
 
 def resolve_without_lookup(
     host: str | None, port: int, family: int, proto: int, flags: int
 ) -> tuple[Address, ...] | None:
-    """Return the addresses of *host* if nobody has to be asked, or None.
+    """Return the addresses of *host* if they need no look-up, or None.
 
-    None as *host* is the drop-ins': it means this machine.
+    The drop-ins for asyncio's functions use None as *host*; it means this machine.
 
     Raises:
-        socket.gaierror: It is in numbers, but of another family, or of no
-            interface here.
+        socket.gaierror: *host* is a numeric address, but of another family, or of an
+            interface that this machine does not have.
     """
     if host and (address := numeric_answer(host, port, family, proto, flags)):
         return (address,)
-    # All other flags change what getaddrinfo says: AI_PASSIVE, AI_ADDRCONFIG, ...
-    if flags & ~_WITHOUT_MEANING or family not in (socket.AF_UNSPEC, *_LOOPBACK):
+    # All other flags change getaddrinfo's answer: AI_PASSIVE, AI_ADDRCONFIG, ...
+    if flags & ~_MEANINGLESS or family not in (socket.AF_UNSPEC, *_LOOPBACK):
         return None
     if (host and host.lower()) not in _LOCALHOST:
         return None
@@ -163,10 +158,11 @@ def resolve_without_lookup(
 def numeric_answer(
     host: str, port: int, family: int, proto: int, flags: int
 ) -> Address | None:
-    """Return the `Address` that *host* is in numbers, or None if it is a name.
+    """Return the `Address` if *host* is a numeric address, or None if it is a name.
 
     Raises:
-        socket.gaierror: It is one of another family, or of no interface here.
+        socket.gaierror: The address has another family, or an interface that this
+            machine does not have.
     """
     bare, _, scope = host.partition("%")
     address = numeric_address(host, port, proto)
@@ -174,7 +170,8 @@ def numeric_answer(
         try:
             host = f"{bare}%{socket.if_nametoindex(scope)}"
         except OSError:
-            # It may come, as the one of a number does, which is unreachable until then.
+            # The interface may appear later.  With its number instead of its name, the
+            # address would be unreachable until then: an error that may pass, too.
             text = f"no interface {printable(scope)}"
             raise socket.gaierror(socket.EAI_AGAIN, text) from None
         address = numeric_address(host, port, proto)
@@ -182,22 +179,22 @@ def numeric_answer(
         return address
     if family == socket.AF_INET6 and flags & socket.AI_V4MAPPED:
         return numeric_address(f"::ffff:{host}", port, proto)
-    # What getaddrinfo says of it.
+    # The words of getaddrinfo.
     text = "Address family for hostname not supported"
     raise socket.gaierror(socket.EAI_ADDRFAMILY, text)
 
 
 @functools.cache
 def queries_for(family: int, flags: int) -> tuple[tuple[int, int], ...]:
-    """Return the families to ask for, AAAA before A, each with its flags."""
+    """Return the queries for *family*: pairs of family and flags, AAAA before A."""
     if family != socket.AF_UNSPEC:
         return ((family, flags),)
-    # getaddrinfo(3): AI_V4MAPPED is for those who ask for AF_INET6 alone.
+    # getaddrinfo(3): AI_V4MAPPED is for queries for AF_INET6 alone.
     return tuple((each, flags & ~_MAPPED) for each in _LOOPBACK)
 
 
 def addresses_of_addrinfo(found: Iterable[AddrInfo], proto: int) -> tuple[Address, ...]:
-    """Return the addresses that getaddrinfo found, in order, each one once."""
+    """Return the addresses that getaddrinfo *found*, in order, each once."""
     addresses = (
         Address(family, cast("SockAddr", sockaddr), proto)
         for family, _, _, _, sockaddr in found
@@ -207,14 +204,14 @@ def addresses_of_addrinfo(found: Iterable[AddrInfo], proto: int) -> tuple[Addres
 
 
 def is_no_address(error: OSError) -> bool:
-    """Tell whether *error*, of a look-up, is an answer: there is no such address."""
+    """Tell whether a look-up's *error* is an answer: there is no such address."""
     return isinstance(error, socket.gaierror) and error.errno in _NO_ADDRESS
 
 
 def no_address_error(errors: Sequence[OSError], family: int) -> OSError:
-    """Return the error of a look-up for *family* that gave no address.
+    """Return the error for a look-up of *family* that found no address.
 
-    Of *errors* it is one that may pass, if there is one.
+    If one of the queries' *errors* is temporary, it is that one.
     """
     temporary = (exc for exc in errors if exc.errno == socket.EAI_AGAIN)
     error = next(temporary, errors[-1] if errors else None)
@@ -222,11 +219,11 @@ def no_address_error(errors: Sequence[OSError], family: int) -> OSError:
         error = socket.gaierror(socket.EAI_NONAME, "the resolver gave no address")
     if is_no_address(error):
         text = error_text(error)
-        if family in _NAMES:
-            text += f" (asked for {_NAMES[socket.AddressFamily(family)]} only)"
+        if family in _FAMILY_NAMES:
+            text += f" (asked for {_FAMILY_NAMES[socket.AddressFamily(family)]} only)"
         return socket.gaierror(error.errno, text)
     if type(error) in (OSError, socket.gaierror):
-        return type(error)(*error.args)  # another, or it would hold its own frames
+        return type(error)(*error.args)  # a copy: the error has its frames
     return error
 
 
@@ -235,22 +232,22 @@ async def resolve_local(
     local_addr: Iterable[tuple[str | None, int]],
     deadline: float | None,
 ) -> tuple[Address, ...]:
-    """Return the addresses to bind to, in order; names are the system's.
+    """Return the addresses to bind to, in order; the system resolves names.
 
     Raises:
         AttemptError: One of the names has no address.
-        Expired: The resolver had not answered at *deadline*.
+        AttemptExpired: The resolver had not answered at *deadline*.
     """
     found: list[Address] = []
     for host, port in local_addr:
         try:
-            found += await _bindable(loop, host, port, deadline)
+            found += await _resolve_bindable(loop, host, port, deadline)
         except OSError as exc:
             raise AttemptError("bind", exc, sent=False) from None
     return tuple(found)
 
 
-async def _bindable(
+async def _resolve_bindable(
     loop: asyncio.AbstractEventLoop,
     host: str | None,
     port: int,
@@ -266,14 +263,14 @@ async def _bindable(
 
 
 def unanswered_error(
-    phase: str, host: str | None, port: int, asked_for: Iterable[tuple[int, int]]
+    phase: str, host: str | None, port: int, queries: Iterable[tuple[int, int]]
 ) -> AttemptExpired:
-    """Return the error of *phase* whose time was up before *host* was known.
+    """Return the error for *phase*, which expired before *host* was resolved.
 
-    If a look-up still waits for a thread, it says that names do, and why.
+    If one of the *queries* still waits for a thread, the text says so, and why.
     """
-    counts = (hung_before(host, port, family, flags) for family, flags in asked_for)
-    count = next((one for one in counts if one is not None), None)
+    counts = (lookups_ahead(host, port, family, flags) for family, flags in queries)
+    count = next((count for count in counts if count is not None), None)
     if count is None:
         return lookup_expired(phase)
     hang = "1 look-up hangs" if count == 1 else f"{count:,} look-ups hang"

@@ -1,10 +1,10 @@
 """Keep a socket object and a transport from both closing one descriptor.
 
 Only this module knows how the loops differ.  asyncio's transports close the socket
-object.  uvloop's close the descriptor, and tell the socket object, which they get only
-when the call that makes the transport succeeds (K5, K18).  Another socket object has
-to be detached: it would close the number again when it is collected, whoever has that
-by then.
+object.  uvloop's close the descriptor.  They also tell the socket object, but they get
+it only when the call that makes the transport succeeds (K5, K18).  Otherwise the socket
+object has to be detached: when it is collected, it would close the same number again,
+which may belong to another file by then.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 __all__ = [
-    "Identity",
+    "FileIdentity",
     "abort_transport",
+    "await_creation",
     "closes_sockets",
-    "identity_of",
-    "in_step",
+    "file_identity",
 ]
 
 T = TypeVar("T")
 
-# The device and the inode of a file.
-Identity: TypeAlias = tuple[int, int]
+# The device and the inode.
+FileIdentity: TypeAlias = tuple[int, int]
 
 
 def closes_sockets(loop: asyncio.AbstractEventLoop) -> bool:
@@ -36,8 +36,8 @@ def closes_sockets(loop: asyncio.AbstractEventLoop) -> bool:
     return isinstance(loop, asyncio.BaseEventLoop)
 
 
-def identity_of(sock: socket.socket) -> Identity | None:
-    """Return what tells the file behind the descriptor of *sock* from all others."""
+def file_identity(sock: socket.socket) -> FileIdentity | None:
+    """Return a value that only the file behind the descriptor of *sock* has."""
     try:
         status = os.fstat(sock.fileno())
     except OSError:
@@ -46,77 +46,86 @@ def identity_of(sock: socket.socket) -> Identity | None:
 
 
 def abort_transport(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, identity: Identity | None
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    identity: FileIdentity | None,
 ) -> None:
-    """Close the transport of *loop* over *sock* at once: nobody waits for it any more.
+    """Abort the transport of *loop* over *sock*, whose creation was cancelled.
 
-    A loop closes it politely when the call that makes it is cancelled.  It may go on
-    with the handshake, or wait for the peer to read and to say goodbye.  The loops give
-    the transport to nobody.  asyncio's know it by its number; on another loop it is
-    shown the end of the connection, if *sock* still has its *identity*.
+    The loops close such a transport politely: it may go on with the handshake, or wait
+    until the peer has read everything and said goodbye.  They return it to no caller.
+    asyncio's loops find it by the descriptor's number.  On other loops this function
+    shuts the connection down, if *sock* still has its *identity*.
     """
     transports: Mapping[int, asyncio.Transport] = getattr(loop, "_transports", {})
     transport = transports.get(sock.fileno())
     if transport is not None:
         transport.abort()
-    elif identity is not None and identity_of(sock) == identity:
+    elif identity is not None and file_identity(sock) == identity:
         with contextlib.suppress(OSError):  # the peer was faster
             sock.shutdown(socket.SHUT_RDWR)
 
 
 @types.coroutine
-def in_step(
-    creating: Awaitable[T], drop: Callable[[T], object]
+def await_creation(
+    creating: Awaitable[T], discard: Callable[[T], object]
 ) -> Generator[Any, Any, T]:
-    """Await *creating*, which first waits for a transport of uvloop's to be connected.
+    """Await *creating*, which makes a transport of uvloop, so that it may be cancelled.
 
-    uvloop connects the protocol in the next turn of the loop, and wakes who waits for
-    that in the turn after it.  If the call is ended before it is woken, uvloop closes
-    the descriptor, and tells neither the protocol nor the socket object.  TLS goes on
-    with its handshake: it keeps a timer for a minute, logs "Fatal error on SSL
-    protocol", and leaves a future whose exception nobody retrieves.  If the call is
-    ended before the protocol is connected, the process dies.
+    uvloop connects the protocol in the next turn of the loop, and wakes the waiting
+    call in the turn after that.  If the call ends before it is woken, uvloop closes the
+    descriptor, and tells neither the protocol nor the socket object.  TLS goes on with
+    its handshake: it keeps a timer for a minute, logs "Fatal error on SSL protocol",
+    and leaves a future whose exception is never retrieved.  If the call ends before the
+    protocol is connected, the process dies.
 
-    So this takes the next turn too, and is not woken.  What is made although the call
-    was ended is given to *drop*.
+    So this function takes the next turn itself, and *creating* ends only once the
+    protocol is connected.  If a transport is made although the call has ended,
+    *discard* gets it.
     """
     steps = creating.__await__()
     try:
-        waiter = next(steps)
+        connected = next(steps)
     except StopIteration as made:
         return made.value  # type: ignore[no-any-return]  # a generator's is Any
-    for pending in (None, waiter):
-        if _is_done(waiter):
+    # First one turn, by yielding None, then the future.
+    for pending in (None, connected):
+        if _has_result(connected):
             break
         try:
             yield pending
         except BaseException:
-            if pending is None and asyncio.isfuture(waiter) and not waiter.done():
+            if pending is None and _is_pending(connected):
                 with contextlib.suppress(RuntimeError):  # the loop is closed
-                    waiter.get_loop().call_soon(_end, steps, waiter, drop)
+                    loop = connected.get_loop()
+                    loop.call_soon(_end, steps, connected, discard)
             else:
-                _end(steps, waiter, drop)
+                _end(steps, connected, discard)
             raise
     return (yield from steps)
 
 
-def _is_done(waiter: object) -> bool:
-    return asyncio.isfuture(waiter) and waiter.done() and not waiter.cancelled()
+def _is_pending(future: object) -> bool:
+    return asyncio.isfuture(future) and not future.done()
+
+
+def _has_result(future: object) -> bool:
+    return asyncio.isfuture(future) and future.done() and not future.cancelled()
 
 
 def _end(
-    steps: Generator[Any, Any, T], waiter: object, drop: Callable[[T], object]
+    steps: Generator[Any, Any, T], connected: object, discard: Callable[[T], object]
 ) -> None:
-    """End *steps* where they stand once they have seen that *waiter* is done."""
-    # What ended the call counts, and not an error that the call would have had.
+    """Close *steps* where they stand, after they have seen that *connected* is done."""
+    # The caller gets the cancellation, and not an error of the call that it ended.
     with contextlib.suppress(Exception):
         try:
-            if _is_done(waiter):
-                # With TLS, that is the handshake's.  It gets the peer's error later on,
-                # which the loop would log if nobody has retrieved it by then.
+            if _has_result(connected):
+                # With TLS, the next future is the handshake's.  The loop sets the
+                # peer's error on it later, and would log that it was never retrieved.
                 following = next(steps)
                 if asyncio.isfuture(following):
                     following.cancel()
             steps.close()
         except StopIteration as made:  # there was nothing more to wait for
-            drop(made.value)
+            discard(made.value)

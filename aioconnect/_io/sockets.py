@@ -1,7 +1,7 @@
 """Connect one socket to one address without blocking the event loop.
 
-Only this module (and `outcome`, which asks) calls ``connect(2)``.  The layers
-above decide which address to try and when, and wait for what is under way.
+Only this module and `connect_outcome` call ``connect(2)``.  The layers above decide
+which address to try and when, and wait for a pending connect.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .._sansio.text import safe_repr
 from . import connect_outcome as _outcome
 
 __all__ = [
+    "TCP_FASTOPEN_CONNECT",
     "UNDER_WAY",
     "Prepare",
     "SocketStateError",
@@ -31,12 +32,13 @@ __all__ = [
     "open_and_connect",
     "refuse_self_connect",
     "start_connect",
+    "system_error",
 ]
 
 Prepare: TypeAlias = Callable[[socket.socket, Address], object]
 
-# socket(2) takes both flags on Linux and the BSDs, so that the descriptor is
-# never blocking and never inheritable; macOS has neither.
+# On Linux and the BSDs, socket(2) takes both flags, so the descriptor is never blocking
+# and never inheritable.  macOS has neither flag.
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
@@ -44,36 +46,37 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 _STREAM = socket.SOCK_STREAM
 
 # The answers of connect(2) that mean "pending; ask again".  EAGAIN is absent on
-# purpose: a Unix listener whose backlog is full gives it without having started
-# anything; the socket polls writable with SO_ERROR 0 at once, and no event will
-# tell when a slot is free (K1).  In other families it is a plain error.
+# purpose.  It comes from a Unix listener whose backlog is full, and the kernel has then
+# started nothing: the socket polls writable with SO_ERROR 0 at once, and no event
+# announces a free slot (K1).  In other families EAGAIN is a plain error.
 _PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 _ASK_AGAIN = frozenset({errno.EINTR, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
-# Interrupted calls in a row before the loop gets to run in between.
-_INTERRUPTIONS = 16
+# After this many interrupted calls in a row, the loop gets to run.
+_MOST_INTERRUPTIONS = 16
 
-# linux/in.h; the socket module names it since Python 3.12.
+# linux/in.h; the socket module has it since Python 3.12.
 _IP_BIND_ADDRESS_NO_PORT = 24 if sys.platform == "linux" else None
 
-# linux/tcp.h, for what the socket module does not name.
-_TCP_FASTOPEN_CONNECT = 30 if sys.platform == "linux" else None
+# linux/tcp.h; the socket module does not name it.
+TCP_FASTOPEN_CONNECT = 30
 
-# SO_LINGER on, 0 seconds: close(2) resets instead of lingering in TIME_WAIT.
-_RESET = b"\x01\0\0\0\0\0\0\0"
+# SO_LINGER on, 0 seconds: close(2) resets the connection, without TIME_WAIT.
+_LINGER_RESET = b"\x01\0\0\0\0\0\0\0"
 
 
 def open_and_connect(
     address: Address, prepare: Iterable[Prepare], local: Sequence[Address] | None
 ) -> tuple[socket.socket, int]:
-    """Start to connect a new socket to *address*; return it and what it answered.
+    """Start to connect a new socket to *address*; return it and connect's answer.
 
-    0 is connected; any other answer is for `ConnectingSocket`.  The caller owns the
-    socket; when this raises, it is closed.
+    0 means connected; pass any other answer to `ConnectingSocket`.  The *prepare*
+    hooks run before the socket is bound to one of the *local* addresses.  The caller
+    owns the socket; when this raises, the socket is closed.
 
     Raises:
-        AttemptError: There is no such socket, or its connect has failed.
+        AttemptError: The system has no socket for this, or the connect failed.
     """
     sock = _open(address, prepare, local)
     try:
@@ -85,7 +88,7 @@ def open_and_connect(
     except BaseException:
         sock.close()
         raise
-    # Spurious when the kernel chose the port itself; once (K9).
+    # EADDRNOTAVAIL is spurious if the kernel chose the port itself: try once more (K9).
     sock = _open(address, prepare, local)
     try:
         return sock, start_connect(sock, address)
@@ -95,14 +98,15 @@ def open_and_connect(
 
 
 def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> int:
-    """Start the handshake and look at once again; return 0, or what is pending.
+    """Start the handshake and ask once more; return 0, or the errno of a pending one.
 
-    One with this host has completed in the kernel by then: asking once more is
-    cheaper than registering with the poller to be told so.
+    A handshake with this host completes in the kernel at once: a second call is cheaper
+    than to register with the poller.
 
     Raises:
-        AttemptError: It has failed, or the socket is connected to itself.
-        SocketStateError: It is the caller's, not *owned*, and under way elsewhere.
+        AttemptError: The connect failed, or the socket is connected to itself.
+        SocketStateError: The caller's socket, which is not *owned*, has a connect
+            under way already.
     """
     sockaddr = address.sockaddr
     code = sock.connect_ex(sockaddr)
@@ -115,7 +119,7 @@ def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> 
             code = connect_again(sock, sockaddr)
         was_sent = True
     else:
-        # An answer for now: SO_ERROR would be 0 and the socket poll writable.
+        # An immediate error.  Later, SO_ERROR would be 0 and the socket poll writable.
         was_sent = code == errno.ECONNREFUSED
     if not code:
         refuse_self_connect(sock, address)
@@ -129,8 +133,8 @@ def _open(
 ) -> socket.socket:
     proto = address.proto
     if not proto and address.family in _INET and address.type == _STREAM:
-        # The same socket, but asyncio asks it whether it is TCP: only then do its
-        # transports send small writes at once.
+        # The kernel makes the same socket for 0.  But asyncio reads proto to learn
+        # whether the socket is TCP, and only then sends small writes at once.
         proto = socket.IPPROTO_TCP
     try:
         sock = socket.socket(address.family, address.type | _FLAGS, proto)
@@ -153,70 +157,70 @@ def _prepare(sock: socket.socket, address: Address, prepare: Iterable[Prepare]) 
     try:
         for hook in prepare:
             hook(sock, address)
-        sock.setblocking(False)  # whatever the hooks did to it
+        sock.setblocking(False)  # even if a hook changed it
     except OSError as exc:
         raise AttemptError("socket", exc, sent=False) from None
 
 
 def _bind(sock: socket.socket, address: Address, local: Sequence[Address]) -> None:
-    """Bind *sock* to the first of *local*, of the family of *address*, that it can be.
+    """Bind *sock* to the first *local* address that has the right family and works.
 
     Raises:
-        AttemptError: There is none; it names each of that family, and why.
+        AttemptError: None works.  The text names each one, and why it failed.
     """
-    failed: dict[Address, OSError] = {}
-    for own in local:
-        if own.family == address.family:
+    failures: dict[Address, OSError] = {}
+    for local_address in local:
+        if local_address.family == address.family:
             try:
-                _bind_to(sock, own)
+                _bind_to(sock, local_address)
             except OSError as exc:
-                failed[own] = exc
+                failures[local_address] = exc
             else:
                 return
-    if failed:
+    if failures:
         reasons = (
-            f"cannot bind to {own}: {exc.strerror}" for own, exc in failed.items()
+            f"cannot bind to {at}: {exc.strerror}" for at, exc in failures.items()
         )
-        code = next(iter(failed.values())).errno or errno.EIO
+        code = next(iter(failures.values())).errno or errno.EIO
         error = os_error(code, "; ".join(reasons))
     else:
         version = "IPv4" if address.family == socket.AF_INET else "IPv6"
-        given = ", ".join(map(str, local))
-        text = f"local_addr has no {version} address: {given}"
+        addresses = ", ".join(map(str, local))
+        text = f"local_addr has no {version} address: {addresses}"
         error = os_error(errno.EADDRNOTAVAIL, text)
     raise AttemptError("bind", error, sent=False)
 
 
-def _bind_to(sock: socket.socket, own: Address) -> None:
-    assert isinstance(own.sockaddr, tuple)
-    if own.sockaddr[1] != 0:
-        # A closed connection holds its port for a minute (TIME_WAIT), and attempts of a
-        # race have the same one at the same time.  Each has another peer, so the kernel
-        # tells them apart; only a listener keeps its port for itself.
+def _bind_to(sock: socket.socket, local_address: Address) -> None:
+    assert isinstance(local_address.sockaddr, tuple)
+    if local_address.sockaddr[1] != 0:
+        # A closed connection holds its port for a minute (TIME_WAIT), and the attempts
+        # of a race use the same port at the same time.  Each has a different peer, so
+        # the kernel can tell them apart.  Only a listener keeps its port for itself.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     elif _IP_BIND_ADDRESS_NO_PORT is not None:
-        # Else bind reserves a port for all destinations at once (K9): where the
-        # kernel does not know the option, it does.
+        # Without the option, or on a kernel that does not know it, bind reserves a port
+        # for all destinations at once (K9).
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-    sock.bind(own.sockaddr)
+    sock.bind(local_address.sockaddr)
 
 
 def disable_fast_open(sock: socket.socket, address: Address) -> None:
-    """Turn TCP Fast Open off, whoever turned it on (a `Prepare`; run it last).
+    """Turn TCP Fast Open off (a `Prepare` hook; run it last).
 
-    With it ``connect`` succeeds before a packet is sent, and none is sent before the
-    first write (K20).  A wait needs the peer's answer.
+    With Fast Open, ``connect`` succeeds before any packet is sent, and the first write
+    sends the first packet (K20).  A wait for a server needs the peer's answer.
     """
-    if address.family in _INET and _TCP_FASTOPEN_CONNECT is not None:
-        with contextlib.suppress(OSError):  # it is no TCP, or has no Fast Open
-            sock.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN_CONNECT, 0)
+    if address.family in _INET and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # not TCP, or a kernel without Fast Open
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0)
 
 
 def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
-    """Return what a further ``connect`` says: 0, pending, or the error."""
+    """Call ``connect`` again; return 0, a pending errno, or the error's errno."""
     code = sock.connect_ex(sockaddr)
-    for _ in range(_INTERRUPTIONS):
+    for _ in range(_MOST_INTERRUPTIONS):
         if code != errno.EINTR:
             break
         code = sock.connect_ex(sockaddr)
@@ -226,58 +230,65 @@ def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
 
 
 def connect_failed(code: int, *, sent: bool = True) -> AttemptError:
-    """Return the error for *code*, the last answer of ``connect``."""
-    return AttemptError("connect", os_error(code), sent=sent)
+    """Return the error for *code*, the final errno of a ``connect``."""
+    return AttemptError("connect", system_error(code), sent=sent)
+
+
+def system_error(code: int) -> OSError:
+    """Return the `OSError` subclass of errno *code*, with the system's own text."""
+    return OSError(code, os.strerror(code))
 
 
 def is_pending(code: int, address: Address) -> bool:
-    """Return whether *code*, an answer of ``connect``, is not the last."""
+    """Return whether *code*, an errno of ``connect``, is not final."""
     return code in _PENDING or (
         code == errno.EAGAIN and address.family == socket.AF_UNIX
     )
 
 
 def refuse_self_connect(sock: socket.socket, address: Address) -> None:
-    """Raise for a socket that is connected to itself, and free its port (K2).
+    """Raise if *sock* is connected to itself, after freeing its port (K2).
 
-    TCP allows it (RFC 9293, simultaneous open), and a refused port of the
-    ephemeral range that is tried often enough gets there.
+    TCP allows a self-connect (RFC 9293, simultaneous open).  It happens sooner or later
+    when a refused port of the ephemeral range is tried again and again.
     """
     if address.family not in _INET:
         return
     try:
-        own = sock.getsockname()
-        itself = own[1] == address.sockaddr[1] and own == sock.getpeername()
+        name = sock.getsockname()
+        is_own_peer = name[1] == address.sockaddr[1] and name == sock.getpeername()
     except OSError as exc:
         if exc.errno in (errno.ENOTCONN, errno.EINVAL):
-            return  # it was connected, and reset since
+            return  # it was connected, and was reset since
         raise AttemptError("connect", exc) from None
-    if itself:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        text = f"{os_error(errno.ECONNREFUSED).strerror} (it was this very socket)"
+    if is_own_peer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+        text = f"{os.strerror(errno.ECONNREFUSED)} (it was this very socket)"
         raise AttemptError("connect", os_error(errno.ECONNREFUSED, text))
 
 
 class SocketStateError(OSError, ValueError):
-    """A socket of the caller's that cannot be connected now.
+    """The caller's socket cannot be connected in its present state.
 
-    It is a `ValueError` here, and an `OSError` to who expects the system's.
+    This is a `ValueError` like other wrong arguments, and also an `OSError`, for code
+    that expects the system's error.
     """
 
 
 def check_open(sock: socket.socket) -> None:
-    """Raise `SocketStateError` if *sock*, the caller's, is closed."""
+    """Raise `SocketStateError` if the caller's *sock* is closed."""
     if sock.fileno() == -1:
         text = f"{os.strerror(errno.EBADF)}: sock is closed"
         raise SocketStateError(errno.EBADF, text)
 
 
 def check_sock(sock: socket.socket) -> None:
-    """Raise unless *sock*, the caller's, can be connected without blocking.
+    """Raise unless the caller's *sock* can be connected without blocking.
 
     Raises:
-        ValueError: It is blocking.
-        SocketStateError: It is closed or connected already.
+        ValueError: The socket is blocking.
+        SocketStateError: The socket is closed, or connected already.
+        TypeError: *sock* is not a socket.
     """
     if not isinstance(sock, socket.socket):
         raise TypeError(f"sock must be a socket.socket, not {safe_repr(sock)}")

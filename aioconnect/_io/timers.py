@@ -1,7 +1,7 @@
 """Wait for one thing or for a time, with one future and at most one timer.
 
-No task is made and none is cancelled, which is what `asyncio.timeout` and
-`asyncio.wait_for` are made of: a wait here cannot swallow a cancellation.
+A wait here makes no task, and does not cancel the waiting one, as `asyncio.wait_for`
+and `asyncio.timeout` do.  So it cannot swallow a cancellation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 __all__ = [
+    "TIMER_TOLERANCE",
     "Waiter",
     "collect_in_slices",
     "earliest",
@@ -23,10 +24,14 @@ __all__ = [
 
 T = TypeVar("T")
 
-# What is made, of many, before the loop gets to run in between.
-_IN_A_ROW = 64
+# How early, in seconds, a loop may end a wait that takes the rest of the time: uvloop's
+# clock and timers count milliseconds.
+TIMER_TOLERANCE = 0.005
 
-# Its result says whether it was the time that ended the wait.
+# After this many items, the loop gets to run.
+_SLICE = 64
+
+# The result tells whether the wait has expired.
 Waiter: TypeAlias = "asyncio.Future[bool]"
 
 
@@ -37,19 +42,13 @@ def wake(waiter: Waiter, expired: bool) -> None:
         waiter.set_result(expired)
 
 
-def _ended(waiter: Waiter, task: asyncio.Future[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # seen, also where nobody waits for it any more
-    wake(waiter, False)
-
-
 def earliest(*times: float | None) -> float | None:
-    """Return the first of *times*, of which None is never."""
+    """Return the earliest of *times*; None means never."""
     return min((at for at in times if at is not None), default=None)
 
 
 async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
-    """Let the loop run, at least once, until its clock says *when*."""
+    """Let *loop* run, at least once, until its clock says *when*."""
     waiter: Waiter = loop.create_future()
     timer = loop.call_at(when, wake, waiter, True)
     try:
@@ -61,10 +60,10 @@ async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
 async def wait_until_done(
     loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any], when: float | None
 ) -> bool:
-    """Wait for *task* until *when*; tell whether it has ended, else cancel it."""
+    """Wait for *task* until *when*, and tell whether it is done; if not, cancel it."""
     waiter: Waiter = loop.create_future()
     timer = None if when is None else loop.call_at(when, wake, waiter, True)
-    task.add_done_callback(partial(_ended, waiter))
+    task.add_done_callback(partial(_task_done, waiter))
     try:
         await waiter
         return task.done()
@@ -75,19 +74,25 @@ async def wait_until_done(
             task.cancel()
 
 
-async def collect_in_slices(things: Iterable[T], until: float | None = None) -> list[T]:
-    """Return what *things* gives, and let the loop run now and then meanwhile.
+def _task_done(waiter: Waiter, task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # retrieved: asyncio logs nothing if nobody waits any more
+    wake(waiter, False)
 
-    When the loop's clock says *until*, it is what they have given so far.
+
+async def collect_in_slices(things: Iterable[T], until: float | None = None) -> list[T]:
+    """Return the items of *things* as a list, and let the loop run now and then.
+
+    When the loop's clock reaches *until*, the list has the items taken so far.
     """
     loop = asyncio.get_running_loop()
-    rest = iter(things)
-    made = list(itertools.islice(rest, _IN_A_ROW))
-    more = made
-    while len(more) == _IN_A_ROW:
+    iterator = iter(things)
+    items = list(itertools.islice(iterator, _SLICE))
+    latest = items
+    while len(latest) == _SLICE:
         await asyncio.sleep(0)
         if until is not None and loop.time() >= until:
             break
-        more = list(itertools.islice(rest, _IN_A_ROW))
-        made += more
-    return made
+        latest = list(itertools.islice(iterator, _SLICE))
+        items += latest
+    return items

@@ -1,36 +1,31 @@
-"""The TLS arguments of asyncio's functions, checked before anything is open."""
+"""Check the TLS arguments of asyncio's functions, before anything is open."""
 
 from __future__ import annotations
 
 import ssl as _ssl
 from typing import Any, NamedTuple, TypedDict
 
-from .._sansio.addresses import check_host, numeric_address
-from .._sansio.backoff import check_duration
-from .._sansio.spelling import explain_unknown
+from .._sansio.checks import check_duration, explain_unknown
+from .._sansio.hosts import IDNA_DOTS, check_host, numeric_address
 from .._sansio.text import safe_repr
+from .timers import TIMER_TOLERANCE
 
-__all__ = ["EARLY", "TLSArguments", "TLSOptions", "server_name", "tls_options"]
+__all__ = ["TLSArguments", "TLSOptions", "server_name", "tls_options"]
 
-# What asyncio gives a handshake, in seconds (asyncio.constants).
-_HANDSHAKE = 60.0
+# asyncio's default, in seconds (asyncio.constants).
+_HANDSHAKE_TIMEOUT = 60.0
 
-# What IDNA takes for the dot between two labels (RFC 3490, section 3.1).
-_DOTS = (".", "\u3002", "\uff0e", "\uff61")
-
-# How early, in seconds, a loop may end a handshake that was given the rest of the
-# time: uvloop's clock and timers count milliseconds.
-EARLY = 0.005
+_DOTS = tuple(IDNA_DOTS)
 
 
 def server_name(host: str) -> str:
     """Return *host* in the form in which TLS sends and verifies it.
 
-    A zone id only says which interface of this machine leads to an address, brackets
-    only mark an address in a URL, and the final dot is for DNS alone.  A certificate
-    has none of them, and RFC 6066, section 3, forbids to send the dot.  What is
-    neither an address nor a name stays as it is: nothing may become no name at all,
-    which nobody would verify.
+    This removes a zone id (it only names an interface of this machine), brackets (they
+    only mark an address in a URL), and the final dot (it is for DNS alone).  No
+    certificate has them, and RFC 6066, section 3, forbids sending the dot.  Text that
+    is neither an address nor a name stays as it is: an empty name would not be
+    verified at all.
     """
     inside = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     address = inside.partition("%")[0]
@@ -57,13 +52,13 @@ class TLSOptions(NamedTuple):
     ssl_shutdown_timeout: float | None = None
 
     def checked(self) -> TLSOptions:
-        """Return these, checked together.
+        """Return these options, checked together.
 
         Raises:
-            ValueError: One of the others is given without *ssl*, or *ssl* without a
-                name to verify (asyncio's own words).
+            ValueError: An option is given without *ssl*, or is not a positive number.
+            TypeError: *ssl* is neither a context nor a bool nor None.
         """
-        # As in asyncio, whatever is false stands for no TLS.
+        # As in asyncio, every false value means no TLS.
         if self.ssl and not isinstance(self.ssl, bool | _ssl.SSLContext):
             raise TypeError(
                 f"ssl must be an SSLContext, a bool or None: {safe_repr(self.ssl)}"
@@ -82,10 +77,12 @@ class TLSOptions(NamedTuple):
         return self._replace(server_hostname=_check_name(self.server_hostname))
 
     def for_host(self, host: str | None) -> TLSOptions:
-        """Return these with a context, and a name to verify: *host*, or another.
+        """Return these options with a context and a name to verify.
+
+        The name is *host*, unless *server_hostname* gives another one.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no name (asyncio's own words), or TLS cannot verify it.
         """
         if not self.ssl:
             return self
@@ -96,11 +93,12 @@ class TLSOptions(NamedTuple):
                     "You must set server_hostname when using ssl without a host"
                 )
             name = server_name(check_host(host))
-        # Made here and not by the loop: it can fail, and nothing is open yet.
+        # Not by the loop: creating a context can fail, and here nothing is open yet.
         context = self.ssl if self.ssl is not True else _ssl.create_default_context()
         if self.ssl is True and not name:
             context.check_hostname = False
-        # So do the loops, with the transport made: an error of it would leave that.
+        # The loops wrap, too, but after they made the transport: an error would leave
+        # the transport behind.
         try:
             context.wrap_bio(_ssl.MemoryBIO(), _ssl.MemoryBIO(), False, name or None)
         except ValueError as exc:
@@ -109,12 +107,12 @@ class TLSOptions(NamedTuple):
         return self._replace(ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
-        """Return what the loop is called with, *remaining* seconds before the end."""
+        """Return the loop's arguments, *remaining* seconds before the deadline."""
         if not self.ssl:
             return {}
         limit = self.ssl_handshake_timeout
         if remaining is not None:
-            limit = max(min(limit or _HANDSHAKE, remaining), EARLY)
+            limit = max(min(limit or _HANDSHAKE_TIMEOUT, remaining), TIMER_TOLERANCE)
         return {
             "ssl": self.ssl,
             "server_hostname": self.server_hostname,
@@ -130,17 +128,17 @@ def _check_name(name: object) -> str:
         raise type(exc)(f"server_hostname: {exc}") from None
 
 
-_PLAIN = TLSOptions()
-_UNSAID = dict.fromkeys(TLSArguments.__annotations__)
+_NO_TLS = TLSOptions()
+_DEFAULTS = dict.fromkeys(TLSArguments.__annotations__)
 
 
 def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
     """Return the *arguments*, checked, with *host* as the name to verify."""
-    if not arguments or arguments == _UNSAID:
-        return _PLAIN
-    misspelt = arguments.keys() - TLSArguments.__annotations__.keys()
-    if misspelt:
+    if not arguments or arguments == _DEFAULTS:
+        return _NO_TLS
+    unknown = arguments.keys() - TLSArguments.__annotations__.keys()
+    if unknown:
         known = TLSArguments.__annotations__
-        text = explain_unknown(misspelt, known, "options are the Connector's")
+        text = explain_unknown(unknown, known, "options are the Connector's")
         raise TypeError(f"no such argument: {text}")
     return TLSOptions(**arguments).checked().for_host(host)

@@ -1,8 +1,8 @@
-"""Hand a connected socket to the loop: a transport with its protocol, or streams.
+"""Hand a connected socket to the loop: as a transport with its protocol, or streams.
 
-This module alone knows who owns the socket meanwhile (K5).  Until the protocol
-exists it is the caller's; from then on a transport has it, and the loop closes
-it whatever happens, on a cancellation and a failed handshake too.
+Only this module knows who owns the socket meanwhile (K5).  The caller owns it until the
+protocol exists.  Then a transport does, and the loop closes it, also after a
+cancellation or a failed handshake.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from .._sansio.text import safe_repr
 from .fd_watchers import forget_watchers
-from .socket_ownership import abort_transport, closes_sockets, identity_of, in_step
-from .tls import EARLY, TLSOptions
+from .socket_ownership import (
+    abort_transport,
+    await_creation,
+    closes_sockets,
+    file_identity,
+)
+from .timers import TIMER_TOLERANCE
+from .tls import TLSOptions
 
 __all__ = [
     "LIMIT",
@@ -39,7 +45,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Factory: TypeAlias = Callable[[], P]
 
-# Tells of a phase of the attempt that begins.
+# Is called with the name of each phase of the attempt that begins.
 OnPhase: TypeAlias = Callable[[str], None]
 
 # The default of asyncio's streams, in bytes.
@@ -47,7 +53,7 @@ LIMIT = 2**16
 
 
 class Wrap(Protocol[T_co]):
-    """Make something of a connected socket: `create_transport`, `create_streams`."""
+    """Turn a connected socket into something else, as `create_streams` does."""
 
     def __call__(
         self,
@@ -64,25 +70,33 @@ class Wrap(Protocol[T_co]):
 class TrackedFactory(Generic[P]):
     """A protocol factory that remembers whether the loop has called it.
 
-    From then on there is a transport, and the socket is the transport's.
+    After that call a transport exists, and owns the socket.
     """
 
-    __slots__ = ("called", "factory", "is_running")
+    __slots__ = ("factory", "runs_callers_code", "was_called")
 
     def __init__(self, factory: Factory[P]) -> None:
         self.factory = factory
-        self.called = self.is_running = False
+        self.was_called = False
+        # Whether an error comes from the caller's own code, and not from the loop.
+        self.runs_callers_code = False
 
     def __call__(self) -> P:
-        self.is_running = True
+        self.runs_callers_code = True
         protocol = self.factory()
         _check_protocol(protocol)
-        self.called, self.is_running = True, False
+        self.was_called, self.runs_callers_code = True, False
         return protocol
+
+    def observe(self, on_phase: OnPhase, phase: str) -> None:
+        """Call the caller's *on_phase* with *phase*."""
+        self.runs_callers_code = True
+        on_phase(phase)
+        self.runs_callers_code = False
 
 
 def _check_protocol(protocol: object) -> None:
-    # The loop would find out with the transport made, or never.
+    # The loop would notice after it has made the transport, or never.
     is_class = isinstance(protocol, type)
     if is_class or not callable(getattr(protocol, "connection_made", None)):
         text = f"protocol_factory must return a protocol, not {safe_repr(protocol)}"
@@ -109,59 +123,102 @@ async def create_transport(
 ) -> tuple[asyncio.Transport, P]:
     """Return a transport over the connected *sock*, and the *factory*'s protocol.
 
-    The socket is given away, whatever happens, unless it is not *owned*: then
-    the caller keeps one that no transport was made for.
+    This call takes the socket, and closes it when it fails.  A socket that is not
+    *owned* stays the caller's until a transport exists for it.  *tell* is called with
+    the phase ``tls`` before a handshake.
 
     Raises:
         AttemptError: The handshake, or the loop, failed.
-        Expired: The handshake had not ended at *deadline*.
+        AttemptExpired: The handshake had not ended at *deadline*.
     """
-    remaining = None if deadline is None else deadline - loop.time()
-    once = TrackedFactory(factory)
-    is_told = closes_sockets(loop)
-    # Until the transport is returned, another loop's tells the socket nothing.
-    identity = None if is_told else identity_of(sock)
+    arguments = tls.arguments(None if deadline is None else deadline - loop.time())
+    tracked = TrackedFactory(factory)
     try:
-        if tls.ssl and tell is not None:
-            once.is_running = True  # as the factory, an observer is the caller's own
-            tell("tls")
-            once.is_running = False
-        if owned:
-            forget_watchers(loop, sock.fileno())
-        create = _creation(loop, sock)
-        creating = create(once, sock=sock, **tls.arguments(remaining))
-        made: tuple[asyncio.Transport, P]
-        made = await (creating if is_told else in_step(creating, discard_connection))
-        identity = None  # the transport has the socket, and tells it
-        return made
+        with _Handover(loop, sock, tracked, owned=owned):
+            if tls.ssl and tell is not None:
+                tracked.observe(tell, "tls")
+            if owned:
+                forget_watchers(loop, sock.fileno())
+            return await _create(loop, sock, tracked, arguments)
     except OSError as exc:
-        if once.is_running:
-            raise  # the caller's own
-        late = deadline is not None and loop.time() + EARLY >= deadline
-        failure = AttemptError("tls" if tls.ssl else "adopt", exc)
-        if late and isinstance(exc, ConnectionAbortedError):
-            error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
-            failure = AttemptExpired("tls", error)
-    except BaseException:
-        if once.called:
-            abort_transport(loop, sock, identity)
-        raise
-    finally:
-        if once.called and identity is not None:
-            sock.detach()  # at once: it may be collected with this call
-        elif owned and not once.called:
-            sock.close()
+        if tracked.runs_callers_code:
+            raise
+        is_late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
+        failure = _attempt_error(exc, is_late, "tls" if tls.ssl else "adopt")
     try:
-        # Not above: asyncio's error would be its context, and hold these frames.
+        # Not inside the except block: asyncio's error would become its context, and
+        # keep these frames alive.
         raise failure
     finally:
         del failure
 
 
-def _creation(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
-    """Return the method of *loop* that makes a transport over *sock*."""
-    is_unix = sock.family == socket.AF_UNIX
-    return loop.create_unix_connection if is_unix else loop.create_connection
+class _Handover:
+    """Give *sock* to the transport that the body makes, or close it.
+
+    If the body fails after the protocol was made, a transport owns the socket.  A loop
+    closes the transport of a handshake that failed; one whose call was cancelled is
+    aborted here.
+    """
+
+    __slots__ = ("_identity", "_loop", "_owned", "_sock", "_tracked")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        tracked: TrackedFactory[Any],
+        *,
+        owned: bool,
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._tracked = tracked
+        self._owned = owned
+        # Only for loops that close descriptors: their transport tells the socket
+        # object nothing until the call that makes it returns.
+        self._identity = None if closes_sockets(loop) else file_identity(sock)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
+        if not self._tracked.was_called:
+            if self._owned:
+                self._sock.close()
+        elif exc is not None:
+            try:
+                if not isinstance(exc, OSError):
+                    abort_transport(self._loop, self._sock, self._identity)
+            finally:
+                if self._identity is not None:
+                    # At once: the object may be collected with this call, and would
+                    # close the descriptor a second time.
+                    self._sock.detach()
+
+
+async def _create(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    factory: TrackedFactory[P],
+    arguments: dict[str, Any],
+) -> tuple[asyncio.Transport, P]:
+    create: Any = loop.create_connection
+    if sock.family == socket.AF_UNIX:
+        create = loop.create_unix_connection
+    creating = create(factory, sock=sock, **arguments)
+    if not closes_sockets(loop):
+        creating = await_creation(creating, discard_connection)
+    made: tuple[asyncio.Transport, P] = await creating
+    return made
+
+
+def _attempt_error(exc: OSError, is_late: bool, phase: str) -> AttemptError:
+    failure = AttemptError(phase, exc)
+    if is_late and isinstance(exc, ConnectionAbortedError):
+        error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
+        failure = AttemptExpired("tls", error)
+    return failure
 
 
 async def create_streams(
@@ -174,10 +231,10 @@ async def create_streams(
     owned: bool = True,
     tell: OnPhase | None = None,
 ) -> Streams:
-    """Return asyncio's streams over the connected *sock*, which is given away.
+    """Return asyncio's streams over the connected *sock*.
 
-    *limit* is the reader's buffer limit, in bytes.  Raises what `create_transport`
-    does.
+    *limit* is the reader's buffer limit, in bytes.  The rest is as for
+    `create_transport`.
     """
     reader = asyncio.StreamReader(limit=limit, loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -188,11 +245,11 @@ async def create_streams(
 
 
 def discard_connection(made: Any) -> None:
-    """Close what was made of a socket and nobody will get."""
+    """Close *made*, a socket or what a `Wrap` returned, because no caller gets it."""
     if isinstance(made, socket.socket):
         made.close()
         return
     first, second = made
     transport = second.transport if isinstance(first, asyncio.StreamReader) else first
-    with contextlib.suppress(RuntimeError):  # its loop is closed, and it with that
+    with contextlib.suppress(RuntimeError):  # its loop is closed, and so is it
         transport.abort()

@@ -17,8 +17,10 @@ from .._calls.arguments import (
     endpoint_from_path,
 )
 from .._connector import Connector
-from .._sansio.addresses import Address, check_host, check_port, numeric_address
+from .._io.service_names import check_port
+from .._sansio.addresses import Address
 from .._sansio.endpoints import Endpoint, endpoint_at
+from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import redacted_repr
 
 __all__ = [

@@ -1,4 +1,5 @@
-"""Values and decisions: addresses, order, the race, backoff, errors, events.
+"""Values and decisions: addresses, their order, the race, errors, events.
 
-Nothing here imports asyncio, asks the system, or looks at a clock.
+No module here does I/O, asks the system, or looks at a clock.  The current time and
+random numbers are arguments.
 """

@@ -1,31 +1,22 @@
-"""Say where to connect: resolved addresses, and the checks on hosts and ports.
-
-Pure: no host is resolved here, and nothing is opened.  What is wrong with a
-value is said when the value is made.
-"""
+"""Represent resolved addresses, which are checked when they are made."""
 
 from __future__ import annotations
 
 import functools
 import operator
-import os
-import re
 import socket
 import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from .checks import check_port_number
 from .text import escape, redacted_repr, safe_repr
 
 __all__ = [
-    "LONGEST_NAME",
     "Address",
     "SockAddr",
     "check_address",
-    "check_host",
-    "check_port",
     "host_and_port",
-    "numeric_address",
     "plain_address",
     "unix_address",
 ]
@@ -39,29 +30,18 @@ SockAddr: TypeAlias = (
     | bytes
 )
 
-# sockaddr_un.sun_path holds 108 bytes on Linux and 104 on the BSDs and macOS; a
-# path needs its terminating NUL inside them, an abstract name does not.
+# sockaddr_un.sun_path holds 108 bytes on Linux and 104 on the BSDs and macOS.  A path
+# needs room for its terminating NUL, an abstract name does not.
 _SUN_PATH = 108 if sys.platform == "linux" else 104
-
-# RFC 1035, section 2.3.4: 255 octets, of which dots and the root take two more.
-LONGEST_NAME = 253
-
-# Encoding 100,000 characters takes 5 s: Punycode's time grows with the square of a
-# label's length.  Text that is longer than this cannot be a name once it is encoded:
-# nameprep (RFC 3491) joins at most four characters into one, a letter and its accents,
-# which then takes an octet at least.  Only soft hyphens and their like are left out; a
-# name with hundreds of those is refused, too.
-_MOST_CHARACTERS = 4 * LONGEST_NAME
-_MOST_IN_LABEL = 4 * 63
-
-# RFC 3490, section 3.1: what separates labels.
-_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 
-# What is its own value, and stays as it is: bool is a mistake, which is told later.
-_PLAIN = frozenset({int, str, bytes, bool, socket.AddressFamily, socket.SocketKind})
+# Values of exactly these types stay as they are.  A bool is a mistake, which a later
+# check reports.
+_EXACT_TYPES = frozenset(
+    {int, str, bytes, bool, socket.AddressFamily, socket.SocketKind}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +54,13 @@ class Address:
     left out), a path for ``AF_UNIX`` (``"\0name"`` is abstract), and
     ``(cid, port)`` for ``AF_VSOCK``.  *proto* and *type* are the socket's.
 
-    The fields hold plain tuples, numbers and text, also where a subclass of those was
-    given: it could say one thing to a check and another to ``connect(2)``.
+    The fields hold plain tuples, numbers and text, even if the caller passed
+    subclasses.  A subclass could say one thing to a check and another to
+    ``connect(2)``.
 
     Raises:
         ValueError: *sockaddr* cannot be an address of *family*.
-        TypeError: *sockaddr* has another shape than *family* asks for.
+        TypeError: *sockaddr* does not have the shape that *family* needs.
     """
 
     family: int
@@ -89,9 +70,9 @@ class Address:
 
     def __post_init__(self) -> None:
         for name in ("family", "proto", "type"):
-            given = getattr(self, name)
-            number = _uint32(name, given)
-            if number is not given:
+            value = getattr(self, name)
+            number = _uint32(name, value)
+            if number is not value:
                 object.__setattr__(self, name, number)
         if self.family in _INET:
             sockaddr = _inet_sockaddr(self.family, self.sockaddr)
@@ -104,11 +85,7 @@ class Address:
     def __str__(self) -> str:
         sockaddr = self.sockaddr
         if isinstance(sockaddr, str | bytes):
-            path = os.fsdecode(sockaddr)
-            mark, path = ("@", path[1:]) if path[0] == "\0" else ("", path)
-            if not mark and path.startswith("@"):
-                mark = "./"  # a file's name, which looks like an abstract one
-            return f"unix:{mark}{escape(path)}"
+            return _unix_text(sockaddr)
         if self.family == socket.AF_INET6:
             host, port, _, scope = sockaddr + (0,) * (4 - len(sockaddr))
             return f"[{host}%{scope}]:{port}" if scope else f"[{host}]:{port}"
@@ -120,10 +97,10 @@ class Address:
 
 
 def plain_address(address: Address) -> Address:
-    """Return *address* as an `Address` that says the same to everybody who asks.
+    """Return *address* as an exact `Address` with exact values inside.
 
-    A subclass, and a tuple or a number that is of one, could give another address each
-    time: of such a value each field is read once.
+    A subclass of `Address`, or of a value inside it, could give another answer each
+    time it is read.  Here each field of such an address is read once.
     """
     if type(address) is Address and _is_exact(address):
         return address
@@ -134,14 +111,14 @@ def _is_exact(address: Address) -> bool:
     sockaddr: object = address.sockaddr
     values = sockaddr if type(sockaddr) is tuple else (sockaddr,)
     values = (address.family, address.proto, address.type, *values)
-    return _PLAIN.issuperset(map(type, values))
+    return _EXACT_TYPES.issuperset(map(type, values))
 
 
 def check_address(address: object) -> Address:
-    """Return *address*, which a caller gave, as `plain_address` does.
+    """Return the caller's *address* as `plain_address` does.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not an `Address`.
     """
     if not isinstance(address, Address):
         raise TypeError(f"address must be an Address, not {redacted_repr(address)}")
@@ -150,11 +127,11 @@ def check_address(address: object) -> Address:
 
 def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
     lengths = (2,) if family == socket.AF_INET else (2, 3, 4)
-    given = _members(sockaddr)
-    if len(given) not in lengths:
+    members = _members(sockaddr)
+    if len(members) not in lengths:
         shape = "(host, port)" if len(lengths) == 1 else "(host, port[, flow, scope])"
         raise TypeError(f"sockaddr must be {shape}, not {redacted_repr(sockaddr)}")
-    host, port, *rest = given
+    host, port, *rest = members
     try:
         packed = socket.inet_pton(family, host)
     except (OSError, TypeError, ValueError):
@@ -165,26 +142,26 @@ def _inet_sockaddr(family: int, sockaddr: object) -> SockAddr:
         ) from None
     if isinstance(port, str):
         raise TypeError(f"sockaddr: port must be an int, not {redacted_repr(port)}")
-    port = check_port(port)
+    port = check_port_number(port)
     if family == socket.AF_INET:
         return (host, port)
     flowinfo, scope_id = (*(_uint32("sockaddr", n) for n in rest), 0, 0)[:2]
     if flowinfo >= 2**20:
         raise ValueError(f"sockaddr: flow {flowinfo} is not between 0 and 2**20 - 1")
-    # One spelling, so that the same address is not tried twice (RFC 5952).
+    # One spelling, so that no address is tried twice (RFC 5952).
     return (socket.inet_ntop(family, packed), port, flowinfo, scope_id)
 
 
 def _members(sockaddr: object) -> tuple[Any, ...]:
-    """Return what a tuple holds, read once; of anything else nothing."""
+    """Return the members of a tuple, each read once, or nothing for other values."""
     if not isinstance(sockaddr, tuple):
         return ()
-    return tuple(map(_plain, cast("tuple[object, ...]", sockaddr)))
+    return tuple(map(_exact, cast("tuple[object, ...]", sockaddr)))
 
 
-def _plain(value: object) -> Any:
-    """Return text or a number as a plain one, whatever its class makes of it."""
-    if type(value) in _PLAIN:
+def _exact(value: object) -> Any:
+    """Return text or a number as the builtin type, past a subclass's own methods."""
+    if type(value) in _EXACT_TYPES:
         return value
     if isinstance(value, str):
         return str.__str__(value)
@@ -194,14 +171,14 @@ def _plain(value: object) -> Any:
 
 
 def _other_sockaddr(family: int, sockaddr: object) -> SockAddr:
-    given = _members(sockaddr)
-    if family == _AF_VSOCK and len(given) == 2:
-        return (_uint32("sockaddr", given[0]), _uint32("sockaddr", given[1]))
-    # What another family's are made of is the socket module's to say.
-    if family == _AF_VSOCK or not given or not all(map(_is_plain, given)):
+    members = _members(sockaddr)
+    if family == _AF_VSOCK and len(members) == 2:
+        return (_uint32("sockaddr", members[0]), _uint32("sockaddr", members[1]))
+    # Only the socket module knows the form of other families.
+    if family == _AF_VSOCK or not members or not all(map(_is_plain, members)):
         shape = "(cid, port)" if family == _AF_VSOCK else "a tuple of numbers and text"
         raise TypeError(f"sockaddr must be {shape}, not {redacted_repr(sockaddr)}")
-    return cast("SockAddr", given)
+    return cast("SockAddr", members)
 
 
 def _is_plain(member: object) -> bool:
@@ -210,7 +187,7 @@ def _is_plain(member: object) -> bool:
 
 
 def _uint32(name: str, value: object) -> int:
-    value = _plain(value)
+    value = _exact(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}: {safe_repr(value)} is not an int")
     if not 0 <= value < 2**32:
@@ -218,22 +195,21 @@ def _uint32(name: str, value: object) -> int:
     return value
 
 
-def _unix_sockaddr(given: object) -> str | bytes:
+def _unix_sockaddr(sockaddr: object) -> str | bytes:
+    path = _exact(_fspath(sockaddr))
+    if not isinstance(path, str | bytes):
+        text = f"path must be str, bytes or os.PathLike, not {safe_repr(sockaddr)}"
+        raise TypeError(text)
     try:
-        path: str | bytes = _plain(os.fspath(cast("str | bytes", given)))
-    except TypeError:
-        text = f"path must be str, bytes or os.PathLike, not {safe_repr(given)}"
-        raise TypeError(text) from None
-    try:
-        raw = os.fsencode(path)
+        raw = _encode_path(path)
     except UnicodeEncodeError as exc:
         raise ValueError(f"path: {safe_repr(path)} cannot be encoded: {exc}") from None
     if not raw:
         raise ValueError("path is empty")
-    abstract = raw[0] == 0
-    if not abstract and 0 in raw:
+    is_abstract = raw[0] == 0
+    if not is_abstract and 0 in raw:
         raise ValueError(f"path has a NUL inside: {safe_repr(path)}")
-    limit = _SUN_PATH if abstract else _SUN_PATH - 1
+    limit = _SUN_PATH if is_abstract else _SUN_PATH - 1
     if len(raw) > limit:
         raise ValueError(
             f"path is {len(raw)} bytes long, the kernel takes {limit}:"
@@ -242,15 +218,41 @@ def _unix_sockaddr(given: object) -> str | bytes:
     return path
 
 
-def unix_address(
-    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-    kind: int = socket.SOCK_STREAM,
-) -> Address:
-    """Return the `Address` of the Unix socket at *path*, checked.
+# These three do what os.fspath, os.fsencode and os.fsdecode do.
+
+
+def _fspath(path: object) -> object:
+    method: Any = getattr(type(path), "__fspath__", None)
+    return path if method is None or isinstance(path, str | bytes) else method(path)
+
+
+def _encode_path(path: str | bytes) -> bytes:
+    if isinstance(path, bytes):
+        return path
+    return path.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+
+
+def _decode_path(path: str | bytes) -> str:
+    if isinstance(path, str):
+        return path
+    return path.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+
+
+def _unix_text(sockaddr: str | bytes) -> str:
+    path = _decode_path(sockaddr)
+    mark, path = ("@", path[1:]) if path[0] == "\0" else ("", path)
+    if not mark and path.startswith("@"):
+        mark = "./"  # a file name that looks like an abstract name
+    return f"unix:{mark}{escape(path)}"
+
+
+def unix_address(path: object, kind: int = socket.SOCK_STREAM) -> Address:
+    """Return the `Address` of the Unix socket at *path*: str, bytes or os.PathLike.
 
     Raises:
-        ValueError: *path* is empty, too long, or has a NUL inside; *kind* is
+        ValueError: *path* is empty, too long, or has a NUL inside; or *kind* is
             neither ``SOCK_STREAM`` nor ``SOCK_SEQPACKET``.
+        TypeError: *path* is not a path.
     """
     if type(kind) not in (int, socket.SocketKind) or kind not in (
         socket.SOCK_STREAM,
@@ -260,156 +262,18 @@ def unix_address(
             f"kind must be SOCK_STREAM or SOCK_SEQPACKET, not {safe_repr(kind)}"
         )
     if type(path) is str:
-        return _unix(path, kind)
+        return _cached_unix_address(path, kind)
     return Address(socket.AF_UNIX, cast("str | bytes", path), 0, kind)
 
 
-# As with numbers below: a client has few paths.
+# A client connects to few paths, many times.
 @functools.lru_cache(maxsize=512)
-def _unix(path: str, kind: int) -> Address:
+def _cached_unix_address(path: str, kind: int) -> Address:
     return Address(socket.AF_UNIX, path, 0, kind)
 
 
-def check_host(host: object) -> str:
-    """Return *host* as text that a resolver can be asked for, without brackets.
-
-    The text is an exact str, whatever subclass is given.
-
-    Raises:
-        ValueError: It is empty, too long, has a port in it, a NUL or white space, is a
-            URL, or has a label that no encoding of a host name takes (RFC 1035: 1 to
-            63 octets).
-        TypeError: It is neither str nor bytes.
-    """
-    if isinstance(host, bytes):
-        try:
-            host = host.decode("ascii")
-        except UnicodeDecodeError:
-            raise ValueError(f"host: {redacted_repr(host)} is not ASCII") from None
-    if not isinstance(host, str):
-        raise TypeError(f"host must be a str, not {redacted_repr(host)}")
-    host = str.__str__(host)
-    # Before anything is done with each character, or kept.
-    if len(host) > _MOST_CHARACTERS + 1:  # the root's dot
-        raise ValueError(f"host is {len(host):,} characters long, no name is")
-    return _check_name(host)
-
-
-# As with numbers below, a client has few names, and encoding one is not cheap.
-@functools.lru_cache(maxsize=512)
-def _check_name(host: str) -> str:
-    if not host:
-        raise ValueError("host is empty")
-    host = _bare(host)
-    if "\0" in host or any(map(str.isspace, host)):
-        raise ValueError(f"host has a NUL or white space in it: {redacted_repr(host)}")
-    longest = max(map(len, _DOTS.split(host)))
-    if longest > _MOST_IN_LABEL:
-        raise ValueError(
-            f"host has a label of {longest} characters: {redacted_repr(host)}"
-        )
-    try:
-        octets = len(host.encode("idna").rstrip(b"."))
-    except UnicodeError as exc:
-        raise ValueError(
-            f"host: {redacted_repr(host)} is not a host name: {exc}"
-        ) from None
-    if octets > LONGEST_NAME:
-        raise ValueError(f"host is {octets} octets long, DNS takes {LONGEST_NAME}")
-    return host
-
-
-def _bare(host: str) -> str:
-    """Return *host* without the brackets that an IPv6 address has in a URL.
-
-    Raises:
-        ValueError: It says more than a host.
-    """
-    inside = host[1:-1]
-    is_bracketed = ":" in inside and host == f"[{inside}]"
-    if is_bracketed and numeric_address(inside.partition("%")[0], 0) is not None:
-        return inside
-    name, colon, port = host.rpartition(":")
-    if "://" in host or (colon and ("@" in host or "?" in host)):
-        # Not shown: there may be a password in it.
-        raise ValueError("host must be a host alone, not a URL: its port goes apart")
-    if colon and "%" not in port and (":" not in name or name.endswith("]")):
-        text = f"host: {redacted_repr(host)} has a port in it: the port goes apart"
-        raise ValueError(f"{text}, {redacted_repr(name)} and {redacted_repr(port)}")
-    return host
-
-
-def check_port(port: object) -> int:
-    """Return *port*, a whole number, a decimal text or a service name, as an int.
-
-    Only a service's name is looked up, in the system's own table.
-
-    Raises:
-        ValueError: It is not between 0 and 65535, or no service's name.
-        TypeError: It is neither int nor str.
-    """
-    number = port if type(port) is int else _port_number(port)
-    if not 0 <= number <= 65535:
-        raise ValueError(f"port must be between 0 and 65535, not {redacted_repr(port)}")
-    return number
-
-
-def _port_number(port: object) -> int:
-    if isinstance(port, bytes):
-        port = port.decode("ascii", "replace")
-    if isinstance(port, str):
-        if port.isascii() and port.isdecimal():
-            return int(port) if len(port) < 10 else 65536
-        try:
-            return socket.getservbyname(port, "tcp")
-        except (OSError, ValueError):
-            raise ValueError(
-                f"port: {redacted_repr(port)} is neither a number nor a TCP service's"
-                " name"
-            ) from None
-    if isinstance(port, bool):
-        raise TypeError(f"port must be an int or a str, not {redacted_repr(port)}")
-    if isinstance(port, float) and port.is_integer():
-        return int(port)  # as a number comes that was read from JSON, say
-    try:
-        return operator.index(port)  # type: ignore[arg-type]  # it says so itself
-    except TypeError:
-        raise TypeError(
-            f"port must be an int or a str, not {redacted_repr(port)}"
-        ) from None
-
-
-def numeric_address(host: str, port: int, proto: int = 0) -> Address | None:
-    """Return the `Address` that *host* spells in numbers, or None: it is a name.
-
-    A scope id that is a number is understood; one that is an interface's name
-    depends on the machine's state, and makes *host* a name.
-    """
-    # What is longer is no address, and the cache must not keep it.
-    return None if len(host) > LONGEST_NAME else _numeric(host, port, proto)
-
-
-# A client connects to few numeric addresses, many times: parsing them anew would
-# be a tenth of what a connect costs.
-@functools.lru_cache(maxsize=512)
-def _numeric(host: str, port: int, proto: int) -> Address | None:
-    literal, percent, scope = host.partition("%")
-    for family in _INET if not percent else (socket.AF_INET6,):
-        try:
-            socket.inet_pton(family, literal)
-        except (OSError, ValueError):
-            continue
-        if family == socket.AF_INET:
-            return Address(family, (literal, port), proto)
-        if not percent:
-            return Address(family, (literal, port, 0, 0), proto)
-        if scope.isascii() and scope.isdecimal() and int(scope) < 2**32:
-            return Address(family, (literal, port, 0, int(scope)), proto)
-    return None
-
-
 def host_and_port(address: Address) -> tuple[str, int | None]:
-    """Return what stands for *address* where a host and a port are asked for."""
+    """Return *address* as a host and a port; other families have their text alone."""
     sockaddr = address.sockaddr
     if isinstance(sockaddr, tuple) and address.family in _INET:
         return str(sockaddr[0]), sockaddr[1]

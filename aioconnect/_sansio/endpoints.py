@@ -1,4 +1,4 @@
-"""Where a call goes: what it connects to, once a target has been taken apart."""
+"""Represent endpoints: what one call connects to."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ import functools
 from typing import NamedTuple
 
 from .addresses import Address, host_and_port
-from .targets import join_host_port
+from .target_text import join_host_port
 from .text import printable
 
 __all__ = ["Endpoint", "endpoint_at"]
 
 
 class Endpoint(NamedTuple):
-    """Where a call goes: a host and a port, and the address if that is known.
+    """A host and a port to connect to, and their *address* if it is known.
 
-    Without a *host* it is this machine, without a *port* too the caller's socket.
-    A *service* is what has to be looked up for hosts and ports first.  With a place
-    *beyond*, it is that of a proxy on the way there.
+    Without a *host*, the endpoint is this machine; without a *port* too, it is the
+    peer of the caller's socket.  A *service* has SRV records, which give hosts and
+    ports.  An endpoint with a *destination* is a proxy on the way to it.
     """
 
     host: str | None
     port: int | None
     address: Address | None = None
     service: str | None = None
-    beyond: Endpoint | None = None
+    destination: Endpoint | None = None
 
     @property
-    def end(self) -> Endpoint:
-        """What the call is about: the place beyond all proxies."""
-        return self if self.beyond is None else self.beyond.end
+    def final_destination(self) -> Endpoint:
+        """The endpoint behind all proxies: what the call is about."""
+        if self.destination is None:
+            return self
+        return self.destination.final_destination
 
     def __str__(self) -> str:
-        if self.beyond is not None:
-            return f"{self.beyond} through {self._replace(beyond=None)}"
+        if self.destination is not None:
+            return f"{self.destination} through {self._replace(destination=None)}"
         if self.service is not None:
             return printable(f"srv:{self.service}")
         if self.port is None:
@@ -43,8 +45,8 @@ class Endpoint(NamedTuple):
         return join_host_port(self.host, self.port)
 
 
-# For the same reason as `numeric_address`: a client connects to few, many times.
+# A client connects to few addresses, many times.
 @functools.lru_cache(maxsize=512)
 def endpoint_at(address: Address) -> Endpoint:
-    """Return the place of *address*."""
+    """Return the endpoint that stands for *address*."""
     return Endpoint(*host_and_port(address), address)

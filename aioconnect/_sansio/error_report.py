@@ -1,6 +1,6 @@
-"""Keep the attempts of one call, and make the one error of them that is raised.
+"""Keep the attempts of one call, and make its one error from them.
 
-Pure.  Which error it is, is said here and nowhere else.
+Only this module decides which class of error a call raises.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .backoff import ERRNOS
 from .endpoints import Endpoint
+from .error_predicates import ERRNOS
 from .errors import (
     AddressBlockedError,
     Attempt,
@@ -42,16 +42,16 @@ from .text import printable
 
 __all__ = ["AttemptLog", "error_group"]
 
-# A retry loop can run for days: the beginning and the end of its history say
-# what happened, and the memory stays bounded.
+# A retry loop can run for days.  The beginning and the end of its log tell what
+# happened, and the memory stays bounded.
 _FIRST_KEPT = 16
 _LAST_KEPT = 48
 
-# So many of several targets are named in a text.
-_NAMED = 16
+# Of several targets, an error's text names at most this many.
+_MOST_NAMED = 16
 
 
-# The builtins that an errno maps to.
+# By the builtin exceptions that Python raises for an errno.
 _CLASSES: dict[type[OSError], type[ConnectError]] = {
     BlockingIOError: ConnectBlockingError,
     BrokenPipeError: ConnectBrokenPipeError,
@@ -73,75 +73,76 @@ _TLS_DETAILS = ("library", "reason", "verify_code", "verify_message")
 
 
 class AttemptLog:
-    """The attempts of one call so far: what its error will be made of."""
+    """The failed attempts of one call to *endpoints*, which *started* at that time."""
 
-    __slots__ = ("_first", "_last", "_of_round", "_places", "count", "started")
+    __slots__ = ("_endpoints", "_first", "_last", "_latest_round", "count", "started")
 
-    def __init__(self, places: Sequence[Endpoint], started: float) -> None:
-        self._places = places
+    def __init__(self, endpoints: Sequence[Endpoint], started: float) -> None:
+        self._endpoints = endpoints
         self.started = started
         self.count = 0
         self._first: list[Attempt] = []
         self._last: deque[Attempt] = deque(maxlen=_LAST_KEPT)
-        # What a round came to is judged by all of its attempts, however many.
-        self._of_round: list[Attempt] = []
+        # All attempts of the latest round, however many: together they decide which
+        # error it is.
+        self._latest_round: list[Attempt] = []
 
     def add(self, attempt: Attempt) -> None:
-        """Keep *attempt*, or the memory of it."""
+        """Count *attempt*, and keep it if it is among the first or the last."""
         self.count += 1
         if self.count <= _FIRST_KEPT:
             self._first.append(attempt)
         else:
             self._last.append(attempt)
-        if self._of_round and self._of_round[0].round != attempt.round:
-            self._of_round = []
-        self._of_round.append(attempt)
+        if self._latest_round and self._latest_round[0].round != attempt.round:
+            self._latest_round = []
+        self._latest_round.append(attempt)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The attempts that an error lists, oldest first."""
         return (*self._first, *self._last)
 
-    def of_round(self, number: int) -> list[Attempt]:
-        """Return the attempts of round *number*, the last one.
+    def attempts_of_round(self, number: int) -> list[Attempt]:
+        """Return the attempts of round *number*, if it is the latest round.
 
-        A handshake that came to nothing has ended the round, and stands for it.
+        If a handshake failed and so ended the round, only that attempt is returned.
         """
-        attempts = self._of_round
+        attempts = self._latest_round
         if not attempts or attempts[0].round != number:
             return []
         if attempts[-1].phase in ("proxy", "tls", "adopt"):
             return attempts[-1:]
         return attempts
 
-    def decisive(self, number: int) -> list[Attempt]:
-        """Return the attempts of round *number* that speak for the round.
+    def relevant_attempts(self, number: int) -> list[Attempt]:
+        """Return the attempts of round *number* that decide the class of the error.
 
-        A host without a route for one family says nothing about the server: an
-        attempt that never sent a packet counts only when no other did.
+        An attempt that never sent a packet counts only if no attempt did: a missing
+        route for one family says nothing about the server.
         """
-        attempts = self.of_round(number)
+        attempts = self.attempts_of_round(number)
         sent = [attempt for attempt in attempts if attempt.sent]
-        # One family's "no such address" is no answer while the other's is to come.
-        temporary = [one for one in attempts if _is_temporary(one)]
+        # If one family's look-up failed temporarily, the other family's "no such
+        # address" is not the answer yet.
+        temporary = [attempt for attempt in attempts if _is_temporary(attempt)]
         return sent or temporary or attempts
 
     def failure(self, now: float, rounds: int) -> ConnectError:
         """Return the error for a call whose *rounds* all failed."""
-        decisive = self.decisive(rounds)
-        kinds = {_kind(attempt) for attempt in decisive}
+        relevant = self.relevant_attempts(rounds)
+        kinds = {_kind_of(attempt) for attempt in relevant}
         kind = kinds.pop()
-        if kinds:  # no errno is the one of all; a class may be, of look-ups, say
-            is_one = all(other.error is kind.error for other in kinds)
-            kind = _Kind(kind.error if is_one else ConnectError, None)
-        return self._error(kind, "cannot connect", now, rounds, decisive)
+        if kinds:  # the errnos differ, but the class may be the same, of look-ups, say
+            is_same = all(other.error is kind.error for other in kinds)
+            kind = _Kind(kind.error if is_same else ConnectError, None)
+        return self._error(kind, "cannot connect", now, rounds, relevant)
 
     def timeout(self, now: float, rounds: int, seconds: float) -> ConnectError:
-        """Return the error for a call whose *seconds* are over."""
+        """Return the error for a call that has not succeeded within *seconds*."""
         kind = _Kind(ConnectTimeoutError, errno.ETIMEDOUT)
         verb = f"not connected within {seconds:g} s"
-        cause = self.decisive(rounds)
-        return self._error(kind, verb, now, rounds, cause)
+        return self._error(kind, verb, now, rounds, self.relevant_attempts(rounds))
 
     def _error(
         self,
@@ -149,49 +150,50 @@ class AttemptLog:
         verb: str,
         now: float,
         rounds: int,
-        cause: list[Attempt],
+        causes: list[Attempt],
     ) -> ConnectError:
         elapsed = now - self.started
         reasons = self._reasons(rounds, elapsed)
-        message = f"{verb} to {self._target()}: {reasons}"
+        message = f"{verb} to {self._destination()}: {reasons}"
         args = (message,) if kind.code is None else (kind.code, message)
         error = kind.error(*args)
         if kind.code is None:
-            # OSError leaves strerror empty unless it is given an errno too.
+            # Without an errno, OSError leaves strerror empty.
             error.strerror = message
-        if len(self._places) == 1:
-            error.host, error.port, *_ = self._places[0].end
+        if len(self._endpoints) == 1:
+            error.host, error.port, *_ = self._endpoints[0].final_destination
         error.attempts, error.attempt_count = self.attempts, self.count
         error.rounds, error.elapsed = rounds, elapsed
         for name in _TLS_DETAILS if isinstance(error, ssl.SSLError) else ():
-            detail = getattr(cause[-1].error, name, None)
+            detail = getattr(causes[-1].error, name, None)
             text = printable(detail) if isinstance(detail, str) else detail
             setattr(error, name, text)
-        error.__cause__ = _cause([attempt.error for attempt in cause[-_LAST_KEPT:]])
+        error.__cause__ = _cause([attempt.error for attempt in causes[-_LAST_KEPT:]])
         return error
 
-    def _target(self) -> str:
-        if len(self._places) == 1:
-            return str(self._places[0])
-        named = ", ".join(map(str, self._places[:_NAMED]))
-        more = len(self._places) - _NAMED
+    def _destination(self) -> str:
+        if len(self._endpoints) == 1:
+            return str(self._endpoints[0])
+        named = ", ".join(map(str, self._endpoints[:_MOST_NAMED]))
+        more = len(self._endpoints) - _MOST_NAMED
         return f"any of {named} and {more} more" if more > 0 else f"any of {named}"
 
     def _reasons(self, rounds: int, elapsed: float) -> str:
         lines = dict.fromkeys(map(self._line, self.attempts))
-        tried = "; ".join(lines) or "nothing was tried"
+        reasons = "; ".join(lines) or "nothing was tried"
         if self.count == 0:
-            return f"{tried} ({elapsed:.3f} s)"
-        many = "" if self.count == 1 else "s"
-        rest = f" in {rounds} rounds" if rounds > 1 else ""
-        return f"{tried} ({self.count} attempt{many}{rest}, {elapsed:.3f} s)"
+            return f"{reasons} ({elapsed:.3f} s)"
+        plural = "" if self.count == 1 else "s"
+        in_rounds = f" in {rounds} rounds" if rounds > 1 else ""
+        return f"{reasons} ({self.count} attempt{plural}{in_rounds}, {elapsed:.3f} s)"
 
     def _line(self, attempt: Attempt) -> str:
-        place = self._places[0]
-        is_only = len(self._places) == 1 and place.beyond is None
-        where = attempt.address or attempt.host
-        if where is None or (is_only and where in (place.host, place.address)):
-            return attempt_reason(attempt)  # it is named already
+        endpoint = self._endpoints[0]
+        is_only = len(self._endpoints) == 1 and endpoint.destination is None
+        subject = attempt.address or attempt.host
+        is_named = is_only and subject in (endpoint.host, endpoint.address)
+        if subject is None or is_named:  # the text begins with its name
+            return attempt_reason(attempt)
         return f"{attempt_subject(attempt)}: {attempt_reason(attempt)}"
 
 
@@ -201,16 +203,16 @@ def _is_temporary(attempt: Attempt) -> bool:
 
 
 class _Kind(NamedTuple):
-    """What an attempt's error would be called if it were the only one."""
+    """The class and the errno of a call's error if it had only one attempt."""
 
     error: type[ConnectError]
     code: int | None
 
 
-def _kind(attempt: Attempt) -> _Kind:
+def _kind_of(attempt: Attempt) -> _Kind:
     error = attempt.error
     code = error.errno if isinstance(error, OSError) else None
-    code = code if isinstance(code, int) else None  # a hook can put anything there
+    code = code if isinstance(code, int) else None  # a hook can put any value there
     if attempt.phase == "guard":
         return _Kind(AddressBlockedError, code)
     if isinstance(error, socket.gaierror):
@@ -221,7 +223,7 @@ def _kind(attempt: Attempt) -> _Kind:
         return _Kind(ConnectTLSError, code)
     for builtin, connect_error in _CLASSES.items():
         if isinstance(error, builtin):
-            # asyncio raises some of them without an errno.
+            # asyncio raises some of these without an errno.
             return _Kind(connect_error, code or ERRNOS.get(builtin))
     return _Kind(ConnectError, code)
 
@@ -233,6 +235,6 @@ def _cause(errors: Sequence[Exception]) -> BaseException | None:
 
 
 def error_group(error: ConnectError) -> ExceptionGroup[Exception]:
-    """Return the attempts' errors as ``all_errors=True`` of asyncio gives them."""
+    """Return the group of errors that asyncio raises with ``all_errors=True``."""
     errors = [attempt.error for attempt in error.attempts]
     return ExceptionGroup("create_connection failed", errors or [error])

@@ -1,7 +1,7 @@
-"""Name what can become of a connect: one attempt's failure, and the whole call's.
+"""Define the errors of one attempt, and those of a whole call.
 
-Pure.  `_history` makes the one that is raised of the others.  `ConnectError` and
-its subclasses::
+`error_report` makes the error of a call from its attempts.  `ConnectError` and its
+subclasses::
 
     OSError
     └── ConnectError                      the attempts do not agree
@@ -17,7 +17,6 @@ its subclasses::
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -62,10 +61,10 @@ __all__ = [
 class Attempt:
     """One attempt that failed.
 
-    *address* is None for a look-up, which is of *host*.  *phase* is ``resolve``,
-    ``guard``, ``socket``, ``bind``, ``connect``, ``proxy``, ``ready``, ``tls`` or
-    ``adopt``.  *started* is on the loop's clock, *elapsed* in seconds, *round* counts
-    from 1.  *sent* is False when it failed before a packet could leave the machine.
+    *address* is None for a look-up of *host*.  *phase* is ``resolve``, ``guard``,
+    ``socket``, ``bind``, ``connect``, ``proxy``, ``ready``, ``tls`` or ``adopt``.
+    *started* is on the loop's clock, *elapsed* in seconds, *round* counts from 1.
+    *sent* is False if the attempt failed before a packet could leave the machine.
     """
 
     address: Address | None
@@ -83,12 +82,12 @@ class Attempt:
 
 
 class AttemptError(Exception):
-    """An attempt's failure on its way to whoever keeps the history."""
+    """An attempt's failure, on its way to the log of the call."""
 
     def __init__(self, phase: str, error: OSError, *, sent: bool = True) -> None:
         super().__init__(phase, error)
         self.phase = phase
-        # Its frames would hold what they had, and the history them.
+        # The log keeps the error, which would keep its frames and their variables.
         cause: BaseException | None = error
         while cause is not None and cause.__traceback__ is not None:
             cause.__traceback__ = None
@@ -97,22 +96,22 @@ class AttemptError(Exception):
         self.sent = sent
 
 
-class AttemptExpired(AttemptError):  # noqa: N818  # it is no error but a time
+class AttemptExpired(AttemptError):  # noqa: N818  # named for the event
     """The attempt had not ended when its time was up."""
 
 
-class AttemptDisplaced(AttemptError):  # noqa: N818  # nor is this
-    """The attempt had not ended when another took its place."""
+class AttemptDisplaced(AttemptError):  # noqa: N818  # likewise
+    """The attempt was given up to make room for another."""
 
 
 class ConnectError(OSError):
-    """A connect that failed, with everything that was tried.
+    """A connect that failed, with every attempt.
 
-    *host* and *port* are what was asked for (*port* is None for a Unix path, and both
-    are for several targets), *attempts* what was tried: of a long history the first
-    16 and the last 48, *attempt_count* of them in all.  *rounds* and *elapsed*
-    (seconds) are the whole call's.  ``errno`` is the one that the attempts of the last
-    round agree on, else None.
+    *host* and *port* are the arguments of the call; *port* is None for a Unix path, and
+    both are None for several targets.  *attempts* lists the failed attempts: of a long
+    history the first 16 and the last 48.  *attempt_count* counts all of them.  *rounds*
+    and *elapsed* (seconds) are for the whole call.  ``errno`` is the one on which the
+    attempts of the last round agree, or None.
     """
 
     host: str | None = None
@@ -135,15 +134,15 @@ class ConnectTimeoutError(ConnectError, TimeoutError):
 
 
 class ResolveError(ConnectError, socket.gaierror):
-    """The name has no address; ``errno`` is the resolver's ``EAI_`` code."""
+    """The name has no address.  ``errno`` is the resolver's ``EAI_`` code."""
 
 
 class AddressBlockedError(ConnectError, PermissionError):
-    """Every address was refused by ``allow``."""
+    """``allow`` refused every address."""
 
 
 class ConnectTLSError(ConnectError, ssl.SSLError):
-    """The TLS handshake failed; the cause is the `ssl` module's own error."""
+    """The TLS handshake failed.  The cause is the `ssl` module's own error."""
 
 
 class ConnectCertificateError(ConnectTLSError, ssl.SSLCertVerificationError):
@@ -167,7 +166,7 @@ class ConnectPermissionError(ConnectError, PermissionError):
 
 
 class ConnectBlockingError(ConnectError, BlockingIOError):
-    """It would have to wait for something that no event announces."""
+    """The connect cannot go on now, and no event announces when it can."""
 
 
 class ConnectBrokenPipeError(ConnectError, BrokenPipeError):
@@ -186,7 +185,7 @@ class ConnectNotDirectoryError(ConnectError, NotADirectoryError):
     """A part of the path is not a directory."""
 
 
-# No socket call answers these, but a hook or a resolver may.
+# No socket call fails with these, but a hook or a resolver may.
 
 
 class ConnectChildProcessError(ConnectError, ChildProcessError):
@@ -201,31 +200,31 @@ class ConnectProcessLookupError(ConnectError, ProcessLookupError):
     """There is no such process."""
 
 
-def os_error(code: int, text: str | None = None) -> OSError:
-    """Return the `OSError` subclass of errno *code*, with the system's words."""
-    return OSError(code, text or os.strerror(code))
+def os_error(code: int, text: str) -> OSError:
+    """Return the `OSError` subclass for errno *code*, with *text*."""
+    return OSError(code, text)
 
 
 def lookup_expired(phase: str, why: str | None = None) -> AttemptExpired:
-    """Return the error of an attempt whose time was up before a name was known."""
+    """Return the error of an attempt that expired before a name was resolved."""
     text = "the resolver has not answered yet"
     error = os_error(errno.ETIMEDOUT, text if why is None else f"{text}: {why}")
     return AttemptExpired(phase, error, sent=False)
 
 
 def attempt_subject(attempt: Attempt) -> str:
-    """Return what *attempt* was about: an address, or the name that was looked up."""
+    """Return the address that *attempt* dialled, or the name that it looked up."""
     return printable(str(attempt.address or attempt.host or "names"))
 
 
 def lookup_too_late(what: str) -> AttemptExpired:
-    """Return the error of a look-up that found *what* when the time was up."""
+    """Return the error of a look-up that found *what* too late to try them."""
     text = f"the time was up before its {what} could be tried"
     return AttemptExpired("resolve", os_error(errno.ETIMEDOUT, text), sent=False)
 
 
 def lookup_displaced() -> OSError:
-    """Return the error of a look-up that made room for another."""
+    """Return the error of a look-up that was given up to make room for another."""
     text = "the resolver has not answered yet, given up for the next name"
     return os_error(errno.ETIMEDOUT, text)
 
@@ -234,7 +233,7 @@ def attempt_reason(attempt: Attempt) -> str:
     """Return why *attempt* failed, in a few words on one line."""
     text = error_text(attempt.error)
     if " " in text and text[1:2].islower():
-        text = text[0].lower() + text[1:]  # but not the name of an exception
+        text = text[0].lower() + text[1:]  # but keep an abbreviation, or a class name
     return (
         text if attempt.phase in ("connect", "resolve") else f"{attempt.phase}: {text}"
     )

@@ -1,10 +1,10 @@
-"""Describe what a connect is doing while it does it: the observer's events.
+"""Define the events that an observer gets while a connect runs.
 
-Values only.  They are built by whoever drives the connect, and only when there
-is an observer; every ``at`` is on the loop's clock (`asyncio.loop.time`).
+Events are values, which are made only if there is an observer.  Every ``at`` is a time
+of the loop's clock (`asyncio.loop.time`).
 
-Nearly a fifth of what the package's import would cost: `_events` imports it, when
-somebody observes.
+Importing this module takes nearly a fifth of the package's time to import, so
+`_calls.observing` imports it only when there is an observer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ResolveStarted:
-    """A name is being looked up, for *family* (``AF_UNSPEC``: for any)."""
+    """The look-up of a name begins, for *family* (``AF_UNSPEC`` means any)."""
 
     at: float
     host: str
@@ -46,7 +46,7 @@ class ResolveStarted:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The look-up gave *addresses*, after *elapsed* seconds; of a service, none."""
+    """The look-up found *addresses* after *elapsed* seconds; for a service, none."""
 
     at: float
     host: str
@@ -70,7 +70,7 @@ class ResolveFailed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """One attempt at one *address* begins, in *round* (from 1)."""
+    """An attempt to connect to *address* begins, in *round* (counted from 1)."""
 
     at: float
     address: Address
@@ -79,9 +79,9 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """The socket of an attempt is connected, and that is not all.
+    """The socket of an attempt is connected, and a further *phase* begins.
 
-    *phase* is what begins: ``proxy``, ``tls`` or ``ready``, as of an `Attempt`.
+    *phase* is ``proxy``, ``tls`` or ``ready``, as in an `Attempt`.
     """
 
     at: float
@@ -92,7 +92,7 @@ class PhaseStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """An attempt failed; the `Attempt` is the one that the error will list."""
+    """An attempt failed.  The call's error lists the same `Attempt`."""
 
     at: float
     attempt: Attempt
@@ -100,7 +100,7 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The connect that is returned was made, *elapsed* seconds after its start."""
+    """The call returns its connection, *elapsed* seconds after the call's start."""
 
     at: float
     address: Address
@@ -110,7 +110,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """Every attempt of *round* failed; the next one begins after *delay* seconds."""
+    """Every attempt of *round* failed; the next round begins after *delay* seconds."""
 
     at: float
     round: int
@@ -119,7 +119,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """The whole call failed: *error* is what it raises."""
+    """The whole call failed; it raises *error*."""
 
     at: float
     error: ConnectError
@@ -143,22 +143,22 @@ def log_events(
 ) -> Callable[[Event], None]:
     """Return an observer that writes a line to *logger* for each event.
 
-    What a line quotes is escaped where it is not printable, so that nobody's words make
-    two lines of it.
+    Unprintable characters in quoted text are escaped, so that no text from elsewhere
+    can forge a second line.
 
     Raises:
-        TypeError: The *logger* is none, or the *level* no number.
+        TypeError: *logger* is not a logger, or *level* not a number.
     """
     if not callable(getattr(logger, "isEnabledFor", None)):
         raise TypeError(f"logger must be a logging.Logger, not {safe_repr(logger)}")
     if not isinstance(level, int):
         raise TypeError(f"level must be an int, as of logging.INFO: {safe_repr(level)}")
-    return _Log(logger, level)
+    return _Logger(logger, level)
 
 
 @dataclass(frozen=True, slots=True)
-class _Log:
-    """A value, as the options are: it is compared, and sent to another process."""
+class _Logger:
+    """A value that can be compared and pickled, as all options can."""
 
     logger: logging.Logger
     level: int
@@ -196,6 +196,6 @@ def _line(event: Event) -> str:
             return f"gave up: {event.error}"
 
 
-# As with all that users import, a repr and a pickle name the package.
+# Users import these from the package, so a repr and a pickle must name it.
 for _each in (*get_args(Event), log_events):
     _each.__module__ = "aioconnect"

@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
-from .backoff import check_duration, shorten_last_delay
+from .checks import check_duration
 from .deadline import Deadline, Limit, call_deadline, turn_deadline
 from .endpoints import Endpoint
 
-__all__ = ["GiveUp", "RetrySchedule", "Sleep", "Step", "Try"]
+__all__ = ["GiveUp", "RetrySchedule", "Sleep", "Step", "Try", "shorten_last_delay"]
+
+
+# The last round has at least this long, in seconds, before the deadline.
+_SHORTEST_LAST_ROUND = 0.05
 
 
 class Try(NamedTuple):
@@ -221,3 +225,14 @@ class RetrySchedule:
     def _renew(self, now: float) -> None:
         self.started = now
         self._is_last_round = False
+
+
+def shorten_last_delay(delay: float, left: float, longest_answer: float) -> float:
+    """Return *delay*, or less, so that the next round begins before the deadline.
+
+    The deadline is *left* seconds from now.  The next round needs time for an attempt
+    like those before: twice the *longest_answer* so far, at least 50 ms, at most half
+    of *left*.  A delay that this shortens leads to the last round.
+    """
+    needed = min(max(2 * longest_answer, _SHORTEST_LAST_ROUND), left / 2)
+    return min(delay, left - needed)

@@ -1,6 +1,6 @@
-"""Put addresses, and the hosts of a service, into the order in which they are tried.
+"""Put addresses into the order in which they are tried (RFC 6724, RFC 8305).
 
-Pure: what the kernel knows about routes and its own addresses is an argument.
+The kernel's knowledge of routes and of its own addresses is an argument.
 """
 
 from __future__ import annotations
@@ -8,28 +8,26 @@ from __future__ import annotations
 import functools
 import itertools
 import socket
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .addresses import Address, host_and_port
 
 __all__ = [
-    "SRVRecord",
     "SourceAddress",
     "common_prefix_length",
     "interleave_families",
     "sort_addresses",
-    "srv_order",
 ]
 
 
 class SourceAddress(NamedTuple):
-    """The address that the kernel would connect from, and what is known of it.
+    """The address from which the kernel would connect, and its properties.
 
-    *host* is in numbers, without a scope id.  *deprecated*: new connections
-    should not use it.  *native*: its interface is no tunnel.  *prefix_length* is
-    that of its IPv4 subnet, or None where it is not known; IPv6 does not ask.
+    *host* is numeric, without a scope id.  *deprecated* means that new connections
+    should not use the address, *native* that its interface is not a tunnel.
+    *prefix_length* is the length of its IPv4 subnet's prefix, or None if that is
+    unknown; IPv6 does not need it.
     """
 
     host: str
@@ -39,14 +37,15 @@ class SourceAddress(NamedTuple):
 
 
 def _bits(host: str) -> int:
-    """Return the 128 bits of *host*; an IPv4 address is the mapped one's."""
+    """Return the 128 bits of *host*, with an IPv4 address as an IPv4-mapped one."""
     if ":" in host:
         return int.from_bytes(socket.inet_pton(socket.AF_INET6, host), "big")
     return 0xFFFF << 32 | int.from_bytes(socket.inet_pton(socket.AF_INET, host), "big")
 
 
-# The scopes are multicast's (RFC 6724, 3.1 and 3.2): 2 link-local, 5 site-local,
-# 14 global.  Loopback counts as link-local, private IPv4 as global.
+# Prefix, prefix length, and scope.  The scopes are those of multicast (RFC 6724, 3.1
+# and 3.2): 2 is link-local, 5 site-local, 14 global.  Loopback counts as link-local,
+# private IPv4 as global.
 _SCOPES = (
     (_bits("::1"), 128, 2),
     (_bits("fe80::"), 10, 2),
@@ -56,11 +55,11 @@ _SCOPES = (
     (0, 0, 14),
 )
 
-# Precedence and label of each prefix, the longest first.  This is what
-# getaddrinfo goes by on Linux where gai.conf(5) does not say otherwise: glibc has
-# kept RFC 3484's table, with labels of its own for site-local and unique local
-# addresses (which no NAT takes to the Internet) and for Teredo.  What RFC 6724,
-# 2.1, has instead stands beside it; it would try IPv4 before a ULA.
+# Prefix, prefix length, and (precedence, label), the longest prefix first.
+# getaddrinfo uses this table on Linux, unless gai.conf(5) has another one.  glibc has
+# kept the table of RFC 3484, with labels of its own for site-local and unique local
+# addresses (which no NAT takes to the Internet) and for Teredo.  The comments have the
+# entries of RFC 6724, 2.1, which would try IPv4 before a ULA.
 _POLICY = (
     (_bits("::1"), 128, (50, 0)),
     (_bits("::"), 96, (20, 3)),  # RFC 6724: 1, 3
@@ -76,60 +75,65 @@ _POLICY = (
 def sort_addresses(
     pairs: Iterable[tuple[Address, SourceAddress | None]],
 ) -> tuple[Address, ...]:
-    """Return the addresses of *pairs* as getaddrinfo would (RFC 6724, section 6).
+    """Return the addresses of *pairs* in getaddrinfo's order (RFC 6724, section 6).
 
-    Each comes with the source that the kernel would take; None is a destination
-    that it would not send to.  Only ``AF_INET`` and ``AF_INET6`` can be compared.
+    Each pair has an address and the source that the kernel would use, or None if it
+    has no route.  The addresses must be ``AF_INET`` or ``AF_INET6``.
     """
     # Rule 10, "otherwise, leave the order unchanged": the sort is stable.
     return tuple(address for address, _ in sorted(pairs, key=_rank))
 
 
 def _rank(pair: tuple[Address, SourceAddress | None]) -> tuple[int, ...]:
-    """Return what is smaller for the destination to be tried first, rule by rule.
+    """Return a sort key with a member for each rule; the smallest key comes first.
 
-    Rule 4 is mobile IP's, and is left out.
+    Rule 4 is about mobile IP, and is left out.
     """
     address, source = pair
     host = host_and_port(address)[0]
-    bits, scope, precedence, label = _known(host)
+    bits, scope, precedence, label = _classify(host)
     if source is None:
         return (True, False, False, False, -precedence, False, scope, 0)
-    _, from_scope, _, from_label = _known(source.host)
+    _, source_scope, _, source_label = _classify(source.host)
     return (
         False,  # rule 1: avoid unusable destinations
-        scope != from_scope,  # rule 2: prefer matching scope
+        scope != source_scope,  # rule 2: prefer matching scope
         source.deprecated,  # rule 3: avoid deprecated addresses
-        label != from_label,  # rule 5: prefer matching label
+        label != source_label,  # rule 5: prefer matching label
         -precedence,  # rule 6: prefer higher precedence
         not source.native,  # rule 7: prefer native transport
         scope,  # rule 8: prefer smaller scope
-        -_matching(bits, host, source),  # rule 9: use longest matching prefix
+        -_matching_length(bits, host, source),  # rule 9: use longest matching prefix
     )
 
 
 # A client connects to few hosts from fewer sources, many times.
 @functools.lru_cache(maxsize=512)
-def _known(host: str) -> tuple[int, int, int, int]:
+def _classify(host: str) -> tuple[int, int, int, int]:
     """Return the bits, the scope, the precedence and the label of *host*."""
     bits = _bits(host)
     if bits >> 120 == 0xFF:  # multicast: its scope is in the address
         scope = bits >> 112 & 0xF
     else:
-        scope = next(it for net, size, it in _SCOPES if _is_in(bits, net, size))
-    return bits, scope, *next(it for net, n, it in _POLICY if _is_in(bits, net, n))
+        scope = next(
+            scope for prefix, size, scope in _SCOPES if _has_prefix(bits, prefix, size)
+        )
+    precedence, label = next(
+        policy for prefix, size, policy in _POLICY if _has_prefix(bits, prefix, size)
+    )
+    return bits, scope, precedence, label
 
 
-def _is_in(bits: int, net: int, length: int) -> bool:
-    return (bits ^ net) >> (128 - length) == 0
+def _has_prefix(bits: int, prefix: int, length: int) -> bool:
+    return (bits ^ prefix) >> (128 - length) == 0
 
 
-def _matching(bits: int, host: str, source: SourceAddress) -> int:
-    """Return the matching prefix's length as rule 9 counts it, which is glibc's way.
+def _matching_length(bits: int, host: str, source: SourceAddress) -> int:
+    """Return the length of the matching prefix for rule 9, as glibc counts it.
 
-    IPv4 addresses outside of the source's own subnet have none: that their
-    numbers are alike says nothing.  For IPv6 all bits count: unlike RFC 6724,
-    section 2.2, glibc does not stop at the length of the source's own prefix.
+    For IPv4 addresses outside of the source's own subnet it is 0: similar numbers mean
+    nothing there.  For IPv6 all bits count: unlike RFC 6724, section 2.2, glibc does
+    not stop at the length of the source's own prefix.
     """
     length = common_prefix_length(host, source.host)
     if bits >> 32 != 0xFFFF:
@@ -141,10 +145,10 @@ def _matching(bits: int, host: str, source: SourceAddress) -> int:
 def common_prefix_length(host: str, other: str) -> int:
     """Return how many bits from the left *host* and *other* share.
 
-    Both are of one family: of up to 32 bits for IPv4, of up to 128 for IPv6.
+    Both must have the same family.  IPv4 has up to 32 bits, IPv6 up to 128.
     """
-    bits = _known(host)[0]
-    length = 128 - (bits ^ _known(other)[0]).bit_length()
+    bits = _classify(host)[0]
+    length = 128 - (bits ^ _classify(other)[0]).bit_length()
     return length - 96 if bits >> 32 == 0xFFFF else length
 
 
@@ -153,8 +157,8 @@ def interleave_families(
 ) -> tuple[Address, ...]:
     """Return *addresses* with the families taking turns (RFC 8305, section 4).
 
-    *count* is the First Address Family Count: how many of the first family come
-    before the first of another; 0 keeps the order.
+    *count* is the First Address Family Count: how many addresses of the first family
+    come before the first of another family.  0 keeps the order.
     """
     addresses = tuple(addresses)
     if not addresses or count == 0:
@@ -164,92 +168,6 @@ def interleave_families(
         queues.setdefault(address.family, []).append(address)
     first = queues[addresses[0].family]
     head, first[:] = first[: count - 1], first[count - 1 :]
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*queues.values()))
-    return (*head, *(one for one in turns if one is not None))
-
-
-class SRVRecord(NamedTuple):
-    """Where a service is: one answer to a question for SRV records (RFC 2782)."""
-
-    priority: int
-    weight: int
-    port: int
-    host: str
-
-
-def srv_order(
-    records: Iterable[SRVRecord], uniform: Callable[[], float]
-) -> Iterator[SRVRecord]:
-    """Yield *records* in the order to be tried: RFC 2782, priorities and weights.
-
-    *uniform* gives numbers in [0, 1).  A host that is the root, "." or nothing,
-    means that the service is not available there, and is left out.
-    """
-    # "A client MUST attempt to contact the target host with the lowest-numbered
-    # priority it can reach"; "all those with weight 0 are placed at the beginning".
-    there = sorted(
-        (one for one in records if one.host.rstrip(".")),
-        key=lambda one: (one.priority, one.weight != 0),
-    )
-    for _, same in itertools.groupby(there, key=lambda one: one.priority):
-        yield from _drawn(tuple(same), uniform)
-
-
-def _drawn(
-    records: Sequence[SRVRecord], uniform: Callable[[], float]
-) -> Iterator[SRVRecord]:
-    """Yield *records*, of one priority and weight 0 first, as they are drawn."""
-    unweighted = deque(one for one in records if not one.weight)
-    weighted = records[len(unweighted) :]
-    sums = _RunningSums([one.weight for one in weighted])
-    for _ in records:
-        # "Choose a uniform random number between 0 and the sum computed (inclusive),
-        # and select the RR whose running sum value is the first in the selected
-        # order which is greater than or equal to the random number selected."
-        drawn = int(uniform() * (sums.total + 1))
-        if unweighted and not drawn:
-            yield unweighted.popleft()
-        else:
-            # If no RR of weight 0 is left, the first running sum is 1 or more.
-            yield weighted[sums.take(drawn or 1)]
-
-
-class _RunningSums:
-    """The running sums of *weights*, of which each can be taken out.
-
-    Each node of a binary tree is the sum of the weights below it, so that finding one
-    of n, and taking it out, costs log n.  Node 1 is the root, the children of node i
-    are 2i and 2i + 1, and the weights are the last nodes.
-    """
-
-    __slots__ = ("_first", "_nodes")
-
-    def __init__(self, weights: Sequence[int]) -> None:
-        count = len(weights)
-        self._first = first = 1 << max(count - 1, 0).bit_length()
-        self._nodes = nodes = [*(0,) * first, *weights, *(0,) * (first - count)]
-        for node in range(first - 1, 0, -1):
-            nodes[node] = nodes[2 * node] + nodes[2 * node + 1]
-
-    @property
-    def total(self) -> int:
-        """The sum of the weights that are left."""
-        return self._nodes[1]
-
-    def take(self, number: int) -> int:
-        """Take out the first weight whose running sum is *number* or more.
-
-        *number* is 1 to the total.  The index of the weight is returned; those of the
-        others stay as they are.
-        """
-        nodes, node = self._nodes, 1
-        while node < self._first:
-            node *= 2
-            if nodes[node] < number:
-                number -= nodes[node]
-                node += 1
-        index, weight = node - self._first, nodes[node]
-        while node:
-            nodes[node] -= weight
-            node //= 2
-        return index
+    rounds = itertools.zip_longest(*queues.values())
+    alternating = itertools.chain.from_iterable(rounds)
+    return (*head, *(address for address in alternating if address is not None))

@@ -1,8 +1,8 @@
-"""Quote others in a text of this package: values, names, and what errors say.
+"""Quote foreign text in messages: values, names, and the texts of errors.
 
-Pure.  Others can say anything.  What is quoted is one line of printable characters: no
-line of a log is forged by it, no terminal obeys it, and the password in a URL is left
-out, as is the query, in which there can be one.
+Foreign text can contain anything.  A quotation is one line of printable characters, so
+it cannot forge a line of a log or control a terminal.  It leaves out the password of a
+URL, and the query, which may contain a password, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 __all__ = [
-    "PATH",
+    "UNIX_PATH",
     "error_text",
     "escape",
     "printable",
@@ -20,74 +20,75 @@ __all__ = [
     "safe_repr",
 ]
 
-# In characters: of a value, and of what an error says.
-_LONGEST_VALUE = 200
-_LONGEST = 300
+# In characters: the repr of a value, and the text of an error.
+_LONGEST_REPR = 200
+_LONGEST_ERROR = 300
 
-# A URL has no white space in it.
+# A URL is one word: there is no white space in it.
 _WORD = re.compile(r"\S+")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
-# A URL's host and port.  Anything else in their place may be a part of a password.
+# A URL's host and port.  Any other text in their place may be a part of a password.
 _HOST_OF_URL = re.compile(r"(\[[^]]*\]|[^][:/?#]*)(:\d*)?(?=/|\Z)")
 
-# The beginning of one: every character can stand in it.  A URL has a second slash.
-PATH = re.compile(r"unix:(?!//)|/(?!/)")
+# The beginning of the path of a Unix socket.  The rest can have any character.  With a
+# second slash, the text is a URL.
+UNIX_PATH = re.compile(r"unix:(?!//)|/(?!/)")
 
 
 def safe_repr(value: object) -> str:
-    """Return *value* as an error's text can quote it: its repr, on one line."""
-    part, is_cut = _beginning(value)
+    """Return the repr of *value* for an error's text: one line, without passwords."""
+    part, is_cut = _truncate(value)
     text = _repr(part)
     if is_cut and "://" in text:
-        text = f"{text.partition('://')[0]}://***"  # it may end within the password
-    return _cut(redact_urls(text), _LONGEST_VALUE)
+        text = f"{text.partition('://')[0]}://***"  # the cut may be within the password
+    return _cut(redact_urls(text), _LONGEST_REPR)
 
 
 def redacted_repr(value: object) -> str:
-    """Return what `safe_repr` does of what was given for a target, a host or a port.
+    """Return the repr of an argument that should be a target, a host or a port.
 
-    That may be any text that has a password in it, such as ``user:password@host``.
+    Even without a scheme it may have a password in it: ``user:password@host``.
     """
     if isinstance(value, str):
         return safe_repr(redact_urls(str.__str__(value), strict=True))
     if isinstance(value, bytes | bytearray):
-        # Each byte is a character of Latin-1.
+        # Latin-1 has a character for each byte.
         text = redact_urls(value.decode("latin-1"), strict=True)
         return safe_repr(text.encode("latin-1"))
     if not isinstance(value, list | tuple):
-        return safe_repr(value)  # it says by itself what it is
-    part, _ = _beginning(value)
-    return _cut(redact_urls(_repr(part), strict=True), _LONGEST_VALUE)
+        return safe_repr(value)  # not a text that may be a password
+    part, _ = _truncate(value)
+    return _cut(redact_urls(_repr(part), strict=True), _LONGEST_REPR)
 
 
 def _repr(value: object) -> str:
     try:
         return repr(value)
     except Exception:
-        # It can be nested too deep, be an int of more digits than Python shows, or have
-        # a __repr__ that fails.  None of these is what the error is about.
+        # The value may be nested too deeply, be an int with more digits than Python
+        # converts, or have a __repr__ that fails.  The error is about something else.
         return f"<{type(value).__name__}>"
 
 
-def _beginning(value: Any) -> tuple[Any, bool]:
-    """Return as much of *value* as there is room for, and if that is not all of it."""
+def _truncate(value: Any) -> tuple[Any, bool]:
+    """Return the beginning of *value*, and whether that leaves something out."""
     if type(value) not in (str, bytes, bytearray, list, tuple):
         return value, False
-    # A list can have millions of members.
-    return value[:_LONGEST_VALUE], len(value) > _LONGEST_VALUE
+    # A list can have millions of members, whose repr would take long.
+    return value[:_LONGEST_REPR], len(value) > _LONGEST_REPR
 
 
-def error_text(error: BaseException, longest: int = _LONGEST) -> str:
-    """Return what *error* says on one line, or its class if it says nothing.
+def error_text(error: BaseException, longest: int = _LONGEST_ERROR) -> str:
+    """Return the text of *error* on one line, or the name of its class if it has none.
 
-    More than *longest* characters are cut.
+    The result has at most *longest* characters, and "..." if it was cut.
     """
     try:
         text = str((isinstance(error, OSError) and error.strerror) or error)
     except Exception:
-        # A hook may raise what fails to say why.  The failure is the news.
+        # A hook may raise an exception whose __str__ fails.
         text = ""
     name = type(error).__name__
     return printable(text.strip(), longest) or printable(name, longest)
@@ -96,7 +97,7 @@ def error_text(error: BaseException, longest: int = _LONGEST) -> str:
 def printable(text: str, longest: int | None = None) -> str:
     """Return *text* as one line of printable characters, without a URL's secrets.
 
-    More than *longest* characters are cut.
+    The result has at most *longest* characters, and "..." if it was cut.
     """
     if "://" in text:
         text = _WORD.sub(lambda word: redact_urls(word[0]), text)
@@ -104,34 +105,36 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return *text* with ``\n``, ``\x1b`` or ``\u202e`` for what is not printable.
+    r"""Return *text* with escapes like ``\n`` or ``\u202e`` for unprintable characters.
 
-    These are control and format characters, separators other than the blank, and the
-    lone surrogates that stand for the bytes of a file's name.
+    Unprintable are control and format characters, separators other than the blank, and
+    the lone surrogates that stand for the bytes of a file's name.
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else _escape(one) for one in text)
+    return "".join(map(_escape, text))
 
 
 def _escape(character: str) -> str:
+    if character.isprintable():
+        return character
     return character.encode("unicode_escape").decode("ascii")
 
 
 def _cut(text: str, longest: int) -> str:
-    text = escape(text[: longest + 1])  # which is not shorter
+    text = escape(text[: longest + 1])  # an escape is never shorter
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def redact_urls(text: str, *, strict: bool = False) -> str:
     """Return *text* without the user, the password and the query of the URL in it.
 
-    A *strict* one is a target, a host or a port, or what was given for one: the scheme
-    can be missing, and of a URL no more than the host and the port is left.  A path of
-    a Unix socket stays as it is.
+    *strict* is for a text that should be a target, a host or a port.  Its scheme may be
+    missing, and of a URL only the host and the port stay.  The path of a Unix socket
+    stays as it is.
     """
     if strict:
-        if PATH.match(text):
+        if UNIX_PATH.match(text):
             return text
         scheme = _SCHEME.match(text)
         head = scheme[0] if scheme else ""
@@ -140,16 +143,17 @@ def redact_urls(text: str, *, strict: bool = False) -> str:
         if not colon:
             return text
         head = before + colon
-    # The query goes first: an @ in it ends no password.
-    place, *query = re.split("[?#]" if head else "[?]", text[len(head) :], maxsplit=1)
+    # Remove the query first: an @ in it does not end a password.
+    marks = "[?#]" if head else "[?]"
+    authority, *query = re.split(marks, text[len(head) :], maxsplit=1)
     if query and "@" in query[0]:
-        # Or that was no query, but a password with what has to be written %XX there.
+        # Or the "query" is part of a password with characters that should be %XX.
         return f"{head}***@..."
-    # Such a password can have an @ in it, too.
-    _, at, rest = place.rpartition("@")
+    # A password can have an @ that should be %40, so only the last @ ends it.
+    _, at, rest = authority.rpartition("@")
     kept = rest
     if strict and head not in ("", "tcp://"):
-        found = _HOST_OF_URL.match(rest)
-        kept = found[0] if found else ""
-    is_less = query or kept != rest
-    return f"{head}{'***' if at else ''}{at}{kept}{'...' if is_less else ''}"
+        match = _HOST_OF_URL.match(rest)
+        kept = match[0] if match else ""
+    is_cut = query or kept != rest
+    return f"{head}{'***' if at else ''}{at}{kept}{'...' if is_cut else ''}"

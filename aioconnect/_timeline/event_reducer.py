@@ -20,7 +20,7 @@ from .._sansio.events import (
     ResolveStarted,
     RetryScheduled,
 )
-from .._sansio.targets import join_host_port
+from .._sansio.target_text import join_host_port
 from .._sansio.text import error_text, printable
 from .model import (
     CallOutcome,

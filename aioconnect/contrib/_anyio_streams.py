@@ -22,7 +22,8 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._io.socket_ownership import closes_sockets, in_step
+from .._io.socket_ownership import await_creation, closes_sockets
+from .._io.sockets import system_error
 from .._io.tls import server_name
 from .._io.transports import OnPhase
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
@@ -115,12 +116,14 @@ async def _socket_stream(
     stream: SocketStream | None = None
     try:
         creation = kind.from_socket(sock)
-        stream = await (creation if loop_closes_socket else in_step(creation, abort))
+        stream = await (
+            creation if loop_closes_socket else await_creation(creation, abort)
+        )
         _pause_reading(stream)
         return stream
     except ValueError:
         # from_socket raises this for a connection that has been reset meanwhile.
-        failure = AttemptError("adopt", os_error(errno.ECONNRESET))
+        failure = AttemptError("adopt", system_error(errno.ECONNRESET))
     except OSError as exc:
         failure = AttemptError("adopt", exc)
     except (asyncio.CancelledError, GeneratorExit):

@@ -47,8 +47,8 @@ class Tunnel(Generic[T]):
         first, *beyond = (hop.endpoint for hop in hops)
         self.endpoint = endpoint_from_host(connector, str(first.host), first.port or 0)
         for endpoint in reversed(beyond):
-            target = endpoint._replace(beyond=target)
-        self.endpoint = self.endpoint._replace(beyond=target)
+            target = endpoint._replace(destination=target)
+        self.endpoint = self.endpoint._replace(destination=target)
 
     async def find(
         self, first: Endpoint, turn: Deadline, operation: ConnectOperation
@@ -67,7 +67,9 @@ class Tunnel(Generic[T]):
                     text = "the proxy looks it up: use socks5, or give an address"
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
-                operation.record.failed(error, None, now, turn, host=str(end.end))
+                operation.record.failed(
+                    error, None, now, turn, host=str(end.final_destination)
+                )
                 return None
             # Request the address that was allowed, with the port from the resolver.
             known = address and host_and_port(address)

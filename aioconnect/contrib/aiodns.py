@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .._sansio.addresses import Address, check_host, check_port, numeric_address
-from .._sansio.backoff import check_duration
-from .._sansio.rfc6724 import SRVRecord
+from .._io.service_names import check_port
+from .._sansio.addresses import Address
+from .._sansio.checks import check_duration
+from .._sansio.hosts import check_host, numeric_address
+from .._sansio.srv_records import SRVRecord
 from .._sansio.text import safe_repr
 
 try:

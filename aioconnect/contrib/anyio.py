@@ -19,9 +19,9 @@ from .._calls.connect import ConnectOperation
 from .._calls.ready import Ready
 from .._calls.service_lookup import check_services
 from .._connector import Connector, check_connector
-from .._sansio.addresses import check_host
+from .._io.targets import AnyTarget, Target, check_targets
 from .._sansio.errors import ConnectError
-from .._sansio.targets import AnyTarget, Target, check_targets
+from .._sansio.hosts import check_host
 from .._sansio.text import safe_repr
 
 try:

@@ -17,8 +17,10 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from .._connector import Connector, check_connector
+from .._io.service_names import check_port
 from .._io.sockets import Prepare
-from .._sansio.addresses import Address, check_host, check_port, unix_address
+from .._sansio.addresses import Address, unix_address
+from .._sansio.hosts import check_host
 from .._sansio.text import printable, safe_repr
 
 try:

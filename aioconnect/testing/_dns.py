@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .._sansio.addresses import Address
-from .._sansio.backoff import check_duration
+from .._sansio.checks import check_duration
 from .._sansio.text import safe_repr
 from ._dns_message import (
     TYPES,

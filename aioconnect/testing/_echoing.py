@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
 from .._sansio.addresses import Address
-from .._sansio.backoff import check_duration
+from .._sansio.checks import check_duration
 from ._connection_scripts import (
     ConnectionScript,
     ScriptedConnections,

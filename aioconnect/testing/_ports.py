@@ -18,7 +18,8 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Protocol, TypeVar, cast
 
-from .._sansio.addresses import Address, SockAddr, numeric_address, unix_address
+from .._sansio.addresses import Address, SockAddr, unix_address
+from .._sansio.hosts import numeric_address
 
 __all__ = [
     "UnixPath",

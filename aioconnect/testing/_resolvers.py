@@ -11,8 +11,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .._sansio.addresses import Address, numeric_address
-from .._sansio.backoff import check_duration
+from .._sansio.addresses import Address
+from .._sansio.checks import check_duration
+from .._sansio.hosts import numeric_address
 from .._sansio.text import safe_repr
 
 __all__ = ["Lookup", "ResolverCall", "ScriptedResolver", "StaticResolver"]

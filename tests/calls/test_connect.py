@@ -195,7 +195,7 @@ async def test_retry_on_is_asked_of_every_error(
     schedule.next(0.0, lambda: False)
     address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
     for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
-        failure = AttemptError("connect", os_error(code), sent=sent)
+        failure = AttemptError("connect", os_error(code, "no answer"), sent=sent)
         record.failed(failure, address, 0.0, Deadline())
     assert not record.may_retry()
     error = record.error(is_timeout=False, all_errors=False)

@@ -14,7 +14,7 @@ import pytest
 import aioconnect
 from aioconnect import Connector, RetryScheduled
 from aioconnect._loops.subclass import convert_loop
-from aioconnect._sansio.backoff import shorten_last_delay
+from aioconnect._sansio.retry_schedule import shorten_last_delay
 from aioconnect.testing import HeldPort, Recorder, listening, unused_port
 
 # More than the time of a call, so that each delay reaches past its end.
@@ -220,7 +220,7 @@ async def test_time_for_an_attempt_like_those_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The last round begins twice the longest answer before the end."""
-    monkeypatch.setattr("aioconnect._sansio.backoff._LEAST_FOR_LAST", 0.0)
+    monkeypatch.setattr("aioconnect._sansio.retry_schedule._SHORTEST_LAST_ROUND", 0.0)
     recorder = Recorder()
 
     async def says_no_after_a_while(sock: socket.socket) -> bool:

@@ -116,9 +116,9 @@ def test_the_time_is_used_up() -> None:
     """A last try comes before the end, though the next one would come after it."""
     # Try a second before the end, not 50 ms: a busy machine can be that late.
     patient = (
-        "import sys; from aioconnect._sansio import backoff;"
+        "import sys; from aioconnect._sansio import retry_schedule;"
         "from aioconnect._cli import main;"
-        "backoff._LEAST_FOR_LAST = 1.0; sys.exit(main())"
+        "retry_schedule._SHORTEST_LAST_ROUND = 1.0; sys.exit(main())"
     )
     with testing.unused_port() as late:
         target = f"127.0.0.1:{late.port}"

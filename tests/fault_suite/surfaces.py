@@ -56,16 +56,13 @@ from aioconnect._cli.connector_flags import connector_from
 from aioconnect._cli.errors import CommandError
 from aioconnect._cli.probe.connect_once import connect_once_from
 from aioconnect._cli.sweep.line_reader import strip_comment
+from aioconnect._io.service_names import check_port
+from aioconnect._io.targets import check_targets
 from aioconnect._io.tls import TLSOptions
 from aioconnect._loops.subclass import convert_loop
-from aioconnect._sansio.addresses import (
-    check_host,
-    check_port,
-    numeric_address,
-    unix_address,
-)
+from aioconnect._sansio.addresses import unix_address
 from aioconnect._sansio.endpoints import Endpoint
-from aioconnect._sansio.targets import check_targets
+from aioconnect._sansio.hosts import check_host, numeric_address
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through

@@ -28,7 +28,7 @@ from programs import program
 
 import aioconnect
 from aioconnect import Address, Backoff, Connector, SRVRecord, Timeline
-from aioconnect._sansio.rfc6724 import srv_order
+from aioconnect._sansio.srv_records import srv_order
 from aioconnect.testing import refusing
 
 # Quadratic growth makes this ratio 4; a sort makes it a few hundredths more than 2.

@@ -24,7 +24,7 @@ from aioconnect import Address, Connector, parse_target
 from aioconnect._cli.argument_types import target
 from aioconnect._cli.errors import CommandError
 from aioconnect._loops.subclass import convert_loop
-from aioconnect._sansio.rfc6724 import SRVRecord
+from aioconnect._sansio.srv_records import SRVRecord
 from aioconnect._sansio.text import safe_repr
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver

@@ -22,7 +22,7 @@ from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Backoff, Connector
-from aioconnect._io import getaddrinfo_pool
+from aioconnect._io.getaddrinfo import _pool
 from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
@@ -196,7 +196,7 @@ async def peers(
 ) -> AsyncIterator[Peers]:
     """Give peers and their names; a resolver thread ends after its answer."""
     monkeypatch.setattr(socket, "getaddrinfo", pinned(socket.getaddrinfo))
-    monkeypatch.setattr(getaddrinfo_pool._pool, "_patience", 0.0)
+    monkeypatch.setattr(_pool, "_idle_timeout", 0.0)
     with (
         echoing() as server,
         proxying("socks5") as through,
@@ -208,8 +208,8 @@ async def peers(
 
 async def nobody_is_left() -> None:
     """Wait until no resolver thread is alive; no question is left then."""
-    lookups = getaddrinfo_pool._pool
-    while lookups._threads or lookups._asked:
+    lookups = _pool
+    while lookups._workers or lookups._lookups:
         await asyncio.sleep(0.001)
     assert not lookups._queued
     assert not lookups._idle
@@ -318,10 +318,10 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
         if name != "system_resolver" and not name.startswith("loop.")
     ]
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    monkeypatch.setattr(getaddrinfo_pool._pool, "_limit", 2)
+    monkeypatch.setattr(_pool, "_limit", 2)
     hung = asyncio.create_task(addresses("hung.pinned", peers.refused))
     try:
-        while len(getaddrinfo_pool._pool._threads) < 2:
+        while len(_pool._workers) < 2:
             await asyncio.sleep(0.001)
         calls = (outcome(call, peers, SHORT) for call in timed)
         for raised in await asyncio.gather(*calls):

@@ -1,4 +1,4 @@
-"""K12: somebody closed a descriptor that was watched, and its number is ours now."""
+"""K12: a watched descriptor was closed, and a new socket has its number."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Stale:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.is_ours = asyncio.Event()
+        self.is_reused = asyncio.Event()
 
     def __call__(self, sock: socket.socket, address: Address) -> None:
-        """Note whether *sock*, of ours, has the number (a `prepare` hook)."""
+        """Note whether the new *sock* has the number (a `prepare` hook)."""
         if sock.fileno() == self.number:
-            self.is_ours.set()
+            self.is_reused.set()
 
 
 @contextlib.asynccontextmanager
 async def closed(watched: tuple[str, ...]) -> AsyncIterator[Stale]:
-    """Close a descriptor that is *watched*; hold that one of ours had its number."""
+    """Close the *watched* descriptor; check that a new socket got its number."""
     loop = asyncio.get_running_loop()
     stranger, other = socket.socketpair()
     stale = Stale(stranger.fileno())
@@ -50,7 +50,7 @@ async def closed(watched: tuple[str, ...]) -> AsyncIterator[Stale]:
         try:
             yield stale
         finally:
-            assert stale.is_ours.is_set()
+            assert stale.is_reused.is_set()
 
 
 @WATCHED
@@ -64,7 +64,7 @@ async def test_a_connect_that_waits(
                 black_hole.host, black_hole.port, prepare=[stale], timeout=30
             )
         )
-        await stale.is_ours.wait()
+        await stale.is_reused.wait()
         black_hole.open()
         (await connecting).close()
 

@@ -1,4 +1,4 @@
-"""Questions to getaddrinfo in threads of our own: shared, dropped, bounded."""
+"""Look-ups in threads: shared, dropped, bounded."""
 
 from __future__ import annotations
 
@@ -8,29 +8,18 @@ import gc
 import linecache
 import queue
 import socket
-import subprocess
 import sys
 import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import run_script
 
 from aioconnect._io import getaddrinfo_pool
-from aioconnect._io.getaddrinfo_pool import (
-    THREAD_NAMES,
-    AddrInfo,
-    GaiQuery,
-    GetaddrinfoPool,
-    getaddrinfo,
-)
-from aioconnect.testing import leak_check
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+from aioconnect._io.getaddrinfo_pool import THREAD_NAMES, GetaddrinfoPool
+from aioconnect._io.shared_lookup import AddrInfo, GaiQuery, SharedLookup
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 Answer = tuple[AddrInfo, ...]
@@ -121,7 +110,7 @@ async def lookups(
     threads_end: None, system: System, nothing_pending: None
 ) -> AsyncIterator[GetaddrinfoPool]:
     """Give look-ups that ask *system*, three at a time."""
-    yield GetaddrinfoPool(system, limit=3, idle=0.1)
+    yield GetaddrinfoPool(system, limit=3, idle_timeout=0.1)
     system.is_open.set()
 
 
@@ -135,37 +124,11 @@ def put(
 async def test_the_answer_is_getaddrinfos(
     lookups: GetaddrinfoPool, system: System
 ) -> None:
-    lookups._patience = 1.0  # it is there when it is looked at
+    lookups._idle_timeout = 1.0  # it is there when it is looked at
     system.is_open.set()
     assert await put(lookups, "a.test") == FOUND
     assert system.asked == [("a.test", 80, socket.AF_INET, 0)]
     assert [thread.daemon for thread in resolver_threads()] == [True]
-
-
-def test_getaddrinfo_is_asked_as_asyncio_asks_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What is put in its place, to pin or to cache names, gets the same arguments."""
-    asked: list[tuple[Any, ...]] = []
-
-    def pinned(*arguments: Any) -> Iterator[AddrInfo]:
-        asked.append(arguments)
-        return iter(FOUND)
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        for host in ("db.pinned", "bücher.test", None):
-            details = {"family": socket.AF_INET, "type": socket.SOCK_STREAM, "flags": 8}
-            await loop.getaddrinfo(host, 80, **details)
-            assert await getaddrinfo(loop, host, 80, socket.AF_INET, 8) == FOUND
-
-    monkeypatch.setattr(getaddrinfo_pool._pool, "_patience", 0.1)
-    monkeypatch.setattr(socket, "getaddrinfo", pinned)
-    # Only asyncio's own loop asks what can be replaced.
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(main())
-    assert len(asked) == 6
-    assert asked[::2] == asked[1::2]
 
 
 async def test_questions_at_once_are_asked_at_once(
@@ -250,7 +213,7 @@ async def test_what_nobody_waits_for_is_not_begun(
     # Given up with no tick of the loop in which to say so.
     asked[3].cancel()
     system.is_open.set()
-    while lookups._asked:
+    while lookups._lookups:
         time.sleep(0.001)
     assert await asked[4] == await asked[1] == FOUND
     assert [host for host, *_ in system.asked] == ["0.test", "1.test", "4.test"]
@@ -290,8 +253,8 @@ async def test_no_more_threads_than_the_limit(
 async def test_idle_threads_are_used_again_and_end(
     lookups: GetaddrinfoPool, system: System
 ) -> None:
-    """The last one that was busy is the next: the others come to their end."""
-    lookups._patience = PATIENCE
+    """The thread that was busy last runs the next look-up, so the others can end."""
+    lookups._idle_timeout = PATIENCE
     asked = [put(lookups, f"{number}.test") for number in range(3)]
     await system.wait_for_questions(3)
     system.is_open.set()
@@ -301,7 +264,7 @@ async def test_idle_threads_are_used_again_and_end(
         await put(lookups, "a.test")
         assert lookups._idle == idle
     assert len(resolver_threads()) == 3
-    lookups._patience = 0.01
+    lookups._idle_timeout = 0.01
     system.is_open.clear()
     asked = [put(lookups, f"{number}.test") for number in range(3)]
     await system.wait_for_questions(26)
@@ -309,7 +272,7 @@ async def test_idle_threads_are_used_again_and_end(
     await asyncio.gather(*asked)
     while resolver_threads():
         await asyncio.sleep(0.001)
-    assert not lookups._threads
+    assert not lookups._workers
     assert lookups._idle == []
     assert await put(lookups, "a.test") == FOUND
 
@@ -324,18 +287,18 @@ async def test_a_thread_that_is_ending_misses_no_question(
     lookups: GetaddrinfoPool, system: System
 ) -> None:
     """It is given one when its time is up, and before it can say that it ends."""
-    lookups._patience = 1.0
+    lookups._idle_timeout = 1.0
     system.is_open.set()
     assert await put(lookups, "a.test") == FOUND
     (thread,) = resolver_threads()
     waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    lookup = getaddrinfo_pool._Lookup(("b.test", 80, 0, 0), 1)
+    lookup = SharedLookup(("b.test", 80, 0, 0), 1)
     lookup.waiters.add(waiter)
     with lookups._lock:
-        lookups._queued[lookup.question] = lookup
+        lookups._queued[lookup.query] = lookup
         while line_of(thread) != "with self._lock:":
             time.sleep(0.001)
-        lookups._hand_over(lookup)
+        lookups._dispatch(lookup)
     assert await waiter == FOUND
     assert resolver_threads() == [thread]
 
@@ -400,7 +363,7 @@ async def test_an_answer_that_comes_with_the_cancellation_is_dropped(
     for answer in (FOUND, socket.gaierror(socket.EAI_NONAME, "unknown")):
         system.answer = answer
         asked = put(lookups, "a.test")
-        while lookups._asked:
+        while lookups._lookups:
             time.sleep(0.001)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -411,7 +374,7 @@ def test_a_loop_that_is_closed_meanwhile_is_no_error(
     system: System, loop_factory: Factory, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its questions that are queued are not asked; nobody is told."""
-    lookups = GetaddrinfoPool(system, limit=1, idle=0.1)
+    lookups = GetaddrinfoPool(system, limit=1, idle_timeout=0.1)
     for is_cancelled in (False, True):
         system.is_open.clear()
         asked = len(system.asked)
@@ -422,7 +385,7 @@ def test_a_loop_that_is_closed_meanwhile_is_no_error(
                 future.cancel()
         loop.close()
         system.is_open.set()
-        while lookups._asked:
+        while lookups._lookups:
             time.sleep(0.001)
         assert len(system.asked) <= asked + 1
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -452,7 +415,7 @@ def test_nothing_is_kept_of_a_loop_or_a_future(
     system: System, loop_factory: Factory
 ) -> None:
     """Neither after an answer or an error, nor while its thread hangs, closed."""
-    lookups = GetaddrinfoPool(system, idle=0.1)
+    lookups = GetaddrinfoPool(system, idle_timeout=0.1)
     gc.disable()
     try:
         refs: list[weakref.ref[object]] = []
@@ -506,10 +469,10 @@ async def test_a_thread_that_cannot_start_is_a_clear_error(
 
 def assert_nothing_is_kept(lookups: GetaddrinfoPool) -> None:
     """Assert that there is neither a thread nor a question."""
-    assert not lookups._threads
+    assert not lookups._workers
     assert not lookups._idle
     assert not lookups._queued
-    assert not lookups._asked
+    assert not lookups._lookups
 
 
 def raising(error: BaseException, real: Callable[..., None]) -> Callable[..., None]:
@@ -562,7 +525,7 @@ async def test_a_thread_that_lives_though_start_has_raised(
 
     It finds nothing to do, and is there for the next one who asks.
     """
-    lookups._patience = PATIENCE
+    lookups._idle_timeout = PATIENCE
     system.is_open.set()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", raising(error, threading.Thread.start))
@@ -570,9 +533,9 @@ async def test_a_thread_that_lives_though_start_has_raised(
             put(lookups, "a.test")
     while not lookups._idle:
         await asyncio.sleep(0.001)
-    assert not lookups._asked
-    assert len(lookups._threads) == 1
-    lookups._patience = 0.01
+    assert not lookups._lookups
+    assert len(lookups._workers) == 1
+    lookups._idle_timeout = 0.01
     assert await put(lookups, "b.test") == FOUND
     assert [host for host, *_ in system.asked] == ["b.test"]
     while resolver_threads():
@@ -622,7 +585,7 @@ async def test_an_interruption_goes_through_where_a_thread_lives(
 async def test_a_backlog_gets_threads_as_soon_as_there_can_be_some(
     lookups: GetaddrinfoPool, system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a want of threads, what is queued waits for none that hangs."""
+    """After a lack of threads, queued look-ups do not wait for a hanging thread."""
     lookups._limit = 100
     asked = [put(lookups, "dead.test")]
     await system.wait_for_questions(1)
@@ -642,13 +605,13 @@ async def test_no_more_threads_than_questions(
 ) -> None:
     """What a thread that begins just now will take needs no other one."""
     asked: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    lookup = getaddrinfo_pool._Lookup(("a.test", 80, 0, 0), 1)
+    lookup = SharedLookup(("a.test", 80, 0, 0), 1)
     lookup.waiters.add(asked)
     with lookups._lock:  # so it cannot begin yet
-        lookups._queued[lookup.question] = lookup
+        lookups._queued[lookup.query] = lookup
         for _ in range(3):
-            lookups._hand_over(lookup)
-        assert len(lookups._threads) == 1
+            lookups._dispatch(lookup)
+        assert len(lookups._workers) == 1
     system.is_open.set()
     assert await asked == FOUND
 
@@ -669,12 +632,12 @@ def failing_once(real: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (GetaddrinfoPool, "_next"),
-        (GetaddrinfoPool, "_end"),
-        (GetaddrinfoPool, "_be_idle"),
+        (GetaddrinfoPool, "_take_from_queue"),
+        (GetaddrinfoPool, "_finish"),
+        (GetaddrinfoPool, "_set_idle"),
         (GetaddrinfoPool, "_wait"),
-        (getaddrinfo_pool._Lookup, "is_wanted"),
-        (getaddrinfo_pool, "_tell"),
+        (SharedLookup, "is_wanted"),
+        (getaddrinfo_pool, "answer"),
     ],
 )
 async def test_a_thread_that_dies_leaves_nobody_waiting(
@@ -720,7 +683,7 @@ async def test_what_is_queued_outlives_a_thread_where_another_lives(
     await system.wait_for_questions(2)
     asked += [put(lookups, f"{number}.test") for number in range(2, 5)]
     with monkeypatch.context() as patch:
-        patch.setattr(GetaddrinfoPool, "_end", failing_once(GetaddrinfoPool._end))
+        patch.setattr(GetaddrinfoPool, "_finish", failing_once(GetaddrinfoPool._finish))
         system.is_open.set()
         answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sorted(map(type, answers[:2]), key=repr) == [MemoryError, tuple]
@@ -743,8 +706,8 @@ class Interrupted(list[Any]):
         return super().pop(*index)
 
 
-class InterruptedInbox(queue.SimpleQueue[None]):
-    """An inbox whose first ``put`` is interrupted when it is done."""
+class InterruptedWorker(queue.SimpleQueue[None]):
+    """A worker whose first ``put`` is interrupted when it is done."""
 
     is_done = False
 
@@ -765,19 +728,19 @@ async def test_an_interruption_while_an_idle_thread_gets_a_question(
 ) -> None:
     """The thread is idle once, answers the next who asks, and ends."""
     system.is_open.set()
-    lookups._patience = PATIENCE
+    lookups._idle_timeout = PATIENCE
     with monkeypatch.context() as patch:
         if where == "after put":
-            patch.setattr(queue, "SimpleQueue", InterruptedInbox)
+            patch.setattr(queue, "SimpleQueue", InterruptedWorker)
         await put(lookups, "warm.test")
     if where != "after put":
         lookups._idle = Interrupted(lookups._idle, where == "after pop")
     with pytest.raises(KeyboardInterrupt):
         put(lookups, "a.test")
-    assert not lookups._asked
+    assert not lookups._lookups
     with lookups._lock:
-        assert len(lookups._idle) == len(lookups._threads) <= 1
-    lookups._patience = 0.01
+        assert len(lookups._idle) == len(lookups._workers) <= 1
+    lookups._idle_timeout = 0.01
     for number in range(3):
         assert await put(lookups, f"{number}.test") == FOUND
     while resolver_threads():
@@ -812,11 +775,13 @@ async def test_who_waits_for_a_thread_is_told_behind_how_many(
     """Who is being asked for, or has been, waits for none."""
     asked = [put(lookups, f"{number}.test") for number in range(4)]
     await system.wait_for_questions(3)
-    counts = [lookups.hung_before(f"{n}.test", 80, socket.AF_INET, 0) for n in range(5)]
+    counts = [
+        lookups.lookups_ahead(f"{n}.test", 80, socket.AF_INET, 0) for n in range(5)
+    ]
     assert counts == [None, None, None, 3, None]
     system.is_open.set()
     await asyncio.gather(*asked)
-    assert lookups.hung_before("3.test", 80, socket.AF_INET, 0) is None
+    assert lookups.lookups_ahead("3.test", 80, socket.AF_INET, 0) is None
 
 
 async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
@@ -827,7 +792,7 @@ async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
         assert host is not None
         return ((family, 0, 0, host, ("192.0.2.1", port)),)
 
-    lookups = GetaddrinfoPool(look_up, limit=8, idle=0.1)
+    lookups = GetaddrinfoPool(look_up, limit=8, idle_timeout=0.1)
     answers: list[int] = []
 
     async def one(number: int) -> None:
@@ -854,67 +819,4 @@ async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
         await in_thread(thread.join)
     assert len(answers) == 4 * 400
     assert len(resolver_threads()) <= 8
-    assert not lookups._asked
-
-
-def test_the_packages_own_ask_the_system(
-    loop_factory: Factory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a daemon thread that a user's leak check does not mention."""
-    monkeypatch.setattr(getaddrinfo_pool._pool, "_patience", 1.0)
-
-    async def main() -> list[object]:
-        async with leak_check(patience=0):
-            found = await getaddrinfo(asyncio.get_running_loop(), "127.1", 80, 0, 0)
-        assert [thread.daemon for thread in resolver_threads()] == [True]
-        return [entry[4] for entry in found]
-
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        assert runner.run(main()) == [("127.0.0.1", 80)]
-
-
-@pytest.mark.parametrize("case", ["atexit", "daemon"])
-def test_the_interpreter_ends_silently(case: str) -> None:
-    """With idle threads, and with questions that come when it is too late."""
-    run = subprocess.run(
-        [sys.executable, "-X", "dev", SCRIPTS / "idle_at_exit.py", case],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "asked\n", "")
-
-
-SUBINTERPRETERS = (
-    "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
-)
-
-
-@pytest.mark.parametrize("kind", ["legacy", "isolated"])
-def test_a_subinterpreter_ends(kind: str) -> None:
-    """It waits for its look-ups and ends at once; the process goes on.
-
-    While a daemon thread of it lives, idle say, its end aborts the process, and one
-    that is isolated allows no daemons.
-    """
-    pytest.importorskip(SUBINTERPRETERS, reason="this Python has no subinterpreters")
-    if kind == "isolated" and sys.version_info < (3, 13):
-        pytest.skip("Python 3.11 allows no threads in one, and 3.12 crashes itself")
-    script = str(SCRIPTS / "subinterpreter.py")
-    assert run_script(sys.executable, script, kind) == "ended\n"
-
-
-@pytest.mark.namespace
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_dead_names_delay_nobody(in_namespace: Callable[..., str], loop: str) -> None:
-    """64 names of a silent DNS server hang while another is looked up.
-
-    Nor does a silent AAAA delay an A, nor do they all a look-up in a forked child
-    or the interpreter's exit.
-    """
-    patience = 30  # what resolv.conf(5) has for a maximum
-    begun = time.monotonic()
-    output = in_namespace("dead_names.py", loop, str(patience))
-    assert output == "looked up; the threads hang\n"
-    assert time.monotonic() - begun < patience
+    assert not lookups._lookups

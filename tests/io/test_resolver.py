@@ -239,7 +239,7 @@ def test_the_error_of_two_answers(
 @pytest.mark.namespace
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_dns(in_namespace: Callable[..., str], loop: str) -> None:
-    """The real getaddrinfo's answers, codes and texts, from a DNS server of ours.
+    """The real getaddrinfo's answers, codes and texts, from the test's own DNS server.
 
     The server counts: one question for fifty who ask, TCP for a truncated answer,
     none for localhost.  With no descriptor left there is an error that says so.

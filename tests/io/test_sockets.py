@@ -80,7 +80,7 @@ async def test_refused(refused_port: int) -> None:
 async def test_late_answer(
     black_hole: BlackHole, function: Callable[[socket.socket, Any], int]
 ) -> None:
-    """A connect that is answered later succeeds, whoever is asked for the outcome."""
+    """A connect that is answered later succeeds, with every outcome function."""
     address = tcp(black_hole.port)
     connecting = asyncio.ensure_future(
         aioconnect.connect_address(address, outcome=function)
@@ -95,7 +95,7 @@ async def test_late_answer(
 async def test_late_failure(
     black_hole: BlackHole, function: Callable[[socket.socket, Any], int]
 ) -> None:
-    """A connect that fails later fails, whoever is asked for the outcome."""
+    """A connect that fails later fails, with every outcome function."""
 
     def in_a_moment(sock: socket.socket, address: Address) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
@@ -206,7 +206,7 @@ async def test_vsock_fails() -> None:
     with pytest.raises(aioconnect.ConnectError) as caught:
         await aioconnect.connect_address(address, timeout=10, prepare=[hurry])
     assert caught.value.errno in (errno.ETIMEDOUT, errno.ECONNRESET)
-    assert caught.value.elapsed < 8  # and not ours
+    assert caught.value.elapsed < 8  # the kernel's timeout, not the call's
 
 
 @pytest.mark.parametrize("form", ["str", "bytes", "path", "abstract"])
@@ -267,7 +267,7 @@ async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:
 async def test_freed_slot(
     full_backlog: FullBacklog, function: Callable[[socket.socket, Any], int]
 ) -> None:
-    """K1: nothing has begun, so whoever is asked for the outcome is not asked."""
+    """K1: nothing has begun, so the outcome function is not called."""
     connecting = asyncio.ensure_future(
         aioconnect.connect_unix(
             full_backlog.path,
@@ -370,13 +370,13 @@ async def test_the_first_that_can_be_bound(port: int) -> None:
 def test_a_local_name_of_several_addresses(
     in_namespace: Callable[..., str], loop: str
 ) -> None:
-    """The first one that can be bound is used; if none can, the error has each."""
+    """The first address that can be bound is used; if none can, the error has each."""
     in_namespace("local_names.py", loop)
 
 
 @pytest.fixture
 def own_port() -> tuple[str, int]:
-    """Give a local address with a port that nobody else has: the host is ours."""
+    """Give a local address with a port that only this test uses, by its own host."""
     host = f"127.77.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF}"
     with socket.socket() as sock:
         sock.bind((host, 0))
@@ -570,10 +570,10 @@ async def test_connect_sock_under_way(listener: Server, black_hole: BlackHole) -
 async def test_strangers_on_the_reused_descriptor(
     listener: Server, black_hole: BlackHole, stranger: str
 ) -> None:
-    """K11: whoever has the descriptor by then keeps it, and the cancel arrives.
+    """K11: the new owner of the descriptor keeps it, and the cancel arrives.
 
-    (asyncio does not poll a descriptor that was closed while it was watched, for
-    whoever registers it before the cleanup: that is between it and the caller.)
+    (If a descriptor was closed while it was watched, asyncio does not poll it for a new
+    owner that registers it before the cleanup.  Only the caller can avoid that.)
     """
     loop = asyncio.get_running_loop()
     first = socket.socket()

@@ -108,7 +108,7 @@ def test_what_is_not_sorted(
     def ask(address: Address) -> str:
         raise AssertionError(f"asked about {address}")
 
-    monkeypatch.setattr(module, "_source", ask)
+    monkeypatch.setattr(module, "_source_host", ask)
     assert sort_by_rfc6724(given) == tuple(given)
 
 

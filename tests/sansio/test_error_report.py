@@ -12,9 +12,10 @@ import pytest
 
 import aioconnect
 from aioconnect import Address, Attempt
+from aioconnect._io.sockets import system_error
 from aioconnect._sansio.endpoints import Endpoint
 from aioconnect._sansio.error_report import AttemptLog, error_group
-from aioconnect._sansio.errors import AttemptError, os_error
+from aioconnect._sansio.errors import AttemptError
 
 V4 = Address(socket.AF_INET, ("192.0.2.1", 80))
 V6 = Address(socket.AF_INET6, ("2001:db8::1", 80))
@@ -23,7 +24,7 @@ V6 = Address(socket.AF_INET6, ("2001:db8::1", 80))
 def failed(
     code: int, address: Address = V4, phase: str = "connect", sent: bool = True
 ) -> Attempt:
-    return Attempt(address, phase, os_error(code), 1.0, 0.5, 1, sent)
+    return Attempt(address, phase, system_error(code), 1.0, 0.5, 1, sent)
 
 
 def failure(*attempts: Attempt) -> aioconnect.ConnectError:
@@ -117,8 +118,8 @@ def test_those_that_sent_nothing(code: int) -> None:
 
 def test_only_the_last_round() -> None:
     history = AttemptLog([Endpoint("example.org", 80)], 0.0)
-    history.add(Attempt(V4, "connect", os_error(errno.ETIMEDOUT), 0, 1, 1))
-    history.add(Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 1, 1, 2))
+    history.add(Attempt(V4, "connect", system_error(errno.ETIMEDOUT), 0, 1, 1))
+    history.add(Attempt(V4, "connect", system_error(errno.ECONNREFUSED), 1, 1, 2))
     error = history.failure(2.0, 2)
     assert type(error) is aioconnect.ConnectRefusedError
     assert error.attempt_count == 2
@@ -128,8 +129,8 @@ def test_only_the_last_round() -> None:
 def test_a_round_longer_than_what_is_listed() -> None:
     """All of it is judged, though an error lists the first 16 and the last 48."""
     history = AttemptLog([Endpoint("example.org", 80)], 0.0)
-    blocked = Attempt(V4, "guard", os_error(errno.EACCES), 0, 0, 1, False)
-    refused = Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 0, 0, 1)
+    blocked = Attempt(V4, "guard", system_error(errno.EACCES), 0, 0, 1, False)
+    refused = Attempt(V4, "connect", system_error(errno.ECONNREFUSED), 0, 0, 1)
     for attempt in [blocked] * 16 + [refused] * 4 + [blocked] * 60:
         history.add(attempt)
     error = history.failure(1.0, 1)
@@ -141,7 +142,7 @@ def test_a_long_history_is_not_kept() -> None:
     """A retry loop can run for days."""
     history = AttemptLog([Endpoint("example.org", 80)], 0.0)
     for number in range(1, 10_000):
-        history.add(Attempt(V4, "connect", os_error(errno.ETIMEDOUT), 0, 0, number))
+        history.add(Attempt(V4, "connect", system_error(errno.ETIMEDOUT), 0, 0, number))
     assert len(history.attempts) == 64
     assert sum(map(len, (history._first, history._last))) < 100
 
@@ -171,7 +172,7 @@ def test_after_the_connect() -> None:
     tls = Attempt(V4, "tls", ssl.SSLError(1, "wrong version"), 0, 0, 1)
     error = failure(failed(errno.ECONNREFUSED, V6), tls)
     assert type(error) is aioconnect.ConnectTLSError
-    proxy = Attempt(V4, "proxy", os_error(errno.EHOSTUNREACH), 0, 0, 1)
+    proxy = Attempt(V4, "proxy", system_error(errno.EHOSTUNREACH), 0, 0, 1)
     assert failure(failed(errno.ECONNREFUSED, V6), proxy).errno == errno.EHOSTUNREACH
 
 
@@ -207,7 +208,7 @@ def test_history_is_bounded() -> None:
     history = AttemptLog([Endpoint("x", 1)], 0.0)
     for number in range(1000):
         history.add(
-            Attempt(V4, "connect", os_error(errno.ECONNREFUSED), 0, 0, number + 1)
+            Attempt(V4, "connect", system_error(errno.ECONNREFUSED), 0, 0, number + 1)
         )
     error = history.failure(1.0, 1000)
     assert error.attempt_count == 1000
@@ -223,7 +224,7 @@ def test_no_frames_are_kept() -> None:
 
 
 def test_the_one_host_is_named_once() -> None:
-    """Of several, the one that was looked up is named beside what came of it."""
+    """Of several names, the error says which one was looked up, and the result."""
     failed = Attempt(
         None,
         "resolve",

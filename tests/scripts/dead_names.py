@@ -12,7 +12,8 @@ import time
 from _loops import run
 from _own_dns import own_dns
 
-from aioconnect._io.getaddrinfo_pool import THREAD_NAMES, _pool, getaddrinfo
+from aioconnect._io.getaddrinfo import _pool, getaddrinfo
+from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
 from aioconnect._io.resolver import system_resolver
 from aioconnect.testing import DNSReply, DNSServer, Zone
 
@@ -55,7 +56,7 @@ async def main(server: DNSServer, patience: float) -> None:
     await asyncio.wait(dead)
     assert all(task.cancelled() for task in dead)
     await asyncio.sleep(0)  # a future says one tick later that it was cancelled
-    left = [lookup.question for lookup in _pool._asked.values() if lookup.waiters]
+    left = [lookup.query for lookup in _pool._lookups.values() if lookup.waiters]
     assert not left, f"still waited for: {left}"
     in_a_child()
     elapsed = time.monotonic() - begun

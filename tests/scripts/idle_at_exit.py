@@ -9,7 +9,7 @@ import sys
 import threading
 from functools import partial
 
-from aioconnect._io.getaddrinfo_pool import getaddrinfo
+from aioconnect._io.getaddrinfo import getaddrinfo
 
 # In debug mode a loop says on standard error that a slow machine has been slow.
 run = partial(asyncio.run, debug=False)

@@ -12,9 +12,9 @@ import asyncio, socket, sys, threading, time
 sys.path[:] = {sys.path!r}
 
 import aioconnect
-from aioconnect._io.getaddrinfo_pool import _pool
+from aioconnect._io.getaddrinfo import _pool
 
-assert _pool._patience == 0  # its end would wait for idle threads
+assert _pool._idle_timeout == 0  # its end would wait for idle threads
 
 real, asked = socket.getaddrinfo, threading.Event()
 

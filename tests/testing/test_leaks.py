@@ -92,7 +92,7 @@ def test_threads_can_be_ignored_by_name() -> None:
 
 async def test_the_resolver_threads_of_the_package_are_no_leaks() -> None:
     """A client that connects to a name through this package is not blamed for them."""
-    lookups = GetaddrinfoPool(lambda _: (), idle=1.0)
+    lookups = GetaddrinfoPool(lambda _: (), idle_timeout=1.0)
     loop = asyncio.get_running_loop()
     async with leak_check(patience=0):
         assert await lookups.ask(loop, "a.test", 80, 0, 0) == ()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator
 
 from ..._api import connect, open_connection
-from ..._sansio.backoff import Backoff
+from ..._calls.backoff import Backoff
 from ..._timeline import Timeline
 from .stage import Stage, UntrueError
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ..._calls.observing import Observer
 from ..._connector import Connector
-from ..._sansio.targets import Target
+from ..._io.targets import Target
 from ..connector_flags import connector_from
 from ..errors import CommandError
 

@@ -14,8 +14,8 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from ..._connector import Connector
+from ..._io.targets import Target
 from ..._sansio.errors import ConnectError
-from ..._sansio.targets import Target
 from ..._timeline import Timeline
 from ..._timeline.phrases import format_duration
 from ..argument_types import target as parse_target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._sansio.targets import Target
+from ..._io.targets import Target
 from ..argument_types import duration, positive_duration, target
 from ..connector_flags import add_resolver_flag, add_retry_flags
 from ..errors import CommandError

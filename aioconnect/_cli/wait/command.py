@@ -13,9 +13,9 @@ from dataclasses import replace
 from ..._calls.arguments import endpoint_from_target
 from ..._calls.wait_for_server import until_down, until_up
 from ..._connector import Connector
-from ..._sansio.backoff import Predicate, is_transient, is_unknown_name
+from ..._io.targets import Target
+from ..._sansio.error_predicates import Predicate, is_transient, is_unknown_name
 from ..._sansio.errors import ConnectError, ConnectTimeoutError
-from ..._sansio.targets import Target
 from ..._startup import die_on_sigint
 from ..connector_flags import connector_from
 from ..errors import NOT_UP, OUT_OF_TIME, CommandError
