@@ -107,7 +107,7 @@ def test_importing_is_cheap() -> None:
     partners = {"anyio", "httpcore", "httpx", "opentelemetry", "rich"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
     late = ("_loops", "_startup", "_timeline")
-    late_values = ("events", "ip_filter", "srv_records")
+    late_values = ("events", "ip_filter")
     assert not loaded & {f"aioconnect.{name}" for name in late}
     assert not loaded & {f"aioconnect._sansio.{name}" for name in late_values}
 
@@ -115,7 +115,7 @@ def test_importing_is_cheap() -> None:
 def test_what_is_imported_late_is_listed() -> None:
     """And it is looked for but once."""
     code = (
-        "import aioconnect; late = {'Timeline', 'Event', 'SRVRecord'};"
+        "import aioconnect; late = {'Timeline', 'Event', 'only_public'};"
         "assert late <= {*dir(aioconnect)} and not late & {*vars(aioconnect)};"
         "aioconnect.Timeline; assert 'Timeline' in vars(aioconnect)"
     )
@@ -133,16 +133,5 @@ def test_what_an_option_needs_is_there_before_it_is_needed(
     code = (
         f"import aioconnect, sys; aioconnect.Connector({option}=print);"
         f"assert 'aioconnect.{module}' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_what_a_service_needs_is_there_before_it_is_needed() -> None:
-    """Its records can be sorted with no descriptor left for an import (K14)."""
-    code = (
-        "import aioconnect, sys; from aioconnect._calls import options;"
-        "target = aioconnect.parse_target('srv:_a._b.c');"
-        "options.endpoint_of_target(aioconnect.Connector(), target);"
-        "assert 'aioconnect._sansio.srv_records' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

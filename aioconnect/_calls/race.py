@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -53,22 +52,13 @@ async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
             is_over = rules.is_over and not lookups.is_ready
             if is_over or turn.has_passed(now):
                 break
-            await _wait(attempts, lookups, earliest(rules.next_start(), turn.at))
+            until = earliest(rules.next_start(), lookups.due(), turn.at)
+            await attempts.wait(now if lookups.is_ready else until)
     if not is_over:
         record.schedule.expired(turn.limit)
     failures = source.failures(not is_over and not rules.has_begun)
     await collect_in_slices(map(partial(record.lookup_failed, turn), failures))
     return None
-
-
-async def _wait(
-    attempts: AttemptSet, lookups: LookupQueue, until: float | None
-) -> None:
-    """Wait until something has come, something is due, or *until*."""
-    if lookups.is_ready:
-        await asyncio.sleep(0)
-    else:
-        await attempts.wait(earliest(until, lookups.due()))
 
 
 def _rules(dialer: Dialer) -> HappyEyeballs:

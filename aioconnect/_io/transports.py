@@ -139,7 +139,7 @@ async def create_transport(
                 tracked.observe(tell, "tls")
             if owned:
                 forget_watchers(loop, sock.fileno())
-            return await _create(loop, sock, tracked, arguments)
+            return await _creation(loop, sock, tracked, arguments)
     except OSError as exc:
         if tracked.runs_callers_code:
             raise
@@ -197,20 +197,20 @@ class _Handover:
                     self._sock.detach()
 
 
-async def _create(
+def _creation(
     loop: asyncio.AbstractEventLoop,
     sock: socket.socket,
     factory: TrackedFactory[P],
     arguments: dict[str, Any],
-) -> tuple[asyncio.Transport, P]:
+) -> Awaitable[tuple[asyncio.Transport, P]]:
+    """Return what to await for the transport that *loop* makes over *sock*."""
     create: Any = loop.create_connection
     if sock.family == socket.AF_UNIX:
         create = loop.create_unix_connection
-    creating = create(factory, sock=sock, **arguments)
+    creation: Awaitable[Any] = create(factory, sock=sock, **arguments)
     if not closes_sockets(loop):
-        creating = await_creation(creating, discard_connection)
-    made: tuple[asyncio.Transport, P] = await creating
-    return made
+        creation = await_creation(creation, discard_connection)
+    return creation
 
 
 def _attempt_error(exc: OSError, is_late: bool, phase: str) -> AttemptError:

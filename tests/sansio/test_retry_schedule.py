@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 
 from aioconnect._sansio.deadline import Deadline
 from aioconnect._sansio.endpoints import Endpoint
-from aioconnect._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep, Try
+from aioconnect._sansio.retry_schedule import (
+    GiveUp,
+    RetrySchedule,
+    Sleep,
+    Try,
+    shorten_last_delay,
+)
 
 ONE, TWO, THREE = (Endpoint(name, 80) for name in ("one", "two", "three"))
 TIME_IS_UP, NOTHING_LEFT = GiveUp(is_timeout=True), GiveUp(is_timeout=False)
@@ -290,3 +297,24 @@ def test_bad_delay() -> None:
     play(subject, [(100.0, Try(ONE, Deadline()))])
     with pytest.raises(ValueError, match="retry must be 0 or more"):
         subject.next(100.0, always)
+
+
+@pytest.mark.parametrize(
+    ("delay", "left", "longest_answer", "cut"),
+    [
+        (1.0, 5.0, 0.0, 1.0),  # it ends in time
+        (4.95, 5.0, 0.0, 4.95),
+        (4.96, 5.0, 0.0, 4.95),  # 50 ms at the least
+        (9.0, 5.0, 0.001, 4.95),
+        (9.0, 5.0, 0.5, 4.0),  # twice the longest answer
+        (9.0, 5.0, 4.0, 2.5),  # half of what is left at the most
+        (9.0, 0.06, 0.0, 0.03),
+        (0.0, 0.06, 9.0, 0.0),
+        (9.0, math.inf, 1.0, 9.0),  # without an end nothing is cut
+    ],
+)
+def test_a_last_round(
+    delay: float, left: float, longest_answer: float, cut: float
+) -> None:
+    """A delay that would reach past the end is cut short for a last round."""
+    assert shorten_last_delay(delay, left, longest_answer) == pytest.approx(cut)
