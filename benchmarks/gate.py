@@ -78,7 +78,7 @@ LIMITS: Mapping[str, Limit] = {
         2100, "what Python 3.11 takes, and 3 %; later ones take less"
     ),
     "modules of the package": Limit(
-        47, "what connecting needs is imported up front (K14), in three folders"
+        54, "what connecting needs is imported up front (K14), in short modules"
     ),
     "modules of the standard library": Limit(
         9, "the same, beyond asyncio's; one of them, on Python 3.11, knows interpreters"

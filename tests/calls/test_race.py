@@ -598,6 +598,35 @@ async def test_the_seventh_address() -> None:
     assert min(delays) > 0.04
 
 
+async def test_an_address_that_was_given_up_is_no_end_of_the_time() -> None:
+    """Without a timeout no call is out of time, whatever attempts were given up."""
+    with ExitStack() as servers:
+        holes = [servers.enter_context(black_hole()) for _ in range(7)]
+        started = 0
+
+        def observe(event: aioconnect.Event) -> None:
+            nonlocal started
+            started += isinstance(event, aioconnect.AttemptStarted)
+            if started == len(holes):
+                servers.close()  # from now on they refuse
+
+        with pytest.raises(aioconnect.ConnectError) as caught:
+            await aioconnect.connect(
+                "seven",
+                1,
+                resolver=Answering(*(hole.address for hole in holes)),
+                happy_eyeballs_delay=0.01,
+                observer=observe,
+            )
+    assert "within" not in str(caught.value)
+    codes = [
+        one.error.errno
+        for one in caught.value.attempts
+        if isinstance(one.error, OSError)
+    ]
+    assert sorted(codes) == sorted([errno.ETIMEDOUT, *[errno.ECONNREFUSED] * 6])
+
+
 async def test_the_last_six_keep_their_time() -> None:
     """Nobody waits for them: what ends them is the time of the call."""
     with ExitStack() as stack:
