@@ -177,7 +177,7 @@ class AttemptSet:
 
     def shorten_deadlines(self, now: float) -> None:
         """Leave time for addresses that were not known when the attempts started."""
-        if not self._race.untried:
+        if not self._live or not self._race.untried:
             return
         deadline = self._deadline(now)
         for attempt in self._live:

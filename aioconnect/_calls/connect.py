@@ -178,13 +178,15 @@ class ConnectOperation:
                     return None
                 endpoint = found
             started = self._loop.time()
-            address = None if self._raced else endpoint.address
-            await self._resolve_local(address, turn)
+            if self.record.options.local_addr is not None:
+                address = None if self._raced else endpoint.address
+                await self._resolve_local(address, turn)
             if endpoint.address is None and self._dialer.sock is not None:
                 return await self._adopt(self._dialer.sock, turn)
             source = self._source(endpoint)
             connection = await race(self._dialer, source, turn)
-            self.found_all_addresses = source.is_complete
+            if connection is None:
+                self.found_all_addresses = source.is_complete
         except AttemptError as exc:
             address = None if self._raced else endpoint.address
             host = endpoint.service or endpoint.host

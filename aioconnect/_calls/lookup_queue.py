@@ -68,8 +68,9 @@ class LookupQueue:
     @property
     def has_more(self) -> bool:
         """Whether there are queries that `ask` may ask now."""
-        is_full = len(self._under_way) >= MOST_ASKED
-        return self._source.has_more or (bool(self._unasked) and not is_full)
+        if self._source.has_more:
+            return True
+        return bool(self._unasked) and len(self._under_way) < MOST_ASKED
 
     async def ask(self) -> None:
         """Ask the next queries, and give their answers a chance to come at once.
@@ -84,17 +85,18 @@ class LookupQueue:
             else:
                 self._race.asked(query)
                 self._unasked.append(query)
-        asked: list[AnswerFuture] = []
+        pending: list[AnswerFuture] = []
         while self._unasked and len(self._under_way) < MOST_ASKED:
             query = self._unasked.popleft()
             future = self._source.ask(query)
             self._under_way[query] = future, now
-            asked.append(future)
-        if all(future.done() for future in asked):
+            if not future.done():
+                pending.append(future)
+        if not pending:
             return
         # A resolver that knows the answer has given it by the next turn of the loop.
         await asyncio.sleep(0)
-        for future in asked:
+        for future in pending:
             if not future.done():
                 future.add_done_callback(self._answered)
 

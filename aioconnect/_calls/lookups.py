@@ -177,7 +177,8 @@ class HostLookup:
         if found:
             self._families_found.add(family)
         lookup.ended, lookup.error = self._loop.time(), error
-        self._tell(family, found)
+        if self._record.observe is not None:
+            self._tell(family, found)
         return found
 
     def _tell(self, family: int, found: Sequence[Address]) -> None:

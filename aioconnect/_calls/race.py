@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -24,15 +23,12 @@ async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
 
     *source* finds the addresses.  The *dialer*'s record keeps each failure.  Attempts
     that are under way when the *turn* is over have failed.
-
-    Raises `AttemptError` if there can be no address.
     """
     loop, record = dialer.loop, dialer.record
     rules = _rules(dialer)
-    with (
-        closing(AttemptSet(dialer, rules, turn)) as attempts,
-        closing(LookupQueue(loop, source, rules, attempts.wake, turn.at)) as lookups,
-    ):
+    attempts = AttemptSet(dialer, rules, turn)
+    lookups = LookupQueue(loop, source, rules, attempts.wake, turn.at)
+    try:
         while True:
             if lookups.has_more:
                 await lookups.ask()
@@ -54,6 +50,9 @@ async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
                 break
             until = earliest(rules.next_start(), lookups.due(), turn.at)
             await attempts.wait(now if lookups.is_ready else until)
+    finally:
+        attempts.close()
+        lookups.close()
     if not is_over:
         record.schedule.expired(turn.limit)
     failures = source.failures(not is_over and not rules.has_begun)

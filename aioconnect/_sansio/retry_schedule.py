@@ -78,6 +78,7 @@ class RetrySchedule:
         "_timeout",
         "_turns",
         "_wake_at",
+        "deadline",
         "round",
         "started",
     )
@@ -98,6 +99,7 @@ class RetrySchedule:
         self._next_delay: float | None = None  # the first of them, once it is drawn
         self.round = 0
         self.started = self._round_started = started
+        self.deadline = call_deadline(started, timeout)
         self._turns = 0  # of this round
         self._queue: deque[Endpoint] = deque()  # the turns that it has not come to
         self._state = _State.NEW
@@ -106,28 +108,22 @@ class RetrySchedule:
         # How long the slowest attempt of a round has taken to fail.
         self._longest_answer = 0.0
 
-    @property
-    def deadline(self) -> Deadline:
-        """The deadline of the call."""
-        return call_deadline(self.started, self._timeout)
-
     def next(self, now: float, may_retry: Callable[[], bool]) -> Step:
         """Return what to do *now*.
 
         *may_retry* is asked when every attempt of a round has failed.
         """
         state = self._state
-        if state in (_State.EXPIRED, _State.OUT_OF_TIME):
-            return self._give_up(is_timeout=True)
-        if state is _State.GIVEN_UP:
-            return self._give_up(is_timeout=False)
-        if state is _State.BACKING_OFF:
+        if state is _State.NEW or state is _State.REPEATING:
+            self._begin_round(now)
+        elif state is _State.TRYING or state is _State.LOST:
+            if state is _State.LOST or not self._queue:
+                return self._back_off(now, may_retry)
+        elif state is _State.BACKING_OFF:
             return Sleep(self._wake_at, None)
-        if state is _State.LOST or (state is _State.TRYING and not self._queue):
-            return self._back_off(now, may_retry)
-        if state is _State.RESTED and self.deadline.has_passed(now):
-            return self._give_up(is_timeout=True)  # the loop was late
-        if state is not _State.TRYING:
+        elif state is not _State.RESTED:
+            return self._give_up(is_timeout=state is not _State.GIVEN_UP)
+        elif not self.deadline.has_passed(now):  # unless the loop was late
             self._begin_round(now)
         if self.deadline.has_passed(now):
             return self._give_up(is_timeout=True)
@@ -224,6 +220,7 @@ class RetrySchedule:
 
     def _renew(self, now: float) -> None:
         self.started = now
+        self.deadline = call_deadline(now, self._timeout)
         self._is_last_round = False
 
 
