@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import socket
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from functools import partial
 from .._io.sockets import disable_fast_open
 from .._io.timers import TIMER_TOLERANCE, sleep_until
 from .._sansio.checks import check_duration
+from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.error_predicates import is_unknown_name
 from .._sansio.error_report import AttemptLog
@@ -27,7 +27,7 @@ from .._sansio.errors import (
     attempt_subject,
 )
 from .._sansio.hosts import numeric_address
-from .._sansio.retry_schedule import shorten_last_delay
+from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep, Step
 from .backoff import Backoff
 from .connect import ConnectOperation
 from .observing import CallObserver, Observer, events, observing
@@ -112,27 +112,25 @@ async def until_down(options: Options, endpoint: Endpoint) -> float:
 
 
 class _WaitUntilDown:
-    """One wait until *endpoint* is down: its looks, their failures and its time."""
+    """One wait until *endpoint* is down: its looks, their failures and its time.
+
+    Each look is a round of the schedule, and an operation of its own.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, options: Options, endpoint: Endpoint
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
-        self._started = loop.time()
-        self._timeout = options.timeout
-        self._deadline = math.inf
-        if options.timeout is not None:
-            self._deadline = self._started + options.timeout
         self._observer = self._observe = options.observer
+        self._timeout = options.timeout
         options = _with_wait_defaults(replace(options, ready=None))
-        self._delays = iter(options.retry)
-        observe_look = _without_gave_up(options.observer)
-        self._options = replace(options, retry=(), observer=observe_look)
-        self._log = AttemptLog((endpoint,), self._started)
-        self._looks = 0
-        self._is_last_look = False
-        self._longest_answer = 0.0
+        started = loop.time()
+        self._schedule = RetrySchedule(
+            (endpoint,), started=started, timeout=options.timeout, delays=options.retry
+        )
+        self._log = AttemptLog((endpoint,), started)
+        self._options = replace(options, retry=())
 
     async def run(self) -> float:
         """Look until it is down; return how many seconds it took."""
@@ -142,43 +140,34 @@ class _WaitUntilDown:
         host, port, *_ = self._endpoint.final_destination
         with observing(self._loop, observer, host, port) as observe:
             self._observe = observe
-            self._options = replace(self._options, observer=_without_gave_up(observe))
             return await self._run()
 
     async def _run(self) -> float:
-        while True:
-            error, is_complete = await self._look()
-            now = self._loop.time()
-            if error is not None and is_complete and _is_server_gone(error):
-                return now - self._started
-            if error is not None and not self._is_worth_retry(error, now):
-                raise self._reported(error)
-            delay = self._next_delay(now)
-            if delay is None:
-                raise self._reported(self._not_down_error(error))
-            if self._observe is not None:
-                self._observe(events.RetryScheduled(now, self._looks, delay))
-            await sleep_until(self._loop, now + delay)
-            if self._loop.time() >= self._deadline:  # the loop was late
-                raise self._reported(self._not_down_error(error))
+        loop, schedule = self._loop, self._schedule
+        error: ConnectError | None = None
+        step: Step = schedule.begin()  # look once, even if there is no time
+        while not isinstance(step, GiveUp):
+            if isinstance(step, Sleep):
+                if self._observe is not None and step.delay is not None:
+                    now = loop.time()
+                    event = events.RetryScheduled(now, schedule.round, step.delay)
+                    self._observe(event)
+                await sleep_until(loop, step.until)
+                schedule.rested()
+            else:
+                error, is_complete = await self._look(step.deadline)
+                if error is not None and is_complete and _is_server_gone(error):
+                    return loop.time() - schedule.started
+                if error is not None and not self._is_worth_retry(error):
+                    raise self._reported(error)
+            step = schedule.next(loop.time(), lambda: True)
+        raise self._reported(self._not_down_error(error))
 
-    def _next_delay(self, now: float) -> float | None:
-        """Return the seconds until the next look, or None after the last look."""
-        delay = next(self._delays, None)
-        if delay is None:
-            return None
-        check_duration("retry", delay)
-        if self._is_last_look or now >= self._deadline:
-            return None
-        left = self._deadline - now
-        shortened = shorten_last_delay(delay, left, self._longest_answer)
-        self._is_last_look = shortened < delay
-        return shortened
-
-    def _is_worth_retry(self, error: ConnectError, now: float) -> bool:
-        """Tell whether to go on after a look that ended *now* with *error*."""
+    def _is_worth_retry(self, error: ConnectError) -> bool:
+        """Tell whether to go on after a look that ended just now with *error*."""
         is_timeout = isinstance(error, ConnectTimeoutError)
-        if is_timeout and now + TIMER_TOLERANCE >= self._deadline:
+        soon = self._loop.time() + TIMER_TOLERANCE
+        if is_timeout and self._schedule.deadline.has_passed(soon):
             return True  # The wait's own deadline cut the look short.
         return any(
             isinstance(one.error, OSError)
@@ -187,30 +176,28 @@ class _WaitUntilDown:
             for one in error.attempts
         )
 
-    async def _look(self) -> tuple[ConnectError | None, bool]:
+    async def _look(self, deadline: Deadline) -> tuple[ConnectError | None, bool]:
         """Connect once, and close the socket.
 
         Return the error, if any, and whether it covers every address of the server.
         """
-        self._looks += 1
         left = None
-        if self._timeout is not None:
-            left = max(self._deadline - self._loop.time(), 0.0)
-        options = replace(self._options, timeout=left)
+        if deadline.at is not None:
+            left = max(deadline.at - self._loop.time(), 0.0)
+        observe = _without_gave_up(self._observe)
+        options = replace(self._options, timeout=left, observer=observe)
         operation = ConnectOperation(options, (self._endpoint,))
-        started = self._loop.time()
         error: ConnectError | None = None
         try:
             sock: socket.socket = await operation.run()
         except ConnectError as exc:
             for attempt in exc.attempts:
-                self._log.add(replace(attempt, round=self._looks))
+                self._log.add(replace(attempt, round=self._schedule.round))
             error = exc.with_traceback(None)
         else:
             sock.close()
         if not isinstance(error, ConnectTimeoutError):
-            took = self._loop.time() - started
-            self._longest_answer = max(self._longest_answer, took)
+            self._schedule.answered(self._loop.time())
         return error, error is None or operation.found_all_addresses
 
     def _not_down_error(self, last: ConnectError | None) -> ConnectTimeoutError:
@@ -223,13 +210,14 @@ class _WaitUntilDown:
             )
             state = "; ".join(dict.fromkeys(lines)) or "nothing was tried"
         within = "" if self._timeout is None else f" within {self._timeout:g} s"
-        plural = "" if self._looks == 1 else "s"
-        elapsed = self._loop.time() - self._started
-        looks = f"{self._looks} look{plural}, {elapsed:.3f} s"
+        count = self._schedule.round
+        plural = "" if count == 1 else "s"
+        elapsed = self._loop.time() - self._schedule.started
+        looks = f"{count} look{plural}, {elapsed:.3f} s"
         text = f"{self._endpoint} is not down{within}: {state} ({looks})"
         error = ConnectTimeoutError(errno.ETIMEDOUT, text)
         error.host, error.port = self._endpoint.host, self._endpoint.port
-        error.rounds, error.elapsed = self._looks, elapsed
+        error.rounds, error.elapsed = count, elapsed
         error.attempts = self._log.attempts
         error.attempt_count = self._log.count
         error.__cause__ = last

@@ -33,10 +33,9 @@ def without_shortened_delays(delay: float, left: float, longest_answer: float) -
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin the last round at once instead of just before the deadline."""
-    for module in ("_sansio.retry_schedule", "_calls.wait_for_server"):
-        monkeypatch.setattr(
-            f"aioconnect.{module}.shorten_last_delay", without_shortened_delays
-        )
+    monkeypatch.setattr(
+        "aioconnect._sansio.retry_schedule.shorten_last_delay", without_shortened_delays
+    )
 
 
 async def first_turn(held: HeldPort, options: dict[str, Any]) -> Any:
