@@ -237,14 +237,21 @@ class ConnectOperation:
             dialer.local_addresses = await resolve_local(self._loop, pairs, turn.at)
 
     async def _adopt(self, sock: socket.socket, turn: Deadline) -> Any:
-        """Return the connection that is made of *sock*, which the caller connected."""
-        if code := has_peer(sock):
-            text = "sock is not connected: connect it first"
-            raise AttemptError("adopt", os_error(code, text))
-        seconds = self.record.options.attempt_timeout
+        """Return the connection that is made of *sock*, which the caller connected.
+
+        Return None if none can be made of it: the record has the failure.
+        """
         now = self._loop.time()
-        deadline = attempt_deadline(turn, now, seconds)
-        return await self._dialer.finish(Connected(sock, None, now, deadline))
+        deadline = attempt_deadline(turn, now, self.record.options.attempt_timeout)
+        try:
+            if code := has_peer(sock):
+                text = "sock is not connected: connect it first"
+                raise AttemptError("adopt", os_error(code, text))
+            return await self._dialer.finish(Connected(sock, None, now, deadline))
+        except AttemptError as exc:
+            # Not by the deadline of the turn: the option attempt_timeout may be sooner.
+            self.record.failed(exc, None, now, deadline)
+            return None
 
     async def look_up(
         self, endpoint: Endpoint, turn: Deadline, family: int | None = None

@@ -6,7 +6,7 @@ Pure.  Times are on the loop's clock, and durations in seconds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
@@ -72,6 +72,7 @@ class RetrySchedule:
         "_is_last_round",
         "_longest_answer",
         "_next_delay",
+        "_policy",
         "_queue",
         "_round_started",
         "_state",
@@ -95,7 +96,9 @@ class RetrySchedule:
         self._endpoints = endpoints[:1] if races else endpoints
         self._timeout = timeout
         self._has_one_round = delays is None
-        self._delays = iter(delays or ())
+        # Iterated only when the first delay is needed: that may run code of the caller.
+        self._policy: Iterable[float] = () if delays is None else delays
+        self._delays: Iterator[float] | None = None
         self._next_delay: float | None = None  # the first of them, once it is drawn
         self.round = 0
         self.started = self._round_started = started
@@ -140,10 +143,12 @@ class RetrySchedule:
     def _next_turn(self, now: float) -> Try:
         endpoint = self._queue.popleft()
         waiting = len(self._queue)
-        if not waiting and self._turns > 1 and not self._is_last_round:
+        deadline = self.deadline
+        is_last_turn = not waiting and self._turns > 1 and not self._is_last_round
+        if is_last_turn and deadline.at is not None:
             # Those of the next round wait, too.
             waiting = int(not self._has_one_round and self._draw() is not None)
-        return Try(endpoint, turn_deadline(self.deadline, now, waiting))
+        return Try(endpoint, turn_deadline(deadline, now, waiting))
 
     def _back_off(self, now: float, may_retry: Callable[[], bool]) -> Step:
         if self._has_one_round or (self._state is not _State.LOST and not may_retry()):
@@ -167,6 +172,8 @@ class RetrySchedule:
 
     def _draw(self) -> float | None:
         """Return the next delay, which stays the next, or None: there is none left."""
+        if self._delays is None:
+            self._delays = iter(self._policy)
         if self._next_delay is None:
             self._next_delay = next(self._delays, None)
             if self._next_delay is not None:
@@ -190,7 +197,9 @@ class RetrySchedule:
     def expand(self, endpoints: Sequence[Endpoint], now: float) -> Try:
         """Give the turn that has begun to *endpoints*, one after the other."""
         self._queue.extendleft(reversed(endpoints))
-        self._turns += len(endpoints) - 1
+        # The turn of a service counts as well: even if it has a single endpoint, that
+        # shares the time with the next round, which may find another one.
+        self._turns += len(endpoints)
         return self._next_turn(now)
 
     def answered(self, now: float) -> None:

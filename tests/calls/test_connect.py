@@ -238,6 +238,22 @@ async def test_attempt_timeout(black_hole: BlackHole) -> None:
     assert str(caught.value).startswith("cannot connect")
 
 
+@pytest.mark.parametrize("timeout", [None, 5.0])
+async def test_attempt_timeout_of_a_given_socket(timeout: float | None) -> None:
+    """It ends the attempt, and is not taken for the timeout of the call."""
+
+    async def never_ready(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    connector = Connector(timeout=timeout, attempt_timeout=0.02, ready=never_ready)
+    for all_errors in (False, True):
+        one, other = socket.socketpair()
+        one.setblocking(False)
+        with one, other, pytest.raises(Exception, match=r"cannot|failed") as caught:
+            await connector.open_connection(sock=one, all_errors=all_errors)
+        assert isinstance(caught.value, ExceptionGroup) is all_errors
+
+
 @pytest.mark.parametrize("times", [(0.05, 60), (60, 0.05)])
 async def test_the_shorter_time_ends_a_first_attempt(
     black_hole: BlackHole, times: tuple[float, float]

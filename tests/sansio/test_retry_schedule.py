@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -245,6 +245,39 @@ def test_the_only_one_is_expanded() -> None:
     found = [Endpoint("a", 1), Endpoint("b", 2)]
     assert subject.expand(found, 100.0) == Try(found[0], Deadline(130.0, "turn"))
     play(subject, [(100.0, Try(found[1], Deadline(130.0, "turn")))])
+
+
+def test_a_service_with_one_endpoint() -> None:
+    """It shares with the next round, in which the service may be elsewhere."""
+    subject = schedule(timeout=60.0, delays=(1.0, 1.0))
+    play(subject, [(100.0, Try(ONE, Deadline(160.0)))])
+    assert subject.expand([TWO], 100.0) == Try(TWO, Deadline(130.0, "turn"))
+    play(
+        subject,
+        [(130.0, Sleep(131.0, 1.0)), (132.0, Try(ONE, Deadline(160.0)))],
+    )
+    assert subject.expand([TWO], 132.0) == Try(TWO, Deadline(146.0, "turn"))
+
+
+def test_no_delay_is_drawn_before_it_is_needed() -> None:
+    """Drawing one can have effects, or fail; a turn that connects needs none."""
+    drawn: list[str] = []
+
+    class Delays:
+        def __iter__(self) -> Iterator[float]:
+            drawn.append("iterator")
+            return self._generate()
+
+        def _generate(self) -> Iterator[float]:
+            drawn.append("delay")
+            yield -1.0
+
+    subject = schedule(ONE, TWO, delays=Delays())
+    play(subject, [(100.0, Try(ONE, Deadline())), (101.0, Try(TWO, Deadline()))])
+    assert not drawn
+    with pytest.raises(ValueError, match="retry must be 0 or more"):
+        subject.next(102.0, always)
+    assert drawn == ["iterator", "delay"]
 
 
 def test_begun_before_there_was_a_call() -> None:
