@@ -210,8 +210,8 @@ class Connector(metaclass=PlainHelp):
         started = asyncio.get_running_loop().time()
         checked = await collect_in_slices(iter_targets(targets))
         check_services(self, checked)
-        made = map(partial(endpoint_from_target, self), checked)
-        endpoints = await collect_in_slices(made)
+        convert = partial(endpoint_from_target, self)
+        endpoints = await collect_in_slices(map(convert, checked))
         return await connect_to_one_of(self, endpoints, raced=race, started=started)
 
     def reconnecting(

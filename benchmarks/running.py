@@ -21,7 +21,7 @@ from typing import Any
 
 from .machine import end_with_parent
 from .results import Row, rounded
-from .servers import Place
+from .servers import Endpoint
 
 __all__ = [
     "ASYNCIO",
@@ -52,16 +52,16 @@ class Skipped(Exception):  # noqa: N818  # nothing is wrong
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A way to connect: *make* is given the place, and imports what it needs."""
+    """A way to connect: *make* is given the endpoint, and imports what it needs."""
 
     name: str
     loop: str
-    make: Callable[[Place], Opens]
+    make: Callable[[Endpoint], Opens]
     close: Callable[[Any], object]
 
 
 def both(
-    name: str, make: Callable[[Place], Opens], close: Callable[[Any], object]
+    name: str, make: Callable[[Endpoint], Opens], close: Callable[[Any], object]
 ) -> Iterator[Contestant]:
     """Yield the contestant on asyncio's loop and on uvloop."""
     for loop in ASYNCIO:
@@ -156,7 +156,7 @@ def in_batches(count: int) -> Batch:
 
 def take_turns(
     contestants: Sequence[Contestant],
-    place: Place,
+    endpoint: Endpoint,
     rounds: int,
     measure: Batch,
     *,
@@ -177,7 +177,7 @@ def take_turns(
                 gc.collect()
                 try:
                     if contestant not in opens:
-                        opens[contestant] = contestant.make(place)
+                        opens[contestant] = contestant.make(endpoint)
                     spent = measure(running, contestant, opens[contestant])
                 except Exception as exc:  # it is the result
                     failed[contestant] = reason(exc)
@@ -206,7 +206,7 @@ def reason(exc: BaseException) -> str:
 
 
 def progress(text: str) -> None:
-    """Show where the case is, if somebody looks, in place of what was shown."""
+    """On a terminal, replace the last line by the progress of the case."""
     if not sys.stderr.isatty():
         return
     columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80

@@ -216,7 +216,7 @@ async def test_bad_delay(refused_port: int) -> None:
 
 async def test_timeout(black_hole: BlackHole) -> None:
     """K6: the error that a deadline raises has what was tried until then."""
-    begun = asyncio.get_running_loop().time()
+    started = asyncio.get_running_loop().time()
     with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
         await aioconnect.connect("127.0.0.1", black_hole.port, timeout=0.5)
     error = caught.value
@@ -225,7 +225,7 @@ async def test_timeout(black_hole: BlackHole) -> None:
     assert str(error).startswith("not connected within 0.5 s to 127.0.0.1:")
     (attempt,) = error.attempts
     assert attempt.phase == "connect"
-    assert attempt.started + attempt.elapsed >= begun + 0.49
+    assert attempt.started + attempt.elapsed >= started + 0.49
 
 
 async def test_attempt_timeout(black_hole: BlackHole) -> None:
@@ -311,7 +311,7 @@ async def test_no_cycles(refused_port: int, black_hole: BlackHole) -> None:
 
 
 async def test_events(port: int, refused_port: int, recorder: Recorder) -> None:
-    """The observer is told everything that happens, in order, on the loop's clock."""
+    """The observer gets every event, in order, with times of the loop's clock."""
     connector = Connector(observer=recorder, retry=(0,), family=socket.AF_INET)
     with pytest.raises(aioconnect.ConnectRefusedError) as caught:
         await connector.connect("localhost", refused_port)

@@ -196,13 +196,13 @@ async def test_shares_of_the_time(black_hole: BlackHole, listener: Server) -> No
     """One dead host does not starve the rest: each has its share of what is left."""
     with testing.black_hole("127.0.0.2") as other:
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        started = loop.time()
         recorder = Recorder()
         targets = [black_hole.address, other.address, listener.address]
         sock = await aioconnect.connect_any(targets, timeout=1.5, observer=recorder)
         with sock:
             assert sock.getpeername() == listener.sockaddr
-        one, two, three = (event.at - begun for event in recorder.of(AttemptStarted))
+        one, two, three = (event.at - started for event in recorder.of(AttemptStarted))
     # A third of the time, and half of what is left; uvloop's clock counts in ms.
     assert one < two < three
     assert two - one >= 0.49
@@ -213,14 +213,14 @@ async def test_shares_that_were_not_used(black_hole: BlackHole) -> None:
     """What fails early leaves its time to the others."""
     loop = asyncio.get_running_loop()
     with refusing() as refused:
-        begun = loop.time()
+        started = loop.time()
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect_any(
                 [refused.address, black_hole.address], timeout=1
             )
     _, silent = caught.value.attempts
-    assert silent.elapsed >= 0.9 * (begun + 1 - silent.started)
-    assert loop.time() - begun >= 0.99
+    assert silent.elapsed >= 0.9 * (started + 1 - silent.started)
+    assert loop.time() - started >= 0.99
 
 
 async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
@@ -286,7 +286,7 @@ async def test_a_dead_target_and_the_next_round(black_hole: BlackHole) -> None:
 
 
 async def test_many_names_are_raced_in_time() -> None:
-    """The deadline is kept, and the loop runs, whoever answers."""
+    """The deadline is kept, and the loop runs, with any resolver."""
     names = {f"n{n}": ["::1", "127.0.0.1"] for n in range(200)}
     with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError) as caught:
         await aioconnect.connect_any(
@@ -368,14 +368,14 @@ class Silence:
     def __init__(self, count: int) -> None:
         self.has_more = True
         self.count = count
-        self.begun: list[int] = []
+        self.started: list[int] = []
 
     def upcoming(self) -> list[Any]:
         self.has_more = False
         return [(((n,), V4), None) for n in range(self.count)]
 
     def ask(self, question: Any) -> Any:
-        self.begun.append(question[0][0])
+        self.started.append(question[0][0])
         return asyncio.get_running_loop().create_future()
 
     def answer(self, question: Any, lookup: Any) -> tuple[()]:
@@ -415,10 +415,10 @@ async def test_patience_with_a_look_up(
         assert due == pytest.approx(began + patience, abs=0.05)
         asking.take(due - 0.001)
         await asking.ask()
-        assert len(names.begun) == 64
+        assert len(names.started) == 64
         asking.take(loop.time() + patience)
         await asking.ask()
-        assert names.begun == [*range(min(2 * 64, count))]
+        assert names.started == [*range(min(2 * 64, count))]
     asking.close()
 
 
@@ -448,14 +448,14 @@ async def test_many_that_are_nowhere() -> None:
 async def test_the_time_is_up_amid_the_records(
     race: bool, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not all of a service's hosts are made then, be they names or none."""
+    """Then not every host of a service becomes an endpoint, valid name or not."""
     records = [SRVRecord(0, 0, 1, host)] * 640
-    made = 0
+    converted = 0
 
     def slow(*args: Any) -> Endpoint:
-        nonlocal made
-        made += 1
-        if made == 65:
+        nonlocal converted
+        converted += 1
+        if converted == 65:
             time.sleep(0.5)
         return endpoint_from_host(*args)
 
@@ -468,7 +468,7 @@ async def test_the_time_is_up_amid_the_records(
     connector = Connector(resolver=Silent(records, {}), timeout=0.4)
     with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
         await connector.connect_any(["srv:_x._tcp.test"], race=race)
-    assert made <= 2 * 64
+    assert converted <= 2 * 64
     if not race or " " in host:
         assert "before its hosts could be tried" in str(caught.value)
 
@@ -549,8 +549,10 @@ async def test_looking_at_the_targets_takes_time() -> None:
 async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     """A name that was not asked for yet may have one."""
     options = aioconnect.Connector(resolver=StaticResolver(NAMES))
-    places = [endpoint_from_host(options, host, 1) for host in ("a.test", "127.0.0.1")]
-    several = looking_up(options, places)
+    endpoints = [
+        endpoint_from_host(options, host, 1) for host in ("a.test", "127.0.0.1")
+    ]
+    several = looking_up(options, endpoints)
     assert not several.is_complete
     questions = [question for question, known in several.upcoming() if known is None]
     assert len(questions) == 2
@@ -563,11 +565,11 @@ async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     assert several.is_complete
 
 
-async def test_places_are_looked_at_some_at_a_time() -> None:
-    """So that the loop runs in between: a target, or a service's host, like another."""
+async def test_endpoints_are_examined_some_at_a_time() -> None:
+    """The loop runs in between, for targets and for the hosts of a service."""
     options = aioconnect.Connector(resolver=Services([], {}))
-    places = [endpoint_from_host(options, f"n{n}.test", 1) for n in range(100)]
-    several = looking_up(options, places)
+    endpoints = [endpoint_from_host(options, f"n{n}.test", 1) for n in range(100)]
+    several = looking_up(options, endpoints)
     found: list[Any] = []
     while several.has_more:
         some = several.upcoming()
@@ -703,8 +705,8 @@ async def test_first_is_there(listener: Server, race: bool) -> None:
 
 
 @pytest.mark.parametrize("race", [False, True])
-async def test_first_is_begun_once(race: bool) -> None:
-    """The first attempt, begun before there is a call, is one of the call's."""
+async def test_first_is_started_once(race: bool) -> None:
+    """A first attempt from before the operation counts as one of its attempts."""
     with contextlib.ExitStack() as stack:
         ports = [stack.enter_context(refusing()) for _ in range(8)]
         targets = [Address(V4, port.sockaddr) for port in ports]
@@ -719,7 +721,7 @@ async def test_first_is_begun_once(race: bool) -> None:
 async def test_first_is_silent_and_the_time_up(
     black_hole: BlackHole, race: bool
 ) -> None:
-    """What was begun is closed, though the time was up before it had its turn."""
+    """A first attempt is closed if the time is up before its turn."""
     with refusing() as port:
         targets = [black_hole.address, port.address]
         with pytest.raises(aioconnect.ConnectError):
@@ -1005,7 +1007,7 @@ async def test_services_at_once(listener: Server) -> None:
 
 
 async def test_events_of_services(listener: Server) -> None:
-    """The observer is told of their look-ups, too."""
+    """The observer is called with their look-ups too."""
     records = [SRVRecord(1, 0, listener.port, "127.0.0.1")]
     for race in (False, True):
         recorder = Recorder()
