@@ -149,9 +149,9 @@ async def connect(
 
     *family*, *flags* and *local_addr* work as in `asyncio.loop.create_connection`.
     *proto* applies to the sockets only.  A host in *local_addr* may be a name with
-    several addresses.  An attempt takes the first
-    address of its own family that can be bound.  Connections to other peers, open or
-    closed, may share a port in *local_addr* (``SO_REUSEADDR``).
+    several addresses.  An attempt takes the first address of its own family that can be
+    bound.  Connections to other peers, open or closed, may share a port in *local_addr*
+    (``SO_REUSEADDR``).
 
     *allow* is a function ``(ip_address, port) -> bool``.  It is called with each
     address before an attempt, and gets ``::`` and IPv4-mapped addresses unchanged.

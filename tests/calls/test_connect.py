@@ -132,7 +132,7 @@ async def test_retry_reaches_a_late_server() -> None:
 
 
 async def test_retry_lets_the_loop_run(refused_port: int) -> None:
-    """Delays of 0 are no busy loop: others run between any two rounds."""
+    """With delays of 0, other tasks still run between any two rounds."""
     ticks = 0
     rounds: list[int] = []
 
@@ -440,7 +440,7 @@ async def test_a_round_is_cut_at_the_deadline() -> None:
 
 
 async def test_the_loop_was_late(refused_port: int) -> None:
-    """A round that there is no time for is not counted, and the last one the cause."""
+    """A round without time is not counted; the last counted round is the cause."""
 
     def blocks(event: aioconnect.Event) -> None:
         if isinstance(event, RetryScheduled):

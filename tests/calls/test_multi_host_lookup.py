@@ -122,7 +122,7 @@ async def test_race_is_yes_or_no(listener: Server) -> None:
 
 
 async def test_in_order(listener: Server) -> None:
-    """The first that is connected ends it; what comes after it is not looked at."""
+    """The first target that connects ends the call; later targets are not examined."""
     recorder = Recorder()
     with refusing() as refused, listening() as later:
         sock = await aioconnect.connect_any(
@@ -254,7 +254,7 @@ async def test_silent_targets_and_a_good_one(
 async def test_a_name_that_answers_late_has_its_share(
     black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One at a time: the one that is live makes room when it has to."""
+    """With one attempt at a time, the live one makes room when its time is up."""
     monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     resolver = ScriptedResolver({"late": Lookup(["127.0.0.1"], delay=0.1)})
     sock = await aioconnect.connect_any(
@@ -363,7 +363,7 @@ async def test_names_that_hang_make_room(
 
 
 class Silence:
-    """Look-ups of *count* names, which nobody answers."""
+    """Look-ups of *count* names, without an answer."""
 
     def __init__(self, count: int) -> None:
         self.has_more = True
@@ -437,7 +437,7 @@ async def test_names_that_hang_leave_time_for_the_next(listener: Server) -> None
 
 
 async def test_many_that_are_nowhere() -> None:
-    """The race ends when the last is looked at, though nobody was asked."""
+    """The race ends when the last target was examined, without a look-up."""
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.connect_any([("::1", 1)] * 70, race=True, family=V4)
     assert caught.value.attempt_count == 70
@@ -597,7 +597,7 @@ async def test_the_loop_runs_while_targets_are_checked() -> None:
 async def test_what_is_known_waits_for_nobody(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many names are to be asked for before."""
+    """However many names come before it."""
     monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 1e6)
     resolver = ScriptedResolver({f"n{n}": Lookup(never=True) for n in range(300)})
     sock = await aioconnect.connect_any(
@@ -666,7 +666,7 @@ async def test_one_future_for_both_families(listener: Server) -> None:
 
 
 async def test_bind_fails_in_a_race(listener: Server) -> None:
-    """A local name without an address is no attempt at any of the targets."""
+    """A local name without an address counts as no attempt at a target."""
     with pytest.raises(aioconnect.ConnectError) as caught:
         await aioconnect.connect_any(
             [listener.address, listener.address],
@@ -729,7 +729,7 @@ async def test_first_is_silent_and_the_time_up(
 
 
 async def test_raced_targets_take_turns() -> None:
-    """The first address of each, then the second of each; one that is two's, once."""
+    """The first address of each, then the second of each; a shared address once."""
     recorder = Recorder()
     with refusing() as refused:
         port = refused.port
@@ -753,7 +753,7 @@ async def test_raced_targets_take_turns() -> None:
 
 
 async def test_a_name_that_hangs_in_a_race(listener: Server) -> None:
-    """It keeps nobody waiting."""
+    """The other targets do not wait for it."""
     resolver = ScriptedResolver({"hangs": Lookup(never=True)})
     async with leak_check():
         sock = await aioconnect.connect_any(
@@ -958,7 +958,7 @@ async def test_a_service_that_is_gone_in_the_next_round() -> None:
 
 
 async def test_a_record_whose_host_is_no_name(listener: Server) -> None:
-    """What a name server says is no argument of the caller's: it is left out."""
+    """The caller did not give the name, so the record is skipped."""
     bad = [SRVRecord(1, 0, listener.port, host) for host in ("a b.test", "x" * 300)]
     good = SRVRecord(2, 0, listener.port, "a.test")
     for race in (False, True):
@@ -992,7 +992,7 @@ async def test_records_that_cannot_be(records: Any) -> None:
 
 
 async def test_services_at_once(listener: Server) -> None:
-    """A resolver that is no coroutine function is one, too."""
+    """A resolver may be a plain function."""
 
     class Plain(StaticResolver):
         def services(self, service: str) -> Sequence[SRVRecord]:
@@ -1033,7 +1033,7 @@ async def test_events_of_services(listener: Server) -> None:
 
 
 async def test_a_service_that_hangs(listener: Server) -> None:
-    """It has its share of the time, and in a race keeps nobody waiting."""
+    """It has its share of the time, and in a race nothing waits for it."""
 
     class Hanging(StaticResolver):
         async def services(self, service: str) -> Sequence[SRVRecord]:
@@ -1057,7 +1057,7 @@ async def test_a_service_that_hangs(listener: Server) -> None:
 
 
 async def test_a_service_that_was_given_up(listener: Server) -> None:
-    """A resolver that cancels its own look-up is one that has failed."""
+    """A look-up that the resolver itself cancels has failed."""
 
     class GivingUp(StaticResolver):
         async def services(self, service: str) -> Sequence[SRVRecord]:

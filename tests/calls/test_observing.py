@@ -242,7 +242,7 @@ async def test_phases(by_name: bool, recorder: Recorder) -> None:
 
 
 async def test_phases_of_a_socket(recorder: Recorder) -> None:
-    """With a connected socket of the caller there is no address to tell of."""
+    """For a connected socket of the caller's, no event has an address."""
     with tls_echoing() as server:
         sock = await aioconnect.connect(server.host, server.port)
         _, writer = await aioconnect.open_connection(

@@ -194,7 +194,7 @@ async def test_late_answer_wins() -> None:
 
 
 async def test_look_up_ends_with_the_race() -> None:
-    """An answer that nobody needs any more is not waited for."""
+    """The race does not wait for an answer that is no longer needed."""
     resolver = ScriptedResolver(
         {("name", V6): Lookup(never=True), ("name", V4): Lookup(["127.0.0.1"])}
     )
@@ -214,7 +214,7 @@ async def test_look_up_ends_with_the_race() -> None:
     ],
 )
 async def test_no_address(errors: tuple[int | None, ...], expected: int) -> None:
-    """One error that is the resolver's, and the one that may pass before others."""
+    """The error is one of the resolver's, and a temporary error comes first."""
     six, four = errors
     resolver = ScriptedResolver(
         {("name", V6): Lookup(error=six), ("name", V4): Lookup(error=four)}
@@ -402,7 +402,7 @@ async def test_errors_of_a_resolvers_own_kind() -> None:
 
 
 async def test_the_loop_runs_in_between() -> None:
-    """Many addresses that fail at once keep nobody else waiting."""
+    """While many addresses fail at once, other tasks run."""
     ticks = 0
     loop = asyncio.get_running_loop()
 
@@ -582,7 +582,7 @@ async def test_the_seventh_address() -> None:
     started = recorder.of(aioconnect.AttemptStarted)
     assert [event.address for event in started] == [*addresses, server.address]
     failed = [event.attempt for event in recorder.of(aioconnect.AttemptFailed)]
-    # The tenth is connected at once: nobody has to make room for it.
+    # The tenth connects at once, so no attempt has to make room for it.
     assert [attempt.address for attempt in failed] == addresses[:3]
     for attempt in failed:
         assert "no answer yet, given up for the next address" in str(attempt)

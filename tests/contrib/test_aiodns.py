@@ -210,7 +210,7 @@ async def test_a_bad_question_is_refused(resolver: AiodnsResolver) -> None:
 def test_bad_options_are_refused_at_once(
     options: dict[str, Any], kind: type[Exception], named: str
 ) -> None:
-    """Later it would be a temporary error, and retried for ever."""
+    """Later it would be a temporary error, which is retried for ever."""
     with pytest.raises(kind, match=named):
         AiodnsResolver(**options)
 

@@ -46,7 +46,7 @@ def wait_target(text: str) -> Target:
     except CommandError as exc:
         if ":" in text:
             raise
-        raise CommandError(f"{exc}; a command goes behind --") from None
+        raise CommandError(f"{exc}; a command goes after --") from None
 
 
 def add(commands: Commands) -> None:
@@ -66,7 +66,7 @@ def add(commands: Commands) -> None:
         type=wait_target,
         help="where to connect to, such as db:5432",
     )
-    command.set_defaults(command=[])  # `parse` puts there what stands behind --
+    command.set_defaults(command=[])  # `parse` puts the words after -- there
     _add_wait_flags(command)
     add_retry_flags(command)
     add_resolver_flag(command)
