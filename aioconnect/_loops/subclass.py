@@ -283,9 +283,9 @@ async def _connect_socket(
 ) -> None:
     """Connect the caller's *sock* to *address*, whose host may be a name."""
     check_sock(sock)
-    destination = endpoint_of_address(sock, address)
-    if destination.address is not None:
-        await ConnectOperation(connector, (destination,), sock=sock).run()
+    remote = endpoint_of_address(sock, address)
+    if remote.address is not None:
+        await ConnectOperation(connector, (remote,), sock=sock).run()
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
 
@@ -295,7 +295,5 @@ async def _connect_socket(
         addresses = await operation.look_up(endpoint, turn)
         return endpoint._replace(address=addresses[0]) if addresses else None
 
-    operation = ConnectOperation(
-        options, (destination,), sock=sock, find_endpoint=resolve
-    )
+    operation = ConnectOperation(options, (remote,), sock=sock, find_endpoint=resolve)
     await operation.run()

@@ -138,7 +138,7 @@ def test_one_endpoint_leaves_nothing_to_the_next_round() -> None:
 
 
 def test_a_delay_is_cut_short_for_a_last_round() -> None:
-    """The deadline is used to its end: DESIGN's "Retry"."""
+    """The deadline is used to its end."""
     subject = schedule(timeout=10.0, delays=(3600.0, 1.0))
     call = Deadline(110.0)
     play(subject, [(100.0, Try(ONE, call))])
