@@ -34,7 +34,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a bound; without a ratio, why."""
+    """The verdict on a bound.  Without a *ratio*, *why* gives the reason."""
 
     bound: Bound
     loop: str
@@ -154,7 +154,7 @@ BOUNDS: Sequence[Bound] = (
 
 
 def judge(outcomes: Mapping[str, Outcome]) -> Iterator[Verdict]:
-    """Yield what came of each bound whose case is among *outcomes*."""
+    """Yield the verdict on each bound whose case is among *outcomes*."""
     for bound in BOUNDS:
         outcome = outcomes.get(bound.case)
         if outcome is None:

@@ -47,7 +47,7 @@ Opens = Callable[[], Any]
 
 
 class Skipped(Exception):  # noqa: N818  # nothing is wrong
-    """A case cannot be measured here, and why."""
+    """Raised with the reason why a case cannot be measured here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +70,19 @@ def both(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for: a *quick* run, and which of asyncio's *loops*."""
+    """The plan of a run: if it is *quick*, and which of asyncio's *loops* it uses."""
 
     quick: bool = False
     loops: tuple[str, ...] = ASYNCIO
 
     def of(self, contestants: Sequence[Contestant]) -> list[Contestant]:
-        """Return those that are on these loops, or on none of asyncio's."""
+        """Return the contestants on these loops, or on no loop of asyncio's."""
         without = set(ASYNCIO) - set(self.loops)
         return [one for one in contestants if one.loop not in without]
 
 
 class Loops(contextlib.ExitStack):
-    """Loops that stay while the contestants take turns on them."""
+    """Loops that stay open while the contestants take turns on them."""
 
     def __init__(
         self,
@@ -192,13 +192,13 @@ def take_turns(
 
 
 def rotated(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
-    """Return the order of a round: each begins with another one."""
+    """Return the order of a round: each round begins with another contestant."""
     first = turn % len(contestants)
     return [*contestants[first:], *contestants[:first]]
 
 
 def reason(exc: BaseException) -> str:
-    """Return what *exc* is, in a line."""
+    """Describe *exc* in one line."""
     if isinstance(exc, ModuleNotFoundError):
         return f"{exc.name} is not installed"
     text = " ".join(str(exc).split())

@@ -19,8 +19,8 @@ MOST_ASKED = 64
 
 # After this many seconds a look-up makes room for another.  A name server has the same
 # time to answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).  A call
-# with a deadline shortens the time, so that every name has its turn.  The least is what
-# most answers take.
+# with a deadline shortens the time, so that every name has its turn, but not below the
+# time that most answers take.
 _PATIENCE = 5.0
 _LEAST_PATIENCE = 0.1
 

@@ -79,7 +79,7 @@ class HostLookup:
         *,
         family: int | None = None,
     ) -> None:
-        """*family* replaces the option of that name."""
+        """*family*, if given, replaces the option of that name."""
         self._loop = loop
         self._record = record
         self._host = endpoint.host

@@ -1,7 +1,7 @@
 """Sort addresses, after asking the kernel for the source address of each.
 
-Only this module asks the kernel.  It runs on the event loop, so it uses no request that
-sends a packet, or that waits for a lock which others hold for long.
+Only this module asks the kernel.  It runs on the event loop, so its requests send no
+packet, and wait for no lock that others hold for long.
 """
 
 from __future__ import annotations

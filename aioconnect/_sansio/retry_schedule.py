@@ -65,7 +65,7 @@ class RetrySchedule:
     In each round every endpoint has its turn.  If *races*, all of them share one turn.
     *delays* are the seconds between rounds.  With None, there is only one round.  The
     call began at *started*, and may take *timeout* seconds, or any time with None.  A
-    delay that would last longer than the call is cut short, and a last round follows.
+    delay that would outlast the call is cut short, and a last round follows.
     """
 
     __slots__ = (
