@@ -103,71 +103,72 @@ async def connect(
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
         attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
-        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
         resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
-        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
         local_addr=None: ``(host, port)`` to connect from, or several of them.
-        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        resolver=system_resolver: Function that looks up names: see `Resolver`.
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
-        ready=None: Coroutine function that has to pass before a connection counts.
-        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        ready=None: Coroutine function that checks each new connection.
+        outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
-    The caller owns the socket.  It has a peer that is not itself, and no error is
-    queued on it.  A call that raises or is cancelled has closed all that it opened.  A
-    call that the kernel answers at once, as over loopback, returns without a turn of
-    the loop.
+    The caller owns the socket.  Its peer is not the socket itself, and it has no queued
+    error.  A call that raises or is cancelled closes everything that it opened.  If the
+    kernel connects at once, as over loopback, the call returns without a turn of the
+    loop.
 
     Raises:
         ConnectError: No connection could be made.  The subclass says why:
             `ConnectRefusedError`, `ConnectTimeoutError`, `ResolveError` and others.
-            Each is the builtin exception of that kind too.
+            Each is also a subclass of the builtin exception of its kind.
         ValueError, TypeError: An argument cannot work.  The text names it.
 
     Fine print of the options:
 
-    *timeout* is used to its end.  A delay of *retry* that would reach past the end is
-    cut short, so that a last round has time for an attempt like those before: twice the
-    longest answer so far, at least 50 ms, at most half of what is left.
+    The whole *timeout* is used.  A delay of *retry* that would outlast it is cut short,
+    to leave time for a last round: twice the longest answer so far, at least 50 ms, and
+    at most half of the time that is left.
 
     *retry* holds the delays between rounds.  A round resolves the name anew and makes
     one attempt at each address, with new sockets.  When all attempts of a round have
     failed, another round follows if *retry_on* accepts at least one of the errors.  The
     call fails at once when there is no further delay.
 
-    The addresses of a name are raced as RFC 8305 says.  IPv6 and IPv4 are looked up
-    apart.  When an address has been silent for *happy_eyeballs_delay* (at least 10 ms,
-    at most 2 s), the next one is tried beside it.  A seventh attempt takes the place of
-    the oldest.  *interleave* is the First Address Family Count: how many addresses of
-    the first family come before one of the other.
+    The addresses of a name are raced as in RFC 8305 (Happy Eyeballs).  IPv6 and IPv4
+    are looked up separately.  When an address has been silent for
+    *happy_eyeballs_delay* (at least 10 ms, at most 2 s), the next one is tried beside
+    it.  At most six attempts run at a time: a seventh replaces the oldest.
+    *interleave* is the First Address Family Count: how many addresses of the first
+    family come before one of the other.
 
-    *family*, *flags* and *local_addr* mean what they mean to
-    `asyncio.loop.create_connection`, and *proto* applies to the sockets only.  A host
-    in *local_addr* may be a name with several addresses.  An attempt takes the first
-    address of its own family that can be bound.  Connections to other peers, open or
-    closed, may share a port in *local_addr* (``SO_REUSEADDR``).
+    *family*, *flags* and *local_addr* work as in `asyncio.loop.create_connection`.
+    *proto* applies to the sockets only.  A host in *local_addr* may be a name with
+    several addresses.  An attempt takes the first address of its own family that can be
+    bound.  Connections to other peers, open or closed, may share a port in *local_addr*
+    (``SO_REUSEADDR``).
 
-    *allow* is a function ``(ip_address, port) -> bool``.  It is asked about each
-    address before it is dialled, also about ``::`` and IPv4-mapped addresses, as they
-    are.  With *allow*, Unix and vsock addresses are refused.  A connected *sock* of the
-    caller is not asked about.
+    *allow* is a function ``(ip_address, port) -> bool``.  It is called with each
+    address before an attempt, and gets ``::`` and IPv4-mapped addresses unchanged.
+    With *allow*, Unix and vsock addresses are refused.  It is not called for a
+    connected *sock* of the caller's.
 
-    *prepare* is run before a socket is bound and connected.  `aioconnect.sockopts` has
-    functions for it.
+    The functions in *prepare* run before a socket is bound and connected.
+    `aioconnect.sockopts` has some.
 
     *ready* is awaited within the attempt's time, with what the call would return: the
     socket, the reader and the writer, or the transport and the protocol.  If it raises
     an `OSError` or an `EOFError`, or returns False, the attempt has failed, and the
     next address is tried.
 
-    *outcome* is a function of `aioconnect.outcome`.  *observer* is called with an event
-    for everything that happens; ``log_events(logger)`` is one, too.  A `CallObserver`
-    is asked for an observer of each call.
+    *outcome* is a function from `aioconnect.outcome`.  *observer* is called with an
+    event for everything that happens.  ``log_events(logger)`` is an observer too.  A
+    `CallObserver` returns an observer for each call.
     """
     # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     connector = _connector(options)
@@ -197,13 +198,13 @@ async def connect_unix(
     r"""Connect to the Unix socket at *path*; return the connected, non-blocking socket.
 
     ``"\0name"`` is an abstract name.  While the backlog of the listener is full, the
-    call waits for a slot, at next to no cost, until the time is up.
+    call waits for a slot until the time is up.  The wait costs almost nothing.
 
     Options (durations are seconds, and None is off):
         kind=SOCK_STREAM: ``SOCK_STREAM`` or ``SOCK_SEQPACKET``.
         timeout=None: Limit of the whole call: attempts and retries.
         retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
         allow=None: Any function here refuses every path.
 
     Other options, as for `connect`.  Those about names and IP change nothing here:
@@ -212,7 +213,7 @@ async def connect_unix(
         resolver=system_resolver, prepare=(), ready=None, outcome=outcome.default,
         observer=None
 
-    The caller owns the socket.  A call that raises or is cancelled has closed all that
+    The caller owns the socket.  A call that raises or is cancelled closes all that
     it opened.
 
     Raises what `connect` does.
@@ -237,10 +238,10 @@ async def connect_address(
         timeout=None: Limit of the call.
         local_addr=None: ``(host, port)`` to connect from, or several of them.
         prepare=(): Functions ``(socket, Address)`` to run on the new socket.
-        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
 
     The caller owns the socket, which is non-blocking.  A call that raises or is
-    cancelled has closed all that it opened.
+    cancelled closes all that it opened.
 
     Raises what `connect` does.
     """
@@ -261,7 +262,7 @@ async def connect_sock(
         timeout=None: Limit of the call.
 
     The caller owns the socket all the time.  Close it when this raises or is cancelled:
-    a socket whose connect failed or was cancelled must not be used again.
+    after a failed or cancelled connect, a socket must not be used again.
 
     Raises what `connect` does, and:
         ValueError: *sock* is closed, blocking or connected already.
@@ -278,8 +279,8 @@ async def connect_any(
     """Connect to one of several equivalent servers; return the connected socket.
 
     *targets* are texts that `parse_target` takes, pairs of a host and a port, `Target`
-    values or `Address` values.  They are tried in order.  Each has a share of what is
-    left of the *timeout*, and all addresses of a target are tried in its turn.
+    values or `Address` values.  They are tried in order.  Each target has a share of
+    the *timeout* that is left.  In its turn, all of its addresses are tried.
 
     A service, ``"srv:_service._proto.name"``, stands for the hosts and ports in its SRV
     records.  The *resolver* has to look the records up, as
@@ -291,7 +292,7 @@ async def connect_any(
         timeout=None: Limit of the whole call: look-ups, attempts and retries.
         attempt_timeout=None: Limit of one attempt at one address, with *ready*.
         retry=(): Delays between rounds.  A round tries all targets.
-        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        resolver=system_resolver: Function that looks up names: see `Resolver`.
 
     Other options, as for `connect`:
         retry_on=is_transient, happy_eyeballs_delay=0.25, interleave=1,
@@ -299,7 +300,7 @@ async def connect_any(
         allow=None, prepare=(), ready=None, outcome=outcome.default, observer=None
 
     The caller owns the socket, which is non-blocking.  A call that raises or is
-    cancelled has closed all that it opened.
+    cancelled closes all that it opened.
 
     Raises what `connect` does; the error lists the attempts at all targets.  And:
         ValueError, TypeError: There is no target, or a target cannot work.
@@ -326,8 +327,8 @@ def reconnecting(
     turn connects at once.
 
     Options (durations are seconds, and None is off):
-        stable_after=10.0: Seconds.  A connection that ends earlier, whoever ends it, is
-            a failed attempt, and the next delay of *retry* passes before the next one.
+        stable_after=10.0: A connection that ends earlier, on either side, counts as a
+            failed attempt: the next delay of *retry* follows.
         limit=65536: The reader's buffer limit in bytes.
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  None: *host*.
@@ -343,11 +344,11 @@ def reconnecting(
         local_addr=None, resolver=system_resolver, allow=None, prepare=(),
         outcome=outcome.default, observer=None
 
-    The iterator closes the writer when the body has ended, also by ``break`` and by an
-    exception.  An exception that leaves the body ends the loop.  Catch what a lost
-    connection raises (`OSError`, `EOFError`) inside the body.  Close an iterator that
-    has a name with its `aclose`.  A cancelled turn closes what it opened, and the next
-    one goes on from there.
+    The iterator closes the writer at the end of the body, also after ``break`` and an
+    exception.  An exception that leaves the body ends the loop.  Catch the errors of a
+    lost connection (`OSError`, `EOFError`) inside the body.  If a variable refers to
+    the iterator, close it with `aclose`.  A cancelled turn closes what it opened, and
+    the next turn continues from there.
 
     Raises:
         ConnectError: From the iteration.  The policy has given up, or the time was up.
@@ -378,11 +379,11 @@ def reconnecting_unix(
 ) -> Reconnecting:
     """Return an asynchronous iterator of streams to the Unix socket at *path*.
 
-    It works as that of `reconnecting` does, and closes its writers likewise.
+    It works like the iterator of `reconnecting`.
 
     Options (durations are seconds, and None is off):
-        stable_after=10.0: Seconds.  A connection that ends earlier, whoever ends it, is
-            a failed attempt, and the next delay of *retry* passes before the next one.
+        stable_after=10.0: A connection that ends earlier, on either side, counts as a
+            failed attempt: the next delay of *retry* follows.
         limit=65536: The reader's buffer limit in bytes.
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  It is needed for TLS.
@@ -429,7 +430,7 @@ async def wait_until_up(
             and closes is not up.
         attempt_timeout=None: Limit of one look.  None: 3 s, or none with *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
 
     Other options, as for `connect`:
@@ -437,21 +438,21 @@ async def wait_until_up(
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
         allow=None, prepare=(), outcome=outcome.default, observer=None
 
-    A look is one connect, which this closes again.  A look at a silent address ends
-    after 3 s because the address may have come up since.
+    Each look connects once, and closes the socket.  A look at a silent address ends
+    after 3 s, because the server may have come up in the meantime.
 
     An error that *retry_on* does not accept is raised at once.  A name that does not
     exist is such an error.  If the name comes with the server, accept it:
     ``retry_on=is_transient | is_unknown_name``.
 
-    What the server sends while the connection settles is not read.  Over TCP, the end
-    of the stream is therefore not noticed behind more data than the kernel holds (some
-    100 kB).  A reset always is.
+    Data that arrives while the connection settles is not read.  Over TCP, the end of
+    the stream is therefore not noticed behind more data than the kernel holds (some
+    100 kB).  A reset is always noticed.
 
     Up means that the server has answered.  If a function of *prepare* turns TCP Fast
     Open on, the wait turns it off.
 
-    A wait that raises or is cancelled has closed all that it opened.
+    A wait that raises or is cancelled closes all that it opened.
 
     Raises what `connect` does.
     """
@@ -468,14 +469,14 @@ async def wait_until_up_unix(
 ) -> float:
     """Wait until the Unix socket at *path* can be connected to; return the seconds.
 
-    It works as `wait_until_up` does.  *timeout* is the limit in seconds, and None waits
+    It works like `wait_until_up`.  *timeout* is the limit in seconds, and None waits
     as long as *retry* has delays.
 
     Options (durations are seconds, and None is off):
         settle=0.0: Seconds that the connection has to stay open.
         attempt_timeout=None: Limit of one look.  None: 3 s, or none with *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
         allow=None: Any function here refuses every path.
 
@@ -506,7 +507,7 @@ async def wait_until_down(
     Options (durations are seconds, and None is off):
         attempt_timeout=None: Limit of one look.  None: 3 s.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: It is not called.
 
     Other options, as for `connect`:
@@ -514,8 +515,8 @@ async def wait_until_down(
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
         allow=None, prepare=(), outcome=outcome.default, observer=None
 
-    A look is one connect, without TCP Fast Open, which this closes again.  A wait that
-    raises or is cancelled has closed all that it opened.
+    Each look connects once, without TCP Fast Open, and closes the socket.  A wait that
+    raises or is cancelled closes all that it opened.
 
     Raises:
         ConnectTimeoutError: The server was not down within *timeout*, or when there was
@@ -535,13 +536,13 @@ async def wait_until_down_unix(
 ) -> float:
     """Wait until the Unix socket at *path* refuses, or is gone; return the seconds.
 
-    It works as `wait_until_down` does.  *timeout* is the limit in seconds, and None
+    It works like `wait_until_down`.  *timeout* is the limit in seconds, and None
     waits as long as *retry* has delays.
 
     Options (durations are seconds, and None is off):
         attempt_timeout=None: Limit of one look.  None: 3 s.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: It is not called.
         allow=None: Any function here refuses every path.
 
@@ -572,8 +573,8 @@ async def create_connection(
     """Connect, and return a transport and the protocol of *protocol_factory*.
 
     This is `asyncio.loop.create_connection` with options.  Each parameter of asyncio's
-    means the same here.  *host* and *port* are those of `connect`, and None as the host
-    is this machine.
+    means the same here.  *host* and *port* work as in `connect`.  None as *host* means
+    this machine.
 
     Options (durations are seconds, and None is off):
         sock=None: Connected socket to use in place of *host* and *port*.
@@ -585,27 +586,27 @@ async def create_connection(
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
         attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
-        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
         resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
-        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
         local_addr=None: ``(host, port)`` to connect from, or several of them.
-        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        resolver=system_resolver: Function that looks up names: see `Resolver`.
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
-        ready=None: Coroutine function that has to pass before a connection counts.
-        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        ready=None: Coroutine function that checks each new connection.
+        outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
-    The caller owns what is returned.  A call that raises or is cancelled has closed all
-    that it opened.  A *sock* belongs to the transport once there is one.  Until then it
-    stays the caller's, who closes it if the call raises.
+    The caller owns the result.  A call that raises or is cancelled closes everything
+    that it opened.  *sock* belongs to the transport as soon as there is one.  Until
+    then it belongs to the caller, who closes it if the call raises.
 
-    An exception of *protocol_factory* comes through as it is, after the call has closed
-    a socket of its own.
+    An exception of *protocol_factory* is raised unchanged.  Before, the call closes a
+    socket of its own.
 
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
@@ -656,8 +657,8 @@ async def create_unix_connection(
         local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
         observer=None
 
-    The caller owns what is returned.  Failure, cancellation and ownership of *sock* are
-    as for `create_connection`.
+    The caller owns the result.  Failure, cancellation and ownership of *sock* are as
+    for `create_connection`.
 
     Raises what `connect` does.
     """
@@ -687,8 +688,8 @@ async def open_connection(
 ) -> Streams:
     """Connect to *host* and *port*; return asyncio's reader and writer.
 
-    This is `asyncio.open_connection` with options.  *host* and *port* are those of
-    `connect`, and None as the host is this machine.
+    This is `asyncio.open_connection` with options.  *host* and *port* work as in
+    `connect`.  None as *host* means this machine.
 
     Options (durations are seconds, and None is off):
         limit=65536: The reader's buffer limit in bytes.
@@ -701,24 +702,24 @@ async def open_connection(
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
         attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
-        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
         resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
-        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
         local_addr=None: ``(host, port)`` to connect from, or several of them.
-        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        resolver=system_resolver: Function that looks up names: see `Resolver`.
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
-        ready=None: Coroutine function that has to pass before a connection counts.
-        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        ready=None: Coroutine function that checks each new connection.
+        outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
-    The caller owns what is returned.  A call that raises or is cancelled has closed all
-    that it opened.  A *sock* belongs to the transport once there is one.  Until then it
-    stays the caller's, who closes it if the call raises.
+    The caller owns the result.  A call that raises or is cancelled closes everything
+    that it opened.  *sock* belongs to the transport as soon as there is one.  Until
+    then it belongs to the caller, who closes it if the call raises.
 
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
@@ -770,8 +771,8 @@ async def open_unix_connection(
         local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
         observer=None
 
-    The caller owns what is returned.  Failure, cancellation and ownership of *sock* are
-    as for `open_connection`.
+    The caller owns the result.  Failure, cancellation and ownership of *sock* are as
+    for `open_connection`.
 
     Raises what `connect` does.
     """

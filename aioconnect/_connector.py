@@ -70,19 +70,19 @@ class Connector(metaclass=PlainHelp):
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
         attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
-        retry_on=is_transient: Function of an error that tells if it is worth a retry.
-        happy_eyeballs_delay=0.25: Head start of each address.  None: until it fails.
+        retry_on=is_transient: Function that tells if an error is worth a retry.
+        happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
         resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
-        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to look names up for it alone.
+        family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
         local_addr=None: ``(host, port)`` to connect from, or several of them.
-        resolver=system_resolver: Function that looks names up: see `Resolver`.
+        resolver=system_resolver: Function that looks up names: see `Resolver`.
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
-        ready=None: Coroutine function that has to pass before a connection counts.
-        outcome=outcome.default: How to learn what became of a ``connect(2)``.
+        ready=None: Coroutine function that checks each new connection.
+        outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
     Raises:
@@ -210,8 +210,8 @@ class Connector(metaclass=PlainHelp):
         started = asyncio.get_running_loop().time()
         checked = await collect_in_slices(iter_targets(targets))
         check_services(self, checked)
-        made = map(partial(endpoint_from_target, self), checked)
-        endpoints = await collect_in_slices(made)
+        convert = partial(endpoint_from_target, self)
+        endpoints = await collect_in_slices(map(convert, checked))
         return await connect_to_one_of(self, endpoints, raced=race, started=started)
 
     def reconnecting(

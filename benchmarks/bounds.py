@@ -1,7 +1,6 @@
-"""The bounds: ratios of two contestants of one run, and what they come to.
+"""The bounds: limits on the ratio of two contestants of one run, and the verdicts.
 
-Beside each stands the floor: the ratio that is left if ours did nothing but what
-cannot be done without.
+Each bound has a floor: the ratio of the least work that any connect has to do.
 """
 
 from __future__ import annotations
@@ -18,7 +17,10 @@ __all__ = ["BOUNDS", "Bound", "Verdict", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Of *ours* to *theirs*, at most so much on each loop; *at* are their sizes."""
+    """The most that *ours* may take, as a ratio to *theirs*, on each loop.
+
+    *at* are the sizes at which the two are compared.
+    """
 
     what: str
     case: str
@@ -32,7 +34,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a bound; without a ratio, why."""
+    """The verdict on a bound.  Without a *ratio*, *why* gives the reason."""
 
     bound: Bound
     loop: str
@@ -152,7 +154,7 @@ BOUNDS: Sequence[Bound] = (
 
 
 def judge(outcomes: Mapping[str, Outcome]) -> Iterator[Verdict]:
-    """Yield what came of each bound whose case is among *outcomes*."""
+    """Yield the verdict on each bound whose case is among *outcomes*."""
     for bound in BOUNDS:
         outcome = outcomes.get(bound.case)
         if outcome is None:

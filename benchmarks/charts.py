@@ -65,7 +65,7 @@ class Canvas:
     def text(
         self, text: str, x: float, y: float, kind: str = "", anchor: str = "start"
     ) -> None:
-        """Write *text* at a place."""
+        """Write *text* at a position."""
         self._drawing.append(
             drawsvg.Text(text, 12, x, y, class_=kind or "t", text_anchor=anchor)
         )

@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(outcomes: dict[str, Outcome], out: Path | None, *, replace: bool) -> bool:
-    """Write what is to be kept, say where, and tell whether anything was."""
+    """Write the results, print where, and tell whether any were written."""
     lacking = [name for name, one in outcomes.items() if one.failed or one.skipped]
     if replace and lacking:
         text = f"not written, as these failed or were skipped: {', '.join(lacking)}"

@@ -22,7 +22,7 @@ __all__ = ["LIMITS", "Limit", "exceeded", "main"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most so many, and why not fewer."""
+    """The highest count that is allowed, and why it is not lower."""
 
     most: float
     why: str

@@ -85,7 +85,7 @@ def _dropped(listener: socket.socket) -> int:
 
 @contextlib.contextmanager
 def server(backlog: int, busy: float) -> Iterator[Connection]:
-    """Give the server's orders: it says its port, and listens and ends when told."""
+    """Yield a pipe to a server, which sends its port, and listens and ends on order."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, backlog, busy), daemon=True)
@@ -104,7 +104,7 @@ def _reset_on_close(sock: socket.socket, _: aioconnect.Address) -> None:
 
 
 async def wait(tasks: int, retry: aioconnect.Backoff, orders: Connection) -> None:
-    """Have so many *tasks* wait, and the server listen when all have waited long."""
+    """Make *tasks* tasks wait; the server listens when all have waited long."""
     grown = asyncio.Event()
     left = tasks
 

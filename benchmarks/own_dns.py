@@ -1,7 +1,7 @@
-"""Names whose DNS is slow or silent, by the real getaddrinfo: ``CASE QUICK LOOP...``.
+"""Ask slow or silent DNS by the real getaddrinfo: ``CASE QUICK LOOP...``.
 
-Run in a network and a mount namespace of its own, where port 53 and resolv.conf are
-ours.  Each contestant has a process to itself, as threads in getaddrinfo never end.
+Run this in its own network and mount namespaces, so that it can replace port 53 and
+resolv.conf.  Each contestant has its own process: threads in getaddrinfo never end.
 The rows are printed as JSON.
 """
 
@@ -24,7 +24,7 @@ from aioconnect.testing import DNSReply, Zone, dns_server
 from .machine import CLIENT, SERVER, end_with_parent, pin
 from .results import Row, rounded
 from .running import Contestant, Loops, Plan, isolated, reason
-from .servers import Place, serving
+from .servers import Endpoint, serving
 from .ways_names import ALIVE, CONTESTANTS, DEAD, SLOW, once
 
 # Seconds that glibc waits for an answer, longer than anything here.
@@ -67,8 +67,8 @@ def own_dns(names: Zone) -> Iterator[None]:
 def measured(contestants: Sequence[Contestant], case: str, quick: bool) -> list[Row]:
     """Return a row for each, some contestants at a time: most of it is waiting."""
     limit = 1.0 if quick else 5.0
-    with serving(Place()) as place, ThreadPoolExecutor(8 if quick else 4) as pool:
-        row = partial(_row, case=case, limit=limit, port=place.port, quick=quick)
+    with serving(Endpoint()) as endpoint, ThreadPoolExecutor(8 if quick else 4) as pool:
+        row = partial(_row, case=case, limit=limit, port=endpoint.port, quick=quick)
         return list(pool.map(row, contestants))
 
 
@@ -94,8 +94,8 @@ def _alone(number: int, case: str, limit: float, port: int) -> float:
         contestant.loop,
         once(contestant.loop),
         contestant,
-        Place(name, port),
-        [Place(dead, port) for dead in DEAD] if case == "names" else [],
+        Endpoint(name, port),
+        [Endpoint(dead, port) for dead in DEAD] if case == "names" else [],
         limit,
     )
     return seconds

@@ -61,8 +61,8 @@ def _below(outcomes: Outcomes, cases: Sequence[str]) -> str:
     one = shown[0]
     quick = " --quick" if one.quick else ""
     command = f"python -m benchmarks {' '.join(each.case for each in shown)}{quick}"
-    made = f"Python {one.versions['python']}, {one.machine['cores']} cores"
-    return f"{command}   ({made}, {one.date[:10]})"
+    where = f"Python {one.versions['python']}, {one.machine['cores']} cores"
+    return f"{command}   ({where}, {one.date[:10]})"
 
 
 def _panels(title: str, outcomes: Outcomes, **headings: str) -> Canvas | None:

@@ -1,4 +1,4 @@
-"""Show again what was measured: ``python -m benchmarks.report [--draw] [directory]``.
+"""Show stored results again: ``python -m benchmarks.report [--draw] [directory]``.
 
 Prints the table of the bounds as Markdown, as the README has it, of the results in
 ``benchmarks/results``, or the directory that is named.  With ``--draw`` the pictures
@@ -20,7 +20,7 @@ __all__ = ["main", "markdown"]
 
 
 def markdown(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
-    """Yield the lines of the table; what is within its bound is bold."""
+    """Yield the lines of the table; values within their bound are bold."""
     yield "| ratio, median of one run: ours, of at most (floor) | asyncio | uvloop |"
     yield "|---|---|---|"
     rows: dict[str, dict[str, str]] = {}

@@ -82,12 +82,12 @@ def save(outcome: Outcome, directory: Path) -> Path:
     """Write *outcome* to its file in *directory*, a line for each row."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{outcome.case}.json"
-    made = asdict(outcome)
+    fields = asdict(outcome)
     measures = []
-    for measure in made.pop("measures"):
+    for measure in fields.pop("measures"):
         rows = ",\n".join(f"   {json.dumps(row)}" for row in measure.pop("rows"))
         measures.append(f'{json.dumps(measure)[:-1]}, "rows": [\n{rows}\n  ]}}')
-    head = json.dumps(made, indent=1).removesuffix("\n}")
+    head = json.dumps(fields, indent=1).removesuffix("\n}")
     path.write_text(f'{head},\n "measures": [{", ".join(measures)}]\n}}\n')
     return path
 
@@ -98,8 +98,8 @@ def load(path: Path) -> Outcome:
     Raises:
         TypeError, KeyError: It is something else.
     """
-    made: dict[str, Any] = json.loads(path.read_text())
-    made["measures"] = tuple(
+    fields: dict[str, Any] = json.loads(path.read_text())
+    fields["measures"] = tuple(
         Measure(
             measure["name"],
             measure["unit"],
@@ -108,6 +108,6 @@ def load(path: Path) -> Outcome:
                 for row in measure["rows"]
             ),
         )
-        for measure in made["measures"]
+        for measure in fields["measures"]
     )
-    return Outcome(**made)
+    return Outcome(**fields)

@@ -21,7 +21,7 @@ from typing import Any
 
 from .machine import end_with_parent
 from .results import Row, rounded
-from .servers import Place
+from .servers import Endpoint
 
 __all__ = [
     "ASYNCIO",
@@ -47,21 +47,21 @@ Opens = Callable[[], Any]
 
 
 class Skipped(Exception):  # noqa: N818  # nothing is wrong
-    """A case cannot be measured here, and why."""
+    """Raised with the reason why a case cannot be measured here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A way to connect: *make* is given the place, and imports what it needs."""
+    """A way to connect: *make* is given the endpoint, and imports what it needs."""
 
     name: str
     loop: str
-    make: Callable[[Place], Opens]
+    make: Callable[[Endpoint], Opens]
     close: Callable[[Any], object]
 
 
 def both(
-    name: str, make: Callable[[Place], Opens], close: Callable[[Any], object]
+    name: str, make: Callable[[Endpoint], Opens], close: Callable[[Any], object]
 ) -> Iterator[Contestant]:
     """Yield the contestant on asyncio's loop and on uvloop."""
     for loop in ASYNCIO:
@@ -70,19 +70,19 @@ def both(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for: a *quick* run, and which of asyncio's *loops*."""
+    """The plan of a run: if it is *quick*, and which of asyncio's *loops* it uses."""
 
     quick: bool = False
     loops: tuple[str, ...] = ASYNCIO
 
     def of(self, contestants: Sequence[Contestant]) -> list[Contestant]:
-        """Return those that are on these loops, or on none of asyncio's."""
+        """Return the contestants on these loops, or on no loop of asyncio's."""
         without = set(ASYNCIO) - set(self.loops)
         return [one for one in contestants if one.loop not in without]
 
 
 class Loops(contextlib.ExitStack):
-    """Loops that stay while the contestants take turns on them."""
+    """Loops that stay open while the contestants take turns on them."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ def in_batches(count: int) -> Batch:
 
 def take_turns(
     contestants: Sequence[Contestant],
-    place: Place,
+    endpoint: Endpoint,
     rounds: int,
     measure: Batch,
     *,
@@ -177,7 +177,7 @@ def take_turns(
                 gc.collect()
                 try:
                     if contestant not in opens:
-                        opens[contestant] = contestant.make(place)
+                        opens[contestant] = contestant.make(endpoint)
                     spent = measure(running, contestant, opens[contestant])
                 except Exception as exc:  # it is the result
                     failed[contestant] = reason(exc)
@@ -192,13 +192,13 @@ def take_turns(
 
 
 def rotated(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
-    """Return the order of a round: each begins with another one."""
+    """Return the order of a round: each round begins with another contestant."""
     first = turn % len(contestants)
     return [*contestants[first:], *contestants[:first]]
 
 
 def reason(exc: BaseException) -> str:
-    """Return what *exc* is, in a line."""
+    """Describe *exc* in one line."""
     if isinstance(exc, ModuleNotFoundError):
         return f"{exc.name} is not installed"
     text = " ".join(str(exc).split())
@@ -206,7 +206,7 @@ def reason(exc: BaseException) -> str:
 
 
 def progress(text: str) -> None:
-    """Show where the case is, if somebody looks, in place of what was shown."""
+    """On a terminal, replace the last line by the progress of the case."""
     if not sys.stderr.isatty():
         return
     columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80

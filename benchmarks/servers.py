@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection
 
 from .machine import SERVER, end_with_parent, pin
 
-__all__ = ["Place", "late_server", "serving"]
+__all__ = ["Endpoint", "late_server", "serving"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Where to connect: *hosts* are raced, *ca* vouches for a server with TLS."""
 
     host: str = "127.0.0.1"
@@ -34,22 +34,22 @@ class Place:
 
 
 @contextlib.contextmanager
-def serving(place: Place, kind: str = "tcp") -> Iterator[Place]:
-    """Accept, and close, at *place*: *kind* is tcp, unix or tls.
+def serving(endpoint: Endpoint, kind: str = "tcp") -> Iterator[Endpoint]:
+    """Accept, and close, at *endpoint*: *kind* is tcp, unix or tls.
 
     A port of 0 is any, and a path one in a new directory: what is yielded knows.
     """
     with contextlib.ExitStack() as stack:
         if kind == "unix":
             directory = stack.enter_context(tempfile.TemporaryDirectory())
-            place = Place(path=f"{directory}/socket")
-        orders = stack.enter_context(_process(_serve, place, kind))
+            endpoint = Endpoint(path=f"{directory}/socket")
+        orders = stack.enter_context(_process(_serve, endpoint, kind))
         yield orders.recv()
 
 
 @contextlib.contextmanager
 def late_server() -> Iterator[tuple[int, Connection]]:
-    """Hold a port that refuses until told, and tell when it began to listen."""
+    """Hold a port that refuses until an order; the server sends when it listened."""
     with _process(_serve_late) as orders:
         yield orders.recv(), orders
 
@@ -75,29 +75,29 @@ def _process(serve: object, *arguments: object) -> Iterator[Connection]:
         ours.close()
 
 
-def _listener(place: Place) -> socket.socket:
-    if place.path:
+def _listener(endpoint: Endpoint) -> socket.socket:
+    if endpoint.path:
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(place.path)
+        listener.bind(endpoint.path)
         listener.listen(4096)
         return listener
     return socket.create_server(
-        (place.host, place.port), family=place.family, backlog=4096
+        (endpoint.host, endpoint.port), family=endpoint.family, backlog=4096
     )
 
 
-def _serve(orders: Connection, core: int, place: Place, kind: str) -> None:
+def _serve(orders: Connection, core: int, endpoint: Endpoint, kind: str) -> None:
     end_with_parent()
     pin(core)
-    with _listener(place) as listener:
+    with _listener(endpoint) as listener:
         context = None
         name = listener.getsockname()
         if kind == "tls":
             context, ca = _certified()
-            place = Place(place.host, name[1], ca=ca)
+            endpoint = Endpoint(endpoint.host, name[1], ca=ca)
         elif kind == "tcp":
-            place = Place(place.host, name[1], hosts=place.hosts)
-        orders.send(place)
+            endpoint = Endpoint(endpoint.host, name[1], hosts=endpoint.hosts)
+        orders.send(endpoint)
         # It never sleeps: waking it up would cost a client that is slower than
         # it more than the client's own work, and one that is faster nothing.
         listener.setblocking(False)

@@ -326,7 +326,7 @@ def report(loop: str, soak: Soak) -> list[str]:
 
 
 async def run(soak: Soak, seconds: float) -> None:
-    """Soak for so many *seconds*."""
+    """Soak for *seconds*."""
     # What a loop reports of itself, such as a handshake that was aborted under it.
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: soak.logged.update([context["message"]])

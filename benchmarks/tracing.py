@@ -72,9 +72,9 @@ def calls() -> dict[str, float]:
     with listening(backlog=2 * TIMES) as server:
         program = (sys.executable, "-c", CONNECTING, str(server.port))
         few, many = (calls_of(*program, str(n)) for n in (1, 1 + TIMES))
-    # What the interpreter does by itself, now and then, is none of ours.
-    made = (many - few).items()
-    own = {name: n / TIMES for name, n in made if n >= TIMES / 4}
+    # Leave out calls that the interpreter itself makes now and then.
+    differences = (many - few).items()
+    own = {name: n / TIMES for name, n in differences if n >= TIMES / 4}
     checks = own.pop("getsockname", 0) + own.pop("getpeername", 0)
     pids = own.pop("getpid", 0)
     own.pop("close", 0)

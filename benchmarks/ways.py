@@ -1,6 +1,6 @@
 """Ways to connect one socket to one address in numbers.
 
-Each function is given the place and returns what connects to it once.  What it needs
+Each function is given the endpoint and returns what connects to it once.  What it needs
 is imported by then, so that no contestant pays for imports.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import aioconnect
 
-from .servers import Place
+from .servers import Endpoint
 
 __all__ = [
     "aiohappyeyeballs",
@@ -65,16 +65,16 @@ def reset(sock: Closable) -> None:
     sock.close()
 
 
-def of(place: Place) -> tuple[int, Any]:
+def of(endpoint: Endpoint) -> tuple[int, Any]:
     """Return the family and what connect(2) is given."""
-    if place.path:
-        return socket.AF_UNIX, place.path
-    return place.family, (place.host, place.port)
+    if endpoint.path:
+        return socket.AF_UNIX, endpoint.path
+    return endpoint.family, (endpoint.host, endpoint.port)
 
 
-def blocking(place: Place) -> Callable[[], socket.socket]:
+def blocking(endpoint: Endpoint) -> Callable[[], socket.socket]:
     """Call a blocking socket's connect: what the kernel alone costs."""
-    family, sockaddr = of(place)
+    family, sockaddr = of(endpoint)
 
     def opens() -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -84,9 +84,9 @@ def blocking(place: Place) -> Callable[[], socket.socket]:
     return opens
 
 
-def epoll(place: Place) -> Callable[[], socket.socket]:
+def epoll(endpoint: Endpoint) -> Callable[[], socket.socket]:
     """Connect a non-blocking socket, and wait for it with an epoll that there is."""
-    family, sockaddr = of(place)
+    family, sockaddr = of(endpoint)
     poller = select.epoll()
 
     def opens() -> socket.socket:
@@ -102,9 +102,9 @@ def epoll(place: Place) -> Callable[[], socket.socket]:
     return opens
 
 
-def checked(place: Place) -> Callable[[], socket.socket]:
+def checked(endpoint: Endpoint) -> Callable[[], socket.socket]:
     """Make the system calls of a connect that is checked, and nothing else."""
-    return functools.partial(checked_socket, *of(place))
+    return functools.partial(checked_socket, *of(endpoint))
 
 
 def checked_socket(family: int, sockaddr: Any) -> socket.socket:
@@ -117,9 +117,9 @@ def checked_socket(family: int, sockaddr: Any) -> socket.socket:
     return sock
 
 
-def waiting(place: Place) -> Opens:
+def waiting(endpoint: Endpoint) -> Opens:
     """Wait for a socket as one has to on a loop, and check nothing."""
-    family, sockaddr = of(place)
+    family, sockaddr = of(endpoint)
 
     async def opens() -> socket.socket:
         loop = asyncio.get_running_loop()
@@ -139,10 +139,10 @@ def waiting(place: Place) -> Opens:
     return opens
 
 
-def waiting_checked(place: Place) -> Opens:
+def waiting_checked(endpoint: Endpoint) -> Opens:
     """Wait for a socket, and make the system calls that check it."""
-    wait = waiting(place)
-    _, sockaddr = of(place)
+    wait = waiting(endpoint)
+    _, sockaddr = of(endpoint)
 
     async def opens() -> socket.socket:
         sock: socket.socket = await wait()
@@ -157,9 +157,9 @@ def waiting_checked(place: Place) -> Opens:
     return opens
 
 
-def sock_connect(place: Place) -> Opens:
+def sock_connect(endpoint: Endpoint) -> Opens:
     """Create a socket as one would for it, and await loop.sock_connect."""
-    family, sockaddr = of(place)
+    family, sockaddr = of(endpoint)
 
     async def opens() -> socket.socket:
         sock = socket.socket(family, NON_BLOCKING)
@@ -173,46 +173,48 @@ def sock_connect(place: Place) -> Opens:
     return opens
 
 
-def ours(place: Place) -> Opens:
+def ours(endpoint: Endpoint) -> Opens:
     """Await aioconnect.connect."""
-    return functools.partial(aioconnect.connect, place.host, place.port)
+    return functools.partial(aioconnect.connect, endpoint.host, endpoint.port)
 
 
-def ours_timeout(place: Place) -> Opens:
+def ours_timeout(endpoint: Endpoint) -> Opens:
     """Await aioconnect.connect with a timeout."""
-    return functools.partial(aioconnect.connect, place.host, place.port, timeout=5)
+    return functools.partial(
+        aioconnect.connect, endpoint.host, endpoint.port, timeout=5
+    )
 
 
-def unix_ours(place: Place) -> Opens:
+def unix_ours(endpoint: Endpoint) -> Opens:
     """Await aioconnect.connect_unix."""
-    return functools.partial(aioconnect.connect_unix, place.path)
+    return functools.partial(aioconnect.connect_unix, endpoint.path)
 
 
-def aiohappyeyeballs(place: Place) -> Opens:
+def aiohappyeyeballs(endpoint: Endpoint) -> Opens:
     """Await aiohappyeyeballs.start_connection, which is given one address."""
     import aiohappyeyeballs
 
-    family, sockaddr = of(place)
+    family, sockaddr = of(endpoint)
     infos = [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
     return functools.partial(
         aiohappyeyeballs.start_connection, infos, happy_eyeballs_delay=0.25
     )
 
 
-def async_stagger(place: Place) -> Opens:
+def async_stagger(endpoint: Endpoint) -> Opens:
     """Await async_stagger.create_connected_sock."""
     import async_stagger
 
     return functools.partial(
-        async_stagger.create_connected_sock, place.host, place.port
+        async_stagger.create_connected_sock, endpoint.host, endpoint.port
     )
 
 
-def trio_socket(place: Place) -> Opens:
+def trio_socket(endpoint: Endpoint) -> Opens:
     """Connect a socket of trio's."""
     import trio
 
-    family, sockaddr = of(place)
+    family, sockaddr = of(endpoint)
 
     async def opens() -> Any:
         sock = trio.socket.socket(family, socket.SOCK_STREAM)

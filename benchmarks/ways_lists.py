@@ -13,7 +13,7 @@ from typing import Any
 
 import aioconnect
 
-from .servers import Place
+from .servers import Endpoint
 from .ways import checked_socket
 
 __all__ = [
@@ -37,9 +37,9 @@ NAME = "several.invalid"
 Opens = Callable[[], Awaitable[Any]]
 
 
-def listing(place: Place) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Return loops whose getaddrinfo knows the place's hosts by `NAME`."""
-    infos = _infos(place)
+def listing(endpoint: Endpoint) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return loops whose getaddrinfo knows the endpoint's hosts by `NAME`."""
+    infos = _infos(endpoint)
 
     def made(base: Any) -> asyncio.AbstractEventLoop:
         async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
@@ -62,30 +62,32 @@ def listing(place: Place) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     }
 
 
-def _infos(place: Place) -> list[Any]:
+def _infos(endpoint: Endpoint) -> list[Any]:
     kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
-    return [(*kind, (host, place.port)) for host in place.hosts]
+    return [(*kind, (host, endpoint.port)) for host in endpoint.hosts]
 
 
-def checked_first(place: Place) -> Callable[[], socket.socket]:
+def checked_first(endpoint: Endpoint) -> Callable[[], socket.socket]:
     """Make the checked system calls at the first address: the limit of a race."""
     return functools.partial(
-        checked_socket, socket.AF_INET, (place.hosts[0], place.port)
+        checked_socket, socket.AF_INET, (endpoint.hosts[0], endpoint.port)
     )
 
 
-def ours(place: Place) -> Opens:
+def ours(endpoint: Endpoint) -> Opens:
     """Race the addresses."""
     addresses = [
-        aioconnect.Address(socket.AF_INET, (host, place.port)) for host in place.hosts
+        aioconnect.Address(socket.AF_INET, (host, endpoint.port))
+        for host in endpoint.hosts
     ]
     return functools.partial(aioconnect.connect_any, addresses, race=True)
 
 
-def ours_streams(place: Place) -> Opens:
+def ours_streams(endpoint: Endpoint) -> Opens:
     """Have streams, to a name whose addresses a plain function knows."""
     addresses = [
-        aioconnect.Address(socket.AF_INET, (host, place.port)) for host in place.hosts
+        aioconnect.Address(socket.AF_INET, (host, endpoint.port))
+        for host in endpoint.hosts
     ]
 
     def resolver(
@@ -96,53 +98,53 @@ def ours_streams(place: Place) -> Opens:
         return addresses if asked["family"] == socket.AF_INET else []
 
     return functools.partial(
-        aioconnect.open_connection, NAME, place.port, resolver=resolver
+        aioconnect.open_connection, NAME, endpoint.port, resolver=resolver
     )
 
 
-def aiohappyeyeballs(place: Place) -> Opens:
+def aiohappyeyeballs(endpoint: Endpoint) -> Opens:
     """Have aiohappyeyeballs race the same list."""
     import aiohappyeyeballs
 
     return functools.partial(
-        aiohappyeyeballs.start_connection, _infos(place), happy_eyeballs_delay=0.25
+        aiohappyeyeballs.start_connection, _infos(endpoint), happy_eyeballs_delay=0.25
     )
 
 
-def asyncio_streams(place: Place) -> Opens:
+def asyncio_streams(endpoint: Endpoint) -> Opens:
     """Await asyncio's own race, of which uvloop has none."""
     return functools.partial(
-        asyncio.open_connection, NAME, place.port, happy_eyeballs_delay=0.25
+        asyncio.open_connection, NAME, endpoint.port, happy_eyeballs_delay=0.25
     )
 
 
-def asyncio_in_turn(place: Place) -> Opens:
+def asyncio_in_turn(endpoint: Endpoint) -> Opens:
     """Await asyncio.open_connection as most do, without a race."""
-    return functools.partial(asyncio.open_connection, NAME, place.port)
+    return functools.partial(asyncio.open_connection, NAME, endpoint.port)
 
 
-def anyio_streams(place: Place) -> Opens:
+def anyio_streams(endpoint: Endpoint) -> Opens:
     """Await anyio.connect_tcp, which races."""
     import anyio
 
-    return functools.partial(anyio.connect_tcp, NAME, place.port)
+    return functools.partial(anyio.connect_tcp, NAME, endpoint.port)
 
 
-def async_stagger(place: Place) -> Opens:
+def async_stagger(endpoint: Endpoint) -> Opens:
     """Await async_stagger.create_connected_sock, which races."""
     import async_stagger
 
     # It asks for the families apart, which would give each address twice.
     resolver = async_stagger.basic_resolver
     return functools.partial(
-        async_stagger.create_connected_sock, NAME, place.port, resolver=resolver
+        async_stagger.create_connected_sock, NAME, endpoint.port, resolver=resolver
     )
 
 
-def _asking_list(place: Place, connect: Opens) -> Opens:
+def _asking_list(endpoint: Endpoint, connect: Opens) -> Opens:
     import trio
 
-    infos = _infos(place)
+    infos = _infos(endpoint)
 
     class Listing(trio.abc.HostnameResolver):
         async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
@@ -160,14 +162,14 @@ def _asking_list(place: Place, connect: Opens) -> Opens:
     return opens
 
 
-def trio_streams(place: Place) -> Opens:
+def trio_streams(endpoint: Endpoint) -> Opens:
     """Await trio.open_tcp_stream, which races."""
     import trio
 
-    connect = functools.partial(trio.open_tcp_stream, NAME, place.port)
-    return _asking_list(place, connect)
+    connect = functools.partial(trio.open_tcp_stream, NAME, endpoint.port)
+    return _asking_list(endpoint, connect)
 
 
-def trio_anyio(place: Place) -> Opens:
+def trio_anyio(endpoint: Endpoint) -> Opens:
     """Await anyio.connect_tcp on trio."""
-    return _asking_list(place, anyio_streams(place))
+    return _asking_list(endpoint, anyio_streams(endpoint))

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import ways, ways_streams
 from .running import TRIO, Contestant, both
-from .servers import Place
+from .servers import Endpoint
 
 __all__ = ["ALIVE", "CONTESTANTS", "DEAD", "SLOW", "once"]
 
@@ -22,24 +22,27 @@ DEAD = [f"dead{number}.test" for number in range(64)]
 Opens = Callable[[], Awaitable[Any]]
 
 
-def aiohappyeyeballs(place: Place) -> Opens:
+def aiohappyeyeballs(endpoint: Endpoint) -> Opens:
     """Ask loop.getaddrinfo, and have aiohappyeyeballs race what it found."""
     import aiohappyeyeballs
 
     async def opens() -> Any:
         loop = asyncio.get_running_loop()
         infos = await loop.getaddrinfo(
-            place.host, place.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+            endpoint.host,
+            endpoint.port,
+            type=socket.SOCK_STREAM,
+            proto=socket.IPPROTO_TCP,
         )
         return await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=0.25)
 
     return opens
 
 
-def racing(place: Place) -> Opens:
+def racing(endpoint: Endpoint) -> Opens:
     """Await asyncio's own race, of which uvloop has none."""
     return functools.partial(
-        asyncio.open_connection, place.host, place.port, happy_eyeballs_delay=0.25
+        asyncio.open_connection, endpoint.host, endpoint.port, happy_eyeballs_delay=0.25
     )
 
 
@@ -69,9 +72,9 @@ def once(loop: str) -> Callable[..., Awaitable[float]]:
 
 
 async def _once(
-    contestant: Contestant, place: Place, dead: Sequence[Place], limit: float
+    contestant: Contestant, endpoint: Endpoint, dead: Sequence[Endpoint], limit: float
 ) -> float:
-    opens = contestant.make(place)
+    opens = contestant.make(endpoint)
     hung = [asyncio.ensure_future(contestant.make(one)()) for one in dead]
     if hung:
         await asyncio.sleep(HEAD_START)
@@ -89,11 +92,11 @@ async def _once(
 
 
 async def _trio_once(
-    contestant: Contestant, place: Place, dead: Sequence[Place], limit: float
+    contestant: Contestant, endpoint: Endpoint, dead: Sequence[Endpoint], limit: float
 ) -> float:
     import trio
 
-    opens = contestant.make(place)
+    opens = contestant.make(endpoint)
     spent = None
     async with trio.open_nursery() as nursery:
         for one in dead:

@@ -14,7 +14,7 @@ from typing import Any
 import aioconnect
 
 from . import ways
-from .servers import Place
+from .servers import Endpoint
 
 __all__ = [
     "DELAY",
@@ -36,17 +36,17 @@ __all__ = [
 DELAY = 1e-9
 
 Opens = Callable[[], Awaitable[Any]]
-Retries = Callable[[Place, int], Opens]
+Retries = Callable[[Endpoint, int], Opens]
 
 
-def least(place: Place, attempts: int) -> Opens:
+def least(endpoint: Endpoint, attempts: int) -> Opens:
     """Make the system calls, and sleep: the limit."""
 
     async def opens() -> None:
         for attempt in range(attempts):
             sock = socket.socket(socket.AF_INET, ways.NON_BLOCKING)
-            sock.connect_ex((place.host, place.port))
-            sock.connect_ex((place.host, place.port))
+            sock.connect_ex((endpoint.host, endpoint.port))
+            sock.connect_ex((endpoint.host, endpoint.port))
             sock.close()
             if attempt < attempts - 1:
                 await asyncio.sleep(DELAY)
@@ -55,53 +55,55 @@ def least(place: Place, attempts: int) -> Opens:
     return opens
 
 
-def ours(place: Place, attempts: int) -> Opens:
+def ours(endpoint: Endpoint, attempts: int) -> Opens:
     """Await aioconnect.open_connection with a retry."""
     retry = (DELAY,) * (attempts - 1)
     return functools.partial(
-        aioconnect.open_connection, place.host, place.port, retry=retry
+        aioconnect.open_connection, endpoint.host, endpoint.port, retry=retry
     )
 
 
-def ours_socket(place: Place, attempts: int) -> Opens:
+def ours_socket(endpoint: Endpoint, attempts: int) -> Opens:
     """Await aioconnect.connect with a retry."""
     retry = (DELAY,) * (attempts - 1)
-    return functools.partial(aioconnect.connect, place.host, place.port, retry=retry)
+    return functools.partial(
+        aioconnect.connect, endpoint.host, endpoint.port, retry=retry
+    )
 
 
-def by_hand(place: Place, attempts: int) -> Opens:
+def by_hand(endpoint: Endpoint, attempts: int) -> Opens:
     """Write a loop around asyncio.open_connection."""
 
     async def opens() -> Any:
         for _ in range(attempts - 1):
             try:
-                return await asyncio.open_connection(place.host, place.port)
+                return await asyncio.open_connection(endpoint.host, endpoint.port)
             except OSError:
                 await asyncio.sleep(DELAY)
-        return await asyncio.open_connection(place.host, place.port)
+        return await asyncio.open_connection(endpoint.host, endpoint.port)
 
     return opens
 
 
-def trio_by_hand(place: Place, attempts: int) -> Opens:
+def trio_by_hand(endpoint: Endpoint, attempts: int) -> Opens:
     """Write a loop around trio.open_tcp_stream."""
     import trio
 
     async def opens() -> Any:
         for _ in range(attempts - 1):
             try:
-                return await trio.open_tcp_stream(place.host, place.port)
+                return await trio.open_tcp_stream(endpoint.host, endpoint.port)
             except OSError:
                 await trio.sleep(DELAY)
-        return await trio.open_tcp_stream(place.host, place.port)
+        return await trio.open_tcp_stream(endpoint.host, endpoint.port)
 
     return opens
 
 
-def tenacity_around(connect: Callable[[Place], Opens]) -> Retries:
+def tenacity_around(connect: Callable[[Endpoint], Opens]) -> Retries:
     """Have tenacity call what connects, with the same delay."""
 
-    def make(place: Place, attempts: int) -> Opens:
+    def make(endpoint: Endpoint, attempts: int) -> Opens:
         import tenacity
 
         retrying = tenacity.AsyncRetrying(
@@ -110,15 +112,15 @@ def tenacity_around(connect: Callable[[Place], Opens]) -> Retries:
             retry=tenacity.retry_if_exception_type(OSError),
             reraise=True,
         )
-        return functools.partial(retrying, connect(place))
+        return functools.partial(retrying, connect(endpoint))
 
     return make
 
 
-def stamina_around(connect: Callable[[Place], Opens]) -> Retries:
+def stamina_around(connect: Callable[[Endpoint], Opens]) -> Retries:
     """Have stamina call what connects, with the same delay."""
 
-    def make(place: Place, attempts: int) -> Opens:
+    def make(endpoint: Endpoint, attempts: int) -> Opens:
         caller = _stamina().AsyncRetryingCaller(
             attempts=attempts,
             timeout=None,
@@ -126,7 +128,7 @@ def stamina_around(connect: Callable[[Place], Opens]) -> Retries:
             wait_max=DELAY,
             wait_jitter=0,
         )
-        return functools.partial(caller, OSError, connect(place))
+        return functools.partial(caller, OSError, connect(endpoint))
 
     return make
 
@@ -139,22 +141,22 @@ def _stamina() -> Any:
     return stamina
 
 
-def ours_as_it_comes(place: Place) -> Opens:
+def ours_as_it_comes(endpoint: Endpoint) -> Opens:
     """Await aioconnect.open_connection with Backoff()."""
     retry = aioconnect.Backoff()
     return functools.partial(
-        aioconnect.open_connection, place.host, place.port, retry=retry
+        aioconnect.open_connection, endpoint.host, endpoint.port, retry=retry
     )
 
 
-def ours_up(place: Place) -> Opens:
+def ours_up(endpoint: Endpoint) -> Opens:
     """Await aioconnect.wait_until_up."""
     return functools.partial(
-        aioconnect.wait_until_up, place.host, place.port, timeout=60
+        aioconnect.wait_until_up, endpoint.host, endpoint.port, timeout=60
     )
 
 
-def tenacity_as_ours(place: Place) -> Opens:
+def tenacity_as_ours(endpoint: Endpoint) -> Opens:
     """Have tenacity draw the delays that Backoff() draws."""
     import tenacity
 
@@ -162,12 +164,14 @@ def tenacity_as_ours(place: Place) -> Opens:
         wait=tenacity.wait_random_exponential(multiplier=0.05, max=5),
         retry=tenacity.retry_if_exception_type(OSError),
     )
-    return functools.partial(retrying, asyncio.open_connection, place.host, place.port)
+    return functools.partial(
+        retrying, asyncio.open_connection, endpoint.host, endpoint.port
+    )
 
 
-def stamina_as_it_comes(place: Place) -> Opens:
+def stamina_as_it_comes(endpoint: Endpoint) -> Opens:
     """Have stamina wait as it does by default."""
     caller = _stamina().AsyncRetryingCaller()
     return functools.partial(
-        caller, OSError, asyncio.open_connection, place.host, place.port
+        caller, OSError, asyncio.open_connection, endpoint.host, endpoint.port
     )

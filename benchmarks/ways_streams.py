@@ -1,6 +1,6 @@
 """Ways to connect streams, plain, over TLS and by a Unix path.
 
-As in `ways`, each function is given the place and returns what connects to it once.
+As in `ways`, each function is given the endpoint and returns what connects to it once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import aioconnect
 
-from .servers import Place
+from .servers import Endpoint
 from .ways import RESET, checked_socket, of, reset
 
 __all__ = [
@@ -61,38 +61,38 @@ def abort_trio(stream: Any) -> None:
     reset(getattr(stream, "transport_stream", stream).socket)
 
 
-def _tls(place: Place) -> dict[str, Any]:
-    if not place.ca:
+def _tls(endpoint: Endpoint) -> dict[str, Any]:
+    if not endpoint.ca:
         return {}
-    return {"ssl": _trusting(place), "server_hostname": "localhost"}
+    return {"ssl": _trusting(endpoint), "server_hostname": "localhost"}
 
 
-def _trusting(place: Place) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=place.ca)
+def _trusting(endpoint: Endpoint) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=endpoint.ca)
 
 
-def asyncio_streams(place: Place) -> Opens:
+def asyncio_streams(endpoint: Endpoint) -> Opens:
     """Await asyncio.open_connection; on uvloop that is libuv's own connect."""
-    if place.path:
-        return functools.partial(asyncio.open_unix_connection, place.path)
+    if endpoint.path:
+        return functools.partial(asyncio.open_unix_connection, endpoint.path)
     return functools.partial(
-        asyncio.open_connection, place.host, place.port, **_tls(place)
+        asyncio.open_connection, endpoint.host, endpoint.port, **_tls(endpoint)
     )
 
 
-def ours_streams(place: Place) -> Opens:
+def ours_streams(endpoint: Endpoint) -> Opens:
     """Await aioconnect.open_connection."""
-    if place.path:
-        return functools.partial(aioconnect.open_unix_connection, place.path)
+    if endpoint.path:
+        return functools.partial(aioconnect.open_unix_connection, endpoint.path)
     return functools.partial(
-        aioconnect.open_connection, place.host, place.port, **_tls(place)
+        aioconnect.open_connection, endpoint.host, endpoint.port, **_tls(endpoint)
     )
 
 
-def floor_streams(place: Place) -> Opens:
+def floor_streams(endpoint: Endpoint) -> Opens:
     """Hand a checked socket to the loop: what streams cost at the least."""
-    family, sockaddr = of(place)
-    tls = _tls(place)
+    family, sockaddr = of(endpoint)
+    tls = _tls(endpoint)
 
     async def opens() -> Any:
         sock = checked_socket(family, sockaddr)
@@ -101,49 +101,49 @@ def floor_streams(place: Place) -> Opens:
     return opens
 
 
-def anyio_streams(place: Place) -> Opens:
+def anyio_streams(endpoint: Endpoint) -> Opens:
     """Await anyio.connect_tcp, or connect_unix."""
     import anyio
 
-    if place.path:
-        return functools.partial(anyio.connect_unix, place.path)
-    if place.ca:
+    if endpoint.path:
+        return functools.partial(anyio.connect_unix, endpoint.path)
+    if endpoint.ca:
         return functools.partial(
             anyio.connect_tcp,
-            place.host,
-            place.port,
-            ssl_context=_trusting(place),
+            endpoint.host,
+            endpoint.port,
+            ssl_context=_trusting(endpoint),
             tls_hostname="localhost",
         )
-    return functools.partial(anyio.connect_tcp, place.host, place.port)
+    return functools.partial(anyio.connect_tcp, endpoint.host, endpoint.port)
 
 
-def connectable(place: Place) -> Opens:
+def connectable(endpoint: Endpoint) -> Opens:
     """Await Connectable.connect of aioconnect.contrib.anyio."""
     from aioconnect.contrib.anyio import Connectable
 
-    if place.ca:
+    if endpoint.ca:
         return Connectable(
-            (place.host, place.port),
+            (endpoint.host, endpoint.port),
             tls=True,
-            ssl_context=_trusting(place),
+            ssl_context=_trusting(endpoint),
             tls_hostname="localhost",
         ).connect
-    return Connectable((place.host, place.port)).connect
+    return Connectable((endpoint.host, endpoint.port)).connect
 
 
-def trio_streams(place: Place) -> Opens:
+def trio_streams(endpoint: Endpoint) -> Opens:
     """Await trio.open_tcp_stream, or open_unix_socket."""
     import trio
 
-    if place.path:
-        return functools.partial(trio.open_unix_socket, place.path)
-    if not place.ca:
-        return functools.partial(trio.open_tcp_stream, place.host, place.port)
-    context = _trusting(place)
+    if endpoint.path:
+        return functools.partial(trio.open_unix_socket, endpoint.path)
+    if not endpoint.ca:
+        return functools.partial(trio.open_tcp_stream, endpoint.host, endpoint.port)
+    context = _trusting(endpoint)
 
     async def opens() -> Any:
-        stream = await trio.open_tcp_stream(place.host, place.port)
+        stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
         secure = trio.SSLStream(stream, context, server_hostname="localhost")
         await secure.do_handshake()
         return secure
@@ -151,12 +151,12 @@ def trio_streams(place: Place) -> Opens:
     return opens
 
 
-def blocking_tls(place: Place) -> Callable[[], socket.socket]:
+def blocking_tls(endpoint: Endpoint) -> Callable[[], socket.socket]:
     """Connect and shake hands with blocking calls: the limit."""
-    context = _trusting(place)
+    context = _trusting(endpoint)
 
     def opens() -> socket.socket:
-        sock = socket.create_connection((place.host, place.port))
+        sock = socket.create_connection((endpoint.host, endpoint.port))
         return context.wrap_socket(sock, server_hostname="localhost")
 
     return opens

@@ -116,7 +116,7 @@ BAD: dict[str, Arguments] = {
 
 
 def facts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[Any]:
-    """Return what can be told of a connection."""
+    """Return the facts about a connection to compare."""
     known = [
         reader._limit,  # type: ignore[attr-defined]  # nobody else says
         writer.get_extra_info("sockname")[0],

@@ -26,7 +26,7 @@ from benchmarks.machine import CLIENT, SERVER, pin
 from benchmarks.report import markdown
 from benchmarks.results import DIRECTORY, Measure, Outcome, Row, load, save
 from benchmarks.running import NONE, Contestant, Loops, Plan, isolated, take_turns
-from benchmarks.servers import Place, serving
+from benchmarks.servers import Endpoint, serving
 
 pytestmark = pytest.mark.thorough
 
@@ -254,7 +254,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def counting(name: str, calls: list[str], fails_at: int | None = None) -> Contestant:
     """Return a contestant that says when it is called."""
 
-    def make(place: Place) -> Callable[[], str]:
+    def make(endpoint: Endpoint) -> Callable[[], str]:
         def opens() -> str:
             calls.append(name)
             if len([one for one in calls if one == name]) == fails_at:
@@ -275,7 +275,7 @@ def test_contestants_take_turns() -> None:
     """Each round begins with another one, and the round to warm up is left out."""
     calls: list[str] = []
     contestants = [counting(name, calls) for name in "abc"]
-    rows = take_turns(contestants, Place(), 3, once)
+    rows = take_turns(contestants, Endpoint(), 3, once)
     assert "".join(calls) == "cababcbcacab"
     assert [row.samples for row in rows] == [(1.0, 1.0, 1.0)] * 3
 
@@ -284,7 +284,7 @@ def test_a_failure_is_shown() -> None:
     """Who fails, then or at the beginning, has a row that says how."""
     calls: list[str] = []
 
-    def missing(place: Place) -> Callable[[], str]:
+    def missing(endpoint: Endpoint) -> Callable[[], str]:
         raise ModuleNotFoundError("No module named 'nothing'", name="nothing")
 
     contestants = [
@@ -292,7 +292,7 @@ def test_a_failure_is_shown() -> None:
         counting("b", calls, fails_at=3),
         Contestant("c", NONE, missing, calls.index),
     ]
-    rows = take_turns(contestants, Place(), 3, once)
+    rows = take_turns(contestants, Endpoint(), 3, once)
     assert [row.failed for row in rows] == [
         None,
         "OSError: no more",
@@ -421,8 +421,8 @@ def test_a_server_is_a_process_of_its_own() -> None:
     from benchmarks.servers import serving
 
     with (
-        serving(Place()) as place,
-        socket.create_connection((place.host, place.port)) as sock,
+        serving(Endpoint()) as endpoint,
+        socket.create_connection((endpoint.host, endpoint.port)) as sock,
     ):
         assert sock.recv(1) == b""
 
@@ -458,7 +458,7 @@ def test_server_is_on_the_other_core() -> None:
     cores = os.sched_getaffinity(0)
     pin(CLIENT)
     try:
-        with serving(Place()):
+        with serving(Endpoint()):
             (server,) = multiprocessing.active_children()
             assert server.pid is not None
             assert os.sched_getaffinity(server.pid) == {SERVER}

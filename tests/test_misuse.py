@@ -229,7 +229,7 @@ async def test_hosts_that_say_more(host: str, says: str) -> None:
 
 
 async def test_brackets(ipv6_listener: Server) -> None:
-    """``[::1]`` is ``::1``, wherever a host is given, and for whoever is asked."""
+    """``[::1]`` is ``::1`` in every argument, and for every hook."""
     asked: list[object] = []
 
     def allow(address: ipaddress.IPv6Address, port: int) -> bool:

@@ -58,7 +58,7 @@ def test_examples(example: int) -> None:
     assert said.strip() == "b'is anybody there?'"
 
 
-# The checkers, and how each is told to be strict.
+# The checkers, each with its flag for strict mode.
 CHECKERS = {
     "mypy": ("--strict", "--no-incremental", "--cache-dir", os.devnull),
     "basedpyright": ("--level", "error", "--pythonpath", sys.executable),
@@ -119,7 +119,7 @@ def test_seeing_it() -> None:
 
 
 def test_under_code_that_exists() -> None:
-    """The examples of a loop whose connections are ours, and of the adapters."""
+    """The examples of `loop_factory`, and of the adapters."""
     text = README.read_text().partition("## Under code ")[2].partition("\n## ")[0]
     loops, adapters = re.findall(
         r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL
@@ -161,7 +161,7 @@ async def test_the_kit() -> None:
 
 
 def test_never_the_strangers_package() -> None:
-    """Nobody is told to install from the index, which has a stranger's of this name."""
+    """No text says to install from the index, where the name is a stranger's."""
     package = Path(aioconnect.__file__).parent
     for path in (README, *package.rglob("*.py")):
         told = re.findall(r"pip install\s+(?!'\.\[)(.*)", path.read_text())

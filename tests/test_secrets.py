@@ -107,7 +107,7 @@ def test_the_command_line(
 def test_arguments_in_a_tuple(capsys: pytest.CaptureFixture[str]) -> None:
     """They are parted as a list of them is."""
     assert main(("wait", "db:1", "--")) == 2
-    assert "there is no command behind --" in capsys.readouterr().err
+    assert "there is no command after --" in capsys.readouterr().err
 
 
 async def test_what_a_hook_says() -> None:

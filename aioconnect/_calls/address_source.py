@@ -1,4 +1,4 @@
-"""Say where a race gets its addresses from, and in which pieces."""
+"""Define how a race gets its addresses: the protocol, and its simplest source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .call_record import LookupFailure
 
 __all__ = ["AddressSource", "AnswerFuture", "KnownAddress", "Upcoming"]
 
-# Gives what getaddrinfo or the caller's resolver answers.
+# Its result is what getaddrinfo or the caller's resolver returned.
 AnswerFuture: TypeAlias = "asyncio.Future[Any]"
 
 
@@ -21,7 +21,7 @@ Upcoming: TypeAlias = tuple[DnsQuery, Sequence[Address] | None]
 
 
 class AddressSource(Protocol):
-    """Where a race gets its addresses from: an address, a host, or many targets."""
+    """The source of a race's addresses: one address, a host, or many targets."""
 
     @property
     def has_more(self) -> bool:
@@ -29,7 +29,7 @@ class AddressSource(Protocol):
         ...
 
     def upcoming(self) -> Sequence[Upcoming]:
-        """Return the next queries, each of them once, and no more than some at a time.
+        """Return the next queries: a limited number at a time, and each query once.
 
         Raises:
             AttemptError: There can be no address.
@@ -41,19 +41,21 @@ class AddressSource(Protocol):
         ...
 
     def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
-        """Return the addresses that *future*, which is done, has given; perhaps none.
+        """Return the addresses in the result of *future*, which is done.
+
+        There may be none.
 
         Raises:
-            TypeError: It has given something else.
-            Exception: What a resolver raised that is no `OSError`.
+            TypeError: The result is something else.
+            Exception: The resolver raised it, and it is no `OSError`.
         """
         ...
 
     def failures(self, is_too_late: bool) -> Iterable[LookupFailure]:
         """Return the look-ups that left a target without an address.
 
-        If *is_too_late*, the time was up before any address could be dialled: then all
-        look-ups are returned.
+        With *is_too_late*, return all look-ups: the time was up before any address
+        could be dialled.
         """
         ...
 

@@ -39,7 +39,7 @@ def endpoint_from_arguments(
     None as *host* is this machine, as in asyncio.
 
     Raises:
-        ValueError: There is neither, or both (asyncio's own words).
+        ValueError: Neither is given, or both are.  The text is asyncio's.
     """
     if sock is not None:
         if host is not None or port is not None:

@@ -1,4 +1,4 @@
-"""Hold the attempts that are under way: their sockets, watchers and deadlines.
+"""Keep the attempts that are under way: their sockets, watchers and deadlines.
 
 An `AttemptSet` owns every socket that a race has open.
 """
@@ -17,7 +17,7 @@ from .dialer import Connected, Dialer
 
 __all__ = ["AttemptSet"]
 
-# Attempts that fail at once, before the loop gets to run in between.
+# How many attempts may fail at once before the loop gets to run.
 _IN_A_ROW = 16
 
 
@@ -34,9 +34,9 @@ class _LiveAttempt:
 
 
 class AttemptSet:
-    """The attempts of a *race*, which has until the end of its *turn*.
+    """The attempts of a *race*, which ends at the latest with its *turn*.
 
-    The set owns their sockets, until it returns one as `Connected`.
+    The set owns their sockets until it returns one as `Connected`.
     """
 
     __slots__ = ("_dialer", "_live", "_race", "_turn", "_waiter", "loop")
@@ -79,21 +79,21 @@ class AttemptSet:
             if isinstance(dialled, socket.socket):
                 return Connected(dialled, address, now, deadline)
             self._add(dialled, deadline)
-            # A new attempt takes the place of the oldest only if it is under way.
+            # Give up the oldest attempt only for a new one that is under way.
             if self._race.has_too_many() and (connected := self._give_up_oldest()):
                 return connected
         return None
 
     def _add(self, connecting: ConnectingSocket, deadline: Deadline) -> None:
         attempt = _LiveAttempt(connecting, deadline)
-        self._live.append(attempt)  # from here on it is closed with the others
+        self._live.append(attempt)  # from here on, `close` closes it
         try:
             self._watch(attempt, connecting.started)
         except AttemptError as exc:
             self._fail(attempt, exc)
 
     def _deadline(self, now: float) -> Deadline:
-        """Return the deadline of an attempt; other addresses may wait for its end."""
+        """Return the deadline of an attempt that starts *now*."""
         options = self._dialer.record.options
         waiting = self._race.untried if options.happy_eyeballs_delay is None else 0
         return attempt_deadline(self._turn, now, options.attempt_timeout, waiting)
@@ -137,7 +137,7 @@ class AttemptSet:
         return None
 
     def _release(self, attempt: _LiveAttempt) -> Connected:
-        """Give away the socket of *attempt*, which is connected."""
+        """Return *attempt*, which is connected.  The set no longer owns its socket."""
         self._live.remove(attempt)
         one = attempt.connecting
         return Connected(one.sock, one.address, one.started, attempt.deadline)
@@ -170,7 +170,7 @@ class AttemptSet:
         self._dialer.record.failed(exc, one.address, one.started, attempt.deadline)
 
     def failed(self, exc: AttemptError, connected: Connected) -> None:
-        """Note that *connected*, which this set has returned, came to nothing."""
+        """Record that *connected*, which this set has returned, failed afterwards."""
         _, address, started, deadline = connected
         self._race.failed()
         self._dialer.record.failed(exc, address, started, deadline)
@@ -193,12 +193,12 @@ class AttemptSet:
             attempt.is_ready = True
 
     def wake(self) -> None:
-        """End the wait: something has happened."""
+        """End the wait, because something has happened."""
         if self._waiter is not None:
             wake(self._waiter, False)
 
     async def wait(self, until: float | None) -> None:
-        """Wait until an attempt is ready or due, something calls `wake`, or *until*."""
+        """Wait until an attempt is ready or due, `wake` is called, or *until* comes."""
         self._waiter = waiter = self.loop.create_future()
         until = earliest(until, *(attempt.wake_at for attempt in self._live))
         timer = None

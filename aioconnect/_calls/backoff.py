@@ -33,7 +33,7 @@ class Backoff:
     Raises:
         ValueError: A number is negative, NaN or infinite, *factor* is below 1, or
             *jitter* is above 1.
-        TypeError: A value is not a number, or *attempts* is not a whole one.
+        TypeError: A value is not a number, or *attempts* is neither an int nor None.
     """
 
     initial: float = 0.05
@@ -82,6 +82,6 @@ def _check_attempts(attempts: object) -> None:
 
 def random_fraction() -> float:
     """Return a random number in [0, 1)."""
-    # The kernel's randomness, and not `random`: workers that seed `random` alike
-    # would all come back at once.
+    # Use the kernel's randomness and not `random`.  Workers that seed `random` alike
+    # would all come back at the same time.
     return (int.from_bytes(os.urandom(7), "big") >> 3) / 2**53

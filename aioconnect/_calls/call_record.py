@@ -1,7 +1,7 @@
-"""Keep what becomes of one call: for its error, and for its observer.
+"""Record what happens in one call, for its error and for its observer.
 
-A failure is a value from here on.  Only `CallRecord.error` makes an exception of the
-failures, the one that the caller gets.
+The record keeps failures as values.  Only `CallRecord.error` makes an exception of
+them, which the caller gets.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["CallRecord", "LookupFailure"]
 
 
 class LookupFailure(NamedTuple):
-    """A look-up that gave no address: when it started and, if it has, ended."""
+    """A look-up without an address.  *ended* is None if it has not ended."""
 
     host: str | None
     error: AttemptError
@@ -44,9 +44,9 @@ class LookupFailure(NamedTuple):
 
 
 class CallRecord:
-    """The attempts of a call to *endpoints*, under *options*, by its *schedule*.
+    """The attempts of one call to *endpoints*, with its *options* and *schedule*.
 
-    *observe* is told of each event; it is None if nobody observes the call.
+    *observe* is called with each event.  It is None if nobody observes the call.
     """
 
     __slots__ = (
@@ -68,27 +68,27 @@ class CallRecord:
     ) -> None:
         self._loop = loop
         self._endpoints = endpoints
-        self._log: AttemptLog | None = None  # there is none while nothing has failed
-        self.address: Address | None = None  # what was connected to last
+        self._log: AttemptLog | None = None  # made for the first failure
+        self.address: Address | None = None  # of the last connection
         self.observe: Observer | None = options.observer
         self.options = options
         self.schedule = schedule
 
     @property
     def host_and_port(self) -> tuple[str | None, int | None]:
-        """What the call connects to: the host and the port of its error."""
+        """The host and the port of the call's error: None for several endpoints."""
         if len(self._endpoints) > 1:
             return None, None
         end = self._endpoints[0].final_destination
         return end.host, end.port
 
     def attempt_started(self, address: Address, now: float) -> None:
-        """Tell that an attempt at *address* starts *now*."""
+        """Tell the observer that an attempt at *address* starts *now*."""
         if self.observe is not None:
             self.observe(events.AttemptStarted(now, address, self.schedule.round))
 
     def on_phase(self, address: Address | None) -> OnPhase | None:
-        """Return what to call with each phase of a connection to *address*."""
+        """Return the function to call with each phase of a connection to *address*."""
         if self.observe is None or address is None:
             return None
         return partial(self._phase_started, address)
@@ -100,7 +100,10 @@ class CallRecord:
             self.observe(events.PhaseStarted(now, address, round_, phase))
 
     def connected(self, address: Address | None) -> None:
-        """Tell that the call has connected to *address*; None is a given socket's."""
+        """Keep the *address* of the connection, and tell the observer.
+
+        It is None for a socket that the caller has connected.
+        """
         self.address = address
         if self.observe is not None and address is not None:
             now = self._loop.time()
@@ -118,10 +121,10 @@ class CallRecord:
         host: str | None = None,
         ended: float | None = None,
     ) -> None:
-        """Keep the *failure* of an attempt that *started* then and had a *deadline*.
+        """Record the *failure* of an attempt, which began at *started*.
 
-        It has *ended* now, if nothing else is said.  Without an *address* the attempt
-        was a look-up of *host*.
+        The attempt had this *deadline*, and *ended* now by default.  Without an
+        *address*, the attempt was a look-up of *host*.
         """
         now = self._loop.time()
         if ended is None:
@@ -138,15 +141,16 @@ class CallRecord:
         )
 
     def lookup_failed(self, turn: Deadline, failure: LookupFailure) -> None:
-        """Keep a look-up of this *turn* that gave no address."""
+        """Record a look-up of this *turn* that found no address."""
         host, error, started, ended = failure
         self.failed(error, None, started, turn, host=host, ended=ended)
 
     def lost(self, since: float, text: str) -> None:
-        """Keep that the connection, open *since* then, counts as a failed attempt."""
+        """Record the connection, open *since* then, as a failed attempt."""
         now = self._loop.time()
         error = os_error(errno.ECONNRESET, text)
-        # Not by `failed`: how long a connection has lasted is no answer to an attempt.
+        # Do not use `failed`: how long a connection lasted says nothing about how long
+        # an attempt takes.
         what = (self.address, "ready", error, since, now - since, self.schedule.round)
         self._keep(Attempt(*what), now)
         self.schedule.lost(now)
@@ -159,7 +163,7 @@ class CallRecord:
             self.observe(events.AttemptFailed(now, attempt))
 
     def may_retry(self) -> bool:
-        """Tell whether the policy accepts an error of the round that has failed."""
+        """Tell whether the policy accepts an error of the failed round."""
         if self._log is None:
             return False
         return any(
@@ -171,15 +175,16 @@ class CallRecord:
         )
 
     def retry_scheduled(self, delay: float) -> None:
-        """Tell that the next round begins after *delay* seconds."""
+        """Tell the observer that the next round begins after *delay* seconds."""
         if self.observe is not None:
             now = self._loop.time()
             self.observe(events.RetryScheduled(now, self.schedule.round, delay))
 
     def error(self, is_timeout: bool, all_errors: bool) -> Exception:
-        """Return what the call raises: its time is up, or everything has failed.
+        """Return the exception that the call raises: a timeout, or why all has failed.
 
-        With *all_errors* it is a group of the attempts' errors.
+        With *all_errors*, it is a group of the attempts' errors, except for a timeout
+        and for a name that was not resolved.
         """
         now = self._loop.time()
         schedule = self.schedule

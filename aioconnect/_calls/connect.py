@@ -38,7 +38,7 @@ from .service_lookup import ServiceLookup
 
 __all__ = ["ConnectOperation", "FindEndpoint"]
 
-# Turns that fail at once, before the loop gets to run in between.
+# How many turns may fail in a row before the loop gets to run.
 _IN_A_ROW = 16
 
 _INET = (socket.AF_INET, socket.AF_INET6)
@@ -47,13 +47,13 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 class ConnectOperation:
     """One call that connects to one of *endpoints*, on the running loop.
 
-    Each endpoint has its turn, or, if they are *raced*, all of them at once.  *wrap*
-    makes a connection of the connected socket; without it, the socket is returned.
-    With a *sock* of the caller's, that is connected instead of a new one, once.  The
-    option *ready* is given the connection, or, with *ready_gets_socket*, the socket
-    before it is wrapped.  *find_endpoint* is asked in each turn where to go, if
-    that has to be found out.  With *all_errors*, a failure is raised as a group of the
-    attempts' errors.
+    In each round every endpoint has its turn.  If *raced*, they share one turn.
+    *wrap* makes a connection of the connected socket.  Without *wrap*, the socket is
+    returned.  *sock* is a socket of the caller's to connect instead of a new one, in a
+    single round.  The option *ready* gets the connection, or, with
+    *ready_gets_socket*, the socket before it is wrapped.  *find_endpoint* is called in
+    each turn, and returns the endpoint to dial.  With *all_errors*, a failure is raised
+    as a group of the attempts' errors.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class ConnectOperation:
         first: ConnectingSocket | AttemptError | None = None,
         started: float | None = None,
     ) -> None:
-        """Begin now, or as *started* then, perhaps with the *first* attempt."""
+        """*started* is when the call began, if before; *first* is an earlier attempt."""
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._endpoints = endpoints
@@ -99,13 +99,13 @@ class ConnectOperation:
         self.record = CallRecord(loop, options, endpoints, schedule)
         self._dialer = Dialer(loop, self.record, wrap, sock, ready_gets_socket, first)
         self._lost: tuple[float, str] | None = None
-        # Whether no address can be missing among those of the last round.
+        # Whether the last round has found every address of the server.
         self.found_all_addresses = True
         if isinstance(first, AttemptError) and not raced:
             self._begin_with(first)
 
     def _begin_with(self, failure: AttemptError) -> None:
-        """Keep the *failure* of the first attempt, which came before this call."""
+        """Record the *failure* of the first attempt, which was made before."""
         self._dialer.close()
         record = self.record
         endpoint, turn = record.schedule.begin()
@@ -148,8 +148,8 @@ class ConnectOperation:
             step = record.schedule.next(loop.time(), record.may_retry)
             if isinstance(step, GiveUp):
                 self._dialer.close()
-                # Nothing may have waited so far.  A caller that tries again at once,
-                # and for ever, would be the only task that runs.
+                # Perhaps nothing has waited so far.  Without this, a caller that tries
+                # again at once, and for ever, would let no other task run.
                 await asyncio.sleep(0)
                 raise record.error(step.is_timeout, self._all_errors)
             if isinstance(step, Sleep):
@@ -167,7 +167,7 @@ class ConnectOperation:
                 return connection
 
     async def _try(self, endpoint: Endpoint, turn: Deadline) -> Any:
-        """Return a connection to *endpoint*, or None: the record has the failures."""
+        """Return a connection to *endpoint*, or None after recording why not."""
         started = self._loop.time()
         try:
             if endpoint.service is not None and not self._raced:
@@ -204,10 +204,10 @@ class ConnectOperation:
         return HostLookup(self._loop, self.record, endpoint)
 
     async def _expand(self, service: str, turn: Deadline) -> tuple[Endpoint, Deadline]:
-        """Give the turn to the endpoints of *service*; return the first, and its time.
+        """Replace the turn by one for each endpoint of *service*; return the first.
 
         Raises:
-            AttemptError: They could not be found out in time.
+            AttemptError: The look-up failed, or took too long.
         """
         lookup = ServiceLookup(self._loop, self.record, service)
         if not await wait_until_done(self._loop, lookup.future, turn.at):
@@ -220,10 +220,10 @@ class ConnectOperation:
         return self.record.schedule.expand(endpoints, now)
 
     async def _resolve_local(self, address: Address | None, turn: Deadline) -> None:
-        """Find out which addresses to bind to, if a socket will be bound.
+        """Resolve the option *local_addr*, if a new socket will be bound to it.
 
         Raises:
-            AttemptError: They have no address.
+            AttemptError: The option has no address.
         """
         dialer, local_addr = self._dialer, self.record.options.local_addr
         if (
@@ -258,8 +258,8 @@ class ConnectOperation:
     ) -> Sequence[Address]:
         """Return the addresses of *endpoint* of one family, or none after a failure.
 
-        Use it where one address is enough.  It asks for IPv4 first, or only for the
-        *family* that is given.  The record keeps the failures.
+        Use this where one address is enough.  It asks for IPv4 first, or only for
+        *family*.  The record keeps the failures.
         """
         lookup = HostLookup(self._loop, self.record, endpoint, family=family)
         started = self._loop.time()
@@ -283,19 +283,19 @@ class ConnectOperation:
         return found
 
     def lost(self, since: float, text: str) -> None:
-        """Count the connection, open *since* then, as an attempt that has failed.
+        """Count the connection, open *since* then, as a failed attempt.
 
-        The next `run` goes on with the next delay of the policy.
+        The next `run` continues with the next delay of the policy.
         """
         self._lost = since, text
 
     def resume(self) -> None:
-        """Have the next `run` go on after a cancellation, where that has ended this."""
+        """Make the next `run` continue where a cancellation has ended this one."""
         self.record.schedule.resume(self._loop.time())
 
 
-# Says where to go in the turn of an endpoint.  It returns None if the turn has failed,
-# which it has recorded.
+# Returns the endpoint to dial in the turn of an endpoint, or None after recording why
+# the turn has failed.
 FindEndpoint: TypeAlias = Callable[
     [Endpoint, Deadline, ConnectOperation], Awaitable[Endpoint | None]
 ]

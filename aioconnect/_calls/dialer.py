@@ -1,6 +1,6 @@
-"""Dial one address, and make the caller's connection of a connected socket.
+"""Dial one address, and turn a connected socket into the caller's connection.
 
-The SSRF guard is asked here, about the very address that is then dialled.
+The SSRF guard is asked here, about the very address that is dialled next.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ __all__ = ["Connected", "Dialer"]
 
 
 class Connected(NamedTuple):
-    """A connected socket, when its attempt started, and its deadline.
+    """A connected socket, the start of its attempt, and the attempt's deadline.
 
-    The *address* of a socket that the caller has connected is None.
+    *address* is None for a socket that the caller has connected.
     """
 
     sock: socket.socket
@@ -35,12 +35,13 @@ class Connected(NamedTuple):
 
 
 class Dialer:
-    """How one call dials an address, and what it makes of a connected socket.
+    """Dials the addresses of one call, and makes its connection.
 
-    *wrap* makes a connection of the socket; without it, the socket is the connection.
-    With a *sock* of the caller's, that is dialled, and never closed here.  The option
-    *ready* is given the connection, or, with *ready_gets_socket*, the socket before it
-    is wrapped.  The *first* attempt may have been started, or have failed, before.
+    *wrap* makes a connection of the socket.  Without *wrap*, the socket is the
+    connection.  *sock* is a socket of the caller's to dial with.  It is never closed
+    here.  The option *ready* gets the connection, or, with *ready_gets_socket*, the
+    socket before it is wrapped.  *first* is an attempt that was started before, or its
+    error.
     """
 
     __slots__ = (
@@ -104,11 +105,11 @@ class Dialer:
         return ConnectingSocket(sock, address, code, options.outcome, now)
 
     async def finish(self, connected: Connected) -> Any:
-        """Return what *wrap* makes of the *connected* socket, once that is ready.
+        """Wrap the *connected* socket, ask the option *ready*; return the connection.
 
         Raises:
-            AttemptError: A handshake or the proof of readiness failed.  The socket is
-                closed, unless it is the caller's.
+            AttemptError: A handshake failed, or *ready* did.  The socket is closed,
+                unless it is the caller's.
         """
         sock, address, _, deadline = connected
         on_phase = self.record.on_phase(address)
@@ -147,7 +148,7 @@ class Dialer:
             raise
 
     def close(self) -> None:
-        """Close what was begun before the call, if it did not get its turn."""
+        """Close the *first* attempt, if `dial` has not returned it."""
         if isinstance(self.first, ConnectingSocket):
             self.first.sock.close()
         self.first = None

@@ -1,7 +1,7 @@
-"""Connect to one known address, if nothing has to be asked, told or prepared for it.
+"""Connect to one known address with as little work as possible.
 
-Most connects are of this kind and succeed.  What keeps rounds and a history is only
-made once the first attempt has failed.
+Most connects need no look-up, no observer and no preparation, and succeed.  Only when
+the first attempt has failed is an operation made, which keeps rounds and failures.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ async def connect_endpoint(
     all_errors: bool = False,
     ready_gets_socket: bool = False,
 ) -> T:
-    """Return a connection to *endpoint*, with the arguments of `ConnectOperation`.
+    """Return a connection to *endpoint*.
 
-    Raises what `ConnectOperation.run` does.
+    `ConnectOperation` explains the arguments, and `ConnectOperation.run` the errors.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -93,9 +93,9 @@ async def connect_to_one_of(
 def try_fast_connect(
     options: Options, endpoint: Endpoint
 ) -> socket.socket | ConnectingSocket | AttemptError | None:
-    """Start the first attempt, or return None: there is something to do before it.
+    """Start the first attempt, or return None if something has to come before it.
 
-    A socket is connected.  An error is why the attempt has failed already.
+    The result is a connected socket, a connect under way, or the attempt's error.
     """
     address = endpoint.address
     if address is None or options.observer is not None or options.prepare:
@@ -116,7 +116,7 @@ def try_fast_connect(
 
 
 def first_deadline(options: Options, started: float) -> float | None:
-    """Return when a first attempt has to end that *started* with its call."""
+    """Return when the first attempt has to end.  It *started* with its call."""
     timeout, attempt_timeout = options.timeout, options.attempt_timeout
     if timeout is None and attempt_timeout is None:
         return None

@@ -1,4 +1,4 @@
-"""Ask the queries of a race, a bounded number at a time, and take their answers."""
+"""Ask the queries of a race, a limited number at a time, and take their answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from .address_source import AddressSource, AnswerFuture
 
 __all__ = ["MOST_ASKED", "LookupQueue"]
 
-# How many look-ups of one call are under way.  A name has two, AAAA and A.
+# The most look-ups of one call at a time.  A name has two of them, AAAA and A.
 MOST_ASKED = 64
 
-# After this many seconds a look-up makes room for another: a name server has as many to
-# answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).  With a deadline it
-# is less, so that every name has its turn, but no less than what most answers take.
+# After this many seconds a look-up makes room for another.  A name server has the same
+# time to answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).  A call
+# with a deadline shortens the time, so that every name has its turn, but not below the
+# time that most answers take.
 _PATIENCE = 5.0
 _LEAST_PATIENCE = 0.1
 
@@ -27,8 +28,8 @@ _LEAST_PATIENCE = 0.1
 class LookupQueue:
     """The look-ups of *source* for a *race*, on *loop*: `MOST_ASKED` at a time.
 
-    *wake* is called when one of them has ended.  If the time is enough, all are asked
-    before *until*.
+    *wake* is called when a look-up has ended.  All are asked before *until*, if there
+    is enough time.
     """
 
     __slots__ = (
@@ -55,7 +56,7 @@ class LookupQueue:
         self._wake = wake
         self._until = until
         self._unasked: deque[DnsQuery] = deque()
-        # With the time when each was asked, the oldest first.
+        # Each with the time when it was asked, the oldest first.
         self._under_way: dict[DnsQuery, tuple[AnswerFuture, float]] = {}
 
     def close(self) -> None:
@@ -121,7 +122,7 @@ class LookupQueue:
         self._race.answered(query, self._source.answer(query, future), now)
 
     def _make_room(self, now: float) -> None:
-        """Give up the oldest look-ups, which have kept others waiting for too long."""
+        """Give up the oldest look-ups if they have kept others waiting for too long."""
         if self.due() is None:
             return
         oldest = list(itertools.islice(self._under_way.items(), len(self._unasked)))
@@ -130,7 +131,7 @@ class LookupQueue:
                 break
             if not future.done():
                 future.cancel()
-                future = self._loop.create_future()  # noqa: PLW2901  # it stands for it
+                future = self._loop.create_future()  # noqa: PLW2901  # a stand-in
                 future.set_exception(lookup_displaced())
             self._take(query, future, now)
 
@@ -142,9 +143,9 @@ class LookupQueue:
         return self._patient_until(asked_at)
 
     def _patient_until(self, asked_at: float) -> float:
-        """Return when a look-up that was *asked_at* that time has to make room.
+        """Return when a look-up that was asked at *asked_at* has to make room.
 
-        The time that was left then is shared with those that wait.
+        It shares the time that was left at that moment with the look-ups that wait.
         """
         if self._until is None:
             return asked_at + _PATIENCE
@@ -153,18 +154,18 @@ class LookupQueue:
         return asked_at + min(_PATIENCE, max(share, _LEAST_PATIENCE))
 
     def __len__(self) -> int:
-        """How many look-ups are under way, or wait to be."""
+        """How many look-ups are under way, or waiting."""
         return len(self._under_way) + len(self._unasked)
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is something to do that no callback will announce."""
+        """Whether there is something to do now, which no callback will announce."""
         return self.has_more or any(
             future.done() for future, _ in self._under_way.values()
         )
 
 
 def _retrieve(future: AnswerFuture) -> None:
-    """Look at the error, so that the loop does not log it if nobody else does."""
+    """Retrieve the error of *future*, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()

@@ -1,7 +1,7 @@
 """Look up the addresses of one endpoint, in one round, for a race.
 
-What the answers mean is decided by the race.  Here each look-up is begun, told to the
-observer, and remembered in case that nothing else is found.
+The race decides what the answers mean.  This module begins each look-up, tells the
+observer, and keeps the look-up in case nothing else is found.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Lookup:
 class HostLookup:
     """The look-ups of the host of *endpoint*, under the options of *record*.
 
-    In a race of several targets, the endpoint is the one at *index*.
+    *index* is the position of the endpoint in a race of several targets.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class HostLookup:
         *,
         family: int | None = None,
     ) -> None:
-        """*family* is asked for instead of the options' own."""
+        """*family*, if given, replaces the option of that name."""
         self._loop = loop
         self._record = record
         self._host = endpoint.host
@@ -87,17 +87,17 @@ class HostLookup:
         self._index = index
         options = self._options = record.options
         self._family = options.family if family is None else family
-        # The families to ask for, in this order, each with the flags of its query.
+        # The families to ask for, in order, each with the flags of its query.
         self._flags = dict(queries_for(self._family, options.flags))
         self._lookups: dict[int, _Lookup] = {}  # by family
-        self._families_found: set[int] = set()  # those that there is an address of
+        self._families_found: set[int] = set()  # the families with an address
         self.has_more = True
 
     def upcoming(self) -> Sequence[Upcoming]:
-        """Return a query for each family, or what is known without asking.
+        """Return a query for each family, or the answer if that is known already.
 
         Raises:
-            AttemptError: The host is an address, and of another family.
+            AttemptError: The host is an address of another family.
         """
         self.has_more = False
         known = self.known()
@@ -106,10 +106,10 @@ class HostLookup:
         return [((self._index, family), None) for family in self._flags]
 
     def known(self) -> Sequence[Address] | None:
-        """Return the addresses of a host that nobody has to be asked for, or None.
+        """Return the addresses of a host that needs no look-up, or None.
 
         Raises:
-            AttemptError: The host is an address, and of another family.
+            AttemptError: The host is an address of another family.
         """
         host, port, options = self._host, self._port, self._options
         details = (self._family, options.proto, options.flags)
@@ -151,24 +151,25 @@ class HostLookup:
 
     @property
     def _name(self) -> str:
-        """The host as the events have it."""
-        return self._host or "localhost"  # which is what None means
+        """The host's name in the events."""
+        return self._host or "localhost"  # None means localhost
 
     def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
-        """Return the addresses that *future*, which is done, has given; perhaps none.
+        """Return the addresses in the result of *future*, which is done.
+
+        There may be none.
 
         Raises:
-            TypeError: It has given something else.
-            Exception: What a resolver raised that is no `OSError`.
+            TypeError: The result is something else.
+            Exception: The resolver raised it, and it is no `OSError`.
         """
         _, family = query
         lookup = self._lookups[family]
         found: Sequence[Address] = ()
-        # What result() raises would hold this frame, which holds the future, which
-        # holds what it raises.
+        # Do not let result() raise: exception, frame and future would hold each other.
         error = None if future.cancelled() else future.exception()
         if future.cancelled():
-            # By the resolver: a race that ends takes no more answers.
+            # The resolver cancelled it: a race that ends takes no more answers.
             error = os_error(errno.ECANCELED, "the resolver gave up")
         elif error is None:
             found = self._addresses(future.result())
@@ -182,7 +183,7 @@ class HostLookup:
         return found
 
     def _tell(self, family: int, found: Sequence[Address]) -> None:
-        """Tell the observer of the look-up of *family*, which has ended."""
+        """Tell the observer that the look-up of *family* has ended."""
         observe, lookup = self._record.observe, self._lookups[family]
         if observe is None or lookup.ended is None:
             return
@@ -194,7 +195,7 @@ class HostLookup:
             observe(events.ResolveFailed(*what, self._error(lookup), elapsed))
 
     def _error(self, lookup: _Lookup) -> OSError:
-        """Return why *lookup*, which has ended, gave no address."""
+        """Return why *lookup*, which has ended, found no address."""
         return no_address_error((lookup.error,) if lookup.error else (), self._family)
 
     def _addresses(self, answer: Any) -> Sequence[Address]:
@@ -224,7 +225,7 @@ class HostLookup:
         )
 
     def failures(self, is_too_late: bool = False) -> Sequence[LookupFailure]:
-        """Return the look-ups, if none gave an address or if *is_too_late*."""
+        """Return the look-ups if none found an address, or if *is_too_late*."""
         if self._families_found and not is_too_late:
             return ()
         return [
@@ -243,7 +244,7 @@ class HostLookup:
 
 
 def _checked(address: object) -> Address:
-    """Return an address that a resolver gave as a `plain_address`."""
+    """Return *address*, which a resolver returned, as a `plain_address`."""
     plain = plain_address(address) if isinstance(address, Address) else None
     if plain is None or plain.type != socket.SOCK_STREAM:
         text = "Address values of stream sockets"
@@ -257,11 +258,11 @@ def start_lookup(
     *what: object,
     **details: object,
 ) -> AnswerFuture:
-    """Call *look_up*, the caller's function; return the future of its answer."""
+    """Call *look_up*, a function of the caller's; return the future of its answer."""
     known: AnswerFuture = loop.create_future()
     try:
         answer = look_up(*what, **details)
-    except OSError as exc:  # it is no coroutine function, and knows at once
+    except OSError as exc:  # it is a plain function, and has its answer at once
         known.set_exception(exc.with_traceback(None))
         return known
     if not isinstance(answer, Awaitable):

@@ -1,4 +1,4 @@
-"""Look up the addresses of several targets, which are raced."""
+"""Look up the addresses of several targets in one race."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .service_lookup import ServiceLookup
 
 __all__ = ["MultiHostLookup"]
 
-# Endpoints that are looked at before the loop gets to run in between.
+# How many endpoints are examined before the loop gets to run.
 _IN_A_ROW = 64
 
 
 class MultiHostLookup:
     """The look-ups of *endpoints*, on *loop*, under the options of *record*.
 
-    The hosts and ports of a service take its place among them once they are known.
+    Once the hosts and ports of a service are known, they replace the service.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MultiHostLookup:
         # The endpoints that have no query yet, each with its index.
         self._unseen: deque[Iterator[tuple[TargetIndex, Endpoint | None]]] = deque()
         self._hosts: dict[TargetIndex, HostLookup] = {}
-        # The services: not asked yet, under way, and answered.
+        # The services that are not asked yet, those under way, and those answered.
         self._services: dict[TargetIndex, str] = {}
         self._under_way: dict[TargetIndex, ServiceLookup] = {}
         self._answered: list[ServiceLookup] = []
@@ -57,7 +57,7 @@ class MultiHostLookup:
         return bool(self._unseen)
 
     def upcoming(self) -> Sequence[Upcoming]:
-        """Return the queries of the next endpoints, or what is known of them."""
+        """Return the queries of the next endpoints, or their known addresses."""
         found: list[Upcoming] = []
         for _ in range(_IN_A_ROW):
             if not self._unseen:
@@ -67,7 +67,7 @@ class MultiHostLookup:
             except StopIteration:
                 self._unseen.popleft()
             else:
-                # A record whose host is no name still counts as one looked at.
+                # A record whose host is no valid name still counts as examined.
                 found += () if endpoint is None else self._queries(index, endpoint)
         return found
 
@@ -99,9 +99,9 @@ class MultiHostLookup:
         return lookup.future
 
     def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
-        """Return the addresses that *future* has given.
+        """Return the addresses in the result of *future*.
 
-        The endpoints of a service are `upcoming` then.
+        For a service there are none.  Its endpoints are `upcoming` afterwards.
         """
         index, _ = query
         lookup = self._under_way.pop(index, None)
@@ -125,7 +125,7 @@ class MultiHostLookup:
         hung = lookup_expired("resolve")
         for one in self._under_way.values():
             yield LookupFailure(one.service, hung, one.started, None)
-        # The hosts of a service that were asked for speak for it.
+        # A service whose hosts were asked for is reported by their look-ups.
         for one in self._answered if is_too_late and not self._hosts else ():
             late = lookup_too_late("hosts")
             yield LookupFailure(one.service, late, one.started, None)
@@ -153,5 +153,5 @@ def _endpoints_of(
 
 
 def _bare(exc: AttemptError) -> AttemptError:
-    """Return *exc* without its frames, which would hold what holds it."""
+    """Return *exc* without its traceback, whose frames would form a cycle with it."""
     return exc.with_traceback(None)

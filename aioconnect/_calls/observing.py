@@ -1,7 +1,7 @@
 """Let an observer follow one call, and import the events when they are needed.
 
-`events` imports `_sansio.events` on first use, at the latest when an option
-``observer`` is checked.  No import is then needed while a call connects (K14).
+`events` imports `_sansio.events` on first use.  That is, at the latest, the check of
+the option ``observer``.  So no import is needed while a call connects (K14).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ Observer: TypeAlias = Callable[[Event], None]
 class CallObserver(ABC):
     """An observer that tells the events of one call from those of another.
 
-    As the option ``observer``, it is asked for an observer of each call that begins.
+    As the option ``observer``, it is asked for an observer at the start of each call.
     """
 
     @abstractmethod
     def call(
         self, host: str | None, port: int | None
     ) -> contextlib.AbstractContextManager[Observer]:
-        """Return a context manager that enters with the observer of a call.
+        """Return a context manager that yields the observer of a call.
 
-        The call exits it at its end, with the exception that it raises, if any.  The
-        context manager cannot suppress an exception, which may be an
-        `asyncio.CancelledError`.  *host* and *port* are those of `ConnectError`.
+        It is exited when the call ends, with the exception of the call, if any.  That
+        can be an `asyncio.CancelledError`.  The context manager cannot suppress an
+        exception.  *host* and *port* are those of `ConnectError`.
         """
 
     def __call__(self, event: Event) -> None:  # noqa: ARG002  # as observers do
@@ -68,9 +68,10 @@ def observing(
     host: str | None,
     port: int | None,
 ) -> Generator[Observer]:
-    """Enter with the observer that *observer* has for a call to *host* and *port*.
+    """Yield the observer that *observer* has for a call to *host* and *port*.
 
-    *loop* handles an exception of the observer that would replace a cancellation.
+    An exception of the observer does not replace a cancellation.  It goes to the
+    exception handler of *loop*.
     """
     context = observer.call(host, port)
     if not isinstance(context, contextlib.AbstractContextManager):
@@ -79,7 +80,7 @@ def observing(
             f" not a {type(context).__name__}"
         )
     observe = context.__enter__()
-    if isinstance(observe, CallObserver):  # for example itself, as it takes events
+    if isinstance(observe, CallObserver):  # perhaps itself, if it accepts events
         observe = observe.__call__
     try:
         yield observe

@@ -125,7 +125,7 @@ def check_local_addr(local_addr: object) -> tuple[tuple[str | None, int], ...]:
     value = _check_sequence(local_addr)
     if not value:
         raise ValueError("local_addr is empty: give None to let the kernel choose")
-    # It is one pair if it begins with a host, and else a sequence of pairs.
+    # A value that begins with a host is one pair.  Any other is a sequence of pairs.
     return tuple(map(_check_pair, (value,) if _is_host(value[0]) else value))
 
 
@@ -185,10 +185,10 @@ def check_function(name: str, value: object) -> None:
 
 
 def check_synchronous(name: str, value: object) -> None:
-    """Raise if *value* is an asynchronous function: nobody will await its result.
+    """Raise if *value* is an asynchronous function, because nothing awaits its result.
 
     A coroutine that is not awaited is true, so every answer would be yes.  An
-    asynchronous function that is hidden, in a `functools.partial` for example, passes.
+    asynchronous function inside a `functools.partial`, for example, is not noticed.
     """
     function = value if hasattr(value, "__code__") else type(value).__call__
     code = getattr(function, "__code__", None)

@@ -87,7 +87,7 @@ class PlainHelp(type):
 
 
 class Options(Protocol):
-    """What a call reads of a `Connector`, which is defined in the layer above."""
+    """The options that a call reads.  `Connector`, in the layer above, has them."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # for `dataclasses.replace`
 
@@ -182,7 +182,7 @@ def _check_functions(options: Options) -> None:
         if getattr(options, name) is not None:
             check_synchronous(name, getattr(options, name))
     if options.allow is not None:
-        # Import it now.  When an address has to be judged the import could fail (K14).
+        # Import the guard now.  Later, without a free descriptor, that fails (K14).
         importlib.import_module("aioconnect._sansio.ip_filter")
     observer: object = options.observer
     # With an observer, this comparison imports the events.

@@ -19,10 +19,10 @@ __all__ = ["race"]
 
 
 async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
-    """Return the connection to the first address that wins, or None: none has.
+    """Return the connection to the first address that works, or None if none does.
 
     *source* finds the addresses.  The *dialer*'s record keeps each failure.  Attempts
-    that are under way when the *turn* is over have failed.
+    that are still under way at the end of the *turn* count as failed.
     """
     loop, record = dialer.loop, dialer.record
     rules = _rules(dialer)
@@ -72,9 +72,9 @@ def _rules(dialer: Dialer) -> HappyEyeballs:
 def _pass_over_others(
     dialer: Dialer, connected: Connected, attempts: AttemptSet, lookups: LookupQueue
 ) -> Connected:
-    """End the other attempts, or, if *connected* has to prove itself, pause them.
+    """End the other attempts.  With the option *ready*, only pause them.
 
-    In the second case, return it with its share of the time.
+    Return *connected*, with a deadline for *ready* that leaves time for the others.
     """
     options = dialer.record.options
     if options.ready is None:

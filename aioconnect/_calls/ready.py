@@ -1,4 +1,4 @@
-"""Prove that a connection is ready: with the caller's function, or by time.
+"""Prove that a connection is ready: ask the caller's function, or see it stay open.
 
 The caller of these functions owns the connection, before and after.
 """
@@ -20,8 +20,8 @@ from .._sansio.text import safe_repr
 
 __all__ = ["Ready", "pass_ready", "stay_open"]
 
-# A call passes what it would return: the socket, the reader and the writer, or the
-# transport and the protocol.
+# Called with what the connecting function returns: the socket, the reader and the
+# writer, or the transport and the protocol.
 Ready: TypeAlias = Callable[..., Awaitable[object]]
 
 # poll(2): the peer has closed its side, and all its data has arrived.  A system without
@@ -39,7 +39,7 @@ async def pass_ready(ready: Ready, connection: Any, deadline: float | None) -> N
     Raises:
         AttemptError: It returned False, raised an `OSError`, or met the end of the
             stream.
-        AttemptExpired: It had not ended at *deadline*, a time of the loop's clock.
+        AttemptExpired: It had not ended by *deadline*, on the loop's clock.
         Exception: It raised another exception.
     """
     task = asyncio.current_task()
@@ -100,8 +100,8 @@ async def stay_open(seconds: float, ready: Ready | None, sock: socket.socket) ->
         return False
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    # Nothing is read: from a peer that floods, that would take all the time.  The end
-    # of the stream is no event while unread data is in front of it, so poll for it.
+    # Read nothing: a peer that floods would take all the time.  While unread data comes
+    # before the end of the stream, no event announces the end, so poll for it.
     if sock.fileno() == -1 or not await is_readable(loop, sock, deadline):
         return True
     pause = _FIRST_PAUSE

@@ -19,21 +19,21 @@ from .options import Options
 
 __all__ = ["STABLE_AFTER", "Reconnecting"]
 
-# A connection that has lasted this many seconds shows that the server is well.
+# A connection that has lasted this many seconds shows that the server works.
 STABLE_AFTER = 10.0
 
-# How many seconds a peer has to read the rest.  A peer that has stopped to read would
-# hold the descriptor for ever.
+# How many seconds a peer has to read the data that is left.  Otherwise a peer that has
+# stopped reading would hold the descriptor for ever.
 _FLUSH_TIMEOUT = 5.0
 
 
 class Reconnecting:
     """The iterator that `reconnecting` returns: ``async for reader, writer in ...``.
 
-    It closes the writer when the body has ended, and when the iterator itself is closed
-    or dropped.  After 5 s it gives up data that the peer does not read.  ``break`` and
-    an exception drop the iterator if nothing else refers to it.  Close an iterator that
-    has a name, with `aclose` or `contextlib.aclosing`.
+    It closes the writer at the end of the body, and when the iterator itself is closed
+    or dropped.  Data that the peer has not read after 5 s is lost.  ``break`` and an
+    exception drop the iterator if nothing else refers to it.  If a variable does, close
+    the iterator with `aclose` or `contextlib.aclosing`.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Reconnecting:
     async def _connect(self) -> Streams:
         loop = asyncio.get_running_loop()
         self._end_turn(loop)
-        # The call, with its delays, goes on until a connection has lasted.  A server
-        # that accepts and closes is treated like one that refuses (K7).
+        # Keep the operation, with its delays, until a connection has lasted.  A server
+        # that accepts and closes is treated like a server that refuses (K7).
         operation = self._operation = self._operation or ConnectOperation(
             self._options, (self._endpoint,), self._wrap
         )
@@ -124,11 +124,11 @@ class Reconnecting:
 
 
 class _CurrentWriter:
-    """The writer that an iterator returned last, which has to be closed after it.
+    """Holds the writer that an iterator returned last, and closes it.
 
-    This is no part of the iterator's garbage.  Otherwise the collector would finalize
-    the writer too, in the thread where it happens to run, before the loop could close
-    the writer.
+    It outlives the iterator, whose finalizer refers to it.  If both were garbage at
+    once, the collector would also finalize the writer, in any thread, before the loop
+    could close the writer.
     """
 
     __slots__ = ("_loop", "_plain_transport", "_writer")
@@ -183,7 +183,7 @@ def _close(
 
 
 async def _wait_closed(writer: asyncio.StreamWriter) -> None:
-    """Wait until the peer has read the rest, and abort after `_FLUSH_TIMEOUT`."""
+    """Wait until the peer has read all data; abort after `_FLUSH_TIMEOUT`."""
     try:
         async with asyncio.timeout(_FLUSH_TIMEOUT):
             # Without the shield, a timeout would cancel other waiters too.

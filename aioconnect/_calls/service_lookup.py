@@ -29,7 +29,7 @@ __all__ = ["ServiceLookup", "check_services"]
 
 
 def check_services(options: Options, targets: Iterable[Target]) -> None:
-    """Raise if there is a service among *targets* that nobody can be asked for."""
+    """Raise if *targets* has a service, and the resolver looks up no services."""
     for target in targets:
         if target.service is not None and _look_up(options) is None:
             raise ValueError(
@@ -44,7 +44,7 @@ def _look_up(options: Options) -> Any:
 
 
 class ServiceLookup:
-    """A look-up of the records of *service*, which begins when this is made."""
+    """A look-up of the records of *service*.  Making the object begins it."""
 
     __slots__ = ("_loop", "_record", "future", "service", "started")
 
@@ -62,16 +62,16 @@ class ServiceLookup:
         self.future: AnswerFuture = start_lookup(loop, look_up, service)
 
     def endpoints(self, future: AnswerFuture) -> Iterator[Endpoint | None]:
-        """Yield the endpoints of the service, in the order to be tried.
+        """Yield the endpoints of the service, in the order in which to try them.
 
-        *future* is done.  It is the one that was begun, or stands for it.  There may be
+        *future* is done.  It is this look-up's own future, or a stand-in.  There may be
         thousands of endpoints, so they are made one by one.  None stands for a record
-        whose host is no name, so that the loop can run between those, too.
+        whose host is no valid name: the loop can run after each record.
 
         Raises:
-            AttemptError: The service is nowhere available.
-            ValueError, TypeError: The resolver gave something else.
-            Exception: What it raised that is no `OSError`.
+            AttemptError: The look-up failed, or the service has no endpoint.
+            ValueError, TypeError: The resolver returned something else.
+            Exception: The resolver raised it, and it is no `OSError`.
         """
         error: OSError
         if future.cancelled():
@@ -112,7 +112,7 @@ def _endpoints_of(
 ) -> Iterator[Endpoint | None]:
     for record in srv_order(records, random_fraction):
         endpoint: Endpoint | None = None
-        # What a name server says is nobody's argument: one that is no name is left out.
+        # The caller did not give this name.  Skip the record if the name is invalid.
         with contextlib.suppress(ValueError):
             endpoint = endpoint_from_host(options, record.host.rstrip("."), record.port)
         yield endpoint
@@ -125,7 +125,7 @@ def _checked(records: object) -> list[SRVRecord]:
 
 
 def _checked_record(record: object) -> SRVRecord:
-    """Return a record that a resolver gave, if it is what records can be."""
+    """Return *record*, which a resolver returned, or raise if it is invalid."""
     if not isinstance(record, SRVRecord):
         raise TypeError(f"services() must give SRVRecords, not {safe_repr(record)}")
     *numbers, host = cast("tuple[object, ...]", record)

@@ -1,6 +1,6 @@
 """Wait until a server is up, or until it is down.
 
-Both waits look again and again.  A look is one connect, whose socket is closed at once.
+Both waits look again and again.  Each look connects once, and closes the socket.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ __all__ = ["until_down", "until_up"]
 # The caller of a wait wants to know soon.  A few looks a second are enough.
 _DEFAULT_DELAYS = Backoff(maximum=1.0)
 
-# How long a look may take, in seconds.  A SYN that was lost is sent again after one
-# second.  Without this limit, an address that drops packets would keep the others from
-# being looked at again.
+# The most seconds that a look may take.  A lost SYN is sent again after one second.
+# Without this limit, an address that drops packets would delay the next look at the
+# others.
 _LOOK_TIMEOUT = 3.0
 
 # Nobody listens at the address, or the whole host is not there.
@@ -56,7 +56,7 @@ _NOT_FROM_HERE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 async def until_up(options: Options, endpoint: Endpoint, settle: float) -> float:
-    """Return how many seconds it took until *endpoint* accepted and stayed connected.
+    """Wait until *endpoint* accepts; return how many seconds that took.
 
     The connection has to stay open for *settle* seconds.
 
@@ -77,7 +77,7 @@ async def until_up(options: Options, endpoint: Endpoint, settle: float) -> float
     except ResolveError as exc:
         if is_unknown_name(exc) and not options.retry_on(exc):
             exc.strerror = f"{exc.strerror}; {_UNKNOWN_NAME_HINT}"
-            exc.args = (exc.errno, exc.strerror)  # a pickle has these
+            exc.args = (exc.errno, exc.strerror)  # which a pickle stores
         raise
     sock.close()
     return loop.time() - started
@@ -92,7 +92,7 @@ def _check_settle(options: Options, settle: float) -> None:
 
 
 def _with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
-    """Return *options* with a wait's own defaults for what they leave out."""
+    """Return *options* with a wait's own defaults for the ones that are not set."""
     if options.prepare:
         options = replace(options, prepare=(*options.prepare, disable_fast_open))
     if options.attempt_timeout is None and options.ready is None:
@@ -101,10 +101,10 @@ def _with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
 
 
 async def until_down(options: Options, endpoint: Endpoint) -> float:
-    """Return how many seconds it took until *endpoint* refused, or was gone.
+    """Wait until *endpoint* refuses or is gone; return how many seconds that took.
 
     Raises:
-        ConnectTimeoutError: It is still up, or slow.
+        ConnectTimeoutError: The wait has ended, and the server is up, or slow.
         ConnectError: A look failed with an error that the policy does not accept.
     """
     loop = asyncio.get_running_loop()
@@ -133,7 +133,7 @@ class _WaitUntilDown:
         self._options = replace(options, retry=())
 
     async def run(self) -> float:
-        """Look until it is down; return how many seconds it took."""
+        """Look until the server is down; return how many seconds that took."""
         observer = self._observer
         if not isinstance(observer, CallObserver):
             return await self._run()
@@ -201,7 +201,7 @@ class _WaitUntilDown:
         return error, error is None or operation.found_all_addresses
 
     def _not_down_error(self, last: ConnectError | None) -> ConnectTimeoutError:
-        """Return the error of the wait.  The *last* look ended with this, if any."""
+        """Return the error of the wait.  *last* is the error of the last look."""
         state = "it is up"
         if last is not None:
             lines = (
@@ -231,7 +231,7 @@ class _WaitUntilDown:
 
 
 def _without_gave_up(observe: Observer | None) -> Observer | None:
-    """Return an observer of looks: a look that fails does not end the wait."""
+    """Return *observe* for looks, without `GaveUp`: a failed look ends no wait."""
     if observe is None:
         return None
 
@@ -243,7 +243,10 @@ def _without_gave_up(observe: Observer | None) -> Observer | None:
 
 
 def _is_server_gone(error: ConnectError) -> bool:
-    """Tell whether every address that can be tried from here proves the server gone."""
+    """Tell whether all attempts prove the server gone.
+
+    An address that this machine cannot reach does not count.  At least one has to.
+    """
     attempts = [one for one in error.attempts if not _is_unreachable_from_here(one)]
     return bool(attempts) and all(map(_proves_gone, attempts))
 
@@ -256,7 +259,7 @@ def _is_unreachable_from_here(attempt: Attempt) -> bool:
 def _proves_gone(attempt: Attempt) -> bool:
     error = attempt.error
     if isinstance(error, socket.gaierror):
-        # No name server knows numbers: what is wrong with them is wrong here.
+        # A numeric host is not looked up by name, so its error comes from this machine.
         is_name = numeric_address(str(attempt.host).partition("%")[0], 0) is None
         return attempt.phase == "resolve" and is_name and is_unknown_name(error)
     if attempt.phase != "connect" or not isinstance(error, OSError):

@@ -60,8 +60,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     argv, command = _split_at_dashes(argv)
     arguments, unknown = make_parser().parse_known_args(argv)
-    # argparse takes positional arguments in one run only.  Targets that stand behind a
-    # flag are left over.
+    # argparse takes positional arguments in one run only.  Targets after a flag
+    # are left over.
     late = [one for one in unknown if not one.startswith("-")]
     if late and "targets" in arguments and len(late) == len(unknown):
         arguments.targets += map(wait_target, late)
@@ -76,14 +76,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _split_at_dashes(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
-    """Return the arguments in *argv*, and the command behind ``--``, if there is one.
+    """Return the arguments in *argv*, and the command after ``--``, if there is one.
 
     argparse never sees that command.  Since Python 3.12.8 and 3.13.1, argparse would
-    take a target behind a flag for the command's name.
+    take a target after a flag for the command's name.
     """
     if list(argv[:1]) != ["wait"] or "--" not in argv:
         return argv, []
     at = argv.index("--")
     if at + 1 == len(argv):
-        raise CommandError("there is no command behind --")
+        raise CommandError("there is no command after --")
     return argv[:at], [*argv[at + 1 :]]

@@ -86,7 +86,7 @@ def add_retry_flags(options: Container) -> None:
         metavar="S",
         type=interval,
         default=_NOT_SET,
-        help="wait S seconds between two tries",
+        help="wait S seconds between two attempts",
     )
     either.add_argument(
         "--backoff",
@@ -94,8 +94,9 @@ def add_retry_flags(options: Container) -> None:
         metavar="DELAYS",
         type=backoff,
         default=_NOT_SET,
-        help="or wait INITIAL,MAXIMUM seconds, growing by a FACTOR (2), with a JITTER"
-        " (1), the random share from 0 to 1: such as 0.1,5 or 0.1,5,1.5,0.2",
+        help="or growing delays: INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as 0.1,5 or"
+        " 0.1,5,1.5,0.2; INITIAL and MAXIMUM are seconds, FACTOR (2) is the growth, and"
+        " JITTER (1) the random share from 0 to 1",
     )
 
 
@@ -105,7 +106,7 @@ def add_resolver_flag(options: Container) -> None:
         "--resolver",
         choices=("system", "aiodns"),
         default=_NOT_SET,
-        help="who looks up names (system; aiodns if there is a srv: target)",
+        help="what looks up names (system; aiodns if there is a srv: target)",
     )
 
 

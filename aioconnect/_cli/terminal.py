@@ -15,7 +15,7 @@ __all__ = ["ECHO_WIDTH", "Terminal", "erase_above", "terminal_size"]
 # whose encoding does not have them.
 _ASCII_FALLBACKS = str.maketrans("─━═·█✓✗…\N{MULTIPLICATION SIGN}", "-=#.#+x.x")
 
-# A terminal echoes a control key as "^C", behind what is drawn.  Drawings leave these
+# A terminal echoes a control key as "^C" after the drawing.  Drawings leave these
 # columns free: an echo that wrapped into a line of its own would move the drawing up.
 ECHO_WIDTH = 2
 

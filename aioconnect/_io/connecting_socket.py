@@ -1,7 +1,7 @@
-"""Wait for a connect that is under way, and learn what became of it.
+"""Wait for a connect that is under way, and find out how it has ended.
 
-An event is a hint, never an answer.  The answer is asked for here, and a success is
-believed only if the socket has a peer.
+An event is only a hint.  `ConnectingSocket.poll` asks the kernel for the answer, and
+believes a success only if the socket has a peer.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ _STILL = {
 
 
 class ConnectingSocket:
-    """A connect of *sock* to *address* that answered *code* and has not ended.
+    """A connect of *sock* to *address* that returned *code* and has not ended.
 
-    It *started* then, on the loop's clock.  `wait_connected` waits for it.  To wait for
-    several at once, call `arm` on each, and `poll` when woken, or when the time that
-    `arm` returned has passed.  Call `disarm` before you close the socket.
+    *started* is when it began, on the loop's clock.  `wait_connected` waits for its
+    end.  To wait for several connects at once, call `arm` on each.  Call `poll` when
+    woken, or when the time that `arm` returned has passed.  Call `disarm` before you
+    close the socket.
     """
 
     __slots__ = (
@@ -81,8 +82,8 @@ class ConnectingSocket:
         self.code = code
         self.started = started
         self._outcome = outcome
-        # Poll with growing pauses where no event comes, or where one has come without
-        # an answer: the same event could come again at once.
+        # Poll with growing pauses where no event comes.  Also do so after an event that
+        # brought no answer: the same event could come again at once.
         self._polls_by_timer = code not in UNDER_WAY
         self._pause = _FIRST_PAUSE
         self._watcher: Watcher | None = None
@@ -95,10 +96,12 @@ class ConnectingSocket:
         callback: Callable[[], object],
         owned: bool = True,
     ) -> float | None:
-        """Have *loop* call *callback*, or return after how many seconds to poll.
+        """Have *loop* call *callback*, or return in how many seconds to `poll`.
+
+        If the socket is not *owned* but the caller's, *callback* is called once.
 
         Raises:
-            AttemptError: The socket cannot be waited for.
+            AttemptError: The loop cannot watch the socket.
         """
         if self._polls_by_timer:
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
@@ -107,9 +110,9 @@ class ConnectingSocket:
         return None
 
     def disarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the loop forget the callback."""
+        """Have *loop* forget the callback."""
         watcher, self._watcher = self._watcher, None
-        # A forked child would take its parent's watcher away.
+        # A forked child would remove its parent's watcher.
         if watcher is not None and self._forks == forks():
             unwatch(loop, self.sock, self._fd, watcher)
 
@@ -151,7 +154,7 @@ class ConnectingSocket:
 
         Raises:
             AttemptError: The connect has failed.
-            AttemptExpired: It had not ended at *deadline*, a time of the loop's clock.
+            AttemptExpired: It had not ended by *deadline*, on the loop's clock.
         """
         try:
             while True:
@@ -185,16 +188,17 @@ def _ready(waiter: Waiter) -> None:
 
 
 def _verdict(sock: socket.socket, sockaddr: SockAddr, outcome: Outcome) -> int:
-    """Return what became of a connect that an event, or the time, has ended.
+    """Return the error code of a connect: 0 for a success, EINPROGRESS if it goes on.
 
-    The event is a hint and *outcome* an opinion: a success is believed when the
-    socket has a peer.  One that is denied is looked at with ``SO_ERROR`` once
-    more, and is pending if that knows of no error either.
+    *outcome* returns an error, or only an opinion.  If it reports a success or no
+    answer, `getpeername` decides: a socket that has a peer is connected.  If
+    `getpeername` denies a peer, check ``SO_ERROR`` once more.  If there is no error
+    either, the connect is still under way.
     """
     code = 0
     if sock.family == _AF_VSOCK:
-        # A connect that follows one that failed forgets its error, and starts anew
-        # (net/vmw_vsock/af_vsock.c): it would go on for ever.
+        # On vsock, a second connect forgets the error of the first and starts anew
+        # (K17; net/vmw_vsock/af_vsock.c).  The attempt would go on for ever.
         code = _outcome.so_error(sock, sockaddr)
     code = code or outcome(sock, sockaddr)
     if not isinstance(code, int):
@@ -211,7 +215,8 @@ def _verdict(sock: socket.socket, sockaddr: SockAddr, outcome: Outcome) -> int:
 def _drain(sock: socket.socket) -> None:
     """Empty the error queue, which would make every poll return at once (K10).
 
-    Linux puts an ICMP error that met a connect under way there, asked or not.
+    Linux puts an ICMP error into the queue while a connect is under way, even if
+    nobody asked for that.
     """
     if _MSG_ERRQUEUE is None or sock.family not in _INET:
         return

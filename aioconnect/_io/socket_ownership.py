@@ -86,8 +86,8 @@ def await_creation(
     steps = creating.__await__()
     try:
         connected = next(steps)
-    except StopIteration as made:
-        return made.value  # type: ignore[no-any-return]  # a generator's is Any
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # a generator's is Any
     # First one turn, by yielding None, then the future.
     for pending in (None, connected):
         if _has_result(connected):
@@ -127,5 +127,5 @@ def _end(
                 if asyncio.isfuture(following):
                     following.cancel()
             steps.close()
-        except StopIteration as made:  # there was nothing more to wait for
-            discard(made.value)
+        except StopIteration as stop:  # there was nothing more to wait for
+            discard(stop.value)

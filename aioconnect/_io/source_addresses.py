@@ -1,7 +1,7 @@
 """Sort addresses, after asking the kernel for the source address of each.
 
-Only this module asks.  It runs on the event loop, so no question sends a packet, or
-waits for a lock that others hold for long.
+Only this module asks the kernel.  It runs on the event loop, so its requests send no
+packet, and wait for no lock that others hold for long.
 """
 
 from __future__ import annotations

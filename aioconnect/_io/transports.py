@@ -244,12 +244,12 @@ async def create_streams(
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-def discard_connection(made: Any) -> None:
-    """Close *made*, a socket or what a `Wrap` returned, because no caller gets it."""
-    if isinstance(made, socket.socket):
-        made.close()
+def discard_connection(connection: Any) -> None:
+    """Close *connection*, a socket or the result of a `Wrap`: no caller gets it."""
+    if isinstance(connection, socket.socket):
+        connection.close()
         return
-    first, second = made
+    first, second = connection
     transport = second.transport if isinstance(first, asyncio.StreamReader) else first
     with contextlib.suppress(RuntimeError):  # its loop is closed, and so is it
         transport.abort()

@@ -174,10 +174,10 @@ class _ConnectingMethods(asyncio.AbstractEventLoop):
             "flags": flags,
             "local_addr": local_addr,
         }
-        options, place = options_and_endpoint(options, overrides, host, port, sock)
+        options, endpoint = options_and_endpoint(options, overrides, host, port, sock)
         return await connect_endpoint(
             options,
-            place,
+            endpoint,
             _transport_wrap(protocol_factory, host, tls),
             sock=sock,
             all_errors=all_errors,
@@ -197,11 +197,11 @@ class _ConnectingMethods(asyncio.AbstractEventLoop):
             create: Any = super().create_unix_connection
             pair: TransportPair[P] = await create(protocol_factory, sock=sock, **tls)
             return pair
-        place = endpoint_of_path(path, sock)
-        finish = _transport_wrap(protocol_factory, None, tls)
+        endpoint = endpoint_of_path(path, sock)
+        wrap = _transport_wrap(protocol_factory, None, tls)
         options = _without_ready(self._aioconnect_connector, sock)
         return await connect_endpoint(
-            options, place, finish, sock=sock, ready_gets_socket=True
+            options, endpoint, wrap, sock=sock, ready_gets_socket=True
         )
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
@@ -283,9 +283,9 @@ async def _connect_socket(
 ) -> None:
     """Connect the caller's *sock* to *address*, whose host may be a name."""
     check_sock(sock)
-    place = endpoint_of_address(sock, address)
-    if place.address is not None:
-        await ConnectOperation(connector, (place,), sock=sock).run()
+    remote = endpoint_of_address(sock, address)
+    if remote.address is not None:
+        await ConnectOperation(connector, (remote,), sock=sock).run()
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
 
@@ -295,5 +295,5 @@ async def _connect_socket(
         addresses = await operation.look_up(endpoint, turn)
         return endpoint._replace(address=addresses[0]) if addresses else None
 
-    operation = ConnectOperation(options, (place,), sock=sock, find_endpoint=resolve)
+    operation = ConnectOperation(options, (remote,), sock=sock, find_endpoint=resolve)
     await operation.run()

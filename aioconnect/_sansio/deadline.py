@@ -1,4 +1,4 @@
-"""Share the time of a call: among its turns, their attempts, and what proves them.
+"""Share the time of a call among its turns, their attempts, and checks by `ready`.
 
 Pure.  Times are on the loop's clock, and durations in seconds.
 """
@@ -17,17 +17,17 @@ __all__ = [
     "turn_deadline",
 ]
 
-# "If the time per address is too short, steal from the end of the list": what Go's
-# net.Dialer gives an address at the least, in seconds, while there is that much left.
+# Each address gets at least this many seconds, while they are left, as in Go's
+# net.Dialer: "If the time per address is too short, steal from the end of the list".
 LEAST_SHARE = 2.0
 
-# What set a deadline.  A call that has used up its own is over; an attempt or a turn
-# that has used up its share leaves time for the others.
+# What set a deadline.  When the time of the call is used up, the call is over.  When
+# the share of an attempt or a turn is used up, there is still time for the others.
 Limit: TypeAlias = Literal["attempt", "turn", "call"]
 
 
 class Deadline(NamedTuple):
-    """The time at which something has to end, None for never, and what set it."""
+    """When something has to end (None means never), and what set this time."""
 
     at: float | None = None
     limit: Limit = "call"
@@ -44,14 +44,14 @@ class Deadline(NamedTuple):
 
 
 def call_deadline(started: float, timeout: float | None) -> Deadline:
-    """Return the deadline of a call that *started* then, with *timeout*."""
+    """Return the deadline of a call that began at *started* and has *timeout*."""
     return Deadline(None if timeout is None else started + timeout, "call")
 
 
 def turn_deadline(call: Deadline, now: float, waiting: int) -> Deadline:
     """Return the deadline of a turn that starts *now*, while *waiting* others wait.
 
-    All of them get equal shares of what is left of the *call*.
+    The turn and the others get equal shares of the time that is left of the *call*.
     """
     if call.at is None or not waiting:
         return call
@@ -63,9 +63,9 @@ def attempt_deadline(
 ) -> Deadline:
     """Return the deadline of an attempt that starts *now*, in a *turn*.
 
-    *waiting* is how many addresses have to wait until this attempt has ended.  If no
-    option bounds the attempt, all of them get equal shares of what is left, of at least
-    2 s.
+    *waiting* is how many addresses have to wait until this attempt has ended.  Without
+    *attempt_timeout*, this attempt and the others get equal shares of the time that is
+    left, but at least 2 s each.
     """
     seconds = attempt_timeout
     if seconds is None:

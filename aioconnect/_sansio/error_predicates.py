@@ -61,7 +61,7 @@ _UNKNOWN_NAME = frozenset(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Predicate:
-    """A question about an `OSError`; call it like a function.
+    """A predicate of an `OSError`; call it like a function.
 
     ``|`` and ``&`` join it with another predicate, or with a function of yours on
     either side: ``is_refused | (lambda error: error.errno == errno.EPERM)``.  A
@@ -110,7 +110,7 @@ def _is_function(value: object) -> bool:
 
 
 def _name(ask: object) -> str:
-    """Return the public name of *ask*: the one that users import."""
+    """Return the public name of *ask*, which users import."""
     name: str = getattr(ask, "__name__", "") or repr(ask)
     return name.removeprefix("_")
 

@@ -1,7 +1,7 @@
 """Decide which address to dial, and when: Happy Eyeballs (RFC 8305).
 
-Pure.  `HappyEyeballs` is told what happens and when, and says what is to be done; who
-drives it owns the sockets, the look-ups and the clock.
+Pure.  Tell `HappyEyeballs` what happens and when, and ask it what to do next.  The
+caller owns the sockets, the look-ups and the clock.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ __all__ = [
 MINIMUM_ATTEMPT_DELAY = 0.010
 MAXIMUM_ATTEMPT_DELAY = 2.0
 
-# A name with fifty addresses that are all silent is no reason for fifty SYNs.
+# The most attempts at a time.  Fifty silent addresses are no reason for fifty SYNs.
 MOST_LIVE = 6
 
-# Puts the addresses of one place into the order in which they are tried, each once.
+# Returns the addresses of one target in the order in which to try them, each once.
 SortAddresses: TypeAlias = Callable[[Sequence[Address]], Sequence[Address]]
 
-# Where a place stands among those that are raced: (2,) is the third, (2, 0) the first
-# host of the service there, and () the only one.
+# The position of a target among those of a race: (2,) is the third target.  If that is
+# a service, (2, 0) is its first host.  () is the only target.
 TargetIndex: TypeAlias = tuple[int, ...]
 
-# Whose addresses are asked for, and of which family.
+# A target, and the family of the addresses to ask for.
 DnsQuery: TypeAlias = tuple[TargetIndex, int]
 
 
 class _Candidates:
-    """The addresses that are left to try: the first of each place, then the second.
+    """The addresses that are left to try: the first of each target, then the second.
 
-    An answer is put in order with those of its own place only.  It costs what is in
-    it, however many places have answered before.
+    The addresses of an answer are sorted only with those of the same target.  So the
+    cost of an answer does not grow with the number of targets.
     """
 
     __slots__ = ("_all", "_found", "_heads", "_sort", "_sorted", "_taken")
@@ -56,29 +56,29 @@ class _Candidates:
         self._sort = sort
         self._all: set[Address] = set()
         self._taken: set[Address] = set()
-        # By place: as they came, and in order.
+        # By target: the addresses as they came, and the same addresses in order.
         self._found: dict[TargetIndex, dict[Address, None]] = {}
         self._sorted: dict[TargetIndex, Sequence[Address]] = {}
-        # A heap: the next position of each place.  After each answer there is one more,
-        # from the first position on: the new order may have another address there.
+        # A heap of the next position in each target's order.  Each answer adds an entry
+        # for the first position: the new order may have another address there.
         self._heads: list[tuple[int, TargetIndex]] = []
 
     def __len__(self) -> int:
         return len(self._all) - len(self._taken)
 
     def add(self, turn: TargetIndex, addresses: Collection[Address]) -> None:
-        """Have *addresses* join those of the place at *turn*."""
+        """Add *addresses* to those of the target at index *turn*."""
         found = self._found.setdefault(turn, {})
         before = len(found)
         found.update(dict.fromkeys(addresses))
         if len(found) > before:
             self._all.update(addresses)
-            # With those that were taken, so that the families go on taking turns.
+            # Sort the taken ones too, so that the families go on alternating.
             self._sorted[turn] = self._sort(tuple(found))
             heapq.heappush(self._heads, (0, turn))
 
     def take(self) -> Address:
-        """Return the next address, which is then no longer left."""
+        """Remove the next address, and return it."""
         while True:
             position, turn = self._heads[0]
             ordered = self._sorted[turn]
@@ -86,7 +86,7 @@ class _Candidates:
                 heapq.heapreplace(self._heads, (position + 1, turn))
             else:
                 heapq.heappop(self._heads)
-            # Two places can have the same address.
+            # Two targets can have the same address.
             if ordered[position] not in self._taken:
                 self._taken.add(ordered[position])
                 return ordered[position]
@@ -95,11 +95,12 @@ class _Candidates:
 class HappyEyeballs:
     """One race: the answers, how many attempts are live, and what is left to dial.
 
-    It begins with the first answer that has an address.  An answer without IPv6 waits
-    *resolution_delay* seconds for the answer with it of the same name.  A further
-    attempt starts *attempt_delay* seconds after the last one, or at once when one has
-    failed.  With None, it only starts when one has failed.  The targets take turns, and
-    *sort* puts the addresses of each in order.
+    The first attempt starts when an answer has an address.  If the AAAA answer for the
+    same name has not come yet, the attempt waits for that answer, at most
+    *resolution_delay* seconds.  Each further attempt starts *attempt_delay* seconds
+    after the one before, or at once when one has failed.  With None, it starts only
+    when one has failed.  The targets take turns, and *sort* puts the addresses of each
+    target in order.
     """
 
     __slots__ = (
@@ -128,7 +129,7 @@ class HappyEyeballs:
         self._resolution_delay = resolution_delay
         self._candidates = _Candidates(sort)
         self._unanswered: set[DnsQuery] = set()
-        self._targets_found: set[TargetIndex] = set()  # those that have an address
+        self._targets_found: set[TargetIndex] = set()  # the targets with an address
         self._live = 0
         self._start_next_now = False
         # When the first attempt may start, and when the last one did.
@@ -142,9 +143,9 @@ class HappyEyeballs:
     def answered(
         self, query: DnsQuery, addresses: Collection[Address], now: float
     ) -> None:
-        """Take the answer to *query*; one that failed has no *addresses*.
+        """Take the answer to *query*.  It has no *addresses* if the look-up failed.
 
-        New addresses join those that are left to dial.
+        New addresses are added to those that are left to dial.
         """
         target, _ = query
         self._unanswered.discard(query)
@@ -161,9 +162,9 @@ class HappyEyeballs:
             self._opens_at = now + self._resolution_delay
 
     def next_address(self, now: float) -> Address | None:
-        """Return the address to dial now, or None.  Its attempt is live from then on.
+        """Return the address to dial now, or None.  Its attempt is live from now on.
 
-        The attempt may be one too many: `has_too_many` tells.
+        Ask `has_too_many` afterwards: this may be one attempt too many.
         """
         if self.has_too_many():
             return None
@@ -192,15 +193,15 @@ class HappyEyeballs:
         return self._last_start + self._attempt_delay
 
     def has_too_many(self) -> bool:
-        """Whether the oldest live attempt has to end for the one that has started."""
+        """Whether the oldest live attempt has to end, to make room for the newest."""
         return self._live > MOST_LIVE
 
     def gave_up_oldest(self) -> None:
-        """End the oldest live attempt.  The newest took its place: none starts now."""
+        """Note the end of the oldest live attempt.  No other may start for it."""
         self._live -= 1
 
     def failed(self) -> None:
-        """End a live attempt: the next one may start at once."""
+        """Note that a live attempt has failed.  The next one may start at once."""
         self._live -= 1
         self._start_next_now = True
 
@@ -216,5 +217,5 @@ class HappyEyeballs:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is live, nothing left to dial, and no answer to come."""
+        """Whether no attempt is live, no address is left, and no answer will come."""
         return not (self._live or self._candidates or self._unanswered)

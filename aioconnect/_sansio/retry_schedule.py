@@ -17,19 +17,22 @@ from .endpoints import Endpoint
 __all__ = ["GiveUp", "RetrySchedule", "Sleep", "Step", "Try", "shorten_last_delay"]
 
 
-# The last round has at least this long, in seconds, before the deadline.
+# The last round gets at least this many seconds, or half of the time that is left.
 _SHORTEST_LAST_ROUND = 0.05
 
 
 class Try(NamedTuple):
-    """Try *endpoint*, until *deadline*."""
+    """Try *endpoint* until *deadline*."""
 
     endpoint: Endpoint
     deadline: Deadline
 
 
 class Sleep(NamedTuple):
-    """Sleep until the next round may begin.  *delay* is None if it was given before."""
+    """Sleep until the next round may begin.
+
+    *delay* is its length in seconds, or None when the same sleep is returned again.
+    """
 
     until: float
     delay: float | None
@@ -48,21 +51,21 @@ class _State(Enum):
     NEW = auto()
     TRYING = auto()  # a round is under way
     BACKING_OFF = auto()  # the caller sleeps before the next round
-    RESTED = auto()  # and now it has slept
+    RESTED = auto()  # the caller has slept, and the next round may begin
     REPEATING = auto()  # the round was cancelled, and begins again
     LOST = auto()  # a connection was lost, so another round follows in any case
-    EXPIRED = auto()  # the deadline of the call has ended an attempt
-    OUT_OF_TIME = auto()  # the call was given up: its time was up
-    GIVEN_UP = auto()  # the call was given up: nothing was left to try
+    EXPIRED = auto()  # an attempt met the deadline of the call
+    OUT_OF_TIME = auto()  # the call has ended: its time was up
+    GIVEN_UP = auto()  # the call has ended: nothing was left to try
 
 
 class RetrySchedule:
-    """The rounds of a call to *endpoints*.
+    """The rounds of a call to *endpoints*, and the delays between them.
 
-    In each round every endpoint has its turn.  If they are raced, they share one turn.
-    *delays* come between rounds; with None there is but one round.  The call *started*
-    then, and has *timeout* seconds, which are used to their end: a delay that would
-    reach past them is cut short, and a last round follows.
+    In each round every endpoint has its turn.  If *races*, all of them share one turn.
+    *delays* are the seconds between rounds.  With None, there is only one round.  The
+    call began at *started*, and may take *timeout* seconds, or any time with None.  A
+    delay that would outlast the call is cut short, and a last round follows.
     """
 
     __slots__ = (
@@ -108,13 +111,14 @@ class RetrySchedule:
         self._state = _State.NEW
         self._is_last_round = False
         self._wake_at = 0.0
-        # How long the slowest attempt of a round has taken to fail.
+        # The longest time from the start of a round to the failure of an attempt.
         self._longest_answer = 0.0
 
     def next(self, now: float, may_retry: Callable[[], bool]) -> Step:
         """Return what to do *now*.
 
-        *may_retry* is asked when every attempt of a round has failed.
+        *may_retry* tells whether another round may follow.  It is called when every
+        attempt of a round has failed.
         """
         state = self._state
         if state is _State.NEW or state is _State.REPEATING:
@@ -181,21 +185,21 @@ class RetrySchedule:
         return self._next_delay
 
     def _give_up(self, *, is_timeout: bool) -> GiveUp:
-        """Give up, for good: the answer stands, also if its caller is cancelled."""
+        """Give up for good: `next` returns the same even after a cancellation."""
         self._state = _State.OUT_OF_TIME if is_timeout else _State.GIVEN_UP
         return GiveUp(is_timeout)
 
     def begin(self) -> Try:
-        """Begin with the first turn, whatever the time is: its attempt has ended."""
+        """Return the first turn, even if the time is up: its attempt has ended."""
         self._begin_round(self.started)
         return self._next_turn(self.started)
 
     def rested(self) -> None:
-        """Note that the caller has slept as long as it was told to."""
+        """Note that the caller has slept until the time of the `Sleep`."""
         self._state = _State.RESTED
 
     def expand(self, endpoints: Sequence[Endpoint], now: float) -> Try:
-        """Give the turn that has begun to *endpoints*, one after the other."""
+        """Replace the current turn by one for each of *endpoints*; return the first."""
         self._queue.extendleft(reversed(endpoints))
         # The turn of a service counts as well: even if it has a single endpoint, that
         # shares the time with the next round, which may find another one.
@@ -203,26 +207,29 @@ class RetrySchedule:
         return self._next_turn(now)
 
     def answered(self, now: float) -> None:
-        """Note that an attempt has failed *now*, and not by a deadline."""
+        """Note that an attempt has failed *now*, before its deadline."""
         took = now - self._round_started
         self._longest_answer = max(self._longest_answer, took)
 
     def expired(self, limit: Limit) -> None:
-        """Note that a deadline has passed which *limit* has set."""
+        """Note that a deadline has passed.  *limit* tells what had set it."""
         if limit == "call":
             self._state = _State.EXPIRED
 
     def expect(self, seconds: float) -> None:
-        """Leave the last round time for this much: refusals take next to none."""
+        """Leave the last round time for an attempt of this many *seconds*.
+
+        Refusals take almost no time.  The schedule cannot learn the length from them.
+        """
         self._longest_answer = seconds
 
     def lost(self, now: float) -> None:
-        """Have another round follow, with time anew: the connection was lost."""
+        """Plan another round, and start the time anew: the connection was lost."""
         self._renew(now)
         self._state = _State.LOST
 
     def resume(self, now: float) -> None:
-        """Go on after a cancellation, with time anew, where it has ended the call."""
+        """Continue where a cancellation ended the call, and start the time anew."""
         self._renew(now)
         if self._state in (_State.TRYING, _State.EXPIRED):
             self._state = _State.REPEATING

@@ -238,7 +238,7 @@ class EventReducer:
             self._end_step(step, event.at, "failed", reason, attempt.error)
 
     def _on_lookup_failed(self, event: AttemptFailed) -> None:
-        """Take the failure of a look-up; a `ResolveFailed` may have told it before."""
+        """Take the failure of a look-up; a `ResolveFailed` may have come before."""
         attempt = event.attempt
         reason = attempt_reason(attempt)
         lookups = [one for one in self._round_lookups if one.subject == attempt.host]

@@ -107,7 +107,7 @@ def chart_rows(record: CallRecord) -> list[ChartRow]:
 
 
 def _folded_range(steps: Sequence[Step]) -> tuple[int, int]:
-    """Return the range of *steps* to fold, from the first to behind the last."""
+    """Return the range of *steps* to fold, from the first to one past the last."""
     first_steps: dict[int, int] = {}  # for each round, the position of its first step
     for position, step in enumerate(steps):
         first_steps.setdefault(step.round, position)

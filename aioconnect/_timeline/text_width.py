@@ -44,7 +44,7 @@ def truncate_middle(text: str, width: int, mark: str = "…") -> str:
 
 
 def pad(text: str, width: int) -> str:
-    """Return *text* with blanks behind it, up to *width*."""
+    """Return *text* padded with blanks up to *width*."""
     return text + " " * (width - display_width(text))
 
 

@@ -178,8 +178,8 @@ def _check_tls_hostname(name: object) -> None:
 
 def _default_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
-    # anyio does the same.  Before Python 3.11.4, a stream that was cut off looked like
-    # one that had ended.
+    # anyio does the same.  Before Python 3.11.4, a stream that was cut off seemed to
+    # have ended.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 

@@ -257,4 +257,4 @@ def _logging_errors() -> Generator[None]:
     try:
         yield
     except Exception:  # a processor or a view may raise anything; the connect goes on
-        _logger.exception("OpenTelemetry failed, and was told less of a connect")
+        _logger.exception("OpenTelemetry failed, and misses a part of a connect")

@@ -81,8 +81,8 @@ class ProxyConnector:
 
     async def connect(self, host: str, port: int | str) -> socket.socket:
         """Connect through the proxy, as the function `connect` does."""
-        made: socket.socket = await self._through(host, port, None)
-        return made
+        sock: socket.socket = await self._through(host, port, None)
+        return sock
 
     async def open_connection(
         self,
@@ -94,8 +94,8 @@ class ProxyConnector:
     ) -> Streams:
         """Open streams through the proxy, as the function `open_connection` does."""
         check_limit(limit)
-        finish = partial(create_streams, limit=limit, tls=tls_options(host, tls))
-        return await self._through(host, port, finish)
+        wrap = partial(create_streams, limit=limit, tls=tls_options(host, tls))
+        return await self._through(host, port, wrap)
 
     async def create_connection(
         self,
@@ -107,12 +107,12 @@ class ProxyConnector:
         """Create a transport and protocol, as the function `create_connection` does."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
-        finish = partial(create_transport, factory=protocol_factory, tls=options)
-        return await self._through(host, port, finish)
+        wrap = partial(create_transport, factory=protocol_factory, tls=options)
+        return await self._through(host, port, wrap)
 
-    async def _through(self, host: str, port: int | str, finish: Wrap[T] | None) -> T:
+    async def _through(self, host: str, port: int | str, wrap: Wrap[T] | None) -> T:
         target = endpoint_from_host(_DEFAULT, host, port)
-        tunnel = Tunnel(self.connector, hops_of(self.proxy), target, finish)
+        tunnel = Tunnel(self.connector, hops_of(self.proxy), target, wrap)
         operation = ConnectOperation(
             self.connector, (tunnel.endpoint,), tunnel, find_endpoint=tunnel.find
         )

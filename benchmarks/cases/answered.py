@@ -19,7 +19,7 @@ from .. import ways, ways_streams
 from ..machine import CLIENT, open_many, pin
 from ..results import Measure, Row, rounded
 from ..running import Contestant, Loops, Plan, both, progress, reason, rotated
-from ..servers import Place
+from ..servers import Endpoint
 
 __all__ = ["answered"]
 
@@ -76,7 +76,7 @@ def _round(
             loops = stack.enter_context(Loops())
             hole = stack.enter_context(black_hole())
             try:
-                opens = one.make(Place(port=hole.port))
+                opens = one.make(Endpoint(port=hole.port))
                 started = time.process_time()
                 tasks = loops.run(one.loop, _waiting, opens, count)
             except Exception as exc:  # it is the result

@@ -17,7 +17,7 @@ from ..running import (
     in_batches,
     take_turns,
 )
-from ..servers import Place, serving
+from ..servers import Endpoint, serving
 
 __all__ = ["ipv6", "streams", "tcp", "tls", "unix"]
 
@@ -80,32 +80,32 @@ STREAMS = (*LIMITS, *TLS[1:])
 
 def tcp(plan: Plan) -> Sequence[Measure]:
     """Connect a socket."""
-    return _connect(SOCKETS, Place(), "tcp", plan)
+    return _connect(SOCKETS, Endpoint(), "tcp", plan)
 
 
 def ipv6(plan: Plan) -> Sequence[Measure]:
     """Connect a socket to ::1."""
-    return _connect(SOCKETS, Place("::1"), "tcp", plan)
+    return _connect(SOCKETS, Endpoint("::1"), "tcp", plan)
 
 
 def unix(plan: Plan) -> Sequence[Measure]:
     """Connect to a path."""
-    return _connect(UNIX, Place(), "unix", plan)
+    return _connect(UNIX, Endpoint(), "unix", plan)
 
 
 def streams(plan: Plan) -> Sequence[Measure]:
     """Connect streams."""
-    return _connect(STREAMS, Place(), "tcp", plan)
+    return _connect(STREAMS, Endpoint(), "tcp", plan)
 
 
 def tls(plan: Plan) -> Sequence[Measure]:
     """Connect streams over TLS."""
-    return _connect(TLS, Place(), "tls", plan, 5)
+    return _connect(TLS, Endpoint(), "tls", plan, 5)
 
 
 def _connect(
     contestants: Sequence[Contestant],
-    place: Place,
+    endpoint: Endpoint,
     kind: str,
     plan: Plan,
     count: int = 100,
@@ -113,8 +113,8 @@ def _connect(
     pin(CLIENT)
     rounds = 7 if plan.quick else 41
     try:
-        with serving(place, kind) as place:
-            rows = take_turns(plan.of(contestants), place, rounds, in_batches(count))
+        with serving(endpoint, kind) as endpoint:
+            rows = take_turns(plan.of(contestants), endpoint, rounds, in_batches(count))
     except EOFError as exc:
-        raise Skipped(f"the server could not serve {kind} at {place.host}") from exc
+        raise Skipped(f"the server could not serve {kind} at {endpoint.host}") from exc
     return [Measure("time of a connect", "s", tuple(rows))]

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..machine import CLIENT, pin
 from ..results import Measure
 from ..running import Contestant, Loops, Plan, Skipped, take_turns
-from ..servers import Place, serving
+from ..servers import Endpoint, serving
 from ..tracing import calls_of, is_traceable
 from .connects import SOCKETS, STREAMS
 
@@ -62,12 +62,18 @@ def _counted(
 
     def measure(loops: Loops, contestant: Contestant, opens: object) -> float:  # noqa: ARG001
         number = str(CONTESTANTS.index(contestant))
-        program = (sys.executable, "-m", f"{__package__}.some", number, str(place.port))
+        program = (
+            sys.executable,
+            "-m",
+            f"{__package__}.some",
+            number,
+            str(endpoint.port),
+        )
         few, many = (count(*program, str(n)) for n in (10, 10 + connects))
         return max(many - few, 0.0) / connects
 
-    with serving(Place()) as place:
-        rows = take_turns(chosen, place, rounds, measure, warm=False)
+    with serving(Endpoint()) as endpoint:
+        rows = take_turns(chosen, endpoint, rounds, measure, warm=False)
     return [Measure(name, unit, tuple(rows))]
 
 

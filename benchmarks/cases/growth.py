@@ -11,7 +11,7 @@ from .. import ways, ways_streams
 from ..machine import CLIENT, open_many, pin
 from ..results import Measure, Row
 from ..running import NONE, TRIO, Contestant, Loops, Plan, both, take_turns
-from ..servers import Place, serving
+from ..servers import Endpoint, serving
 
 __all__ = ["concurrency"]
 
@@ -35,7 +35,7 @@ def concurrency(plan: Plan) -> Sequence[Measure]:
     most = open_many() - 200
     rows: list[Row] = []
     sizes = (1, 30, 1000) if plan.quick else (1, 10, 100, 1000, 10_000)
-    with serving(Place()) as place:
+    with serving(Endpoint()) as endpoint:
         for size in sizes:
             if size > most:
                 break
@@ -43,7 +43,12 @@ def concurrency(plan: Plan) -> Sequence[Measure]:
             turns = 1 if plan.quick else 2 if is_large else 5
             at_once = _at_once(size, max(1, (100 if plan.quick else 1000) // size))
             rows += take_turns(
-                plan.of(CONTESTANTS), place, turns, at_once, at=size, warm=not is_large
+                plan.of(CONTESTANTS),
+                endpoint,
+                turns,
+                at_once,
+                at=size,
+                warm=not is_large,
             )
     return [Measure("time of a connect", "s", tuple(rows))]
 
@@ -65,9 +70,9 @@ def _in_a_row(contestant: Contestant, opens: Any, size: int, times: int) -> floa
     spent = 0.0
     for _ in range(times):
         started = time.perf_counter()
-        made = [opens() for _ in range(size)]
+        connections = [opens() for _ in range(size)]
         spent += time.perf_counter() - started
-        for one in made:
+        for one in connections:
             contestant.close(one)
     return spent / (size * times)
 
@@ -81,9 +86,9 @@ async def _gathered(
     spent = 0.0
     for _ in range(times):
         started = time.perf_counter()
-        made = await asyncio.gather(*(opens() for _ in range(size)))
+        connections = await asyncio.gather(*(opens() for _ in range(size)))
         spent += time.perf_counter() - started
-        for one in made:
+        for one in connections:
             contestant.close(one)
         await asyncio.sleep(0)
     return spent / (size * times)
@@ -96,16 +101,16 @@ async def _trio_gathered(
 
     spent = 0.0
     for _ in range(times):
-        made: list[Any] = []
+        connections: list[Any] = []
 
-        async def open_one(made: list[Any]) -> None:
-            made.append(await opens())
+        async def open_one(connections: list[Any]) -> None:
+            connections.append(await opens())
 
         started = time.perf_counter()
         async with trio.open_nursery() as nursery:
             for _ in range(size):
-                nursery.start_soon(open_one, made)
+                nursery.start_soon(open_one, connections)
         spent += time.perf_counter() - started
-        for one in made:
+        for one in connections:
             contestant.close(one)
     return spent / (size * times)

@@ -12,7 +12,7 @@ from typing import Any
 from ..machine import CLIENT, end_with_parent, pin
 from ..results import Measure
 from ..running import NONE, Contestant, Loops, Plan, take_turns
-from ..servers import Place
+from ..servers import Endpoint
 
 __all__ = ["imports"]
 
@@ -48,10 +48,10 @@ print(*(m for m in sys.modules if m not in before and m.partition(".")[0] in nam
 
 def _timed(
     timed: str, before: str = "asyncio"
-) -> Callable[[Place], Callable[[], float]]:
+) -> Callable[[Endpoint], Callable[[], float]]:
     program = TIMED.format(before=before, also="", timed=timed)
 
-    def make(place: Place) -> Callable[[], float]:  # noqa: ARG001  # as all
+    def make(endpoint: Endpoint) -> Callable[[], float]:  # noqa: ARG001  # as all
         def opens() -> float:
             return float(_run(program))
 
@@ -60,9 +60,9 @@ def _timed(
     return make
 
 
-def _needed(place: Place) -> Callable[[], float]:
+def _needed(endpoint: Endpoint) -> Callable[[], float]:
     needed = _run(NEEDED).split()
-    return _timed("\n".join(f"import {name}" for name in needed) or "pass")(place)
+    return _timed("\n".join(f"import {name}" for name in needed) or "pass")(endpoint)
 
 
 def _run(program: str) -> str:
@@ -79,7 +79,7 @@ def _run(program: str) -> str:
     return done.stdout
 
 
-def _nothing(made: object) -> None:
+def _nothing(connection: object) -> None:
     """Close nothing."""
 
 
@@ -101,7 +101,7 @@ def imports(plan: Plan) -> Sequence[Measure]:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as directory:
         os.environ["PYTHONPYCACHEPREFIX"] = directory
-        rows = take_turns(CONTESTANTS, Place(), 2 if plan.quick else 15, _spent)
+        rows = take_turns(CONTESTANTS, Endpoint(), 2 if plan.quick else 15, _spent)
     return [Measure("CPU of an import", "s", tuple(rows))]
 
 

@@ -26,7 +26,7 @@ from ..running import (
     rotated,
     take_turns,
 )
-from ..servers import Place
+from ..servers import Endpoint
 
 __all__ = ["cancel", "pending"]
 
@@ -69,12 +69,12 @@ def pending(plan: Plan) -> Sequence[Measure]:
             else:
                 samples.setdefault(contestant, []).append(spent)
     measures = []
-    for place, (name, unit) in enumerate(zip(names, ("bytes", "s"), strict=True)):
+    for index, (name, unit) in enumerate(zip(names, ("bytes", "s"), strict=True)):
         rows = tuple(
             Row(
                 one.name,
                 one.loop,
-                rounded([pair[place] for pair in samples.get(one, ())]),
+                rounded([pair[index] for pair in samples.get(one, ())]),
                 failed.get(one),
             )
             for one in plan.of(CONTESTANTS)
@@ -89,7 +89,7 @@ def _pend(number: int, count: int) -> tuple[float, float]:
     open_many()
     contestant = CONTESTANTS[number]
     with black_hole() as hole, Loops() as loops:
-        opens = contestant.make(Place(port=hole.port))
+        opens = contestant.make(Endpoint(port=hole.port))
         pend = _trio_pended if contestant.loop == TRIO else _pended
         pended: tuple[float, float] = loops.run(contestant.loop, pend, opens, count)
     return pended
@@ -158,7 +158,10 @@ def cancel(plan: Plan) -> Sequence[Measure]:
     contestants = [one for one in plan.of(CONTESTANTS) if one.loop != TRIO]
     with black_hole() as hole:
         rows = take_turns(
-            contestants, Place(port=hole.port), 3 if plan.quick else 15, _cancel_hundred
+            contestants,
+            Endpoint(port=hole.port),
+            3 if plan.quick else 15,
+            _cancel_hundred,
         )
     return [Measure("time of a cancel", "s", tuple(rows))]
 

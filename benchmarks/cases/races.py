@@ -24,7 +24,7 @@ from ..running import (
     in_batches,
     take_turns,
 )
-from ..servers import Place, serving
+from ..servers import Endpoint, serving
 
 __all__ = ["limited", "refused", "silent", "three"]
 
@@ -60,13 +60,13 @@ def three(plan: Plan) -> Sequence[Measure]:
     """Race three addresses, of which the first answers."""
     pin(CLIENT)
     hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
-    with serving(Place(hosts=hosts)) as place:
+    with serving(Endpoint(hosts=hosts)) as endpoint:
         rows = take_turns(
             plan.of((FLOOR, *RACES, IN_TURN)),
-            place,
+            endpoint,
             7 if plan.quick else 41,
             in_batches(50),
-            loops=Loops(ways_lists.listing(place)),
+            loops=Loops(ways_lists.listing(endpoint)),
         )
     return [Measure("time of a connect", "s", tuple(rows))]
 
@@ -75,14 +75,14 @@ def silent(plan: Plan) -> Sequence[Measure]:
     """Race two addresses, of which the first drops every packet."""
     pin(CLIENT)
     with black_hole() as hole:
-        place = Place("127.0.0.2", hole.port, hosts=("127.0.0.1", "127.0.0.2"))
-        with serving(place) as place:
+        endpoint = Endpoint("127.0.0.2", hole.port, hosts=("127.0.0.1", "127.0.0.2"))
+        with serving(endpoint) as endpoint:
             rows = take_turns(
                 plan.of((*RACES, IN_TURN)),
-                place,
+                endpoint,
                 1 if plan.quick else 5,
                 limited(0.6 if plan.quick else 3.0),
-                loops=Loops(ways_lists.listing(place)),
+                loops=Loops(ways_lists.listing(endpoint)),
                 warm=False,
             )
     return [Measure("time to connect", "s", tuple(rows))]
@@ -91,19 +91,19 @@ def silent(plan: Plan) -> Sequence[Measure]:
 def refused(plan: Plan) -> Sequence[Measure]:
     """Race eight addresses that refuse, until the error is there."""
     pin(CLIENT)
-    with _refusing(8) as place:
+    with _refusing(8) as endpoint:
         rows = take_turns(
             [_failing(one) for one in plan.of((*RACES, IN_TURN))],
-            place,
+            endpoint,
             5 if plan.quick else 21,
             in_batches(20),
-            loops=Loops(ways_lists.listing(place)),
+            loops=Loops(ways_lists.listing(endpoint)),
         )
     return [Measure("time of an error", "s", tuple(rows))]
 
 
 @contextlib.contextmanager
-def _refusing(count: int) -> Iterator[Place]:
+def _refusing(count: int) -> Iterator[Endpoint]:
     hosts = tuple(f"127.0.0.{number}" for number in range(1, count + 1))
     port = 0
     with contextlib.ExitStack() as stack:
@@ -111,23 +111,23 @@ def _refusing(count: int) -> Iterator[Place]:
             sock = stack.enter_context(socket.socket())
             sock.bind((host, port))
             port = sock.getsockname()[1]
-        yield Place(port=port, hosts=hosts)
+        yield Endpoint(port=port, hosts=hosts)
 
 
 def _failing(contestant: Contestant) -> Contestant:
     """Return one for which the error is what is wanted."""
 
-    def make(place: Place) -> Callable[[], Awaitable[Any]]:
-        opens = contestant.make(place)
+    def make(endpoint: Endpoint) -> Callable[[], Awaitable[Any]]:
+        opens = contestant.make(endpoint)
 
         async def fails() -> None:
             try:
-                made = await opens()
+                connection = await opens()
             except socket.gaierror:
                 raise
             except (OSError, ExceptionGroup):
                 return
-            contestant.close(made)
+            contestant.close(connection)
             raise RuntimeError("connected to a port that refuses")
 
         return fails
@@ -135,12 +135,12 @@ def _failing(contestant: Contestant) -> Contestant:
     return Contestant(contestant.name, contestant.loop, make, _nothing)
 
 
-def _nothing(made: object) -> None:
+def _nothing(connection: object) -> None:
     """Close nothing."""
 
 
 def limited(limit: float) -> Callable[[Loops, Contestant, Any], float]:
-    """Return what measures one connect, which has so many seconds."""
+    """Return what measures one connect with a timeout of *limit* seconds."""
 
     def measure(loops: Loops, contestant: Contestant, opens: Any) -> float:
         once = _trio_once if contestant.loop == TRIO else _once
@@ -153,11 +153,11 @@ def limited(limit: float) -> Callable[[Loops, Contestant, Any], float]:
 async def _once(contestant: Contestant, opens: Any, limit: float) -> float:
     started = time.perf_counter()
     try:
-        made = await asyncio.wait_for(opens(), limit)
+        connection = await asyncio.wait_for(opens(), limit)
     except TimeoutError:
         raise TimeoutError(f"not within {limit:g} s") from None
     spent = time.perf_counter() - started
-    contestant.close(made)
+    contestant.close(connection)
     return spent
 
 
@@ -166,8 +166,8 @@ async def _trio_once(contestant: Contestant, opens: Any, limit: float) -> float:
 
     started = time.perf_counter()
     with trio.move_on_after(limit):
-        made = await opens()
+        connection = await opens()
         spent = time.perf_counter() - started
-        contestant.close(made)
+        contestant.close(connection)
         return spent
     raise TimeoutError(f"not within {limit:g} s")

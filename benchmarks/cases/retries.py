@@ -24,7 +24,7 @@ from ..running import (
     reason,
     take_turns,
 )
-from ..servers import Place, late_server
+from ..servers import Endpoint, late_server
 
 __all__ = ["retry"]
 
@@ -33,11 +33,11 @@ Opens = Callable[[], Awaitable[Any]]
 ATTEMPTS = 100
 
 
-def _times(make: ways_retry.Retries) -> Callable[[Place], Opens]:
-    return lambda place: make(place, ATTEMPTS)
+def _times(make: ways_retry.Retries) -> Callable[[Endpoint], Opens]:
+    return lambda endpoint: make(endpoint, ATTEMPTS)
 
 
-def _nothing(made: object) -> None:
+def _nothing(connection: object) -> None:
     """Close nothing: no attempt has connected."""
 
 
@@ -84,9 +84,13 @@ def retry(plan: Plan) -> Sequence[Measure]:
     """Be refused a hundred times, and wait for a server that is late."""
     pin(CLIENT)
     with refusing() as port:
-        place = Place(port=port.port)
+        endpoint = Endpoint(port=port.port)
         rows = take_turns(
-            plan.of(REFUSED), place, 1 if plan.quick else 9, _cpu, warm=not plan.quick
+            plan.of(REFUSED),
+            endpoint,
+            1 if plan.quick else 9,
+            _cpu,
+            warm=not plan.quick,
         )
     clients, seconds = (50, 0.3) if plan.quick else (200, 5.0)
     return [
@@ -122,12 +126,12 @@ def _late(plan: Plan, clients: int, seconds: float) -> list[Row]:
 
 
 def _lateness(number: int, clients: int, seconds: float) -> list[float]:
-    """Return when so many *clients* were connected, after the server listened."""
+    """Return after how many seconds of the server's listening each client connected."""
     pin(CLIENT)
     open_many()
     contestant = LATE[number]
     with late_server() as (port, orders), Loops() as loops:
-        opens = contestant.make(Place(port=port))
+        opens = contestant.make(Endpoint(port=port))
         done: list[float] = loops.run(
             contestant.loop, _wait, contestant, opens, clients, seconds, orders
         )
@@ -139,9 +143,9 @@ async def _wait(
     contestant: Contestant, opens: Opens, clients: int, seconds: float, orders: Any
 ) -> list[float]:
     async def wait() -> float:
-        made = await opens()
+        connection = await opens()
         at = time.monotonic()
-        contestant.close(made)
+        contestant.close(connection)
         return at
 
     waiting = [asyncio.ensure_future(wait()) for _ in range(clients)]

@@ -1,4 +1,4 @@
-"""Connect so many times, for a program that counts: NUMBER PORT COUNT."""
+"""Connect COUNT times, for a program that counts: NUMBER PORT COUNT."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from ..machine import end_with_parent
 from ..running import Loops, in_batches
-from ..servers import Place
+from ..servers import Endpoint
 from .counted import CONTESTANTS
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     contestant = CONTESTANTS[number]
     gc.disable()
     with Loops() as loops:
-        opens = contestant.make(Place(port=port))
+        opens = contestant.make(Endpoint(port=port))
         in_batches(count)(loops, contestant, opens)
 
 

@@ -132,7 +132,7 @@ async def test_retry_reaches_a_late_server() -> None:
 
 
 async def test_retry_lets_the_loop_run(refused_port: int) -> None:
-    """Delays of 0 are no busy loop: others run between any two rounds."""
+    """With delays of 0, other tasks still run between any two rounds."""
     ticks = 0
     rounds: list[int] = []
 
@@ -216,7 +216,7 @@ async def test_bad_delay(refused_port: int) -> None:
 
 async def test_timeout(black_hole: BlackHole) -> None:
     """K6: the error that a deadline raises has what was tried until then."""
-    begun = asyncio.get_running_loop().time()
+    started = asyncio.get_running_loop().time()
     with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
         await aioconnect.connect("127.0.0.1", black_hole.port, timeout=0.5)
     error = caught.value
@@ -225,7 +225,7 @@ async def test_timeout(black_hole: BlackHole) -> None:
     assert str(error).startswith("not connected within 0.5 s to 127.0.0.1:")
     (attempt,) = error.attempts
     assert attempt.phase == "connect"
-    assert attempt.started + attempt.elapsed >= begun + 0.49
+    assert attempt.started + attempt.elapsed >= started + 0.49
 
 
 async def test_attempt_timeout(black_hole: BlackHole) -> None:
@@ -327,7 +327,7 @@ async def test_no_cycles(refused_port: int, black_hole: BlackHole) -> None:
 
 
 async def test_events(port: int, refused_port: int, recorder: Recorder) -> None:
-    """The observer is told everything that happens, in order, on the loop's clock."""
+    """The observer gets every event, in order, with times of the loop's clock."""
     connector = Connector(observer=recorder, retry=(0,), family=socket.AF_INET)
     with pytest.raises(aioconnect.ConnectRefusedError) as caught:
         await connector.connect("localhost", refused_port)
@@ -456,7 +456,7 @@ async def test_a_round_is_cut_at_the_deadline() -> None:
 
 
 async def test_the_loop_was_late(refused_port: int) -> None:
-    """A round that there is no time for is not counted, and the last one the cause."""
+    """A round without time is not counted; the last counted round is the cause."""
 
     def blocks(event: aioconnect.Event) -> None:
         if isinstance(event, RetryScheduled):

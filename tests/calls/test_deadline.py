@@ -82,12 +82,12 @@ def listen_on_retry(held: HeldPort) -> Callable[[aioconnect.Event], None]:
     return observe
 
 
-async def close(made: Any) -> None:
+async def close(connection: Any) -> None:
     """Close what a call returned."""
-    if isinstance(made, socket.socket):
-        made.close()
-    elif isinstance(made, tuple):
-        first, second = made
+    if isinstance(connection, socket.socket):
+        connection.close()
+    elif isinstance(connection, tuple):
+        first, second = connection
         is_reader = isinstance(first, asyncio.StreamReader)
         (second.transport if is_reader else first).abort()
         await asyncio.sleep(0)
@@ -96,13 +96,13 @@ async def close(made: Any) -> None:
 @pytest.mark.usefixtures("no_wait")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_server_that_is_up_before_the_end(call: Call) -> None:
-    """A delay that would reach past the end is cut short for a last round."""
+    """A delay that would outlast the call is cut short for a last round."""
     with unused_port() as held:
-        made = await call(
+        connection = await call(
             held,
             {"timeout": TIMEOUT, "retry": (NEVER,), "observer": listen_on_retry(held)},
         )
-        await close(made)
+        await close(connection)
 
 
 @pytest.mark.usefixtures("no_wait")

@@ -123,7 +123,7 @@ async def test_race_is_yes_or_no(listener: Server) -> None:
 
 
 async def test_in_order(listener: Server) -> None:
-    """The first that is connected ends it; what comes after it is not looked at."""
+    """The first target that connects ends the call; later targets are not examined."""
     recorder = Recorder()
     with refusing() as refused, listening() as later:
         sock = await aioconnect.connect_any(
@@ -197,13 +197,13 @@ async def test_shares_of_the_time(black_hole: BlackHole, listener: Server) -> No
     """One dead host does not starve the rest: each has its share of what is left."""
     with testing.black_hole("127.0.0.2") as other:
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        started = loop.time()
         recorder = Recorder()
         targets = [black_hole.address, other.address, listener.address]
         sock = await aioconnect.connect_any(targets, timeout=1.5, observer=recorder)
         with sock:
             assert sock.getpeername() == listener.sockaddr
-        one, two, three = (event.at - begun for event in recorder.of(AttemptStarted))
+        one, two, three = (event.at - started for event in recorder.of(AttemptStarted))
     # A third of the time, and half of what is left; uvloop's clock counts in ms.
     assert one < two < three
     assert two - one >= 0.49
@@ -214,14 +214,14 @@ async def test_shares_that_were_not_used(black_hole: BlackHole) -> None:
     """What fails early leaves its time to the others."""
     loop = asyncio.get_running_loop()
     with refusing() as refused:
-        begun = loop.time()
+        started = loop.time()
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect_any(
                 [refused.address, black_hole.address], timeout=1
             )
     _, silent = caught.value.attempts
-    assert silent.elapsed >= 0.9 * (begun + 1 - silent.started)
-    assert loop.time() - begun >= 0.99
+    assert silent.elapsed >= 0.9 * (started + 1 - silent.started)
+    assert loop.time() - started >= 0.99
 
 
 async def test_a_share_for_a_name_that_hangs(listener: Server) -> None:
@@ -255,7 +255,7 @@ async def test_silent_targets_and_a_good_one(
 async def test_a_name_that_answers_late_has_its_share(
     black_hole: BlackHole, listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One at a time: the one that is live makes room when it has to."""
+    """With one attempt at a time, the live one makes room when its time is up."""
     monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     resolver = ScriptedResolver({"late": Lookup(["127.0.0.1"], delay=0.1)})
     sock = await aioconnect.connect_any(
@@ -287,7 +287,7 @@ async def test_a_dead_target_and_the_next_round(black_hole: BlackHole) -> None:
 
 
 async def test_many_names_are_raced_in_time() -> None:
-    """The deadline is kept, and the loop runs, whoever answers."""
+    """The deadline is kept, and the loop runs, with any resolver."""
     names = {f"n{n}": ["::1", "127.0.0.1"] for n in range(200)}
     with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError) as caught:
         await aioconnect.connect_any(
@@ -364,19 +364,19 @@ async def test_names_that_hang_make_room(
 
 
 class Silence:
-    """Look-ups of *count* names, which nobody answers."""
+    """Look-ups of *count* names, without an answer."""
 
     def __init__(self, count: int) -> None:
         self.has_more = True
         self.count = count
-        self.begun: list[int] = []
+        self.started: list[int] = []
 
     def upcoming(self) -> list[Any]:
         self.has_more = False
         return [(((n,), V4), None) for n in range(self.count)]
 
     def ask(self, question: Any) -> Any:
-        self.begun.append(question[0][0])
+        self.started.append(question[0][0])
         return asyncio.get_running_loop().create_future()
 
     def answer(self, question: Any, lookup: Any) -> tuple[()]:
@@ -416,10 +416,10 @@ async def test_patience_with_a_look_up(
         assert due == pytest.approx(began + patience, abs=0.05)
         asking.take(due - 0.001)
         await asking.ask()
-        assert len(names.begun) == 64
+        assert len(names.started) == 64
         asking.take(loop.time() + patience)
         await asking.ask()
-        assert names.begun == [*range(min(2 * 64, count))]
+        assert names.started == [*range(min(2 * 64, count))]
     asking.close()
 
 
@@ -438,7 +438,7 @@ async def test_names_that_hang_leave_time_for_the_next(listener: Server) -> None
 
 
 async def test_many_that_are_nowhere() -> None:
-    """The race ends when the last is looked at, though nobody was asked."""
+    """The race ends when the last target was examined, without a look-up."""
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.connect_any([("::1", 1)] * 70, race=True, family=V4)
     assert caught.value.attempt_count == 70
@@ -449,14 +449,14 @@ async def test_many_that_are_nowhere() -> None:
 async def test_the_time_is_up_amid_the_records(
     race: bool, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not all of a service's hosts are made then, be they names or none."""
+    """Then not every host of a service becomes an endpoint, valid name or not."""
     records = [SRVRecord(0, 0, 1, host)] * 640
-    made = 0
+    converted = 0
 
     def slow(*args: Any) -> Endpoint:
-        nonlocal made
-        made += 1
-        if made == 65:
+        nonlocal converted
+        converted += 1
+        if converted == 65:
             time.sleep(0.5)
         return endpoint_from_host(*args)
 
@@ -469,7 +469,7 @@ async def test_the_time_is_up_amid_the_records(
     connector = Connector(resolver=Silent(records, {}), timeout=0.4)
     with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
         await connector.connect_any(["srv:_x._tcp.test"], race=race)
-    assert made <= 2 * 64
+    assert converted <= 2 * 64
     if not race or " " in host:
         assert "before its hosts could be tried" in str(caught.value)
 
@@ -550,8 +550,10 @@ async def test_looking_at_the_targets_takes_time() -> None:
 async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     """A name that was not asked for yet may have one."""
     options = aioconnect.Connector(resolver=StaticResolver(NAMES))
-    places = [endpoint_from_host(options, host, 1) for host in ("a.test", "127.0.0.1")]
-    several = looking_up(options, places)
+    endpoints = [
+        endpoint_from_host(options, host, 1) for host in ("a.test", "127.0.0.1")
+    ]
+    several = looking_up(options, endpoints)
     assert not several.is_complete
     questions = [question for question, known in several.upcoming() if known is None]
     assert len(questions) == 2
@@ -564,11 +566,11 @@ async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     assert several.is_complete
 
 
-async def test_places_are_looked_at_some_at_a_time() -> None:
-    """So that the loop runs in between: a target, or a service's host, like another."""
+async def test_endpoints_are_examined_some_at_a_time() -> None:
+    """The loop runs in between, for targets and for the hosts of a service."""
     options = aioconnect.Connector(resolver=Services([], {}))
-    places = [endpoint_from_host(options, f"n{n}.test", 1) for n in range(100)]
-    several = looking_up(options, places)
+    endpoints = [endpoint_from_host(options, f"n{n}.test", 1) for n in range(100)]
+    several = looking_up(options, endpoints)
     found: list[Any] = []
     while several.has_more:
         some = several.upcoming()
@@ -596,7 +598,7 @@ async def test_the_loop_runs_while_targets_are_checked() -> None:
 async def test_what_is_known_waits_for_nobody(
     listener: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many names are to be asked for before."""
+    """However many names come before it."""
     monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 1e6)
     resolver = ScriptedResolver({f"n{n}": Lookup(never=True) for n in range(300)})
     sock = await aioconnect.connect_any(
@@ -665,7 +667,7 @@ async def test_one_future_for_both_families(listener: Server) -> None:
 
 
 async def test_bind_fails_in_a_race(listener: Server) -> None:
-    """A local name without an address is no attempt at any of the targets."""
+    """A local name without an address counts as no attempt at a target."""
     with pytest.raises(aioconnect.ConnectError) as caught:
         await aioconnect.connect_any(
             [listener.address, listener.address],
@@ -704,8 +706,8 @@ async def test_first_is_there(listener: Server, race: bool) -> None:
 
 
 @pytest.mark.parametrize("race", [False, True])
-async def test_first_is_begun_once(race: bool) -> None:
-    """The first attempt, begun before there is a call, is one of the call's."""
+async def test_first_is_started_once(race: bool) -> None:
+    """A first attempt from before the operation counts as one of its attempts."""
     with contextlib.ExitStack() as stack:
         ports = [stack.enter_context(refusing()) for _ in range(8)]
         targets = [Address(V4, port.sockaddr) for port in ports]
@@ -720,7 +722,7 @@ async def test_first_is_begun_once(race: bool) -> None:
 async def test_first_is_silent_and_the_time_up(
     black_hole: BlackHole, race: bool
 ) -> None:
-    """What was begun is closed, though the time was up before it had its turn."""
+    """A first attempt is closed if the time is up before its turn."""
     with refusing() as port:
         targets = [black_hole.address, port.address]
         with pytest.raises(aioconnect.ConnectError):
@@ -728,7 +730,7 @@ async def test_first_is_silent_and_the_time_up(
 
 
 async def test_raced_targets_take_turns() -> None:
-    """The first address of each, then the second of each; one that is two's, once."""
+    """The first address of each, then the second of each; a shared address once."""
     recorder = Recorder()
     with refusing() as refused:
         port = refused.port
@@ -752,7 +754,7 @@ async def test_raced_targets_take_turns() -> None:
 
 
 async def test_a_name_that_hangs_in_a_race(listener: Server) -> None:
-    """It keeps nobody waiting."""
+    """The other targets do not wait for it."""
     resolver = ScriptedResolver({"hangs": Lookup(never=True)})
     async with leak_check():
         sock = await aioconnect.connect_any(
@@ -957,7 +959,7 @@ async def test_a_service_that_is_gone_in_the_next_round() -> None:
 
 
 async def test_a_record_whose_host_is_no_name(listener: Server) -> None:
-    """What a name server says is no argument of the caller's: it is left out."""
+    """The caller did not give the name, so the record is skipped."""
     bad = [SRVRecord(1, 0, listener.port, host) for host in ("a b.test", "x" * 300)]
     good = SRVRecord(2, 0, listener.port, "a.test")
     for race in (False, True):
@@ -991,7 +993,7 @@ async def test_records_that_cannot_be(records: Any) -> None:
 
 
 async def test_services_at_once(listener: Server) -> None:
-    """A resolver that is no coroutine function is one, too."""
+    """A resolver may be a plain function."""
 
     class Plain(StaticResolver):
         def services(self, service: str) -> Sequence[SRVRecord]:
@@ -1006,7 +1008,7 @@ async def test_services_at_once(listener: Server) -> None:
 
 
 async def test_events_of_services(listener: Server) -> None:
-    """The observer is told of their look-ups, too."""
+    """The observer is called with their look-ups too."""
     records = [SRVRecord(1, 0, listener.port, "127.0.0.1")]
     for race in (False, True):
         recorder = Recorder()
@@ -1032,7 +1034,7 @@ async def test_events_of_services(listener: Server) -> None:
 
 
 async def test_a_service_that_hangs(listener: Server) -> None:
-    """It has its share of the time, and in a race keeps nobody waiting."""
+    """It has its share of the time, and in a race nothing waits for it."""
 
     class Hanging(StaticResolver):
         async def services(self, service: str) -> Sequence[SRVRecord]:
@@ -1056,7 +1058,7 @@ async def test_a_service_that_hangs(listener: Server) -> None:
 
 
 async def test_a_service_that_was_given_up(listener: Server) -> None:
-    """A resolver that cancels its own look-up is one that has failed."""
+    """A look-up that the resolver itself cancels has failed."""
 
     class GivingUp(StaticResolver):
         async def services(self, service: str) -> Sequence[SRVRecord]:

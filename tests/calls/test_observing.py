@@ -33,10 +33,10 @@ class Calls(CallObserver):
 
     @contextlib.contextmanager
     def call(self, host: str | None, port: int | None) -> Generator[Observer]:
-        told = Recorder()
-        self.calls.append((host, port, told))
+        recorder = Recorder()
+        self.calls.append((host, port, recorder))
         try:
-            yield told
+            yield recorder
         except BaseException as exc:
             self.left.append(exc)
             if self.fails_at_end:
@@ -79,7 +79,7 @@ async def test_nested_calls(port: int, listener: Server) -> None:
 
     sock = await aioconnect.connect("127.0.0.1", port, observer=calls, ready=ready)
     sock.close()
-    outer, inner = (told.kinds() for _, _, told in calls.calls)
+    outer, inner = (recorder.kinds() for _, _, recorder in calls.calls)
     assert outer == ["AttemptStarted", "PhaseStarted", "Connected"]
     assert inner == ["AttemptStarted", "Connected"]
 
@@ -214,7 +214,7 @@ def test_an_observer_of_calls_takes_no_events() -> None:
 
 @pytest.mark.parametrize("by_name", [True, False])
 async def test_phases(by_name: bool, recorder: Recorder) -> None:
-    """The observer is told when TLS and *ready* begin."""
+    """The observer gets an event when TLS and *ready* begin."""
 
     async def ready(reader: Any, writer: Any) -> bool:
         return recorder.kinds()[-1] == "PhaseStarted"
@@ -242,7 +242,7 @@ async def test_phases(by_name: bool, recorder: Recorder) -> None:
 
 
 async def test_phases_of_a_socket(recorder: Recorder) -> None:
-    """With a connected socket of the caller there is no address to tell of."""
+    """For a connected socket of the caller's, no event has an address."""
     with tls_echoing() as server:
         sock = await aioconnect.connect(server.host, server.port)
         _, writer = await aioconnect.open_connection(

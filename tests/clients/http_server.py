@@ -14,8 +14,8 @@ async def hello(request: web.Request) -> web.Response:
 
 app = web.Application()
 app.router.add_get("/", hello)
-place = sys.argv[1]
-if "/" in place:
-    web.run_app(app, path=place, print=None)
+where = sys.argv[1]
+if "/" in where:
+    web.run_app(app, path=where, print=None)
 else:
-    web.run_app(app, host=place, print=None)
+    web.run_app(app, host=where, print=None)

@@ -1,4 +1,4 @@
-"""aiohttp on a loop whose connections are ours, and an HTTP server."""
+"""aiohttp on a loop of `loop_factory`, and an HTTP server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""asyncpg on a loop whose connections are ours, and PostgreSQL."""
+"""asyncpg on a loop of `loop_factory`, and PostgreSQL."""
 
 from __future__ import annotations
 

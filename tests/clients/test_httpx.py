@@ -1,4 +1,4 @@
-"""httpx over a transport whose connections are ours, and an HTTP server."""
+"""httpx over the transport of `aioconnect.contrib.httpx`, and an HTTP server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients have timeouts of their own, which end a connect of ours that still waits."""
+"""Clients have timeouts of their own, which end a connect that still waits."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ async def aiohttp(host: str, port: int) -> None:
             await session.get(f"http://{host}:{port}")
 
 
-@pytest.mark.parametrize("place", [black_hole, refusing])
+@pytest.mark.parametrize("serve", [black_hole, refusing])
 @pytest.mark.parametrize("client", [asyncpg, redis, nats, websockets, aiohttp])
 def test_impatient(
     base: Base,
     client: Callable[[str, int], Awaitable[None]],
-    place: Callable[[], AbstractContextManager[BlackHole | RefusingPort]],
+    serve: Callable[[], AbstractContextManager[BlackHole | RefusingPort]],
 ) -> None:
     """The client's own timeout is what it says, and nothing is left."""
     recorder = Recorder()
@@ -75,7 +75,7 @@ def test_impatient(
 
     async def main() -> None:
         async with leak_check():
-            with place() as server:
+            with serve() as server:
                 await client(server.host, server.port)
 
     loop_factory = aioconnect.loop_factory(connector, base=base)

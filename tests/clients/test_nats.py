@@ -1,4 +1,4 @@
-"""nats-py on a loop whose connections are ours, and NATS."""
+"""nats-py on a loop of `loop_factory`, and NATS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""redis-py on a loop whose connections are ours, and Redis."""
+"""redis-py on a loop of `loop_factory`, and Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""websockets over a socket of ours, and a WebSocket server."""
+"""websockets over a socket that `connect` returned, and a WebSocket server."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ async def test_a_bad_question_is_refused(resolver: AiodnsResolver) -> None:
 def test_bad_options_are_refused_at_once(
     options: dict[str, Any], kind: type[Exception], named: str
 ) -> None:
-    """Later it would be a temporary error, and retried for ever."""
+    """Later it would be a temporary error, which is retried for ever."""
     with pytest.raises(kind, match=named):
         AiodnsResolver(**options)
 
@@ -224,7 +224,7 @@ async def test_a_cancelled_look_up_ends(
     resolver: AiodnsResolver, server: DNSServer
 ) -> None:
     """Its descriptors are closed long before the look-up would have ended."""
-    begun = time.monotonic()
+    started = time.monotonic()
     async with leak_check(patience=PATIENCE) as check:
         task = asyncio.create_task(resolver("silent.test", 80))
         while not server.queries:
@@ -234,7 +234,7 @@ async def test_a_cancelled_look_up_ends(
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not aiodns._channels
-    assert time.monotonic() - begun < SILENCE
+    assert time.monotonic() - started < SILENCE
 
 
 async def test_one_cancellation_does_not_disturb_the_others(
@@ -456,7 +456,7 @@ async def test_its_hosts_have_the_turns_of_a_service(port: int) -> None:
 
 async def test_a_service_is_raced(port: int) -> None:
     """The second host does not wait until the time of the first is over."""
-    begun = time.monotonic()
+    started = time.monotonic()
     with black_hole() as hole:
         records = (1, 0, hole.port, "one.test"), (2, 0, port, "two.test")
         with serving(*records) as (resolver, _):
@@ -465,7 +465,7 @@ async def test_a_service_is_raced(port: int) -> None:
             )
     with sock:
         assert sock.getpeername() == ("127.0.0.1", port)
-    assert time.monotonic() - begun < PATIENCE / 4
+    assert time.monotonic() - started < PATIENCE / 4
 
 
 async def test_a_service_that_is_silent_has_its_share_of_the_time(
@@ -473,12 +473,12 @@ async def test_a_service_that_is_silent_has_its_share_of_the_time(
 ) -> None:
     """In a race it does not delay the others at all."""
     targets = "srv:_silent._tcp.test", ("127.0.0.1", port)
-    begun = time.monotonic()
+    started = time.monotonic()
     (await connect_any(targets, resolver=resolver, timeout=5.0)).close()
-    assert time.monotonic() - begun > 2.4
-    begun = time.monotonic()
+    assert time.monotonic() - started > 2.4
+    started = time.monotonic()
     (await connect_any(targets, resolver=resolver, race=True)).close()
-    assert time.monotonic() - begun < SILENCE / 2
+    assert time.monotonic() - started < SILENCE / 2
 
 
 @races
@@ -532,12 +532,12 @@ async def test_a_service_that_is_nowhere_is_passed_over(
 async def test_the_timeout_bounds_the_look_up_of_a_service(
     resolver: AiodnsResolver, race: bool
 ) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     targets = ["srv:_silent._tcp.test"]
     says = "not connected within 0.1 s to .* the resolver has not answered yet"
     with pytest.raises(ConnectTimeoutError, match=says) as caught:
         await connect_any(targets, resolver=resolver, race=race, timeout=0.1)
-    assert time.monotonic() - begun < SILENCE / 2
+    assert time.monotonic() - started < SILENCE / 2
     (attempt,) = caught.value.attempts
     assert (attempt.phase, attempt.host) == ("resolve", "_silent._tcp.test")
 
@@ -546,7 +546,7 @@ async def test_the_timeout_bounds_the_look_up_of_a_service(
 async def test_a_cancelled_look_up_of_a_service_ends(
     resolver: AiodnsResolver, server: DNSServer, race: bool
 ) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     async with leak_check(patience=PATIENCE) as check:
         targets = ["srv:_silent._tcp.test"]
         call = connect_any(targets, resolver=resolver, race=race)
@@ -559,7 +559,7 @@ async def test_a_cancelled_look_up_of_a_service_ends(
             await task
         await asyncio.sleep(0)  # the look-up is a task, and ends one tick later
         assert not aiodns._channels
-    assert time.monotonic() - begun < SILENCE
+    assert time.monotonic() - started < SILENCE
 
 
 @races

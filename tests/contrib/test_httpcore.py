@@ -95,7 +95,7 @@ class HTTPServer:
 
 @asynccontextmanager
 async def serving(**where: Any) -> AsyncGenerator[HTTPServer]:
-    """Yield a server, and kill it at the end; without a place it does not listen."""
+    """Yield a server, and kill it at the end.  With no address it does not listen."""
     server = HTTPServer()
     try:
         if where:
@@ -428,17 +428,17 @@ async def test_many_requests() -> None:
 async def test_a_server_that_is_late_and_comes_back() -> None:
     """It starts after the first request, is killed, and starts after the next one."""
     recorder = Recorder()
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     def observer(event: Event) -> None:
         recorder(event)
         if isinstance(event, RetryScheduled):
-            begun.set()
+            started.set()
 
     async def asked() -> str:
-        begun.clear()
+        started.clear()
         asking = asyncio.create_task(http.get(url))
-        await begun.wait()
+        await started.wait()
         await server.listen(host=held.host, port=held.port)
         return (await asking).text
 

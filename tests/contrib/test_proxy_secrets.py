@@ -237,7 +237,7 @@ BOTH = f"{USER} {PASSWORD}".encode()
 async def test_traceback_of_an_error(
     kind: Kind, answer: bytes | None, end: str
 ) -> None:
-    """Neither what the proxy repeats nor the place of the failure shows a secret."""
+    """No text of the proxy and no line of the traceback shows a secret."""
     ending: Any = end if end in ("close", "reset") else "wait"
     said = () if answer is None else (answer,) * 6
     options: Any = {"timeout": 0.05} if end == "timeout" else {}

@@ -64,18 +64,18 @@ class EntryPoint:
     holds: bool = True
 
 
-async def discard(made: Any) -> None:
+async def discard(connection: Any) -> None:
     """Close the result of a call: a socket, streams, a transport, or a stream."""
-    if isinstance(made, tuple):
-        transport: Any = getattr(made[1], "transport", made[0])
+    if isinstance(connection, tuple):
+        transport: Any = getattr(connection[1], "transport", connection[0])
         transport.abort()
         await asyncio.sleep(0)
-    elif isinstance(made, socket.socket):
-        made.close()
-    elif isinstance(made, ByteStream):
-        await anyio.aclose_forcefully(made)
-    elif isinstance(made, httpcore.AsyncNetworkStream):
-        await made.aclose()
+    elif isinstance(connection, socket.socket):
+        connection.close()
+    elif isinstance(connection, ByteStream):
+        await anyio.aclose_forcefully(connection)
+    elif isinstance(connection, httpcore.AsyncNetworkStream):
+        await connection.aclose()
 
 
 @contextmanager
@@ -130,14 +130,14 @@ def no_answer() -> Generator[Resolver]:
     yield ScriptedResolver({"two": Lookup(never=True)})
 
 
-async def in_a_moment(*made: object) -> None:
+async def in_a_moment(*connection: object) -> None:
     """Be ready after a few iterations of the loop."""
     # The loop's sock_recv is not used: a closed coroutine leaves it behind.
     for _ in range(3):
         await asyncio.sleep(0)
 
 
-async def never(*made: object) -> None:
+async def never(*connection: object) -> None:
     """Never be ready."""
     await asyncio.get_running_loop().create_future()
 

@@ -25,7 +25,7 @@ from aioconnect import (
 )
 from aioconnect.testing import Lookup
 
-__all__ = ["Bug", "Met", "Place", "Program", "check_attempts", "check_error"]
+__all__ = ["Bug", "Endpoint", "Met", "Program", "check_attempts", "check_error"]
 
 # uvloop's clock and timers count milliseconds.
 TICK = 0.002
@@ -83,7 +83,7 @@ class Bug(Exception):  # noqa: N818  # what a caller's own function raises
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """An address, and a word for each attempt at it; the last word is repeated."""
 
     host: str
@@ -103,11 +103,11 @@ class Program:
     *faults* are what the k-th call of the last hook raises.  *observer* is None, or the
     number of the event at which the observer fails (0: at none).  The call is cancelled
     after *wait* seconds and *cancel* iterations of the loop, or never if that is None.
-    *is_ready*: the peer has to answer a ping.  *is_any*: each place is a target of its
-    own.  *is_over_loop*: asyncio's own function makes the call.
+    *is_ready*: the peer has to answer a ping.  *is_any*: each endpoint is a target.
+    *is_over_loop*: asyncio's own function makes the call.
     """
 
-    places: tuple[Place, ...]
+    endpoints: tuple[Endpoint, ...]
     lookups: dict[int, list[Lookup]]
     tls: bool
     streams: bool
@@ -141,13 +141,13 @@ class Program:
     @property
     def is_unix(self) -> bool:
         """Whether the call is to a Unix path."""
-        return self.places[0].host == ""
+        return self.endpoints[0].host == ""
 
     def may_stay_pending(self) -> bool:
         """Tell whether the call might never end without a timeout."""
         if any(step.never for steps in self.lookups.values() for step in steps):
             return True
-        words = [word for place in self.places for word in place.words]
+        words = [word for endpoint in self.endpoints for word in endpoint.words]
         if self.attempt_timeout is not None and self.attempt_timeout < GENEROUS:
             return False
         return any(PENDING in self.fates[word] for word in words)
@@ -157,11 +157,11 @@ class Program:
         if not self.lookups:
             wrong = not self.is_resolved and self.family not in (
                 0,
-                self.places[0].family,
+                self.endpoints[0].family,
             )
             if self.is_any:
-                return {place.host for place in self.places}
-            return set() if wrong and not self.is_unix else {self.places[0].host}
+                return {endpoint.host for endpoint in self.endpoints}
+            return set() if wrong and not self.is_unix else {self.endpoints[0].host}
         steps = self.steps(number)
         return {
             h

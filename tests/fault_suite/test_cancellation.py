@@ -135,7 +135,7 @@ async def test_cancelled_at_every_iteration(
 
 
 async def before_the_event(task: asyncio.Task[Any], released: Server | None) -> bool:
-    """Cancel when the loop knows of the event and has not told anybody yet."""
+    """Cancel when the loop knows of the event and has run no callback yet."""
     if released is None:
         time.sleep(LONGEST_PAUSE)  # now its timer is due
     else:

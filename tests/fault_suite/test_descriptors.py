@@ -44,7 +44,7 @@ ROUNDS = 50_000
 # The number of pairs that run at the same time, on one loop.
 CROWD = 12
 
-# In seconds, for all: a watcher that is never told would wait for ever.
+# In seconds, for all: a watcher that is never called would wait for ever.
 PATIENCE = 100.0
 
 RESET = struct.pack("ii", 1, 0)

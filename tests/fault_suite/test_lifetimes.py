@@ -353,7 +353,7 @@ async def test_no_reference_cycles(
 ) -> None:
     """Cycles that asyncio's transports leave hold no object of this package.
 
-    Transports, streams and TLS make cycles of their own, whoever uses them. Only cycles
+    Transports, streams and TLS make cycles of their own. Only cycles
     that hold an object or a frame of this package count.
     """
     await call()  # this fills the caches

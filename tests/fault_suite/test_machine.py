@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fault_suite.model import Bug, Place, Program
+from fault_suite.model import Bug, Endpoint, Program
 from fault_suite.verdict import close, echoes, what_came
 from fault_suite.world import Names, World, building, run
 from hypothesis import HealthCheck, Phase, settings
@@ -92,25 +92,27 @@ def one_in(
 
 
 @st.composite
-def places(draw: st.DrawFn, is_unix: bool, tls: bool, most: int) -> tuple[Place, ...]:
-    """Draw up to *most* places, each with another host."""
+def endpoints(
+    draw: st.DrawFn, is_unix: bool, tls: bool, most: int
+) -> tuple[Endpoint, ...]:
+    """Draw up to *most* endpoints, each with another host."""
     if is_unix:
-        return (Place("", draw(UNIX)),)
+        return (Endpoint("", draw(UNIX)),)
     hosts = draw(
         st.lists(st.sampled_from(HOSTS), min_size=1, max_size=most, unique=True)
     )
-    found = [Place(host, draw(SCRIPTS)) for host in hosts]
+    found = [Endpoint(host, draw(SCRIPTS)) for host in hosts]
     if tls and draw(st.booleans()):
-        found[0] = Place(hosts[0], draw(TLS))
+        found[0] = Endpoint(hosts[0], draw(TLS))
     return tuple(found)
 
 
 @st.composite
-def lookups(draw: st.DrawFn, of: tuple[Place, ...]) -> dict[int, list[Lookup]]:
+def lookups(draw: st.DrawFn, of: tuple[Endpoint, ...]) -> dict[int, list[Lookup]]:
     """Draw the results of the look-ups of each family, round by round."""
     steps: dict[int, list[Lookup]] = {}
     for family in INET:
-        hosts = [place.host for place in of if place.family == family]
+        hosts = [endpoint.host for endpoint in of if endpoint.family == family]
         found = st.builds(Lookup, st.just(hosts), st.sampled_from([0.0, 0.02]))
         bug = st.builds(Lookup, error=st.builds(Bug))
         odd = one_in(5, bug, st.sampled_from(ODD))
@@ -125,14 +127,14 @@ def programs(draw: st.DrawFn) -> Program:
     tls = not is_unix and draw(st.booleans())
     has_name = not is_unix and draw(st.integers(0, 3)) > 0
     is_any = not (is_unix or tls or has_name) and draw(st.booleans())
-    found = draw(places(is_unix, tls, 3 if has_name or is_any else 1))
+    found = draw(endpoints(is_unix, tls, 3 if has_name or is_any else 1))
     is_announced = draw(st.integers(0, 3)) > 0
     if not is_announced:
         # Here the servers do not know which attempt comes next.
-        found = tuple(Place(place.host, place.words[:1]) for place in found)
+        found = tuple(Endpoint(endpoint.host, endpoint.words[:1]) for endpoint in found)
     streams = tls or (not is_any and draw(st.booleans()))
     options: dict[str, Any] = {
-        "places": found,
+        "endpoints": found,
         "tls": tls,
         "streams": streams,
         "lookups": draw(lookups(found)) if has_name else {},
@@ -251,7 +253,7 @@ def test_machine(
 
 
 PLAIN = Program(
-    places=(Place("127.0.0.2", ("accept",)),),
+    endpoints=(Endpoint("127.0.0.2", ("accept",)),),
     lookups={},
     tls=False,
     streams=False,
@@ -267,7 +269,7 @@ PLAIN = Program(
 SELDOM = {
     "a family without an address to bind to": replace(
         PLAIN,
-        places=(Place("::1", ("refuse",)), Place("127.0.0.2", ("refuse",))),
+        endpoints=(Endpoint("::1", ("refuse",)), Endpoint("127.0.0.2", ("refuse",))),
         lookups={
             socket.AF_INET6: [Lookup(["::1"])],
             socket.AF_INET: [Lookup(["127.0.0.2"])],
@@ -276,7 +278,7 @@ SELDOM = {
     ),
     "a certificate that is tried again": replace(
         PLAIN,
-        places=(Place("127.0.0.2", ("expired",)),),
+        endpoints=(Endpoint("127.0.0.2", ("expired",)),),
         tls=True,
         streams=True,
         delays=(0,),
@@ -284,9 +286,9 @@ SELDOM = {
     ),
     "the second of two, ready after all": replace(
         PLAIN,
-        places=(
-            Place("127.0.0.3", ("accept_close", "refuse", "accept_close")),
-            Place("127.0.0.2", ("reset", "accept_close", "accept")),
+        endpoints=(
+            Endpoint("127.0.0.3", ("accept_close", "refuse", "accept_close")),
+            Endpoint("127.0.0.2", ("reset", "accept_close", "accept")),
         ),
         is_ready=True,
         is_any=True,
@@ -294,9 +296,9 @@ SELDOM = {
     ),
     "raced, ready after all": replace(
         PLAIN,
-        places=(
-            Place("127.0.0.3", ("accept_silent",)),
-            Place("127.0.0.2", ("accept_close", "accept")),
+        endpoints=(
+            Endpoint("127.0.0.3", ("accept_silent",)),
+            Endpoint("127.0.0.2", ("accept_close", "accept")),
         ),
         is_ready=True,
         is_any=True,
@@ -305,7 +307,7 @@ SELDOM = {
         delays=(0, 0.01, 0),
     ),
     "a cancel while it is pending": replace(
-        PLAIN, places=(Place("::1", ("hang",)),), wait=0.02, cancel=0
+        PLAIN, endpoints=(Endpoint("::1", ("hang",)),), wait=0.02, cancel=0
     ),
 }
 

@@ -358,7 +358,7 @@ def test_nobody_closes_a_stranger_s_descriptor(
 
 
 async def test_a_connected_protocol_is_told_of_the_end(port: int) -> None:
-    """Whenever the call is cancelled, a connected protocol is told of its end too."""
+    """Whenever the call is cancelled, a connected protocol also gets its end."""
     heard: list[str] = []
 
     class Hears(asyncio.Protocol):
@@ -462,7 +462,7 @@ class Cancels(asyncio.Protocol):
 async def test_cancelled_when_the_peer_no_longer_listens(
     listener: Server, is_tls: bool
 ) -> None:
-    """No transport waits for the peer to read or to close, because nobody owns it."""
+    """No transport without an owner waits for the peer to read or to close."""
     tls: dict[str, Any] = {}
     accept: Callable[[], socket.socket] = listener.accept
     if is_tls:

@@ -108,7 +108,7 @@ class Told(CallObserver):
             yield tell
 
     def lines(self) -> list[str]:
-        """Return what has been told, line by line."""
+        """Return what the observer was given, line by line."""
         return [*self._logged(), *self._drawn(), *self._traced()]
 
     def _logged(self) -> list[str]:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from fault_suite.model import Bug, Met, Place, Program
+from fault_suite.model import Bug, Endpoint, Met, Program
 
 from aioconnect import Address, Connector, Event, outcome, testing
 from aioconnect._loops.subclass import convert_loop
@@ -79,12 +79,12 @@ class World:
 
     def announce(self, sock: socket.socket, address: Address) -> None:
         """Note what the attempt meets; this is the last hook."""
-        place = self.place(address)
+        endpoint = self.endpoint(address)
         self.sockets.append(sock)
         met = self.met.setdefault(address, [])
         self.calls += 1
         fault = (self.program.faults or {}).get(self.calls)
-        met.append(Met(place.words[min(len(met), len(place.words) - 1)], fault))
+        met.append(Met(endpoint.words[min(len(met), len(endpoint.words) - 1)], fault))
         if fault is Bug:
             self.has_bug = True
             raise Bug("a hook")
@@ -102,17 +102,19 @@ class World:
         """Return what the attempts met, in order, for each address."""
         if self.program.is_announced:
             return self.met
-        words = {a: self.place(a).words[0] for a in self.addresses.values()}
+        words = {a: self.endpoint(a).words[0] for a in self.addresses.values()}
         return {address: [Met(word, None)] * 99 for address, word in words.items()}
 
-    def place(self, address: Address) -> Place:
-        """Return the place with this *address*."""
+    def endpoint(self, address: Address) -> Endpoint:
+        """Return the endpoint with this *address*."""
         host = next(h for h, known in self.addresses.items() if known == address)
-        return next(place for place in self.program.places if place.host == host)
+        return next(
+            endpoint for endpoint in self.program.endpoints if endpoint.host == host
+        )
 
     def target(self) -> tuple[str | None, int | None]:
         """Return the host and the port of the call, if it has one target."""
-        address = self.addresses[self.program.places[0].host]
+        address = self.addresses[self.program.endpoints[0].host]
         if len(self.addresses) > 1 and not self.name:
             return None, None
         if self.name:
@@ -144,7 +146,7 @@ class World:
     async def connect(self) -> Any:
         """Make the call."""
         connector, program = self.connector(), self.program
-        address = self.addresses[program.places[0].host]
+        address = self.addresses[program.endpoints[0].host]
         tls: Any = {}
         if program.tls:
             tls = {"ssl": self.context, "server_hostname": "localhost"}
@@ -203,19 +205,19 @@ def building(program: Program, names: Names) -> Generator[World]:
     with ExitStack() as stack:
         if program.tls:
             world.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        for place in program.places:
-            world.addresses[place.host] = opened(place, world, stack)
+        for endpoint in program.endpoints:
+            world.addresses[endpoint.host] = opened(endpoint, world, stack)
         if program.lookups:
             world.name = names.add(program, world.addresses)
         yield world
 
 
-def opened(place: Place, world: World, stack: ExitStack) -> Address:
-    """Open the server of *place*, and return its address."""
-    match place.words[0]:
+def opened(endpoint: Endpoint, world: World, stack: ExitStack) -> Address:
+    """Open the server of *endpoint*, and return its address."""
+    match endpoint.words[0]:
         case "trusted" | "expired" as word:
             server = stack.enter_context(
-                testing.tls_echoing(place.host, expired=word == "expired")
+                testing.tls_echoing(endpoint.host, expired=word == "expired")
             )
             world.context = server.client_context
             return server.address
@@ -228,7 +230,7 @@ def opened(place: Place, world: World, stack: ExitStack) -> Address:
             suffix = f".{word}" if word in ("unix", "missing") else ""
             return Address(socket.AF_UNIX, f"{full.path}{suffix}")
         case _:
-            flaky = stack.enter_context(testing.flaky(place.words, place.host))  # type: ignore[arg-type]  # words, all of them
+            flaky = stack.enter_context(testing.flaky(endpoint.words, endpoint.host))  # type: ignore[arg-type]  # words, all of them
             world.hooks.append(flaky)
             return flaky.address
 

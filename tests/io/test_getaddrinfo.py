@@ -57,7 +57,7 @@ def wait_for_the_end() -> None:
 def test_getaddrinfo_is_asked_as_asyncio_asks_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is put in its place, to pin or to cache names, gets the same arguments."""
+    """A replacement that pins or caches names gets the same arguments."""
     asked: list[tuple[Any, ...]] = []
 
     def pinned(*arguments: Any) -> Iterator[AddrInfo]:

@@ -38,7 +38,7 @@ def resolver_threads() -> list[threading.Thread]:
 
 
 class System:
-    """A getaddrinfo that answers when it is told to, and remembers the questions."""
+    """A getaddrinfo that answers on command, and remembers the queries."""
 
     def __init__(self) -> None:
         self.asked: list[GaiQuery] = []
@@ -84,7 +84,7 @@ async def in_thread(function: Callable[[], None]) -> None:
 
 @pytest.fixture
 def system() -> Iterator[System]:
-    """Give a getaddrinfo that answers when it is told to, or at the end."""
+    """Give a getaddrinfo that answers on command, or at the end."""
     system = System()
     yield system
     system.is_open.set()
@@ -373,7 +373,7 @@ async def test_an_answer_that_comes_with_the_cancellation_is_dropped(
 def test_a_loop_that_is_closed_meanwhile_is_no_error(
     system: System, loop_factory: Factory, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its questions that are queued are not asked; nobody is told."""
+    """Its queued queries are not asked, and nothing is logged."""
     lookups = GetaddrinfoPool(system, limit=1, idle_timeout=0.1)
     for is_cancelled in (False, True):
         system.is_open.clear()
@@ -648,7 +648,7 @@ async def test_a_thread_that_dies_leaves_nobody_waiting(
     name: str,
     is_begun: bool,
 ) -> None:
-    """Wherever it does: it is counted no more, and a want of threads is told."""
+    """Wherever it dies, it no longer counts, and a lack of threads is an error."""
     died: list[type[BaseException]] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: died.append(args[0]))
     lookups._limit = 1

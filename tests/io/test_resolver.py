@@ -135,7 +135,7 @@ async def test_what_has_to_be_asked_for_is_asked_by_family() -> None:
 async def test_a_host_in_octets_is_asked_for_as_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is put in getaddrinfo's place knows names by their text alone."""
+    """A replacement of getaddrinfo knows names only as text."""
     asked: list[Any] = []
 
     def pinned(host: str, port: int, *more: Any) -> list[Any]:
@@ -152,7 +152,7 @@ async def test_a_host_in_octets_is_asked_for_as_text(
 async def test_a_second_question_that_cannot_be_asked_leaves_nothing_of_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is cancelled: nobody waits for its answer."""
+    """It is cancelled: nothing waits for its answer."""
     asked: list[asyncio.Future[Any]] = []
 
     def ask_once(loop: asyncio.AbstractEventLoop, *question: Any) -> Any:

@@ -306,7 +306,7 @@ async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> No
 
 
 async def test_an_outcome_that_is_no_number(black_hole: BlackHole) -> None:
-    """What is no answer is not taken for one."""
+    """A result that is no number is refused."""
     with pytest.raises(TypeError, match="outcome must return an int, not None"):
         await aioconnect.connect(
             "127.0.0.1",
@@ -670,7 +670,7 @@ async def test_reused_descriptor(black_hole: BlackHole) -> None:
 
 
 async def test_reused_descriptor_is_polled(black_hole: BlackHole) -> None:
-    """K12: the watcher on the reused descriptor is the one that is woken."""
+    """K12: the watcher on the reused descriptor is woken."""
     first = socket.socket()
     first.setblocking(False)
     connecting = asyncio.ensure_future(

@@ -47,7 +47,7 @@ def ipv6() -> None:
 
 @pytest.fixture
 def ipv6_beside_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let the list of IPv6 addresses have one that is not loopback's."""
+    """List an IPv6 address of an interface other than loopback."""
     listed = tmp_path / "if_inet6"
     listed.write_text("20010db8000000000000000000000001 02 40 00 80 eth0\n")
     monkeypatch.setattr(module, "_IF_INET6", str(listed))
@@ -103,7 +103,7 @@ def test_no_such_family() -> None:
 def test_what_is_not_sorted(
     monkeypatch: pytest.MonkeyPatch, given: list[Address]
 ) -> None:
-    """Of one address, or one that is not IPv4 or IPv6, the kernel is not asked."""
+    """The kernel is not asked for a single address, or one outside IPv4 and IPv6."""
 
     def ask(address: Address) -> str:
         raise AssertionError(f"asked about {address}")
@@ -113,7 +113,7 @@ def test_what_is_not_sorted(
 
 
 def test_no_descriptor_left() -> None:
-    """Where no socket is to be had, the order is left as it is."""
+    """Without a free descriptor, the order stays unchanged."""
     assert sort_by_rfc6724([UNUSABLE4, IPV4]) == (IPV4, UNUSABLE4)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
@@ -181,12 +181,12 @@ def test_no_netlink(
 
 
 def test_an_interface_that_has_gone(ipv6: None) -> None:
-    """An interface that is no more is no tunnel."""
+    """An interface that is gone counts as no tunnel."""
     assert not module._is_tunnel(b"gone")
 
 
 def test_thousands_are_not_all_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel ranks the first of each family; the others keep their place."""
+    """The kernel ranks the first of each family; the others keep their positions."""
     asked: list[Address] = []
 
     def backwards(addresses: Sequence[Address]) -> tuple[Address, ...]:

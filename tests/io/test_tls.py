@@ -1,4 +1,4 @@
-"""The name that TLS sends and verifies, whoever gives it and however it is written."""
+"""The name that TLS sends and verifies, in every form and from every source."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ async def test_factory_that_raises(port: int, given: bool) -> None:
 
 @pytest.mark.parametrize("made", [None, 3, asyncio.Protocol])
 async def test_factory_that_makes_no_protocol(port: int, made: Any) -> None:
-    """A transport of asyncio's would fail half made, and nobody close the socket."""
+    """A transport of asyncio would fail half-made, and leave the socket open."""
     with pytest.raises(TypeError, match=r"must return a protocol, not (None|3|<class)"):
         await aioconnect.create_connection(lambda: made, "127.0.0.1", port)
 
@@ -238,7 +238,7 @@ async def test_given_socket_that_blocks(port: int) -> None:
 
 @pytest.mark.parametrize("ticks", range(8))
 async def test_cancelled_while_the_peer_resets_the_handshake(ticks: int) -> None:
-    """The loop logs nothing: nobody waits for the error that comes afterwards."""
+    """The loop logs nothing about the error that comes afterwards."""
     logged: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
@@ -279,7 +279,7 @@ async def test_factory_that_raises_an_os_error(port: int) -> None:
 
 
 async def test_bad_limit(port: int) -> None:
-    """It is told before anything is open."""
+    """The error comes before anything is open."""
     for limit, error in ((0, ValueError), (-1, ValueError), ("1", TypeError)):
         with pytest.raises(error, match="limit must be"):
             await aioconnect.open_connection("127.0.0.1", port, limit=limit)  # type: ignore[arg-type]  # that is the test
@@ -299,7 +299,7 @@ async def test_context_that_cannot_be_made(
 
 
 async def test_context_of_no_client(port: int) -> None:
-    """What the loop would find out with a transport made is told before."""
+    """The error comes before a transport exists, not from the loop."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with pytest.raises(ssl.SSLError, match="PROTOCOL_TLS_SERVER"):
         await aioconnect.open_connection("localhost", port, ssl=server_side)
@@ -437,7 +437,7 @@ async def test_timeout(black_hole: BlackHole) -> None:
     ],
 )
 def test_parameters(ours: Any, theirs: Any) -> None:
-    """Every parameter of asyncio's function is a parameter of ours, or an option."""
+    """Every parameter of asyncio's function is a parameter or an option here."""
     known = set(inspect.signature(ours).parameters)
     known |= set(aioconnect.ConnectorOptions.__annotations__)
     asked = set(inspect.signature(theirs).parameters)

@@ -1,4 +1,4 @@
-"""How the time of a call is shared: told the time, asked for deadlines."""
+"""How the time of a call is shared: times in, deadlines out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The race of RFC 8305, told when, asked what: no clock, no socket."""
+"""The race of RFC 8305: times in, addresses out; no clock, no socket."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_a_seventh_that_comes_to_nothing() -> None:
 
 
 def test_one_of_six_has_failed() -> None:
-    """The seventh starts at once in its place, and nobody is given up."""
+    """The seventh starts at once, and no attempt is given up."""
     subject = filled()
     subject.failed()
     assert subject.next_address(1.3) == six(7)
@@ -336,7 +336,7 @@ def test_places_take_turns() -> None:
 
     start()
     start()
-    # A family that comes later is put in order with the other, of its place only.
+    # A family that comes later is sorted with the other family of its own target.
     subject.answered(((0,), V6), [six(8)], 0.0)
     while subject.untried:
         start()
@@ -454,7 +454,7 @@ class Racing(RuleBasedStateMachine):
 
     @invariant()
     def goes_on(self) -> None:
-        """Find it never stuck: something is live, is due, or is to be answered."""
+        """Check that the race is never stuck: something is live, due or unanswered."""
         untried = self.found - set(self.tried)
         over = not (untried or self.live or self.unanswered)
         assert self.race.is_over == over

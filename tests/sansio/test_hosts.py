@@ -88,7 +88,7 @@ class Host(enum.StrEnum):
 
 
 def test_a_host_is_exact_text() -> None:
-    """Nobody after the check is told another one."""
+    """After the check, it cannot turn into another text."""
     assert type(check_host(Host.DB)) is str
     assert check_host(Host.DB) == "db.test"
 

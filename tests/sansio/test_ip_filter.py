@@ -149,7 +149,7 @@ def test_standard_library(block: str) -> None:
 
 @pytest.mark.parametrize("block", DISAGREEMENTS)
 def test_disagreement(block: str) -> None:
-    """Where the standard library is not followed, it is to refuse more."""
+    """Where the filter differs from the standard library, it refuses more."""
     assert not only_public(ip_network(block)[0], 443)
 
 
@@ -167,7 +167,7 @@ def is_isatap(ip: Ip) -> bool:
 
 @given(st.integers(min_value=0x2003 << 112, max_value=(0x3FFF << 112) - 1))
 def test_global_unicast(bits: int) -> None:
-    """An address that nobody has set aside is public."""
+    """An address outside the registries' blocks is public."""
     ip = IPv6Address(bits)
     assume(not is_isatap(ip))
     assert only_public(ip, 443)

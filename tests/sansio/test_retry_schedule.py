@@ -1,4 +1,4 @@
-"""The rounds of a call, told the time and asked what to do: no clock, no socket."""
+"""The rounds of a call: times in, steps out; no clock, no socket."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_one_endpoint_leaves_nothing_to_the_next_round() -> None:
 
 
 def test_a_delay_is_cut_short_for_a_last_round() -> None:
-    """The deadline is used to its end: DESIGN's "Retry"."""
+    """The deadline is used to its end."""
     subject = schedule(timeout=10.0, delays=(3600.0, 1.0))
     call = Deadline(110.0)
     play(subject, [(100.0, Try(ONE, call))])
@@ -191,7 +191,7 @@ def test_no_time_at_all() -> None:
 
 
 def test_the_loop_was_late() -> None:
-    """A round that there is no time for is not counted."""
+    """A round without time is not counted."""
     subject = schedule(timeout=1.0, delays=(0.0,))
     play(
         subject,
@@ -303,7 +303,7 @@ def test_lost() -> None:
 
 
 def test_resumed_while_it_slept() -> None:
-    """The delay goes on, and is not told again."""
+    """The delay continues, and is not announced again."""
     subject = schedule(timeout=60.0, delays=(5.0,))
     play(subject, [(100.0, Try(ONE, Deadline(160.0)))])
     assert subject.next(100.0, always) == Sleep(105.0, 5.0)
@@ -325,7 +325,7 @@ def test_resumed_in_a_round() -> None:
 
 
 def test_bad_delay() -> None:
-    """A delay that nobody can wait is found when it is drawn."""
+    """An impossible delay is found when it is drawn."""
     subject = schedule(delays=(-1.0,))
     play(subject, [(100.0, Try(ONE, Deadline()))])
     with pytest.raises(ValueError, match="retry must be 0 or more"):

@@ -101,7 +101,7 @@ def hole(stack: ExitStack) -> Play:
 
 
 def late(stack: ExitStack, told_by: outcome.Outcome = outcome.default) -> Play:
-    """Connect to where the answer comes a moment later, to whoever waits for it."""
+    """Connect to a server whose answer comes a moment later."""
     connect, peer = meeting(stack, told_by)
     return Play(connect, lambda: peer)
 
@@ -115,7 +115,7 @@ def late_by_peername(stack: ExitStack) -> Play:
 
 
 def late_reset(stack: ExitStack) -> Play:
-    """Connect to where the late answer is taken back before anybody looks."""
+    """Connect to a server that resets before the late answer is seen."""
     connect, _ = meeting(stack, outcome.default, is_reset=True)
     return Play(connect, None, errno.ECONNRESET)
 
@@ -167,7 +167,7 @@ async def meanwhile(connecting: Awaitable[Made], do: Callable[[], None]) -> Made
 
 
 def ready(stack: ExitStack) -> Play:
-    """Connect to one that speaks first, and wait until it has."""
+    """Connect to a server that speaks first, and wait until it has."""
     server = stack.enter_context(testing.listening())
     spoken: list[socket.socket] = []
 

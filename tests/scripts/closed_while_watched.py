@@ -14,7 +14,7 @@ from aioconnect.testing import BlackHole, black_hole, listening
 
 
 async def close_under(hole: BlackHole, ticks: int, has_copy: bool) -> None:
-    """Close after so many *ticks* of the loop, and cancel afterwards."""
+    """Close after *ticks* iterations of the loop, and cancel afterwards."""
     sock = socket.socket()
     sock.setblocking(False)
     copy = os.dup(sock.fileno()) if has_copy else None

@@ -104,7 +104,7 @@ async def main(server: DNSServer) -> None:
 
     server.queries.clear()
     assert len(await found("big.test", socket.AF_INET)) == 100
-    # All of it twice: at first glibc has too little room for so many.
+    # All of it twice: at first glibc has too little room for all.
     assert {query.transport for query in server.queries} == {"udp", "tcp"}
 
     server.queries.clear()

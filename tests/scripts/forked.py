@@ -57,7 +57,7 @@ async def go_on(connecting: asyncio.Task[object] | None) -> None:
 
 
 async def go_on_by_the_loop(connecting: asyncio.Task[object] | None) -> None:
-    """Let asyncio connect on a loop whose connections are ours."""
+    """Let asyncio connect on a loop of `loop_factory`."""
 
     async def connect() -> None:
         with listening() as server:
@@ -77,7 +77,7 @@ CHILDREN: dict[str, Callable[[asyncio.Task[object] | None], Awaitable[None]]] = 
 
 
 async def fork(connecting: asyncio.Task[object] | None) -> None:
-    """Fork, have the child do as it is told, and wait for it."""
+    """Fork, let the child run its part, and wait for it."""
     child = os.fork()
     if child == 0:
         status = 1

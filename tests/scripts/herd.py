@@ -51,7 +51,7 @@ def queued(listener: socket.socket) -> int:
 
 
 def serve(listener: socket.socket, orders: Connection) -> None:
-    """Listen when told to, accept until told to end, and say what came."""
+    """Listen on command, accept until the end is ordered, and report what came."""
     orders.recv()
     listener.listen(BACKLOG)
     listening = time.monotonic()

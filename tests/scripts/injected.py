@@ -37,7 +37,7 @@ PERIOD = 64
 # Seconds after which a connect hangs: none takes more than a tenth of one.
 HANGS = 20.0
 
-# What connect(2) says of one that may go on: it changes nothing in the end.
+# Errors of connect(2) after which the connect goes on: the end is the same.
 UNDER_WAY = (errno.EINTR, errno.EINPROGRESS, errno.EALREADY)
 
 

@@ -115,7 +115,7 @@ def rejected() -> list[Case]:
 
 
 def unanswered(stack: ExitStack) -> list[Case]:
-    """Have nobody answer: on the link, or in time."""
+    """Check connects without an answer: on the link, or in time."""
     cases = [
         Case("nobody on the link", at(host, 80), errno.EHOSTUNREACH, sent=True)
         for host in ABSENT.values()
@@ -152,7 +152,7 @@ async def check_aborts() -> None:
 
 
 def kill_all(port: int) -> None:
-    """Abort whoever connects to *port*."""
+    """Abort all connects to *port*."""
     match = ("state", "syn-sent", "dport", "=", f":{port}")
     subprocess.run(["ss", "-K", "-t", *match], capture_output=True, check=True)
 
@@ -165,7 +165,7 @@ async def keep_killing(port: int) -> None:
 
 
 async def check_unknown_host() -> None:
-    """Have a router, played by us, say that there is no such host."""
+    """Play a router that reports an unknown host."""
     with testing.black_hole() as hole:
         case = Case("host unknown", hole.address, errno.EHOSTDOWN, sent=True)
         await check([case], answer_unknown(hole.port))

@@ -103,7 +103,7 @@ class Grid:
 
     async def connect(self, names: Sequence[str], recorder: Recorder) -> str | None:
         """Return the host that a socket is connected to, or None: nobody answers."""
-        # Not in the order in which they are to be tried.
+        # Not in the order of the attempts.
         resolver = StaticResolver({"two": sorted(names)})
         try:
             sock = await aioconnect.connect(

@@ -19,7 +19,7 @@ import aioconnect
 from aioconnect import AttemptFailed
 from aioconnect.testing import Recorder, Server, StaticResolver, leak_check, listening
 
-# Where the hosts listen, or only those of IPv6, or nobody.
+# Where all hosts listen, or only those of IPv6, or none.
 PORT, IPV6_PORT, REFUSING = 7000, 7001, 7002
 
 ATTEMPT_DELAY = 0.25

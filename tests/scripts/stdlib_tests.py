@@ -88,7 +88,7 @@ def stay(sock: socket.socket, address: Address) -> None:
 async def resolve(
     host: str, port: int, *, family: int, proto: int, flags: int
 ) -> Sequence[Address]:
-    """Ask what a test has put in the place of the loop's own look-up, if it has."""
+    """Ask the replacement that a test has set for the loop's own look-up, if any."""
     loop = asyncio.get_running_loop()
     if "getaddrinfo" in vars(loop):
         found: Any = await loop.getaddrinfo(host, port)
@@ -99,7 +99,7 @@ async def resolve(
 
 
 class Loops(asyncio.DefaultEventLoopPolicy):
-    """Make the loops of the tests: ours, or what ours are made of."""
+    """Make the loops of the tests: converted loops, or their base."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Each attempt gets exactly its word of the script, whoever makes it."""
+"""Each attempt gets exactly its word of the script, from any client."""
 
 from __future__ import annotations
 

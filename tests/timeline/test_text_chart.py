@@ -90,7 +90,7 @@ def test_many_rounds() -> None:
 
 
 def test_very_many_addresses() -> None:
-    """Steps of a single round can be left out, too; a row in their place says so."""
+    """Steps of a single round can be left out too; a row says so instead."""
     timeline = Timeline()
     for number in range(600):
         address = tcp("192.0.2.1", number + 1)

@@ -11,7 +11,7 @@ _EPILOG = """
   $ eval "$(aioconnect completion zsh)"
   $ aioconnect completion fish | source
 
-Put the line of your shell into ~/.bashrc, ~/.zshrc (behind compinit) or
+Put the line of your shell into ~/.bashrc, ~/.zshrc (after compinit) or
 ~/.config/fish/config.fish. This needs the extra cli: in a checkout, pip install
 '.[cli]'.
 """

@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
         "demo",
         summary="connect to difficult servers, and compare with asyncio",
         description="Connect to a server that starts late, on asyncio and on uvloop; to"
-        " a name whose IPv6 address is silent; and to one whose DNS answer is slow."
+        " a name whose IPv6 address is silent; and to a name whose DNS answer is slow."
         " The demo shows what happens, next to what asyncio.open_connection does in the"
         " same case. Everything is on loopback, and takes about seven seconds.",
     )

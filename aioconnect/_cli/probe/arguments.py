@@ -10,7 +10,7 @@ from ..parser import Commands, add_command
 __all__ = ["add"]
 
 _DESCRIPTION = (
-    "Connect to TARGET, and show what was done when: a line for each look-up, attempt,"
+    "Connect to TARGET, and show what happened when: a line for each look-up, attempt,"
     " wait and handshake, on one time axis, with its outcome and the reason."
 )
 
@@ -24,11 +24,11 @@ vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns.
   $ aioconnect probe db:5432 --count 100 --loop uvloop
   $ aioconnect probe db:5432 --json | jq .elapsed
 
---count connects N times, one after the other, and shows how long the connects took, and
-the one that took longest. --json writes each connect as an object on a line of its own;
-the docstring of aioconnect.Timeline.to_dict describes it. --json needs no extra,
-everything else needs the extra cli. --tls trusts what Python trusts, or the file that
-SSL_CERT_FILE names.
+--count connects N times, one after the other. It shows how long the connects took, and
+the slowest one. --json writes each connect as an object on a line of its own; the
+docstring of aioconnect.Timeline.to_dict describes it. Everything except --json needs
+the extra cli. --tls trusts the certificates that Python trusts, or those in the file
+that SSL_CERT_FILE names.
 
 Exit status: 0 connected, each time; 1 not connected; 2 an argument is wrong; 128 and
 more: ended by a signal, after showing the results so far.
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         "probe",
-        summary="connect, and show what was done when",
+        summary="connect, and show what happened when",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -54,12 +54,12 @@ def add(commands: Commands) -> None:
         "--count", metavar="N", type=whole_number, default=1, help="connect N times (1)"
     )
     command.add_argument(
-        "--json", action="store_true", help="write a JSON object a line"
+        "--json", action="store_true", help="write one JSON object per line"
     )
-    command.add_argument("--svg", metavar="FILE", help="write the picture to FILE, too")
+    command.add_argument("--svg", metavar="FILE", help="also write a picture to FILE")
     add_loop_flag(command)
     tls = command.add_argument_group("TLS")
-    tls.add_argument("--tls", action="store_true", help="make the handshake, too")
+    tls.add_argument("--tls", action="store_true", help="also make the TLS handshake")
     tls.add_argument(
         "--server-name", metavar="NAME", help="the name to verify (the TARGET's host)"
     )

@@ -1,4 +1,4 @@
-"""``aioconnect probe``: connect, once or many times, and show what was done when."""
+"""``aioconnect probe``: connect, once or many times, and show what happened when."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class LiveView:
 
 
 def _crop_middle(text: str, most: int) -> str:
-    """Return *text* in at most *most* lines, leaving out some behind its head."""
+    """Return *text* in at most *most* lines, leaving out some after its head."""
     lines = text.splitlines()
     if len(lines) <= most or most <= _HEAD_LINES:
         return "\n".join(lines[:most])

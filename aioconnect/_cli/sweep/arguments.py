@@ -14,23 +14,23 @@ _TIMEOUT = 10.0
 
 _DESCRIPTION = (
     "Connect to each target of a list, many at once, and count the outcomes. A target"
-    " that is listed twice is connected to twice."
+    " that is listed twice is checked twice."
 )
 
 _EPILOG = f"""
-The list has a target a line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
+The list has one target per line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
 unix:@abstract, vsock:cid:port or srv:_service._proto.name, which needs the extra
-aiodns. Empty lines and what follows a # are ignored. For a line that is no target, the
-line's number and the reason are shown, and the other lines are checked. Each target has
-{_TIMEOUT:g} s, unless --timeout says otherwise.
+aiodns. Empty lines and what follows a # are ignored. If a line is no target, its number
+and the reason are shown, and the other lines are checked. Each target has {_TIMEOUT:g}
+s, unless --timeout says otherwise.
 
   $ aioconnect sweep fleet.txt --limit 500 --timeout 3
   $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
 
-With --json each target is an object in a line of its own, as it ends: that of
-'aioconnect probe --json', without its steps. The summary goes to standard error then,
-and there is no progress bar if the objects go to a terminal or a pipe. The progress bar
-needs the extra cli.
+With --json, each target is written as soon as it is checked, as an object on a line of
+its own: that of 'aioconnect probe --json' without the steps. The summary then goes to
+standard error, and there is no progress bar if the objects go to a terminal or a pipe.
+The progress bar needs the extra cli.
 
 Exit status: 0 all are connected; 1 some are not; 2 a line is no target, the list cannot
 be read, or an argument is wrong; 128 and more: ended by a signal, with the summary so
@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         "sweep",
-        summary="check a list of targets, many at once, and sum up",
+        summary="check many targets at once, and count the outcomes",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
         help=f"connect to N at once ({_LIMIT})",
     )
     command.add_argument(
-        "--json", action="store_true", help="write a JSON object a line"
+        "--json", action="store_true", help="write one JSON object per line"
     )
     add_connector_flags(command.add_argument_group("how to connect"))
     command.set_defaults(timeout=_TIMEOUT)

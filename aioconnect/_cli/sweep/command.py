@@ -1,4 +1,4 @@
-"""``aioconnect sweep``: connect to the targets of a list, many at once, and sum up."""
+"""``aioconnect sweep``: connect to the targets of a list, many at once; count."""
 
 from __future__ import annotations
 

@@ -11,26 +11,27 @@ from ..parser import Commands, Parser, add_command
 __all__ = ["add", "wait_target"]
 
 _DESCRIPTION = (
-    "Wait until each TARGET has accepted a connection, and show meanwhile why it has"
-    " not; then become COMMAND, if there is one."
+    "Wait until every TARGET accepts a connection, and show meanwhile why it does not."
+    " Then run COMMAND, if there is one."
 )
 
 _EPILOG = """
 A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
-vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. All targets
-are waited for at once. A name that does not exist yet is waited for, like a port that
-refuses.
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. aioconnect
+waits for all targets at the same time. It waits for a name that does not exist yet, as
+it does for a port that refuses.
 
   $ aioconnect wait db:5432 cache:6379 --timeout 60 -- gunicorn app:main
   $ aioconnect wait unix:/run/app.sock --settle 2 --interval 0.5
   $ aioconnect wait old:8080 --down --timeout 30 -- ./deploy
 
-COMMAND replaces aioconnect: it keeps the process id, and gets the signals; its exit
-status is the exit status. Before the wait, aioconnect checks that COMMAND exists.
+COMMAND replaces aioconnect: it keeps the process id, gets the signals, and sets the
+exit status. Before the wait, aioconnect checks that COMMAND exists.
 
-Exit status: 0 up, or with --down down; 1 given up, after an error that waiting does not
-mend; 124 the time ran out; 2 an argument is wrong; 126 COMMAND cannot be run; 127
-COMMAND is not found; 128 and more: ended by a signal, as a shell reports it.
+Exit status: 0 the targets are up (with --down: down); 1 gave up, after an error that
+waiting does not mend; 124 the time ran out; 2 an argument is wrong; 126 COMMAND cannot
+be run; 127 COMMAND is not found; 128 and more: ended by a signal, as a shell reports
+it.
 """
 
 
@@ -45,7 +46,7 @@ def wait_target(text: str) -> Target:
     except CommandError as exc:
         if ":" in text:
             raise
-        raise CommandError(f"{exc}; a command goes behind --") from None
+        raise CommandError(f"{exc}; a command goes after --") from None
 
 
 def add(commands: Commands) -> None:
@@ -65,7 +66,7 @@ def add(commands: Commands) -> None:
         type=wait_target,
         help="where to connect to, such as db:5432",
     )
-    command.set_defaults(command=[])  # `parse` puts there what stands behind --
+    command.set_defaults(command=[])  # `parse` puts the words after -- there
     _add_wait_flags(command)
     add_retry_flags(command)
     add_resolver_flag(command)
@@ -79,7 +80,7 @@ def _add_wait_flags(command: Parser) -> None:
         "--timeout",
         metavar="S",
         type=positive_duration,
-        help="end with status 124 after S seconds (never)",
+        help="give up with status 124 after S seconds (never)",
     )
     command.add_argument(
         "--settle",
