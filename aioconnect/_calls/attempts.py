@@ -34,17 +34,17 @@ class _LiveAttempt:
 
 
 class AttemptSet:
-    """The attempts of a *race*, which ends at the latest with its *turn*.
+    """The attempts of a race by *rules*, which ends at the latest with its *turn*.
 
     The set owns their sockets until it returns one as `Connected`.
     """
 
-    __slots__ = ("_dialer", "_live", "_race", "_turn", "_waiter", "loop")
+    __slots__ = ("_dialer", "_live", "_rules", "_turn", "_waiter", "loop")
 
-    def __init__(self, dialer: Dialer, race: HappyEyeballs, turn: Deadline) -> None:
+    def __init__(self, dialer: Dialer, rules: HappyEyeballs, turn: Deadline) -> None:
         self._dialer = dialer
         self.loop = dialer.loop
-        self._race = race
+        self._rules = rules
         self._turn = turn
         self._live: list[_LiveAttempt] = []  # the oldest first
         self._waiter: Waiter | None = None
@@ -52,7 +52,7 @@ class AttemptSet:
     @property
     def waiting(self) -> int:
         """How many attempts are live, or addresses left to dial."""
-        return len(self._live) + self._race.untried
+        return len(self._live) + self._rules.untried
 
     def close(self) -> None:
         """End every attempt: stop watching its socket, and close it."""
@@ -66,21 +66,21 @@ class AttemptSet:
             now = self.loop.time()
             if self._turn.has_passed(now):
                 break
-            address = self._race.next_address(now)
+            address = self._rules.next_address(now)
             if address is None:
                 break
             deadline = self._deadline(now)
             try:
                 dialled = self._dialer.dial(address, now)
             except AttemptError as exc:
-                self._race.failed()
+                self._rules.failed()
                 self._dialer.record.failed(exc, address, now, deadline)
                 continue
             if isinstance(dialled, socket.socket):
                 return Connected(dialled, address, now, deadline)
             self._add(dialled, deadline)
             # Give up the oldest attempt only for a new one that is under way.
-            if self._race.has_too_many() and (connected := self._give_up_oldest()):
+            if self._rules.has_too_many() and (connected := self._give_up_oldest()):
                 return connected
         return None
 
@@ -95,7 +95,7 @@ class AttemptSet:
     def _deadline(self, now: float) -> Deadline:
         """Return the deadline of an attempt that starts *now*."""
         options = self._dialer.record.options
-        waiting = self._race.untried if options.happy_eyeballs_delay is None else 0
+        waiting = self._rules.untried if options.happy_eyeballs_delay is None else 0
         return attempt_deadline(self._turn, now, options.attempt_timeout, waiting)
 
     def _give_up_oldest(self) -> Connected | None:
@@ -109,7 +109,7 @@ class AttemptSet:
             raise connecting.displaced()
         except AttemptError as exc:
             self._end(oldest)
-            self._race.gave_up_oldest()
+            self._rules.gave_up_oldest()
             self._record(exc, oldest)
         return None
 
@@ -146,8 +146,8 @@ class AttemptSet:
         attempt.is_ready = False
         wake_up = partial(self._ready, attempt)
         owned = self._dialer.sock is None
-        pause = attempt.connecting.arm(self.loop, wake_up, owned)
-        poll_at = None if pause is None else now + pause
+        seconds = attempt.connecting.arm(self.loop, wake_up, owned)
+        poll_at = None if seconds is None else now + seconds
         attempt.wake_at = earliest(poll_at, attempt.deadline.at)
 
     def _ready(self, attempt: _LiveAttempt) -> None:
@@ -156,7 +156,7 @@ class AttemptSet:
 
     def _fail(self, attempt: _LiveAttempt, exc: AttemptError) -> None:
         self._end(attempt)
-        self._race.failed()
+        self._rules.failed()
         self._record(exc, attempt)
 
     def _end(self, attempt: _LiveAttempt) -> None:
@@ -172,12 +172,12 @@ class AttemptSet:
     def failed(self, exc: AttemptError, connected: Connected) -> None:
         """Record that *connected*, which this set has returned, failed afterwards."""
         _, address, started, deadline = connected
-        self._race.failed()
+        self._rules.failed()
         self._dialer.record.failed(exc, address, started, deadline)
 
     def shorten_deadlines(self, now: float) -> None:
         """Leave time for addresses that were not known when the attempts started."""
-        if not self._live or not self._race.untried:
+        if not self._live or not self._rules.untried:
             return
         deadline = self._deadline(now)
         for attempt in self._live:

@@ -133,12 +133,17 @@ class CallRecord:
             self.schedule.expired(deadline.limit)
         elif not isinstance(failure, AttemptDisplaced):
             self.schedule.answered(ended)
-        looked_up = host if address is None else None
-        what = (address, failure.phase, failure.error, started, ended - started)
-        self._keep(
-            Attempt(*what, self.schedule.round, failure.sent, looked_up),
-            now,
+        attempt = Attempt(
+            address=address,
+            phase=failure.phase,
+            error=failure.error,
+            started=started,
+            elapsed=ended - started,
+            round=self.schedule.round,
+            sent=failure.sent,
+            host=host if address is None else None,
         )
+        self._keep(attempt, now)
 
     def lookup_failed(self, turn: Deadline, failure: LookupFailure) -> None:
         """Record a look-up of this *turn* that found no address."""
@@ -151,8 +156,15 @@ class CallRecord:
         error = os_error(errno.ECONNRESET, text)
         # Do not use `failed`: how long a connection lasted says nothing about how long
         # an attempt takes.
-        what = (self.address, "ready", error, since, now - since, self.schedule.round)
-        self._keep(Attempt(*what), now)
+        attempt = Attempt(
+            address=self.address,
+            phase="ready",
+            error=error,
+            started=since,
+            elapsed=now - since,
+            round=self.schedule.round,
+        )
+        self._keep(attempt, now)
         self.schedule.lost(now)
 
     def _keep(self, attempt: Attempt, now: float) -> None:

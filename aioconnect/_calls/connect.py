@@ -26,11 +26,11 @@ from .._sansio.errors import (
     os_error,
 )
 from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
-from .address_source import AddressSource, KnownAddress
+from .address_provider import AddressProvider, KnownAddress
 from .call_record import CallRecord
 from .dialer import Connected, Dialer
-from .lookups import HostLookup
-from .multi_host_lookup import MultiHostLookup
+from .host_lookup import HostLookup
+from .multi_target_lookup import MultiTargetLookup
 from .observing import CallObserver, observing
 from .options import Options, check_local_addr
 from .race import race
@@ -82,7 +82,7 @@ class ConnectOperation:
         first: ConnectingSocket | AttemptError | None = None,
         started: float | None = None,
     ) -> None:
-        """*started* is when the call began, if before; *first* is an earlier attempt."""
+        """Begin now or, if the *first* attempt was made before, as *started* then."""
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._endpoints = endpoints
@@ -106,7 +106,7 @@ class ConnectOperation:
 
     def _begin_with(self, failure: AttemptError) -> None:
         """Record the *failure* of the first attempt, which was made before."""
-        self._dialer.close()
+        self._dialer.drop_first()
         record = self.record
         endpoint, turn = record.schedule.begin()
         started, seconds = record.schedule.started, record.options.attempt_timeout
@@ -147,7 +147,7 @@ class ConnectOperation:
         while True:
             step = record.schedule.next(loop.time(), record.may_retry)
             if isinstance(step, GiveUp):
-                self._dialer.close()
+                self._dialer.drop_first()
                 # Perhaps nothing has waited so far.  Without this, a caller that tries
                 # again at once, and for ever, would let no other task run.
                 await asyncio.sleep(0)
@@ -157,6 +157,7 @@ class ConnectOperation:
                     record.retry_scheduled(step.delay)
                 await sleep_until(loop, step.until)
                 turns = 0
+                self.found_all_addresses = True
                 record.schedule.rested()
                 continue
             turns += 1
@@ -182,23 +183,24 @@ class ConnectOperation:
                 address = None if self._raced else endpoint.address
                 await self._resolve_local(address, turn)
             if endpoint.address is None and self._dialer.sock is not None:
+                # The caller has connected the socket, to an address of its own.
                 return await self._adopt(self._dialer.sock, turn)
-            source = self._source(endpoint)
-            connection = await race(self._dialer, source, turn)
-            if connection is None:
-                self.found_all_addresses = source.is_complete
+            provider = self._provider(endpoint)
+            connection = await race(self._dialer, provider, turn)
+            if connection is None and not provider.is_complete:
+                self.found_all_addresses = False
         except AttemptError as exc:
             address = None if self._raced else endpoint.address
             host = endpoint.service or endpoint.host
             self.record.failed(exc, address, started, turn, host=host)
             return None
         finally:
-            self._dialer.close()
+            self._dialer.drop_first()
         return connection
 
-    def _source(self, endpoint: Endpoint) -> AddressSource:
+    def _provider(self, endpoint: Endpoint) -> AddressProvider:
         if self._raced:
-            return MultiHostLookup(self._loop, self.record, self._endpoints)
+            return MultiTargetLookup(self._loop, self.record, self._endpoints)
         if endpoint.address is not None:
             return KnownAddress(endpoint.address)
         return HostLookup(self._loop, self.record, endpoint)
@@ -269,7 +271,7 @@ class ConnectOperation:
             self.record.failed(exc, None, started, turn, host=endpoint.host)
             return ()
         found: Sequence[Address] = ()
-        for query, known in reversed(upcoming):
+        for query, known in reversed(upcoming):  # AAAA comes first there
             if known is not None:
                 found = known
                 break

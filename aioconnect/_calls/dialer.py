@@ -147,7 +147,7 @@ class Dialer:
             self.discard(connection)
             raise
 
-    def close(self) -> None:
+    def drop_first(self) -> None:
         """Close the *first* attempt, if `dial` has not returned it."""
         if isinstance(self.first, ConnectingSocket):
             self.first.sock.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .._sansio.errors import lookup_displaced
 from .._sansio.happy_eyeballs import DnsQuery, HappyEyeballs
-from .address_source import AddressSource, AnswerFuture
+from .address_provider import AddressProvider, AnswerFuture
 
 __all__ = ["MOST_ASKED", "LookupQueue"]
 
@@ -26,7 +26,7 @@ _LEAST_PATIENCE = 0.1
 
 
 class LookupQueue:
-    """The look-ups of *source* for a *race*, on *loop*: `MOST_ASKED` at a time.
+    """The look-ups of *provider* for the race of *rules*, on *loop*: `MOST_ASKED` at a time.
 
     *wake* is called when a look-up has ended.  All are asked before *until*, if there
     is enough time.
@@ -34,8 +34,8 @@ class LookupQueue:
 
     __slots__ = (
         "_loop",
-        "_race",
-        "_source",
+        "_rules",
+        "_provider",
         "_unasked",
         "_under_way",
         "_until",
@@ -45,14 +45,14 @@ class LookupQueue:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        source: AddressSource,
-        race: HappyEyeballs,
+        provider: AddressProvider,
+        rules: HappyEyeballs,
         wake: Callable[[], object],
         until: float | None,
     ) -> None:
         self._loop = loop
-        self._source = source
-        self._race = race
+        self._provider = provider
+        self._rules = rules
         self._wake = wake
         self._until = until
         self._unasked: deque[DnsQuery] = deque()
@@ -61,15 +61,15 @@ class LookupQueue:
 
     def close(self) -> None:
         """Cancel the look-ups under way."""
-        while self._under_way:
-            _, (future, _) = self._under_way.popitem()
+        for future, _ in self._under_way.values():
             future.add_done_callback(_retrieve)
             future.cancel()
+        self._under_way.clear()
 
     @property
     def has_more(self) -> bool:
         """Whether there are queries that `ask` may ask now."""
-        if self._source.has_more:
+        if self._provider.has_more:
             return True
         return bool(self._unasked) and len(self._under_way) < MOST_ASKED
 
@@ -80,16 +80,16 @@ class LookupQueue:
             AttemptError: There can be no address.
         """
         now = self._loop.time()
-        for query, known in self._source.upcoming() if self._source.has_more else ():
+        for query, known in self._provider.upcoming() if self._provider.has_more else ():
             if known is not None:
-                self._race.answered(query, known, now)
+                self._rules.answered(query, known, now)
             else:
-                self._race.asked(query)
+                self._rules.asked(query)
                 self._unasked.append(query)
         pending: list[AnswerFuture] = []
         while self._unasked and len(self._under_way) < MOST_ASKED:
             query = self._unasked.popleft()
-            future = self._source.ask(query)
+            future = self._provider.ask(query)
             self._under_way[query] = future, now
             if not future.done():
                 pending.append(future)
@@ -107,19 +107,19 @@ class LookupQueue:
 
     def take(self, now: float) -> bool:
         """Give the race the answers that have come; tell whether there are any."""
+        count = len(self._under_way)
         self._make_room(now)
-        done = [
-            (query, one) for query, (one, _) in self._under_way.items() if one.done()
-        ]
-        for query, future in done:
-            self._take(query, future, now)
-        return bool(done)
+        under_way = self._under_way.items()
+        for query, future in [(q, future) for q, (future, _) in under_way]:
+            if future.done():
+                self._take(query, future, now)
+        return len(self._under_way) < count
 
     def _take(self, query: DnsQuery, future: AnswerFuture, now: float) -> None:
         del self._under_way[query]
-        # The source may look at an error later, or never if the call is cancelled.
+        # The provider may look at an error later, or never if the call is cancelled.
         _retrieve(future)
-        self._race.answered(query, self._source.answer(query, future), now)
+        self._rules.answered(query, self._provider.answer(query, future), now)
 
     def _make_room(self, now: float) -> None:
         """Give up the oldest look-ups if they have kept others waiting for too long."""

@@ -10,7 +10,7 @@ from .._io.timers import collect_in_slices, earliest
 from .._sansio.deadline import Deadline, ready_deadline
 from .._sansio.errors import AttemptError
 from .._sansio.happy_eyeballs import HappyEyeballs
-from .address_source import AddressSource
+from .address_provider import AddressProvider
 from .attempts import AttemptSet
 from .dialer import Connected, Dialer
 from .lookup_queue import LookupQueue
@@ -18,16 +18,16 @@ from .lookup_queue import LookupQueue
 __all__ = ["race"]
 
 
-async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
+async def race(dialer: Dialer, provider: AddressProvider, turn: Deadline) -> Any:
     """Return the connection to the first address that works, or None if none does.
 
-    *source* finds the addresses.  The *dialer*'s record keeps each failure.  Attempts
+    *provider* finds the addresses.  The *dialer*'s record keeps each failure.  Attempts
     that are still under way at the end of the *turn* count as failed.
     """
     loop, record = dialer.loop, dialer.record
     rules = _rules(dialer)
     attempts = AttemptSet(dialer, rules, turn)
-    lookups = LookupQueue(loop, source, rules, attempts.wake, turn.at)
+    lookups = LookupQueue(loop, provider, rules, attempts.wake, turn.at)
     try:
         while True:
             if lookups.has_more:
@@ -43,19 +43,20 @@ async def race(dialer: Dialer, source: AddressSource, turn: Deadline) -> Any:
                 except AttemptError as exc:
                     attempts.failed(exc, connected)
                     if exc.phase != "ready":
-                        return None  # a handshake that fails ends the round
+                        return None  # a handshake that fails ends the turn
                 continue
             is_over = rules.is_over and not lookups.is_ready
             if is_over or turn.has_passed(now):
                 break
             until = earliest(rules.next_start(), lookups.due(), turn.at)
+            # With look-ups that are ready, only let the loop run once.
             await attempts.wait(now if lookups.is_ready else until)
     finally:
         attempts.close()
         lookups.close()
     if not is_over:
         record.schedule.expired(turn.limit)
-    failures = source.failures(not is_over and not rules.has_begun)
+    failures = provider.failures(is_too_late=not is_over and not rules.has_begun)
     await collect_in_slices(map(partial(record.lookup_failed, turn), failures))
     return None
 

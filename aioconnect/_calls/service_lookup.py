@@ -17,11 +17,11 @@ from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.srv_records import SRVRecord, srv_order
 from .._sansio.text import safe_repr
-from .address_source import AnswerFuture
+from .address_provider import AnswerFuture
 from .arguments import endpoint_from_host
 from .backoff import random_fraction
 from .call_record import CallRecord
-from .lookups import start_lookup
+from .host_lookup import start_lookup
 from .observing import events
 from .options import Options
 

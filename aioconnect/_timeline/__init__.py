@@ -12,7 +12,7 @@ from typing import Any
 from .._calls.observing import CallObserver, Observer
 from .._sansio.events import AttemptFailed, Event
 from .event_reducer import EventReducer
-from .model import CallRecord, Step
+from .model import CallHistory, Step
 from .phrases import headline
 from .svg_chart import draw_svg_chart
 from .text_chart import draw_text_chart
@@ -118,7 +118,7 @@ class Timeline(CallObserver):
         """Return the waterfall as an SVG picture, readable in light and in dark."""
         return draw_svg_chart(self._record(end))
 
-    def _record(self, end: float | None) -> CallRecord:
+    def _record(self, end: float | None) -> CallHistory:
         if end is None:
             with contextlib.suppress(RuntimeError):  # no loop is running
                 asyncio.get_running_loop()

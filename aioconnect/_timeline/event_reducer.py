@@ -24,7 +24,7 @@ from .._sansio.target_text import join_host_port
 from .._sansio.text import error_text, printable
 from .model import (
     CallOutcome,
-    CallRecord,
+    CallHistory,
     Step,
     StepKind,
     StepLog,
@@ -112,13 +112,13 @@ class EventReducer:
             self._note_time(at)
             self._outcome = "ended"
 
-    def record(self, end: float | None) -> CallRecord:
+    def record(self, end: float | None) -> CallHistory:
         """Return the record so far; *end* is the time now, if the call is under way."""
         until = self._latest
         if end is not None and self._outcome == "pending":
             until = max(until, end)
         started = until if self._started is None else self._started
-        return CallRecord(
+        return CallHistory(
             target=self._target or "nothing yet",
             outcome=self._outcome,
             address=self._address,

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "CallOutcome",
-    "CallRecord",
+    "CallHistory",
     "Step",
     "StepKind",
     "StepLog",
@@ -88,7 +88,7 @@ class StepLog:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallHistory:
     """What a call did so far: *elapsed* seconds since it *started*.
 
     *left_out* more steps came after the first *gap* of *steps*.

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .model import CallRecord, Step, StepOutcome
+from .model import CallHistory, Step, StepOutcome
 from .text_width import display_width, truncate_middle
 
 __all__ = ["ChartRow", "chart_rows", "format_duration", "headline"]
@@ -66,7 +66,7 @@ class ChartRow:
         return self.spans[-1][1] - self.spans[0][0] if self.spans else 0.0
 
 
-def headline(record: CallRecord) -> str:
+def headline(record: CallHistory) -> str:
     """Return the outcome of the call, in one line."""
     took = format_duration(record.elapsed)
     rounds = f", {record.rounds:,} rounds" if record.rounds > 1 else ""
@@ -81,7 +81,7 @@ def headline(record: CallRecord) -> str:
     return f"{record.target}: {word} {took}{rounds}"
 
 
-def _failure_reason(record: CallRecord, error: dict[str, str | None]) -> str | None:
+def _failure_reason(record: CallHistory, error: dict[str, str | None]) -> str | None:
     reason = error["errno"] or error["type"]
     if error["type"] == "ConnectTimeoutError":
         # Why the last attempt failed says more than that the time was up.
@@ -92,7 +92,7 @@ def _failure_reason(record: CallRecord, error: dict[str, str | None]) -> str | N
     return reason
 
 
-def chart_rows(record: CallRecord) -> list[ChartRow]:
+def chart_rows(record: CallHistory) -> list[ChartRow]:
     """Return the rows of a chart of *record*; many rounds are folded into one row."""
     steps = record.steps
     start, stop = _folded_range(steps)
@@ -117,7 +117,7 @@ def _folded_range(steps: Sequence[Step]) -> tuple[int, int]:
     return positions[_FIRST_SHOWN], positions[-_LAST_SHOWN]
 
 
-def _row(record: CallRecord, step: Step) -> ChartRow:
+def _row(record: CallHistory, step: Step) -> ChartRow:
     spans = (_span(record, step),)
     return ChartRow(step.kind, step.what, step.outcome, spans, _detail(step))
 
@@ -134,7 +134,7 @@ def _detail(step: Step) -> str:
     return {"attempt": "connected", "wait": ""}.get(step.kind, "done")
 
 
-def _folded_row(record: CallRecord, steps: Sequence[Step]) -> ChartRow:
+def _folded_row(record: CallHistory, steps: Sequence[Step]) -> ChartRow:
     tried = [step for step in steps if step.kind != "wait"]
     counts = Counter(_detail(step) for step in tried).most_common(_MOST_REASONS)
     details = [f"{n:,} \N{MULTIPLICATION SIGN} {reason}" for reason, n in counts]
@@ -146,7 +146,7 @@ def _folded_row(record: CallRecord, steps: Sequence[Step]) -> ChartRow:
     return ChartRow("rounds", what, "failed", spans, ", ".join(details))
 
 
-def _span(record: CallRecord, step: Step) -> tuple[float, float]:
+def _span(record: CallHistory, step: Step) -> tuple[float, float]:
     end = record.elapsed if step.end is None else step.end - record.started
     return step.start - record.started, end
 

@@ -5,7 +5,7 @@ This module is pure.
 
 from __future__ import annotations
 
-from .model import CallRecord
+from .model import CallHistory
 from .phrases import ChartRow, chart_rows, format_duration, headline
 from .svg_writer import WIDTH, bar, document, most_characters, text, tooltip
 from .text_width import truncate
@@ -18,7 +18,7 @@ _MARGIN, _BARS_LEFT, _BARS_RIGHT, _DETAILS = 12, 240, 540, 604
 _ROW_HEIGHT, _TOP, _BOTTOM_MARGIN = 18, 56, 8
 
 
-def draw_svg_chart(record: CallRecord) -> str:
+def draw_svg_chart(record: CallHistory) -> str:
     """Return *record* as an SVG document."""
     rows = chart_rows(record)
     bottom = _TOP + _ROW_HEIGHT * len(rows)

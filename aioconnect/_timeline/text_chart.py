@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from .._sansio.text import safe_repr
-from .model import CallRecord
+from .model import CallHistory
 from .phrases import ChartRow, chart_rows, format_duration, headline
 from .text_width import display_width, pad, truncate, wrap
 
@@ -31,7 +31,7 @@ _BOLD, _FAINT = "1", "2"
 _MOST_TITLE, _MOST_MESSAGE = 4, 8
 
 
-def draw_text_chart(record: CallRecord, width: int, *, color: bool) -> str:
+def draw_text_chart(record: CallHistory, width: int, *, color: bool) -> str:
     """Return *record* as lines that are at most *width* columns wide.
 
     Raises:

@@ -28,7 +28,7 @@ from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_too_late, os_error
 from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
 from .._sansio.text import safe_repr
-from .address_source import AnswerFuture, Upcoming
+from .address_provider import AnswerFuture, Upcoming
 from .call_record import CallRecord, LookupFailure
 from .observing import events
 

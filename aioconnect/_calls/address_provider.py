@@ -10,7 +10,7 @@ from .._sansio.addresses import Address
 from .._sansio.happy_eyeballs import DnsQuery
 from .call_record import LookupFailure
 
-__all__ = ["AddressSource", "AnswerFuture", "KnownAddress", "Upcoming"]
+__all__ = ["AddressProvider", "AnswerFuture", "KnownAddress", "Upcoming"]
 
 # Its result is what getaddrinfo or the caller's resolver returned.
 AnswerFuture: TypeAlias = "asyncio.Future[Any]"
@@ -20,7 +20,7 @@ AnswerFuture: TypeAlias = "asyncio.Future[Any]"
 Upcoming: TypeAlias = tuple[DnsQuery, Sequence[Address] | None]
 
 
-class AddressSource(Protocol):
+class AddressProvider(Protocol):
     """The source of a race's addresses: one address, a host, or many targets."""
 
     @property

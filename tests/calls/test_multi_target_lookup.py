@@ -27,7 +27,7 @@ from aioconnect import (
 from aioconnect._calls.arguments import endpoint_from_host
 from aioconnect._calls.call_record import CallRecord
 from aioconnect._calls.lookup_queue import LookupQueue
-from aioconnect._calls.multi_host_lookup import MultiHostLookup
+from aioconnect._calls.multi_target_lookup import MultiTargetLookup
 from aioconnect._sansio.endpoints import Endpoint
 from aioconnect._sansio.happy_eyeballs import HappyEyeballs
 from aioconnect._sansio.retry_schedule import RetrySchedule
@@ -50,12 +50,12 @@ from aioconnect.testing import (
 V6, V4 = socket.AF_INET6, socket.AF_INET
 
 
-def looking_up(options: Connector, endpoints: list[Endpoint]) -> MultiHostLookup:
+def looking_up(options: Connector, endpoints: list[Endpoint]) -> MultiTargetLookup:
     """Return the look-ups of a call to *endpoints*."""
     loop = asyncio.get_running_loop()
     schedule = RetrySchedule(endpoints, started=0.0, timeout=None, delays=())
     record = CallRecord(loop, options, endpoints, schedule)
-    return MultiHostLookup(loop, record, endpoints)
+    return MultiTargetLookup(loop, record, endpoints)
 
 
 def tried(recorder: Recorder) -> list[Address]:
@@ -1098,7 +1098,7 @@ async def test_a_service_of_a_race_that_is_cancelled() -> None:
                 await call
             del call
             await asyncio.sleep(0)
-            assert not [one for one in gc.get_objects() if type(one) is MultiHostLookup]
+            assert not [one for one in gc.get_objects() if type(one) is MultiTargetLookup]
     finally:
         gc.enable()
     gc.collect()

@@ -11,18 +11,18 @@ from .._sansio.addresses import Address
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
 from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
-from .address_source import AnswerFuture, Upcoming
+from .address_provider import AnswerFuture, Upcoming
 from .call_record import CallRecord, LookupFailure
-from .lookups import HostLookup
+from .host_lookup import HostLookup
 from .service_lookup import ServiceLookup
 
-__all__ = ["MultiHostLookup"]
+__all__ = ["MultiTargetLookup"]
 
 # How many endpoints are examined before the loop gets to run.
 _IN_A_ROW = 64
 
 
-class MultiHostLookup:
+class MultiTargetLookup:
     """The look-ups of *endpoints*, on *loop*, under the options of *record*.
 
     Once the hosts and ports of a service are known, they replace the service.
@@ -142,7 +142,7 @@ def _endpoints_of(
     """Yield the endpoints that *lookup* has found; without one, it has failed.
 
     A failure takes it from *answered* to *failures*.  This is no method: the generator
-    would hold the `MultiHostLookup`, which holds the generator.
+    would hold the `MultiTargetLookup`, which holds the generator.
     """
     try:
         yield from lookup.endpoints(future)
