@@ -26,7 +26,7 @@ _LEAST_PATIENCE = 0.1
 
 
 class LookupQueue:
-    """The look-ups of *provider* for the race of *rules*, on *loop*: `MOST_ASKED` at a time.
+    """The look-ups of *provider* for a race by *rules*, on *loop*: 64 at a time.
 
     *wake* is called when a look-up has ended.  All are asked before *until*, if there
     is enough time.
@@ -34,8 +34,8 @@ class LookupQueue:
 
     __slots__ = (
         "_loop",
-        "_rules",
         "_provider",
+        "_rules",
         "_unasked",
         "_under_way",
         "_until",
@@ -80,7 +80,9 @@ class LookupQueue:
             AttemptError: There can be no address.
         """
         now = self._loop.time()
-        for query, known in self._provider.upcoming() if self._provider.has_more else ():
+        for query, known in (
+            self._provider.upcoming() if self._provider.has_more else ()
+        ):
             if known is not None:
                 self._rules.answered(query, known, now)
             else:

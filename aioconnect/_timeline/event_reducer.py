@@ -23,8 +23,8 @@ from .._sansio.events import (
 from .._sansio.target_text import join_host_port
 from .._sansio.text import error_text, printable
 from .model import (
-    CallOutcome,
     CallHistory,
+    CallOutcome,
     Step,
     StepKind,
     StepLog,

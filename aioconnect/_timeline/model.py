@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 __all__ = [
-    "CallOutcome",
     "CallHistory",
+    "CallOutcome",
     "Step",
     "StepKind",
     "StepLog",
