@@ -82,7 +82,7 @@ class ConnectOperation:
         first: ConnectingSocket | AttemptError | None = None,
         started: float | None = None,
     ) -> None:
-        """*started* is when the call began, if before; *first* is an earlier attempt."""
+        """Begin now, or when the call *started*, perhaps after its *first* attempt."""
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._endpoints = endpoints
