@@ -1,4 +1,4 @@
-"""Lead one call through proxies: look up what each is asked for, and ask them in turn.
+"""Take one call through proxies: look up the next target, and ask each in turn.
 
 The SSRF guard is asked here about the target and the later proxies.
 """
