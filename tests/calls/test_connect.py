@@ -7,7 +7,6 @@ import contextlib
 import copy
 import errno
 import gc
-import logging
 import pickle
 import socket
 import time
@@ -20,23 +19,13 @@ import pytest
 import aioconnect
 from aioconnect import (
     Address,
-    AttemptFailed,
     AttemptStarted,
     Backoff,
     Connected,
     Connector,
-    GaveUp,
-    Resolved,
-    ResolveFailed,
-    ResolveStarted,
     RetryScheduled,
     is_refused,
 )
-from aioconnect._calls.call_record import CallRecord
-from aioconnect._sansio.deadline import Deadline
-from aioconnect._sansio.endpoints import Endpoint
-from aioconnect._sansio.errors import AttemptError, os_error
-from aioconnect._sansio.retry_schedule import RetrySchedule
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 
@@ -106,16 +95,6 @@ async def test_error_travels(refused_port: int) -> None:
         ]
 
 
-async def test_long_history(refused_port: int) -> None:
-    """The first 16 and the last 48 attempts of a long history are kept."""
-    with pytest.raises(aioconnect.ConnectError) as caught:
-        await aioconnect.connect("127.0.0.1", refused_port, retry=(0,) * 199)
-    error = caught.value
-    assert error.attempt_count == error.rounds == 200
-    rounds = [attempt.round for attempt in error.attempts]
-    assert rounds == [*range(1, 17), *range(153, 201)]
-
-
 async def test_retry_reaches_a_late_server() -> None:
     """Each round starts from the beginning: a new socket for each."""
     sockets: list[socket.socket] = []
@@ -175,34 +154,6 @@ async def test_retry_on(refused_port: int) -> None:
         await aioconnect.connect("127.0.0.1", refused_port, retry=(0,), retry_on=breaks)
 
 
-ENDPOINT = Endpoint("x", 80)
-
-
-async def test_retry_on_is_asked_of_every_error(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A round is tried again if retry_on accepts at least one of its errors."""
-    asked: list[int | None] = []
-
-    def accepts(exc: OSError) -> bool:
-        asked.append(exc.errno)
-        return False
-
-    connector = Connector(retry=(0,), retry_on=accepts)
-    schedule = RetrySchedule((ENDPOINT,), started=0.0, timeout=None, delays=(0,))
-    loop = asyncio.get_running_loop()
-    record = CallRecord(loop, connector, (ENDPOINT,), schedule)
-    schedule.next(0.0, lambda: False)
-    address = aioconnect.Address(socket.AF_INET, ("192.0.2.1", 80))
-    for code, sent in ((errno.ENETUNREACH, False), (errno.ECONNREFUSED, True)):
-        failure = AttemptError("connect", os_error(code, "no answer"), sent=sent)
-        record.failed(failure, address, 0.0, Deadline())
-    assert not record.may_retry()
-    error = record.error(is_timeout=False, all_errors=False)
-    assert isinstance(error, aioconnect.ConnectRefusedError)
-    assert asked == [errno.ENETUNREACH, errno.ECONNREFUSED]
-
-
 async def test_bad_delay(refused_port: int) -> None:
     """A delay that no one can wait is found when it is drawn, if not before."""
 
@@ -212,20 +163,6 @@ async def test_bad_delay(refused_port: int) -> None:
 
     with pytest.raises(ValueError, match="retry must be 0 or more"):
         await aioconnect.connect("127.0.0.1", refused_port, retry=Delays())
-
-
-async def test_timeout(black_hole: BlackHole) -> None:
-    """K6: the error that a deadline raises has what was tried until then."""
-    started = asyncio.get_running_loop().time()
-    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-        await aioconnect.connect("127.0.0.1", black_hole.port, timeout=0.5)
-    error = caught.value
-    assert isinstance(error, TimeoutError)
-    assert error.errno == errno.ETIMEDOUT
-    assert str(error).startswith("not connected within 0.5 s to 127.0.0.1:")
-    (attempt,) = error.attempts
-    assert attempt.phase == "connect"
-    assert attempt.started + attempt.elapsed >= started + 0.49
 
 
 async def test_attempt_timeout(black_hole: BlackHole) -> None:
@@ -252,27 +189,6 @@ async def test_attempt_timeout_of_a_given_socket(timeout: float | None) -> None:
         with one, other, pytest.raises(Exception, match=r"cannot|failed") as caught:
             await connector.open_connection(sock=one, all_errors=all_errors)
         assert isinstance(caught.value, ExceptionGroup) is all_errors
-
-
-@pytest.mark.parametrize("times", [(0.05, 60), (60, 0.05)])
-async def test_the_shorter_time_ends_a_first_attempt(
-    black_hole: BlackHole, times: tuple[float, float]
-) -> None:
-    timeout, attempt_timeout = times
-    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-        await aioconnect.connect(
-            "127.0.0.1",
-            black_hole.port,
-            timeout=timeout,
-            attempt_timeout=attempt_timeout,
-        )
-    (attempt,) = caught.value.attempts
-    assert attempt.elapsed < 30
-
-
-async def test_timeout_of_zero(port: int) -> None:
-    with pytest.raises(aioconnect.ConnectTimeoutError, match="nothing was tried"):
-        await aioconnect.connect("127.0.0.1", port, timeout=0)
 
 
 async def test_ready_and_late_in_one_tick() -> None:
@@ -324,93 +240,6 @@ async def test_no_cycles(refused_port: int, black_hole: BlackHole) -> None:
         assert reference() is None, "an error keeps the frames that it went through"
     finally:
         gc.enable()
-
-
-async def test_events(port: int, refused_port: int, recorder: Recorder) -> None:
-    """The observer gets every event, in order, with times of the loop's clock."""
-    connector = Connector(observer=recorder, retry=(0,), family=socket.AF_INET)
-    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
-        await connector.connect("localhost", refused_port)
-    a_round = (ResolveStarted, Resolved, AttemptStarted, AttemptFailed)
-    recorder.assert_kinds(*a_round, RetryScheduled, *a_round, GaveUp)
-    times = [event.at for event in recorder.events]
-    assert times == sorted(times)
-    assert recorder.only(GaveUp).error is caught.value
-    recorder.clear()
-    (await connector.connect("127.0.0.1", port)).close()
-    recorder.assert_kinds(AttemptStarted, Connected)
-    recorder.clear()
-    with pytest.raises(aioconnect.ResolveError):
-        await connector.connect("no-such-name.invalid", 80)
-    assert [type(event) for event in recorder.events[:3]] == [
-        ResolveStarted,
-        ResolveFailed,
-        AttemptFailed,
-    ]
-
-
-async def test_observer_that_breaks_and_a_given_socket(
-    listener: Server,
-) -> None:
-    """The caller's own socket stays open, whatever an observer does."""
-
-    def breaks(event: aioconnect.Event) -> None:
-        if isinstance(event, Connected):
-            raise ZeroDivisionError
-
-    with socket.socket() as sock:
-        sock.setblocking(False)
-        with pytest.raises(ZeroDivisionError):
-            await Connector(observer=breaks).connect_sock(sock, listener.sockaddr)
-        assert sock.fileno() != -1
-
-
-@pytest.mark.parametrize("kind", [AttemptStarted, Connected])
-async def test_observer_that_breaks(kind: type, port: int) -> None:
-    """A bug in an observer comes through as itself, once everything is closed."""
-
-    def breaks(event: aioconnect.Event) -> None:
-        if isinstance(event, kind):
-            raise ZeroDivisionError
-
-    connector = Connector(observer=breaks)
-    with pytest.raises(ZeroDivisionError):
-        await connector.connect("127.0.0.1", port)
-    with pytest.raises(ZeroDivisionError):
-        await connector.open_connection("127.0.0.1", port)
-    with pytest.raises(ZeroDivisionError):
-        await connector.create_connection(asyncio.Protocol, "127.0.0.1", port)
-
-
-async def test_log(
-    port: int, refused_port: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    """log_events writes a line for each event, and nothing else does."""
-    caplog.set_level(logging.DEBUG, "test")
-    logger = logging.getLogger("test")
-    connector = Connector(observer=aioconnect.log_events(logger), retry=(0,))
-    (await connector.connect("localhost", port)).close()
-    with pytest.raises(aioconnect.ConnectError):
-        await connector.connect("127.0.0.1", refused_port)
-    with pytest.raises(aioconnect.ConnectError):
-        await connector.connect("no-such-name.invalid", 80)
-    lines = [record.message for record in caplog.records if record.name == "test"]
-    text = "\n".join(lines)
-    for said in (
-        "looking up localhost",
-        "localhost is ",
-        "connecting to 127.0.0.1:",
-        "connected to 127.0.0.1:",
-        "connection refused",
-        "round 1 failed, next one in 0.000 s",
-        "gave up: cannot connect to 127.0.0.1:",
-        "no address for no-such-name.invalid",
-    ):
-        assert said in text
-    caplog.clear()
-    quiet = aioconnect.log_events(logger, logging.DEBUG - 1)
-    (await aioconnect.connect("127.0.0.1", port, observer=quiet)).close()
-    assert not [record for record in caplog.records if record.name == "test"]
 
 
 async def test_a_silent_address_leaves_time(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import gc
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from calls.targets import NAMES, V4, Services, tried
 
 import aioconnect
 from aioconnect import (
@@ -26,10 +25,8 @@ from aioconnect import (
 )
 from aioconnect._calls.arguments import endpoint_from_host
 from aioconnect._calls.call_record import CallRecord
-from aioconnect._calls.lookup_queue import LookupQueue
 from aioconnect._calls.multi_target_lookup import MultiTargetLookup
 from aioconnect._sansio.endpoints import Endpoint
-from aioconnect._sansio.happy_eyeballs import HappyEyeballs
 from aioconnect._sansio.retry_schedule import RetrySchedule
 from aioconnect.testing import (
     BlackHole,
@@ -47,8 +44,6 @@ from aioconnect.testing import (
     unused_port,
 )
 
-V6, V4 = socket.AF_INET6, socket.AF_INET
-
 
 def looking_up(options: Connector, endpoints: list[Endpoint]) -> MultiTargetLookup:
     """Return the look-ups of a call to *endpoints*."""
@@ -56,10 +51,6 @@ def looking_up(options: Connector, endpoints: list[Endpoint]) -> MultiTargetLook
     schedule = RetrySchedule(endpoints, started=0.0, timeout=None, delays=())
     record = CallRecord(loop, options, endpoints, schedule)
     return MultiTargetLookup(loop, record, endpoints)
-
-
-def tried(recorder: Recorder) -> list[Address]:
-    return [event.address for event in recorder.of(AttemptStarted)]
 
 
 async def test_everything_that_is_a_target(
@@ -301,200 +292,11 @@ async def test_many_names_are_raced_in_time() -> None:
     assert "and 184 more: " in str(caught.value)
 
 
-class Counting(StaticResolver):
-    """A resolver that waits for a turn of the loop, and counts who waits."""
-
-    def __init__(self, names: dict[str, list[str]]) -> None:
-        super().__init__(names)
-        self.live = self.most = 0
-
-    async def __call__(self, host: str, port: int, **asked: Any) -> Any:
-        self.live += 1
-        self.most = max(self.most, self.live)
-        try:
-            await asyncio.sleep(0)
-            return await super().__call__(host, port, **asked)
-        finally:
-            self.live -= 1
-
-
-async def test_look_ups_at_a_time() -> None:
-    """64 at most, and all of them in the end, in their order."""
-    recorder = Recorder()
-    names = {f"n{n}.test": [f"127.1.0.{n}"] for n in range(1, 151)}
-    resolver = Counting(names)
-    with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError) as caught:
-        await aioconnect.connect_any(
-            [(name, refused.port) for name in names],
-            race=True,
-            resolver=resolver,
-            observer=recorder,
-        )
-    assert caught.value.attempt_count == 150
-    assert resolver.most == 64
-    assert [call.host for call in resolver.calls[::2]] == [*names]
-    assert [address.sockaddr[0] for address in tried(recorder)] == [
-        address for (address,) in names.values()
-    ]
-
-
-async def test_names_that_hang_make_room(
-    listener: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With as many that hang as may be asked for at a time, the next has its turn."""
-    monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 0.05)
-    recorder = Recorder()
-    script: Any = {f"n{n}": Lookup(never=True) for n in range(40)}
-    resolver = ScriptedResolver({**script, "good": Lookup(["127.0.0.1"])})
-    async with leak_check():
-        sock = await aioconnect.connect_any(
-            [*((name, 1) for name in script), ("good", listener.port)],
-            race=True,
-            resolver=resolver,
-            observer=recorder,
-        )
-        sock.close()
-        await asyncio.sleep(0)
-    given_up = recorder.of(aioconnect.ResolveFailed)
-    assert {event.host for event in given_up[:-1]} == {f"n{n}" for n in range(9)}
-    for event in given_up[:-1]:
-        assert "given up for the next name" in str(event.error)
-        assert isinstance(event.error, OSError)
-        assert aioconnect.is_transient(event.error)
-
-
-class Silence:
-    """Look-ups of *count* names, without an answer."""
-
-    def __init__(self, count: int) -> None:
-        self.has_more = True
-        self.count = count
-        self.started: list[int] = []
-
-    def upcoming(self) -> list[Any]:
-        self.has_more = False
-        return [(((n,), V4), None) for n in range(self.count)]
-
-    def ask(self, question: Any) -> Any:
-        self.started.append(question[0][0])
-        return asyncio.get_running_loop().create_future()
-
-    def answer(self, question: Any, lookup: Any) -> tuple[()]:
-        lookup.exception()
-        return ()
-
-
-@pytest.mark.parametrize(
-    ("count", "left", "patience"),
-    [
-        (65, None, 5.0),
-        (65, 60.0, 5.0),
-        (65, 4.0, 2.0),  # those that are asked, and one that waits
-        (3 * 64, 3.0, 1.0),
-        (1000 * 64, 3.0, 0.1),
-        (64, 3.0, None),  # nobody waits
-    ],
-)
-async def test_patience_with_a_look_up(
-    count: int, left: float | None, patience: float | None
-) -> None:
-    """The deadline is shared, so that all have their turn; they make room at once."""
-    loop = asyncio.get_running_loop()
-    race = HappyEyeballs(
-        attempt_delay=None, resolution_delay=0, sort=lambda found: found
-    )
-    names: Any = Silence(count)
-    began = loop.time()
-    until = None if left is None else began + left
-    asking = LookupQueue(loop, names, race, lambda: None, until)
-    await asking.ask()
-    due = asking.due()
-    if patience is None:
-        assert due is None
-    else:
-        assert due is not None
-        assert due == pytest.approx(began + patience, abs=0.05)
-        asking.take(due - 0.001)
-        await asking.ask()
-        assert len(names.started) == 64
-        asking.take(loop.time() + patience)
-        await asking.ask()
-        assert names.started == [*range(min(2 * 64, count))]
-    asking.close()
-
-
-async def test_names_that_hang_leave_time_for_the_next(listener: Server) -> None:
-    """With a deadline the last name is asked for before it, whatever hangs."""
-    script: Any = {f"n{n}": Lookup(never=True) for n in range(40)}
-    resolver = ScriptedResolver({**script, "good": Lookup(["127.0.0.1"])})
-    sock = await aioconnect.connect_any(
-        [*((name, 1) for name in script), ("good", listener.port)],
-        race=True,
-        resolver=resolver,
-        timeout=5,
-    )
-    sock.close()
-    await asyncio.sleep(0)
-
-
 async def test_many_that_are_nowhere() -> None:
     """The race ends when the last target was examined, without a look-up."""
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.connect_any([("::1", 1)] * 70, race=True, family=V4)
     assert caught.value.attempt_count == 70
-
-
-@pytest.mark.parametrize("race", [False, True])
-@pytest.mark.parametrize("host", ["a b.test", "x.test"])
-async def test_the_time_is_up_amid_the_records(
-    race: bool, host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then not every host of a service becomes an endpoint, valid name or not."""
-    records = [SRVRecord(0, 0, 1, host)] * 640
-    converted = 0
-
-    def slow(*args: Any) -> Endpoint:
-        nonlocal converted
-        converted += 1
-        if converted == 65:
-            time.sleep(0.5)
-        return endpoint_from_host(*args)
-
-    monkeypatch.setattr("aioconnect._calls.service_lookup.endpoint_from_host", slow)
-
-    class Silent(Services):
-        async def __call__(self, host: str, port: int, **asked: Any) -> Any:
-            await asyncio.Event().wait()
-
-    connector = Connector(resolver=Silent(records, {}), timeout=0.4)
-    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-        await connector.connect_any(["srv:_x._tcp.test"], race=race)
-    assert converted <= 2 * 64
-    if not race or " " in host:
-        assert "before its hosts could be tried" in str(caught.value)
-
-
-async def test_a_service_that_hangs_makes_room(
-    listener: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a name does, and the error of the call has it."""
-    monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 0.05)
-
-    class Hanging(StaticResolver):
-        async def services(self, service: str) -> Sequence[SRVRecord]:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-    with refusing() as refused, pytest.raises(aioconnect.ConnectError) as caught:
-        await aioconnect.connect_any(
-            [*(f"srv:_x._tcp.n{n}.test" for n in range(64)), ("a.test", refused.port)],
-            race=True,
-            resolver=Hanging(NAMES),
-            timeout=2,
-        )
-    first = caught.value.attempts[1]
-    assert (first.host, first.phase) == ("_x._tcp.n0.test", "resolve")
-    assert "given up for the next name" in str(first)
 
 
 @pytest.mark.parametrize("race", [False, True])
@@ -514,24 +316,6 @@ async def test_the_time_is_up_before_a_name_is_known(race: bool) -> None:
         assert "test: the resolver has not answered yet" in str(caught.value)
         if race:
             assert caught.value.attempt_count >= 64  # with those that made room
-
-
-async def test_the_time_is_up_when_a_service_answers() -> None:
-    """What it found is nowhere tried, and that is said."""
-
-    class Slow(Services):
-        def services(self, service: str) -> Any:  # and it holds the loop
-            time.sleep(0.3)
-            return self.records
-
-    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-        await aioconnect.connect_any(
-            ["srv:_x._tcp.test"],
-            race=True,
-            resolver=Slow([SRVRecord(1, 1, 1, "a.test")], NAMES),
-            timeout=0.2,
-        )
-    assert "before its hosts could be tried" in str(caught.value)
 
 
 async def test_looking_at_the_targets_takes_time() -> None:
@@ -696,39 +480,6 @@ async def test_raced(black_hole: BlackHole, listener: Server) -> None:
     assert not recorder.of(aioconnect.AttemptFailed)
 
 
-@pytest.mark.parametrize("race", [False, True])
-async def test_first_is_there(listener: Server, race: bool) -> None:
-    """Nobody else is asked, if the kernel connects the first at once."""
-    with refusing() as port:
-        sock = await aioconnect.connect_any([listener.address, port.address], race=race)
-    assert sock.getpeername() == listener.sockaddr
-    sock.close()
-
-
-@pytest.mark.parametrize("race", [False, True])
-async def test_first_is_started_once(race: bool) -> None:
-    """A first attempt from before the operation counts as one of its attempts."""
-    with contextlib.ExitStack() as stack:
-        ports = [stack.enter_context(refusing()) for _ in range(8)]
-        targets = [Address(V4, port.sockaddr) for port in ports]
-        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
-            await aioconnect.connect_any(targets, race=race)
-    error = caught.value
-    assert [attempt.address for attempt in error.attempts] == targets
-    assert error.rounds == 1
-
-
-@pytest.mark.parametrize("race", [False, True])
-async def test_first_is_silent_and_the_time_up(
-    black_hole: BlackHole, race: bool
-) -> None:
-    """A first attempt is closed if the time is up before its turn."""
-    with refusing() as port:
-        targets = [black_hole.address, port.address]
-        with pytest.raises(aioconnect.ConnectError):
-            await aioconnect.connect_any(targets, race=race, timeout=1e-9)
-
-
 async def test_raced_targets_take_turns() -> None:
     """The first address of each, then the second of each; a shared address once."""
     recorder = Recorder()
@@ -833,279 +584,3 @@ async def test_ready_one_after_the_other() -> None:
                 [first.address, second.address, good.address], race=race, ready=is_good
             )
             sock.close()
-
-
-class Services(StaticResolver):
-    """A resolver that knows services, too."""
-
-    def __init__(
-        self, records: Sequence[SRVRecord] | Exception, names: dict[str, list[str]]
-    ) -> None:
-        super().__init__(names)
-        self.records = records
-        self.asked: list[str] = []
-
-    async def services(self, service: str) -> Sequence[SRVRecord]:
-        self.asked.append(service)
-        if isinstance(self.records, Exception):
-            raise self.records
-        return self.records
-
-
-NAMES = {"a.test": ["127.0.0.1"], "b.test": ["127.0.0.2"]}
-
-
-async def test_services(listener: Server) -> None:
-    """A service stands for its hosts and ports, the lowest priority first."""
-    recorder = Recorder()
-    with refusing() as refused:
-        records = [
-            SRVRecord(20, 0, listener.port, "a.test."),
-            SRVRecord(10, 0, refused.port, "b.test."),
-            SRVRecord(5, 0, refused.port, "127.0.0.1"),
-        ]
-        resolver = Services(records, NAMES)
-        for race in (False, True):
-            sock = await aioconnect.connect_any(
-                [refused.address, "srv:_x._tcp.test"],
-                race=race,
-                resolver=resolver,
-                observer=recorder,
-            )
-            with sock:
-                assert sock.getpeername() == listener.sockaddr
-            ports = [str(one) for one in tried(recorder)]
-            assert ports == [
-                f"127.0.0.1:{refused.port}",
-                *([] if race else [f"127.0.0.1:{refused.port}"]),
-                f"127.0.0.2:{refused.port}",
-                f"127.0.0.1:{listener.port}",
-            ]
-            recorder.clear()
-    assert resolver.asked == ["_x._tcp.test"] * 2
-
-
-async def test_services_are_asked_for_in_each_round() -> None:
-    with refusing() as refused:
-        resolver = Services([SRVRecord(1, 1, refused.port, "a.test")], NAMES)
-        for race in (False, True):
-            resolver.asked.clear()
-            with pytest.raises(aioconnect.ConnectRefusedError) as caught:
-                await aioconnect.connect_any(
-                    ["srv:_x._tcp.test"], race=race, resolver=resolver, retry=(0, 0)
-                )
-            assert len(resolver.asked) == 3
-            assert "to srv:_x._tcp.test: 127.0.0.1:" in str(caught.value)
-
-
-NOT_THERE = socket.gaierror(socket.EAI_NONAME, "no such service")
-
-
-@pytest.mark.parametrize(
-    ("records", "kind"),
-    [
-        (NOT_THERE, aioconnect.ResolveError),
-        ([], aioconnect.ResolveError),
-        ([SRVRecord(1, 1, 1, ".")], aioconnect.ResolveError),
-        (OSError(errno.EMFILE, "no descriptor"), aioconnect.ConnectError),
-        (ZeroDivisionError(), ZeroDivisionError),
-        ([("a.test", 80)], TypeError),
-    ],
-)
-async def test_services_that_are_not_there(
-    records: Any, kind: type[Exception], listener: Server
-) -> None:
-    """An attempt that failed, of the service; a bug comes through as itself."""
-    resolver = Services(records, NAMES)
-    for race in (False, True):
-        with pytest.raises(kind) as caught:
-            await aioconnect.connect_any(
-                ["srv:_x._tcp.test"], race=race, resolver=resolver
-            )
-        if isinstance(caught.value, aioconnect.ConnectError):
-            (attempt,) = caught.value.attempts
-            assert (attempt.host, attempt.phase) == ("_x._tcp.test", "resolve")
-            sock = await aioconnect.connect_any(
-                ["srv:_x._tcp.test", listener.address], race=race, resolver=resolver
-            )
-            sock.close()
-
-
-class Changing(Services):
-    """A resolver whose services change from one look-up to the next."""
-
-    def __init__(self, *answers: Sequence[SRVRecord] | Exception) -> None:
-        super().__init__([], NAMES)
-        self.answers = list(answers)
-
-    async def services(self, service: str) -> Sequence[SRVRecord]:
-        self.records = self.answers.pop(0)
-        return await super().services(service)
-
-
-async def test_a_service_that_is_gone_in_the_next_round() -> None:
-    """What it was in the round before is forgotten, with the turns that it had."""
-    with refusing() as refused:
-        two = [SRVRecord(n, 0, refused.port, "a.test") for n in (1, 2)]
-        service: Any = "srv:_x._tcp.test"
-        for targets in ([service], [refused.address, service]):
-            with pytest.raises(aioconnect.ConnectError) as caught:
-                await aioconnect.connect_any(
-                    targets, resolver=Changing(two, NOT_THERE), retry=(0,)
-                )
-            last = [one for one in caught.value.attempts if one.round == 2]
-            assert last[-1].host == "_x._tcp.test"
-            assert len(last) == len(targets)
-
-
-async def test_a_record_whose_host_is_no_name(listener: Server) -> None:
-    """The caller did not give the name, so the record is skipped."""
-    bad = [SRVRecord(1, 0, listener.port, host) for host in ("a b.test", "x" * 300)]
-    good = SRVRecord(2, 0, listener.port, "a.test")
-    for race in (False, True):
-        sock = await aioconnect.connect_any(
-            ["srv:_x._tcp.test"], race=race, resolver=Services([*bad, good], NAMES)
-        )
-        sock.close()
-        with pytest.raises(aioconnect.ResolveError, match="nowhere available"):
-            await aioconnect.connect_any(
-                ["srv:_x._tcp.test"], race=race, resolver=Services(bad, NAMES)
-            )
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        None,
-        [SRVRecord(0, -5, 80, "a.test")],
-        [SRVRecord(0, 0, 65536, "a.test")],
-        [SRVRecord("0", 0, 80, "a.test")],  # type: ignore[arg-type]  # that is the test
-        [SRVRecord(0, 0, 80, None)],  # type: ignore[arg-type]  # the same
-    ],
-)
-async def test_records_that_cannot_be(records: Any) -> None:
-    """A bug in a resolver says that it is its own."""
-    for race in (False, True):
-        with pytest.raises((ValueError, TypeError), match=r"services\(\)"):
-            await aioconnect.connect_any(
-                ["srv:_x._tcp.test"], race=race, resolver=Services(records, NAMES)
-            )
-
-
-async def test_services_at_once(listener: Server) -> None:
-    """A resolver may be a plain function."""
-
-    class Plain(StaticResolver):
-        def services(self, service: str) -> Sequence[SRVRecord]:
-            if service == "_x._tcp.test":
-                return [SRVRecord(1, 0, listener.port, "127.0.0.1")]
-            raise NOT_THERE
-
-    for race in (False, True):
-        for targets in (["srv:_y._tcp.test", "srv:_x._tcp.test"], ["srv:_x._tcp.test"]):
-            sock = await aioconnect.connect_any(targets, race=race, resolver=Plain({}))
-            sock.close()
-
-
-async def test_events_of_services(listener: Server) -> None:
-    """The observer is called with their look-ups too."""
-    records = [SRVRecord(1, 0, listener.port, "127.0.0.1")]
-    for race in (False, True):
-        recorder = Recorder()
-        sock = await aioconnect.connect_any(
-            ["srv:_x._tcp.test"],
-            race=race,
-            resolver=Services(records, {}),
-            observer=recorder,
-        )
-        sock.close()
-        recorder.assert_kinds("ResolveStarted", "Resolved", AttemptStarted, "Connected")
-        recorder.clear()
-        with pytest.raises(aioconnect.ResolveError):
-            await aioconnect.connect_any(
-                ["srv:_x._tcp.test"],
-                race=race,
-                resolver=Services(NOT_THERE, {}),
-                observer=recorder,
-            )
-        recorder.assert_in_order("ResolveStarted", "ResolveFailed", "AttemptFailed")
-        event = recorder.only(aioconnect.ResolveFailed)
-        assert (event.host, event.port, event.elapsed >= 0) == ("_x._tcp.test", 0, True)
-
-
-async def test_a_service_that_hangs(listener: Server) -> None:
-    """It has its share of the time, and in a race nothing waits for it."""
-
-    class Hanging(StaticResolver):
-        async def services(self, service: str) -> Sequence[SRVRecord]:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-    hanging = Hanging({})
-    targets: list[Any] = ["srv:_x._tcp.test", listener.address]
-    async with leak_check():
-        for race in (False, True):
-            sock = await aioconnect.connect_any(
-                targets, race=race, resolver=hanging, timeout=1.5
-            )
-            sock.close()
-            with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-                await aioconnect.connect_any(
-                    targets[:1], race=race, resolver=hanging, timeout=0.5
-                )
-            (attempt,) = caught.value.attempts
-            assert attempt.host == "_x._tcp.test"
-
-
-async def test_a_service_that_was_given_up(listener: Server) -> None:
-    """A look-up that the resolver itself cancels has failed."""
-
-    class GivingUp(StaticResolver):
-        async def services(self, service: str) -> Sequence[SRVRecord]:
-            raise asyncio.CancelledError
-
-    for race in (False, True):
-        with pytest.raises(aioconnect.ConnectError, match="gave up"):
-            await aioconnect.connect_any(
-                ["srv:_x._tcp.test"], race=race, resolver=GivingUp({})
-            )
-
-
-def lookups_alive() -> list[MultiTargetLookup]:
-    """Return those that are not collected: an exception that a test keeps has some."""
-    return [one for one in gc.get_objects() if isinstance(one, MultiTargetLookup)]
-
-
-async def test_a_service_of_a_race_that_is_cancelled() -> None:
-    """Nobody hears of the resolver's error, and nothing is left to the collector."""
-
-    class Failing(StaticResolver):
-        async def services(self, service: str) -> Sequence[SRVRecord]:
-            await asyncio.sleep(0)
-            raise OSError(errno.EIO, "no answer")
-
-    reported: list[dict[str, Any]] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: reported.append(context))
-    gc.collect()
-    gc.disable()
-    before = len(lookups_alive())
-    try:
-        for iterations in range(8):
-            call = asyncio.ensure_future(
-                aioconnect.connect_any(
-                    ["srv:_x._tcp.test"], race=True, resolver=Failing({})
-                )
-            )
-            for _ in range(iterations):
-                await asyncio.sleep(0)
-            call.cancel()
-            with contextlib.suppress(asyncio.CancelledError, aioconnect.ConnectError):
-                await call
-            del call
-            await asyncio.sleep(0)
-            assert len(lookups_alive()) == before
-    finally:
-        gc.enable()
-    gc.collect()
-    assert not reported

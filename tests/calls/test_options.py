@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
 import logging
 import math
 import pickle
 import socket
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -35,13 +33,6 @@ def test_log_events_with_bad_arguments(arguments: tuple[Any, ...], says: str) ->
         aioconnect.log_events(*arguments)
 
 
-class Array(collections.UserList[float]):
-    """A list that, like numpy's arrays, is neither true nor false."""
-
-    def __bool__(self) -> bool:
-        raise ValueError("the truth value of an array is ambiguous")
-
-
 def test_a_connector_is_a_value() -> None:
     """A Connector is a frozen, hashable, picklable value."""
     connector = Connector(
@@ -61,39 +52,6 @@ def test_a_connector_is_a_value() -> None:
     assert Connector(local_addr=("127.0.0.1", 0)).local_addr == ("127.0.0.1", 0)
     assert Connector(retry=Backoff()).retry == Backoff()
     assert Connector(interleave=None).interleave == 1
-
-
-@pytest.mark.parametrize("kind", [list, collections.deque, Array])
-def test_mutable_delays(kind: Any) -> None:
-    """A mutable collection is copied, and checked at once."""
-    delays = kind([0.1, 0.2])
-    connector = Connector(retry=delays)
-    delays[0] = 5
-    assert connector.retry == (0.1, 0.2)
-    assert hash(connector) == hash(Connector(retry=(0.1, 0.2)))
-    assert "retry=(0.1, 0.2)" in repr(connector)
-    with pytest.raises(ValueError, match="retry must be 0 or more"):
-        Connector(retry=kind([-1.0]))
-
-
-@pytest.mark.parametrize("delays", [range(10**12), frozenset({0.1})])
-def test_immutable_delays(delays: Any) -> None:
-    """An immutable collection is kept as it is, however long."""
-    assert Connector(retry=delays).retry is delays
-
-
-class Endless:
-    """Delays that are no collection, and compare by identity."""
-
-    __hash__ = None  # type: ignore[assignment]  # that is the test
-
-    def __iter__(self) -> Iterator[float]:
-        raise AssertionError("drawn before there was a call")
-
-
-def test_endless_delays_are_not_drawn_beforehand() -> None:
-    delays = Endless()
-    assert Connector(retry=delays).retry is delays
 
 
 def test_the_same_options() -> None:
@@ -158,83 +116,6 @@ async def test_misspelt() -> None:
         await aioconnect.connect("127.0.0.1", 1, timeot=1)  # type: ignore[call-arg]  # that is the test
     with pytest.raises(TypeError, match="timeot"):
         Connector(timeot=1)  # type: ignore[call-arg]  # that is the test
-
-
-@pytest.mark.parametrize(
-    ("host", "port", "error", "says"),
-    [
-        ("", 80, ValueError, "host is empty"),
-        ("a b", 80, ValueError, "white space"),
-        ("a\0", 80, ValueError, "NUL"),
-        ("a..b", 80, ValueError, "host"),
-        (None, 80, TypeError, "host must be a str"),
-        ("127.0.0.1", 70000, ValueError, "port must be between 0 and 65535"),
-        ("127.0.0.1", -1, ValueError, "port must be"),
-        ("127.0.0.1", "nosuch", ValueError, "port: 'nosuch'"),
-        ("127.0.0.1", 1.5, TypeError, "port must be"),
-        ("127.0.0.1", None, TypeError, "port must be"),
-    ],
-)
-async def test_bad_target(
-    host: Any, port: Any, error: type[Exception], says: str
-) -> None:
-    with pytest.raises(error, match=says):
-        await aioconnect.connect(host, port)
-
-
-async def test_bad_path() -> None:
-    with pytest.raises(ValueError, match="the kernel takes 107"):
-        await aioconnect.connect_unix("x" * 200)
-    with pytest.raises(ValueError, match="path is empty"):
-        await aioconnect.open_unix_connection("")
-    with pytest.raises(TypeError, match="path must be"):
-        await aioconnect.connect_unix(7)  # type: ignore[arg-type]  # that is the test
-
-
-@pytest.mark.parametrize("name", ["retry_on", "resolver", "ready", "allow", "observer"])
-def test_a_class_is_refused(name: str) -> None:
-    """A call of it returns an object, which is true: every error would be retried."""
-    options: Any = {name: ConnectionResetError}
-    with pytest.raises(TypeError, match=f"{name} must be a function, not the class"):
-        Connector(**options)
-
-
-class AsynchronousCallable:
-    async def __call__(self, *what: object) -> bool:
-        raise AssertionError(what)
-
-
-async def asynchronous_generator(*what: object) -> AsyncIterator[bool]:
-    yield True
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [AsynchronousCallable(), AsynchronousCallable().__call__, asynchronous_generator],
-)
-@pytest.mark.parametrize(
-    "name", ["retry_on", "allow", "observer", "outcome", "prepare"]
-)
-def test_an_asynchronous_function_is_refused(name: str, asked: Any) -> None:
-    """A coroutine is true: every error would be retried."""
-    options: Any = {name: [asked] if name == "prepare" else asked}
-    with pytest.raises(TypeError, match=f"{name} must be no asynchronous function"):
-        Connector(**options)
-
-
-class Proxy:
-    """An object with every attribute, like a proxy for a remote object."""
-
-    def __getattr__(self, name: str) -> Proxy:
-        return self
-
-    def __call__(self, *what: object) -> bool:
-        return True
-
-
-def test_an_object_with_every_attribute_is_accepted() -> None:
-    proxy = Proxy()
-    assert Connector(retry_on=proxy).retry_on is proxy
 
 
 def test_repr_shows_what_differs() -> None:

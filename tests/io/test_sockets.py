@@ -9,50 +9,29 @@ import os
 import resource
 import socket
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from socket_endpoints import settled, tcp
 
 import aioconnect
-from aioconnect import Address, Connector, outcome
+from aioconnect import Address, Connector
 from aioconnect._io import sockets
 from aioconnect._io.fd_watchers import check_loop, is_readable
 from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.testing import (
     BlackHole,
-    FullBacklog,
     Server,
     echoing,
     listening,
     unix_listening,
 )
 
-OUTCOMES = (
-    outcome.so_error,
-    outcome.peername_so_error,
-    outcome.peername_read,
-    outcome.zero_length_read,
-    outcome.connect_again,
-)
-
-
 # linux/vm_sockets.h: this host, and how long a connect may take.
 LOCAL_CID, CONNECT_TIMEOUT = 1, 6
-
-
-def tcp(port: int) -> Address:
-    return Address(socket.AF_INET, ("127.0.0.1", port))
-
-
-async def settled(task: asyncio.Task[Any]) -> None:
-    """Let *task* run until it waits for something that is not ready."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not task.done(), task
 
 
 async def test_connected(listener: Server, port: int) -> None:
@@ -74,64 +53,6 @@ async def test_refused(refused_port: int) -> None:
         await aioconnect.connect_address(tcp(refused_port))
     assert caught.value.errno == errno.ECONNREFUSED
     assert isinstance(caught.value, ConnectionRefusedError)
-
-
-@pytest.mark.parametrize("function", OUTCOMES)
-async def test_late_answer(
-    black_hole: BlackHole, function: Callable[[socket.socket, Any], int]
-) -> None:
-    """A connect that is answered later succeeds, with every outcome function."""
-    address = tcp(black_hole.port)
-    connecting = asyncio.ensure_future(
-        aioconnect.connect_address(address, outcome=function)
-    )
-    await settled(connecting)
-    black_hole.open()
-    with await connecting as sock:
-        assert sock.getpeername() == black_hole.sockaddr
-
-
-@pytest.mark.parametrize("function", OUTCOMES)
-async def test_late_failure(
-    black_hole: BlackHole, function: Callable[[socket.socket, Any], int]
-) -> None:
-    """A connect that fails later fails, with every outcome function."""
-
-    def in_a_moment(sock: socket.socket, address: Address) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
-
-    with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
-        await aioconnect.connect_address(
-            tcp(black_hole.port), prepare=[in_a_moment], outcome=function
-        )
-    (attempt,) = caught.value.attempts
-    assert attempt.phase == "connect"
-    assert isinstance(attempt.error, OSError)
-    assert attempt.error.strerror == os.strerror(errno.ETIMEDOUT)  # the kernel's
-
-
-async def test_denied_success(black_hole: BlackHole) -> None:
-    """An outcome that says "pending" of a connected socket cannot keep it so."""
-
-    def denies(sock: socket.socket, sockaddr: Any) -> int:
-        return errno.EINPROGRESS
-
-    connecting = asyncio.ensure_future(
-        aioconnect.connect_address(tcp(black_hole.port), outcome=denies)
-    )
-    await settled(connecting)
-    black_hole.open()
-    with await connecting as sock:
-        assert sock.getpeername() == black_hole.sockaddr
-
-
-async def test_lies_do_not_connect(black_hole: BlackHole) -> None:
-    """An outcome that says "connected" of a pending socket is not believed."""
-    address = tcp(black_hole.port)
-    with pytest.raises(aioconnect.ConnectTimeoutError):
-        await aioconnect.connect_address(
-            address, timeout=0.05, outcome=outcome.zero_length_read
-        )
 
 
 async def test_ipv6_scope(ipv6_listener: Server) -> None:
@@ -243,77 +164,6 @@ async def test_unix_errors(tmp_path: Path) -> None:
     ):
         await aioconnect.connect_unix(server.path)
     assert other.value.errno == errno.EPROTOTYPE
-
-
-async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:
-    """K1: a full backlog is never a success, costs next to nothing, and ends."""
-    kind = full_backlog.address.type
-    spent = time.process_time()
-    with pytest.raises(aioconnect.ConnectTimeoutError, match="backlog is still full"):
-        await aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=1.0)
-    spent = time.process_time() - spent
-    # A spin takes all of it; being measured, beside other tests, 30 ms.
-    assert spent < 0.1, f"{spent} s of CPU in a second of waiting"
-    connecting = asyncio.ensure_future(
-        aioconnect.connect_unix(full_backlog.path, kind=kind, timeout=30)
-    )
-    await settled(connecting)
-    full_backlog.free_slot()
-    with await connecting as sock:
-        assert sock.getpeername() == full_backlog.path
-
-
-@pytest.mark.parametrize("function", OUTCOMES)
-async def test_freed_slot(
-    full_backlog: FullBacklog, function: Callable[[socket.socket, Any], int]
-) -> None:
-    """K1: nothing has begun, so the outcome function is not called."""
-    connecting = asyncio.ensure_future(
-        aioconnect.connect_unix(
-            full_backlog.path,
-            kind=full_backlog.address.type,
-            timeout=30,
-            outcome=function,
-        )
-    )
-    await settled(connecting)
-    full_backlog.free_slot()
-    (await connecting).close()
-
-
-async def test_slot_that_is_freed_at_the_deadline(full_backlog: FullBacklog) -> None:
-    """When the time is up the kernel is asked once more: the socket wins."""
-    connecting = asyncio.ensure_future(
-        # Shorter than the first pause: its only end is the deadline.
-        aioconnect.connect_unix(
-            full_backlog.path, kind=full_backlog.address.type, timeout=0.0005
-        )
-    )
-    await asyncio.sleep(0)
-    full_backlog.free_slot()
-    (await connecting).close()
-
-
-async def test_full_backlog_whose_listener_goes(full_backlog: FullBacklog) -> None:
-    """A listener that closes meanwhile refuses."""
-    connecting = asyncio.ensure_future(
-        aioconnect.connect_unix(full_backlog.path, kind=full_backlog.address.type)
-    )
-    await settled(connecting)
-    full_backlog.close_listener()
-    with pytest.raises(aioconnect.ConnectRefusedError):
-        await connecting
-
-
-async def test_an_outcome_that_is_no_number(black_hole: BlackHole) -> None:
-    """A result that is no number is refused."""
-    with pytest.raises(TypeError, match="outcome must return an int, not None"):
-        await aioconnect.connect(
-            "127.0.0.1",
-            black_hole.port,
-            timeout=0.1,
-            outcome=lambda *_: None,  # type: ignore[arg-type]  # that is the test
-        )
 
 
 async def test_connects_from_a_given_address(port: int) -> None:

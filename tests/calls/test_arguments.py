@@ -1,0 +1,40 @@
+"""Hosts, ports and paths that cannot be connected to are refused at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import aioconnect
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "error", "says"),
+    [
+        ("", 80, ValueError, "host is empty"),
+        ("a b", 80, ValueError, "white space"),
+        ("a\0", 80, ValueError, "NUL"),
+        ("a..b", 80, ValueError, "host"),
+        (None, 80, TypeError, "host must be a str"),
+        ("127.0.0.1", 70000, ValueError, "port must be between 0 and 65535"),
+        ("127.0.0.1", -1, ValueError, "port must be"),
+        ("127.0.0.1", "nosuch", ValueError, "port: 'nosuch'"),
+        ("127.0.0.1", 1.5, TypeError, "port must be"),
+        ("127.0.0.1", None, TypeError, "port must be"),
+    ],
+)
+async def test_bad_target(
+    host: Any, port: Any, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        await aioconnect.connect(host, port)
+
+
+async def test_bad_path() -> None:
+    with pytest.raises(ValueError, match="the kernel takes 107"):
+        await aioconnect.connect_unix("x" * 200)
+    with pytest.raises(ValueError, match="path is empty"):
+        await aioconnect.open_unix_connection("")
+    with pytest.raises(TypeError, match="path must be"):
+        await aioconnect.connect_unix(7)  # type: ignore[arg-type]  # that is the test
