@@ -114,6 +114,8 @@ class LookupQueue:
 
     def _take(self, query: DnsQuery, future: AnswerFuture, now: float) -> None:
         del self._under_way[query]
+        # The source may look at an error later, or never if the call is cancelled.
+        _retrieve(future)
         self._race.answered(query, self._source.answer(query, future), now)
 
     def _make_room(self, now: float) -> None:

@@ -108,20 +108,9 @@ class MultiHostLookup:
         if lookup is None:
             return self._hosts[index].answer(query, future)
         self._answered.append(lookup)
-        self._add(index, self._endpoints_of(lookup, future))
+        found = _endpoints_of(lookup, future, self._answered, self._failures)
+        self._add(index, found)
         return ()
-
-    def _endpoints_of(
-        self, lookup: ServiceLookup, future: AnswerFuture
-    ) -> Iterator[Endpoint | None]:
-        """Yield the endpoints that *lookup* has found; without one, it has failed."""
-        try:
-            yield from lookup.endpoints(future)
-        except AttemptError as exc:
-            now = self._loop.time()
-            self._answered.remove(lookup)
-            failure = LookupFailure(lookup.service, _bare(exc), lookup.started, now)
-            self._failures.append(failure)
 
     @property
     def is_complete(self) -> bool:
@@ -142,6 +131,25 @@ class MultiHostLookup:
             yield LookupFailure(one.service, late, one.started, None)
         for host in self._hosts.values():
             yield from host.failures(is_too_late)
+
+
+def _endpoints_of(
+    lookup: ServiceLookup,
+    future: AnswerFuture,
+    answered: list[ServiceLookup],
+    failures: list[LookupFailure],
+) -> Iterator[Endpoint | None]:
+    """Yield the endpoints that *lookup* has found; without one, it has failed.
+
+    A failure takes it from *answered* to *failures*.  This is no method: the generator
+    would hold the `MultiHostLookup`, which holds the generator.
+    """
+    try:
+        yield from lookup.endpoints(future)
+    except AttemptError as exc:
+        now = asyncio.get_running_loop().time()
+        answered.remove(lookup)
+        failures.append(LookupFailure(lookup.service, _bare(exc), lookup.started, now))
 
 
 def _bare(exc: AttemptError) -> AttemptError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -1066,3 +1067,42 @@ async def test_a_service_that_was_given_up(listener: Server) -> None:
             await aioconnect.connect_any(
                 ["srv:_x._tcp.test"], race=race, resolver=GivingUp({})
             )
+
+
+async def test_a_service_of_a_race_that_is_cancelled() -> None:
+    """Nobody hears of the resolver's error, and nothing is left to the collector."""
+
+    class Failing(StaticResolver):
+        async def services(self, service: str) -> Sequence[SRVRecord]:
+            await asyncio.sleep(0)
+            raise OSError(errno.EIO, "no answer")
+
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    def alive() -> list[int]:
+        return [id(one) for one in gc.get_objects() if type(one) is MultiHostLookup]
+
+    gc.collect()
+    before = alive()  # those that the errors of other tests hold
+    gc.disable()
+    try:
+        for iterations in range(8):
+            call = asyncio.ensure_future(
+                aioconnect.connect_any(
+                    ["srv:_x._tcp.test"], race=True, resolver=Failing({})
+                )
+            )
+            for _ in range(iterations):
+                await asyncio.sleep(0)
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError, aioconnect.ConnectError):
+                await call
+            del call
+            await asyncio.sleep(0)
+            assert alive() == before
+    finally:
+        gc.enable()
+    gc.collect()
+    assert not reported
