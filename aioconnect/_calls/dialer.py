@@ -91,7 +91,7 @@ class Dialer:
             if not is_allowed(options.allow, address):
                 error = os_error(errno.EACCES, "not allowed")
                 raise AttemptError("guard", error, sent=False)
-        self.record.attempt_started(address, now)
+        self.record.attempt_started(address)
         if self.sock is None:
             sock, code = open_and_connect(
                 address, options.prepare, self.local_addresses
