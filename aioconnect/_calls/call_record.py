@@ -82,9 +82,10 @@ class CallRecord:
         end = self._endpoints[0].final_destination
         return end.host, end.port
 
-    def attempt_started(self, address: Address, now: float) -> None:
-        """Tell the observer that an attempt at *address* starts *now*."""
+    def attempt_started(self, address: Address) -> None:
+        """Tell the observer that an attempt at *address* starts."""
         if self.observe is not None:
+            now = self._loop.time()
             self.observe(events.AttemptStarted(now, address, self.schedule.round))
 
     def on_phase(self, address: Address | None) -> OnPhase | None:
@@ -186,10 +187,9 @@ class CallRecord:
             and not isinstance(attempt.error, ssl.SSLCertVerificationError)
         )
 
-    def retry_scheduled(self, delay: float) -> None:
-        """Tell the observer that the next round begins after *delay* seconds."""
+    def retry_scheduled(self, now: float, delay: float) -> None:
+        """Tell the observer that the next round begins *delay* seconds after *now*."""
         if self.observe is not None:
-            now = self._loop.time()
             self.observe(events.RetryScheduled(now, self.schedule.round, delay))
 
     def error(self, is_timeout: bool, all_errors: bool) -> Exception:

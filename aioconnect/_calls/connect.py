@@ -145,7 +145,8 @@ class ConnectOperation:
             self._lost = None
         turns = 0
         while True:
-            step = record.schedule.next(loop.time(), record.may_retry)
+            now = loop.time()
+            step = record.schedule.next(now, record.may_retry)
             if isinstance(step, GiveUp):
                 self._dialer.drop_first()
                 # Perhaps nothing has waited so far.  Without this, a caller that tries
@@ -154,7 +155,7 @@ class ConnectOperation:
                 raise record.error(step.is_timeout, self._all_errors)
             if isinstance(step, Sleep):
                 if step.delay is not None:
-                    record.retry_scheduled(step.delay)
+                    record.retry_scheduled(now, step.delay)
                 await sleep_until(loop, step.until)
                 turns = 0
                 self.found_all_addresses = True

@@ -93,7 +93,7 @@ class Dialer:
                 error = os_error(errno.EACCES, "not allowed")
                 raise AttemptError("guard", error, sent=False)
         if self.record.observe is not None:
-            self.record.attempt_started(address, now)
+            self.record.attempt_started(address)
         if self.sock is None:
             sock, code = open_and_connect(
                 address, options.prepare, self.local_addresses

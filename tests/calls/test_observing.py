@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 import aioconnect
-from aioconnect import CallObserver, Connector, PhaseStarted
+from aioconnect import (
+    AttemptStarted,
+    CallObserver,
+    Connector,
+    PhaseStarted,
+    RetryScheduled,
+)
 from aioconnect._calls.observing import Observer
 from aioconnect.testing import (
     BlackHole,
@@ -276,3 +283,24 @@ async def test_bug_in_a_phase(phase: str, kind: type[Exception]) -> None:
             retry=(0,),
             observer=breaks,
         )
+
+
+async def test_the_time_that_a_hook_takes(
+    refused_port: int, recorder: Recorder
+) -> None:
+    """An attempt starts when *allow* has answered; the delay includes *retry_on*."""
+
+    def slow(*_: object) -> bool:
+        time.sleep(0.05)
+        return True
+
+    connector = Connector(allow=slow, retry_on=slow, retry=(0.1,), observer=recorder)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await connector.connect("127.0.0.1", refused_port)
+    first, second = recorder.of(AttemptStarted)
+    assert first.at >= begun + 0.04
+    scheduled = recorder.only(RetryScheduled)
+    # The delay, and then 0.05 s of *allow*.
+    assert second.at >= scheduled.at + scheduled.delay + 0.04
