@@ -19,12 +19,7 @@ from .._io.transports import Wrap
 from .._sansio.addresses import Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.endpoints import Endpoint
-from .._sansio.errors import (
-    AttemptError,
-    lookup_expired,
-    lookup_too_late,
-    os_error,
-)
+from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late, os_error
 from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
 from .address_provider import AddressProvider, KnownAddress
 from .call_record import CallRecord

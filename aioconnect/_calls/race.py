@@ -24,15 +24,14 @@ async def race(dialer: Dialer, provider: AddressProvider, turn: Deadline) -> Any
     *provider* finds the addresses.  The *dialer*'s record keeps each failure.  Attempts
     that are still under way at the end of the *turn* count as failed.
     """
-    loop, record = dialer.loop, dialer.record
     rules = _rules(dialer)
     attempts = AttemptSet(dialer, rules, turn)
-    lookups = LookupQueue(loop, provider, rules, attempts.wake, turn.at)
+    lookups = LookupQueue(dialer.loop, provider, rules, attempts.wake, turn.at)
     try:
         while True:
             if lookups.has_more:
                 await lookups.ask()
-            now = loop.time()
+            now = dialer.loop.time()
             if lookups.take(now):
                 attempts.shorten_deadlines(now)
             connected = attempts.poll(now) or attempts.start_due()
@@ -55,9 +54,9 @@ async def race(dialer: Dialer, provider: AddressProvider, turn: Deadline) -> Any
         attempts.close()
         lookups.close()
     if not is_over:
-        record.schedule.expired(turn.limit)
+        dialer.record.schedule.expired(turn.limit)
     failures = provider.failures(is_too_late=not is_over and not rules.has_begun)
-    await collect_in_slices(map(partial(record.lookup_failed, turn), failures))
+    await collect_in_slices(map(partial(dialer.record.lookup_failed, turn), failures))
     return None
 
 
