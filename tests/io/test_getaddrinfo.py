@@ -6,7 +6,6 @@ import asyncio
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Any
 
 import pytest
 from programs import run_script
+from resolver_threads import join_resolver_threads, resolver_threads
 
 from aioconnect._io import getaddrinfo as getaddrinfo_module
 from aioconnect._io.getaddrinfo import getaddrinfo
-from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
 from aioconnect._io.shared_lookup import AddrInfo
 from aioconnect.testing import leak_check
 
@@ -31,27 +30,13 @@ FOUND: Answer = (
     (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.2", 80)),
 )
 
-PATIENCE = 60.0
-
-
-def resolver_threads() -> list[threading.Thread]:
-    """Return the threads of look-ups that are there now."""
-    return [t for t in threading.enumerate() if t.name.startswith(THREAD_NAMES)]
-
 
 @pytest.fixture(autouse=True)
 def threads_end(nothing_left: None) -> Iterator[None]:
     """Wait for the end of the threads, which must come by itself."""
-    wait_for_the_end()  # of those that an earlier test has left idle
+    join_resolver_threads()  # of those that an earlier test has left idle
     yield
-    wait_for_the_end()
-
-
-def wait_for_the_end() -> None:
-    """Join the threads of look-ups."""
-    for thread in resolver_threads():
-        thread.join(PATIENCE)
-    assert not resolver_threads()
+    join_resolver_threads()
 
 
 def test_getaddrinfo_is_asked_as_asyncio_asks_it(

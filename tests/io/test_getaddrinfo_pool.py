@@ -16,9 +16,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from resolver_threads import PATIENCE, join_resolver_threads, resolver_threads
 
 from aioconnect._io import getaddrinfo_pool
-from aioconnect._io.getaddrinfo_pool import THREAD_NAMES, GetaddrinfoPool
+from aioconnect._io.getaddrinfo_pool import GetaddrinfoPool
 from aioconnect._io.shared_lookup import AddrInfo, GaiQuery, SharedLookup
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -28,13 +29,6 @@ FOUND: Answer = (
     (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80)),
     (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.2", 80)),
 )
-
-PATIENCE = 60.0
-
-
-def resolver_threads() -> list[threading.Thread]:
-    """Return the threads of look-ups that are there now."""
-    return [t for t in threading.enumerate() if t.name.startswith(THREAD_NAMES)]
 
 
 class System:
@@ -93,16 +87,9 @@ def system() -> Iterator[System]:
 @pytest.fixture(autouse=True)
 def threads_end(nothing_left: None) -> Iterator[None]:
     """Wait for the end of the threads, which must come by itself."""
-    wait_for_the_end()  # of those that an earlier test has left idle
+    join_resolver_threads()  # of those that an earlier test has left idle
     yield
-    wait_for_the_end()
-
-
-def wait_for_the_end() -> None:
-    """Join the threads of look-ups."""
-    for thread in resolver_threads():
-        thread.join(PATIENCE)
-    assert not resolver_threads()
+    join_resolver_threads()
 
 
 @pytest.fixture
