@@ -26,6 +26,8 @@ from aioconnect import (
     RetryScheduled,
     is_refused,
 )
+from aioconnect._calls.connect import ConnectOperation
+from aioconnect._sansio.endpoints import Endpoint
 from aioconnect.testing import BlackHole, Recorder, Server, black_hole, flaky
 
 
@@ -297,3 +299,30 @@ async def test_the_loop_was_late(refused_port: int) -> None:
         )
     assert caught.value.rounds == 1
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+
+
+@pytest.mark.parametrize(
+    "hosts", [("some.test", "all.test"), ("all.test", "some.test")]
+)
+async def test_whether_an_address_may_be_missing(
+    hosts: tuple[str, str], refused_port: int
+) -> None:
+    """It may if one endpoint of the round has a look-up without an answer."""
+
+    def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+        if family == socket.AF_INET:
+            return [Address(socket.AF_INET, ("127.0.0.1", refused_port))]
+        if host == "some.test":
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return []
+
+    connector = Connector(resolver=resolver)
+    endpoints = [Endpoint(host, refused_port) for host in hosts]
+    operation = ConnectOperation(connector, endpoints)
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await operation.run()
+    assert not operation.found_all_addresses
+    operation = ConnectOperation(connector, [Endpoint("all.test", refused_port)])
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await operation.run()
+    assert operation.found_all_addresses
