@@ -69,9 +69,8 @@ class Dialer:
         self.wrap = wrap
         self.sock = sock
         self.ready_gets_socket = ready_gets_socket
-        self.local_addresses: tuple[Address, ...] | None = (
-            None  # to bind to, once resolved
-        )
+        # The addresses to bind to, once they have been resolved.
+        self.local_addresses: tuple[Address, ...] | None = None
 
     def dial(self, address: Address, now: float) -> socket.socket | ConnectingSocket:
         """Start to connect to *address*; return the socket, connected or connecting.
@@ -84,10 +83,11 @@ class Dialer:
             # Raise a copy: the original would keep its own frames alive.
             raise type(first)(first.phase, first.error, sent=first.sent)
         if first is not None:
+            # The fast path started it, to this address: with *allow* it starts none.
             return first
         options = self.record.options
         if options.allow is not None:
-            from .._sansio.ip_filter import is_allowed  # noqa: PLC0415  # K14: see Options
+            from .._sansio.ip_filter import is_allowed  # noqa: PLC0415  # K14: see options.py
 
             if not is_allowed(options.allow, address):
                 error = os_error(errno.EACCES, "not allowed")
