@@ -16,7 +16,7 @@ from .._io.fd_watchers import check_loop
 from .._io.resolver import resolve_local
 from .._io.timers import collect_in_slices, sleep_until, wait_until_done
 from .._io.transports import Wrap
-from .._sansio.addresses import Address
+from .._sansio.addresses import INET, Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late, os_error
@@ -35,8 +35,6 @@ __all__ = ["ConnectOperation", "FindEndpoint"]
 
 # How many turns may fail in a row before the loop gets to run.
 _IN_A_ROW = 16
-
-_INET = (socket.AF_INET, socket.AF_INET6)
 
 
 class ConnectOperation:
@@ -230,7 +228,7 @@ class ConnectOperation:
             or dialer.sock is not None
         ):
             return
-        if address is None or address.family in _INET:
+        if address is None or address.family in INET:
             pairs = check_local_addr(local_addr)
             dialer.local_addresses = await resolve_local(self._loop, pairs, turn.at)
 

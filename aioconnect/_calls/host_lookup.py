@@ -23,7 +23,7 @@ from .._io.resolver import (
     system_resolver,
     unanswered_error,
 )
-from .._sansio.addresses import Address, plain_address
+from .._sansio.addresses import INET, Address, plain_address
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_too_late, os_error
 from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
@@ -34,7 +34,6 @@ from .observing import events
 
 __all__ = ["HostLookup", "start_lookup"]
 
-_INET = (socket.AF_INET, socket.AF_INET6)
 
 _eager_task_factory: Any = getattr(asyncio, "eager_task_factory", None)  # since 3.12
 
@@ -207,9 +206,7 @@ class HostLookup:
         if self._family == socket.AF_UNSPEC:
             return given
         return tuple(
-            one
-            for one in given
-            if one.family == self._family or one.family not in _INET
+            one for one in given if one.family == self._family or one.family not in INET
         )
 
     @property

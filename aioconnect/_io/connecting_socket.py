@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from types import MethodType
 
-from .._sansio.addresses import Address, SockAddr
+from .._sansio.addresses import INET, Address, SockAddr
 from .._sansio.errors import AttemptDisplaced, AttemptExpired, os_error
 from .._sansio.text import safe_repr
 from . import connect_outcome as _outcome
@@ -21,16 +21,15 @@ from .connect_outcome import Outcome
 from .fd_watchers import Watcher, forks, unwatch, watch
 from .sockets import (
     UNDER_WAY,
-    connect_again,
     connect_failed,
     is_pending,
     refuse_self_connect,
+    repeat_connect,
 )
 from .timers import Waiter, earliest, wake
 
 __all__ = ["ConnectingSocket"]
 
-_INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 _MSG_ERRQUEUE: int | None = getattr(socket, "MSG_ERRQUEUE", None)
 
@@ -126,7 +125,7 @@ class ConnectingSocket:
         if code in UNDER_WAY:
             code = _verdict(sock, address.sockaddr, self._outcome)
         else:
-            code = connect_again(sock, address.sockaddr)
+            code = repeat_connect(sock, address.sockaddr)
         if is_pending(code, address):
             self.code = code
             self._polls_by_timer = not self._polls_by_timer or code not in UNDER_WAY
@@ -218,7 +217,7 @@ def _drain(sock: socket.socket) -> None:
     Linux puts an ICMP error into the queue while a connect is under way, even if
     nobody asked for that.
     """
-    if _MSG_ERRQUEUE is None or sock.family not in _INET:
+    if _MSG_ERRQUEUE is None or sock.family not in INET:
         return
     with contextlib.suppress(OSError):
         while True:

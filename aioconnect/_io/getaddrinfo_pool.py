@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from .shared_lookup import (
     AddrInfo,
+    AnswerWaiter,
     GaiQuery,
     SharedLookup,
-    Waiter,
     answer,
     set_answer,
 )
@@ -89,7 +89,7 @@ class GetaddrinfoPool:
         port: int,
         family: int,
         flags: int,
-    ) -> Waiter:
+    ) -> AnswerWaiter:
         """Return a future of *loop* for getaddrinfo's answer, in its own order.
 
         Equal queries that are under way, of any loop, share one look-up.  Cancelling
@@ -103,7 +103,7 @@ class GetaddrinfoPool:
                 call tries again.
         """
         query = (host, port, family, flags)
-        waiter: Waiter = loop.create_future()
+        waiter: AnswerWaiter = loop.create_future()
         with self._lock:
             lookup = self._join_or_queue(query)
             lookup.waiters.add(waiter)
@@ -182,7 +182,7 @@ class GetaddrinfoPool:
     def _start_thread(self) -> None:
         """Start a thread, which begins with the first look-up in the queue."""
         worker: _Worker = queue.SimpleQueue()
-        unanswered: set[Waiter] = set()
+        unanswered: set[AnswerWaiter] = set()
         name = f"{THREAD_NAMES}{next(self._numbers)}"
         thread = threading.Thread(
             target=self._run, args=(worker, unanswered), name=name, daemon=self._daemons
@@ -196,19 +196,19 @@ class GetaddrinfoPool:
             self._starting.discard(worker)
             raise
 
-    def _waiter_done(self, lookup: SharedLookup, waiter: Waiter) -> None:
+    def _waiter_done(self, lookup: SharedLookup, waiter: AnswerWaiter) -> None:
         if waiter.cancelled():
             with self._lock:
                 self._remove_waiter(lookup, waiter)
 
-    def _remove_waiter(self, lookup: SharedLookup, waiter: Waiter) -> None:
+    def _remove_waiter(self, lookup: SharedLookup, waiter: AnswerWaiter) -> None:
         """Drop *lookup*, too, if it is still queued and has no other waiter."""
         lookup.waiters.discard(waiter)
         query = lookup.query
         if not lookup.waiters and self._queued.get(query) is lookup:
             del self._queued[query], self._lookups[query]
 
-    def _run(self, worker: _Worker, unanswered: set[Waiter]) -> None:
+    def _run(self, worker: _Worker, unanswered: set[AnswerWaiter]) -> None:
         """Run as a thread.  *unanswered*, at first empty, holds a look-up's waiters."""
         try:
             with self._lock:
@@ -235,7 +235,7 @@ class GetaddrinfoPool:
             raise
 
     def _thread_died(
-        self, worker: _Worker, unanswered: set[Waiter], error: BaseException
+        self, worker: _Worker, unanswered: set[AnswerWaiter], error: BaseException
     ) -> None:
         """Remove a thread, and give *error* to all waiters that only it could serve."""
         with self._lock:
@@ -250,7 +250,7 @@ class GetaddrinfoPool:
                 self._finish(lookup, unanswered)
         answer(unanswered, (), error)
 
-    def _finish(self, lookup: SharedLookup, unanswered: set[Waiter]) -> None:
+    def _finish(self, lookup: SharedLookup, unanswered: set[AnswerWaiter]) -> None:
         """Forget *lookup*, and move its waiters to *unanswered*."""
         unanswered |= lookup.waiters
         if self._lookups.get(lookup.query) is lookup:  # no newer copy is there

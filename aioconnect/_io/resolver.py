@@ -17,7 +17,7 @@ from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import error_text, printable
 from .getaddrinfo import getaddrinfo, lookups_ahead
 from .service_names import check_port
-from .shared_lookup import AddrInfo, Waiter
+from .shared_lookup import AddrInfo, AnswerWaiter
 from .timers import wait_until_done
 
 __all__ = [
@@ -111,7 +111,7 @@ async def _ask_all(
 ) -> tuple[list[AddrInfo], list[OSError]]:
     """Ask getaddrinfo all *queries*, each a family and flags, at the same time."""
     loop = asyncio.get_running_loop()
-    answers: list[Waiter] = []
+    answers: list[AnswerWaiter] = []
     found: list[AddrInfo] = []
     errors: list[OSError] = []
     try:

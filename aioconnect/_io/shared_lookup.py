@@ -11,7 +11,14 @@ import contextlib
 import socket
 from typing import TypeAlias
 
-__all__ = ["AddrInfo", "GaiQuery", "SharedLookup", "Waiter", "answer", "set_answer"]
+__all__ = [
+    "AddrInfo",
+    "AnswerWaiter",
+    "GaiQuery",
+    "SharedLookup",
+    "answer",
+    "set_answer",
+]
 
 # The host as text, the port, family and flags.
 GaiQuery: TypeAlias = tuple[str | None, int, int, int]
@@ -23,7 +30,7 @@ AddrInfo: TypeAlias = tuple[
     str,
     tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
 ]
-Waiter: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
+AnswerWaiter: TypeAlias = "asyncio.Future[tuple[AddrInfo, ...]]"
 
 
 class SharedLookup:
@@ -38,7 +45,7 @@ class SharedLookup:
     def __init__(self, query: GaiQuery, copy: int) -> None:
         self.query = query
         self.copy = copy
-        self.waiters: set[Waiter] = set()
+        self.waiters: set[AnswerWaiter] = set()
 
     def is_wanted(self) -> bool:
         """Tell whether a future still waits, in a loop that can still run."""
@@ -49,7 +56,7 @@ class SharedLookup:
 
 
 def answer(
-    waiters: set[Waiter], found: tuple[AddrInfo, ...], error: BaseException | None
+    waiters: set[AnswerWaiter], found: tuple[AddrInfo, ...], error: BaseException | None
 ) -> None:
     """Give the answer to each of *waiters*, in its own loop, and empty the set.
 
@@ -64,7 +71,7 @@ def answer(
 
 
 def set_answer(
-    waiter: Waiter, found: tuple[AddrInfo, ...], error: BaseException | None
+    waiter: AnswerWaiter, found: tuple[AddrInfo, ...], error: BaseException | None
 ) -> None:
     """Give the answer to *waiter*, in the thread of its loop, unless it is done."""
     if waiter.done():

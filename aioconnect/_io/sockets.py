@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from .._sansio.addresses import Address, SockAddr
+from .._sansio.addresses import INET, Address, SockAddr
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.text import safe_repr
 from . import connect_outcome as _outcome
@@ -26,11 +26,11 @@ __all__ = [
     "SocketStateError",
     "check_open",
     "check_sock",
-    "connect_again",
     "disable_fast_open",
     "is_pending",
     "open_and_connect",
     "refuse_self_connect",
+    "repeat_connect",
     "start_connect",
     "system_error",
 ]
@@ -42,7 +42,6 @@ Prepare: TypeAlias = Callable[[socket.socket, Address], object]
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
-_INET = (socket.AF_INET, socket.AF_INET6)
 _STREAM = socket.SOCK_STREAM
 
 # The answers of connect(2) that mean "pending; ask again".  EAGAIN is absent on
@@ -116,7 +115,7 @@ def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> 
     if code in _PENDING:
         code = sock.connect_ex(sockaddr)
         if code in _ASK_AGAIN:
-            code = connect_again(sock, sockaddr)
+            code = repeat_connect(sock, sockaddr)
         was_sent = True
     else:
         # An immediate error.  Later, SO_ERROR would be 0 and the socket poll writable.
@@ -132,7 +131,7 @@ def _open(
     address: Address, prepare: Iterable[Prepare], local: Sequence[Address] | None
 ) -> socket.socket:
     proto = address.proto
-    if not proto and address.family in _INET and address.type == _STREAM:
+    if not proto and address.family in INET and address.type == _STREAM:
         # The kernel makes the same socket for 0.  But asyncio reads proto to learn
         # whether the socket is TCP, and only then sends small writes at once.
         proto = socket.IPPROTO_TCP
@@ -145,7 +144,7 @@ def _open(
             sock.setblocking(False)
         if prepare:
             _prepare(sock, address, prepare)
-        if local is not None and address.family in _INET:
+        if local is not None and address.family in INET:
             _bind(sock, address, local)
     except BaseException:
         sock.close()
@@ -212,12 +211,12 @@ def disable_fast_open(sock: socket.socket, address: Address) -> None:
     With Fast Open, ``connect`` succeeds before any packet is sent, and the first write
     sends the first packet (K20).  A wait for a server needs the peer's answer.
     """
-    if address.family in _INET and sys.platform == "linux":
+    if address.family in INET and sys.platform == "linux":
         with contextlib.suppress(OSError):  # not TCP, or a kernel without Fast Open
             sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0)
 
 
-def connect_again(sock: socket.socket, sockaddr: SockAddr) -> int:
+def repeat_connect(sock: socket.socket, sockaddr: SockAddr) -> int:
     """Call ``connect`` again; return 0, a pending errno, or the error's errno."""
     code = sock.connect_ex(sockaddr)
     for _ in range(_MOST_INTERRUPTIONS):
@@ -252,7 +251,7 @@ def refuse_self_connect(sock: socket.socket, address: Address) -> None:
     TCP allows a self-connect (RFC 9293, simultaneous open).  It happens sooner or later
     when a refused port of the ephemeral range is tried again and again.
     """
-    if address.family not in _INET:
+    if address.family not in INET:
         return
     try:
         name = sock.getsockname()

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from .._sansio.addresses import Address, host_and_port
+from .._sansio.addresses import INET, Address, host_and_port
 from .._sansio.rfc6724 import (
     SourceAddress,
     common_prefix_length,
@@ -25,7 +25,6 @@ __all__ = ["sort_and_interleave", "sort_by_rfc6724", "source_addresses"]
 
 _Pair: TypeAlias = tuple[Address, SourceAddress | None]
 
-_INET = (socket.AF_INET, socket.AF_INET6)
 
 # At most this many addresses of each family are sorted.  An answer can have thousands,
 # of which few are ever tried; asking about all of them would block the loop.
@@ -75,7 +74,7 @@ def sort_by_rfc6724(addresses: Sequence[Address]) -> tuple[Address, ...]:
     The order stays as it is if the kernel cannot be asked (there may be no descriptor
     left), or if an address is neither IPv4 nor IPv6.
     """
-    if len(addresses) > 1 and all(address.family in _INET for address in addresses):
+    if len(addresses) > 1 and all(address.family in INET for address in addresses):
         try:
             return sort_addresses(source_addresses(addresses))
         except OSError:

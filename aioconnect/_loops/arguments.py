@@ -18,7 +18,7 @@ from .._calls.arguments import (
 )
 from .._connector import Connector
 from .._io.service_names import check_port
-from .._sansio.addresses import Address
+from .._sansio.addresses import INET, Address
 from .._sansio.endpoints import Endpoint, endpoint_at
 from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import redacted_repr
@@ -30,8 +30,6 @@ __all__ = [
     "endpoint_of_path",
     "options_and_endpoint",
 ]
-
-_INET = (socket.AF_INET, socket.AF_INET6)
 
 
 class ArgumentError(socket.gaierror, OverflowError, TypeError, ValueError):
@@ -124,7 +122,7 @@ def endpoint_of_address(sock: socket.socket, address: Any) -> Endpoint:
         ArgumentError, PathError: *address* cannot be an address of the socket's family.
         TypeError: *address* has a wrong type, and the family is not an IP family.
     """
-    if sock.family not in _INET:
+    if sock.family not in INET:
         try:
             return endpoint_at(_address(sock, _bytes_if_buffer(address)))
         except ValueError as exc:

@@ -13,6 +13,7 @@ from .checks import check_port_number
 from .text import escape, redacted_repr, safe_repr
 
 __all__ = [
+    "INET",
     "Address",
     "SockAddr",
     "check_address",
@@ -34,7 +35,7 @@ SockAddr: TypeAlias = (
 # needs room for its terminating NUL, an abstract name does not.
 _SUN_PATH = 108 if sys.platform == "linux" else 104
 
-_INET = (socket.AF_INET, socket.AF_INET6)
+INET = (socket.AF_INET, socket.AF_INET6)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 
 # Values of exactly these types stay as they are.  A bool is a mistake, which a later
@@ -74,7 +75,7 @@ class Address:
             number = _uint32(name, value)
             if number is not value:
                 object.__setattr__(self, name, number)
-        if self.family in _INET:
+        if self.family in INET:
             sockaddr = _inet_sockaddr(self.family, self.sockaddr)
         elif self.family == socket.AF_UNIX:
             sockaddr = _unix_sockaddr(self.sockaddr)
@@ -275,6 +276,6 @@ def _cached_unix_address(path: str, kind: int) -> Address:
 def host_and_port(address: Address) -> tuple[str, int | None]:
     """Return *address* as a host and a port; other families have their text alone."""
     sockaddr = address.sockaddr
-    if isinstance(sockaddr, tuple) and address.family in _INET:
+    if isinstance(sockaddr, tuple) and address.family in INET:
         return str(sockaddr[0]), sockaddr[1]
     return str(address), None

@@ -6,7 +6,7 @@ import functools
 import re
 import socket
 
-from .addresses import Address
+from .addresses import INET, Address
 from .text import redacted_repr
 
 __all__ = ["IDNA_DOTS", "LONGEST_NAME", "check_host", "numeric_address"]
@@ -26,8 +26,6 @@ _DOT = re.compile(f"[{IDNA_DOTS}]")
 # hundreds of those is refused, too.
 _MOST_CHARACTERS = 4 * LONGEST_NAME
 _MOST_IN_LABEL = 4 * 63
-
-_INET = (socket.AF_INET, socket.AF_INET6)
 
 
 def check_host(host: object) -> str:
@@ -114,7 +112,7 @@ def numeric_address(host: str, port: int, proto: int = 0) -> Address | None:
 @functools.lru_cache(maxsize=512)
 def _numeric(host: str, port: int, proto: int) -> Address | None:
     literal, percent, scope = host.partition("%")
-    for family in _INET if not percent else (socket.AF_INET6,):
+    for family in INET if not percent else (socket.AF_INET6,):
         try:
             socket.inet_pton(family, literal)
         except (OSError, ValueError):

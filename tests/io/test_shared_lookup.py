@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from aioconnect._io.shared_lookup import AddrInfo, SharedLookup, Waiter, answer
+from aioconnect._io.shared_lookup import AddrInfo, AnswerWaiter, SharedLookup, answer
 
 FOUND: tuple[AddrInfo, ...] = (
     (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80)),
@@ -11,7 +11,7 @@ FOUND: tuple[AddrInfo, ...] = (
 
 
 async def test_a_lookup_is_wanted_while_a_future_waits() -> None:
-    waiter: Waiter = asyncio.get_running_loop().create_future()
+    waiter: AnswerWaiter = asyncio.get_running_loop().create_future()
     lookup = SharedLookup(("a.test", 80, 0, 0), 1)
     assert not lookup.is_wanted()
     lookup.waiters.add(waiter)
@@ -27,7 +27,7 @@ async def test_a_closed_loop_keeps_no_answer_from_the_others() -> None:
     lookup.waiters.add(closed.create_future())
     closed.close()
     assert not lookup.is_wanted()
-    waiter: Waiter = asyncio.get_running_loop().create_future()
+    waiter: AnswerWaiter = asyncio.get_running_loop().create_future()
     lookup.waiters.add(waiter)
     answer(lookup.waiters, FOUND, None)
     assert lookup.waiters == set()
