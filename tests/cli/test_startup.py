@@ -42,6 +42,14 @@ def script(directory: Path, text: str = SCRIPT, name: str = "aioconnect") -> Pat
 Run = Callable[..., contextlib.AbstractContextManager[subprocess.Popen[str]]]
 
 
+@pytest.fixture(autouse=True)
+def hangup_as_by_default() -> Iterator[None]:
+    """Under ``nohup``, say, a program inherits that SIGHUP is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(params=["module", "script"])
 def importing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Give a function that starts the command line with an endless import."""
