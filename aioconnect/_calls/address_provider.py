@@ -1,4 +1,4 @@
-"""Define how a race gets its addresses: the protocol, and its simplest source."""
+"""Define what a race asks for its addresses."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from .._sansio.addresses import Address
 from .._sansio.happy_eyeballs import DnsQuery
 from .call_record import LookupFailure
 
-__all__ = ["AddressProvider", "AnswerFuture", "KnownAddress", "Upcoming"]
+__all__ = ["AddressProvider", "AnswerFuture", "Upcoming"]
 
 # Its result is what getaddrinfo or the caller's resolver returned.
 AnswerFuture: TypeAlias = "asyncio.Future[Any]"
-
 
 # A query, and its answer if that is known without asking.
 Upcoming: TypeAlias = tuple[DnsQuery, Sequence[Address] | None]
 
 
 class AddressProvider(Protocol):
-    """The source of a race's addresses: one address, a host, or many targets."""
+    """The source of a race's addresses: a host, or many targets."""
 
     @property
     def has_more(self) -> bool:
@@ -63,32 +62,3 @@ class AddressProvider(Protocol):
     def is_complete(self) -> bool:
         """Whether every query was answered, if only with "no such address"."""
         ...
-
-
-class KnownAddress:
-    """The source of a race for one *address*: nothing is looked up."""
-
-    __slots__ = ("_address", "has_more")
-
-    is_complete = True
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self.has_more = True
-
-    def upcoming(self) -> Sequence[Upcoming]:
-        """Return the address, once."""
-        self.has_more = False
-        return ((((), self._address.family), (self._address,)),)
-
-    def ask(self, query: DnsQuery) -> AnswerFuture:
-        """Never called: the answer is known."""
-        raise NotImplementedError
-
-    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
-        """Never called: the answer is known."""
-        raise NotImplementedError
-
-    def failures(self, is_too_late: bool) -> Iterable[LookupFailure]:  # noqa: ARG002
-        """Return nothing: there was no look-up."""
-        return ()

@@ -1,6 +1,7 @@
 """Carry out one call: try, back off and try again, until something is connected.
 
-`RetrySchedule` decides what comes next.  `race` tries it.
+`RetrySchedule` decides what comes next.  `race` tries the addresses of a host, and
+`Dialer.attempt` a single address.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from .._io.connect_outcome import has_peer
 from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
 from .._io.resolver import resolve_local
@@ -19,11 +19,11 @@ from .._io.transports import Wrap
 from .._sansio.addresses import INET, Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.endpoints import Endpoint
-from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late, os_error
+from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
 from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
-from .address_provider import AddressProvider, KnownAddress
+from .address_provider import AddressProvider
 from .call_record import CallRecord
-from .dialer import Connected, Dialer
+from .dialer import Dialer
 from .host_lookup import HostLookup
 from .multi_target_lookup import MultiTargetLookup
 from .observing import CallObserver, observing
@@ -147,7 +147,7 @@ class ConnectOperation:
                 await asyncio.sleep(0)
                 raise record.error(step.is_timeout, self._all_errors)
             if isinstance(step, Sleep):
-                if step.delay is not None:
+                if record.observe is not None and step.delay is not None:
                     record.retry_scheduled(now, step.delay)
                 await sleep_until(loop, step.until)
                 turns = 0
@@ -176,9 +176,10 @@ class ConnectOperation:
             if self.record.options.local_addr is not None:
                 address = None if self._raced else endpoint.address
                 await self._resolve_local(address, turn)
-            if endpoint.address is None and self._dialer.sock is not None:
-                # The caller has connected the socket, to an address of its own.
-                return await self._adopt(self._dialer.sock, turn)
+            is_known = endpoint.address is not None or self._dialer.sock is not None
+            if is_known and not self._raced:
+                # Without an address, the caller has connected the socket.
+                return await self._dialer.attempt(endpoint.address, turn)
             provider = self._provider(endpoint)
             connection = await race(self._dialer, provider, turn)
             if connection is None and not provider.is_complete:
@@ -195,8 +196,6 @@ class ConnectOperation:
     def _provider(self, endpoint: Endpoint) -> AddressProvider:
         if self._raced:
             return MultiTargetLookup(self._loop, self.record, self._endpoints)
-        if endpoint.address is not None:
-            return KnownAddress(endpoint.address)
         return HostLookup(self._loop, self.record, endpoint)
 
     async def _expand(self, service: str, turn: Deadline) -> tuple[Endpoint, Deadline]:
@@ -231,23 +230,6 @@ class ConnectOperation:
         if address is None or address.family in INET:
             pairs = check_local_addr(local_addr)
             dialer.local_addresses = await resolve_local(self._loop, pairs, turn.at)
-
-    async def _adopt(self, sock: socket.socket, turn: Deadline) -> Any:
-        """Return the connection that is made of *sock*, which the caller connected.
-
-        Return None if none can be made of it: the record has the failure.
-        """
-        now = self._loop.time()
-        deadline = attempt_deadline(turn, now, self.record.options.attempt_timeout)
-        try:
-            if code := has_peer(sock):
-                text = "sock is not connected: connect it first"
-                raise AttemptError("adopt", os_error(code, text))
-            return await self._dialer.finish(Connected(sock, None, now, deadline))
-        except AttemptError as exc:
-            # Not by the deadline of the turn: the option attempt_timeout may be sooner.
-            self.record.failed(exc, None, now, deadline)
-            return None
 
     async def look_up(
         self, endpoint: Endpoint, turn: Deadline, family: int | None = None

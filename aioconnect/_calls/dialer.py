@@ -10,11 +10,12 @@ import errno
 import socket
 from typing import Any, NamedTuple
 
+from .._io.connect_outcome import has_peer
 from .._io.connecting_socket import ConnectingSocket
 from .._io.sockets import open_and_connect, start_connect
 from .._io.transports import OnPhase, Wrap, discard_connection
 from .._sansio.addresses import Address
-from .._sansio.deadline import Deadline
+from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.errors import AttemptError, os_error
 from .call_record import CallRecord
 from .ready import pass_ready
@@ -103,6 +104,35 @@ class Dialer:
         if not code:
             return sock
         return ConnectingSocket(sock, address, code, options.outcome, now)
+
+    async def attempt(self, address: Address | None, turn: Deadline) -> Any:
+        """Return the connection of the only attempt in a *turn*, or None if it fails.
+
+        Without an *address*, the caller has connected *sock*.
+        """
+        now = self.loop.time()
+        deadline = attempt_deadline(turn, now, self.record.options.attempt_timeout)
+        try:
+            if address is None:
+                sock = self._given_sock()
+            else:
+                dialled = self.dial(address, now)
+                if isinstance(dialled, ConnectingSocket):
+                    owned = self.sock is None
+                    sock = await dialled.wait_connected(self.loop, deadline.at, owned)
+                else:
+                    sock = dialled
+            return await self.finish(Connected(sock, address, now, deadline))
+        except AttemptError as exc:
+            self.record.failed(exc, address, now, deadline)
+            return None
+
+    def _given_sock(self) -> socket.socket:
+        assert self.sock is not None
+        if code := has_peer(self.sock):
+            text = "sock is not connected: connect it first"
+            raise AttemptError("adopt", os_error(code, text))
+        return self.sock
 
     async def finish(self, connected: Connected) -> Any:
         """Wrap the *connected* socket, ask the option *ready*; return the connection.

@@ -145,11 +145,15 @@ class ConnectingSocket:
         return AttemptDisplaced("connect", os_error(errno.ETIMEDOUT, text))
 
     async def wait_connected(
-        self, loop: asyncio.AbstractEventLoop, deadline: float | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deadline: float | None,
+        owned: bool = True,
     ) -> socket.socket:
         """Wait until the socket is connected, and return it.
 
-        When this raises, cancellation included, the socket is closed.
+        When this raises, cancellation included, the socket is closed.  A socket that is
+        not *owned* stays open: its caller closes it.
 
         Raises:
             AttemptError: The connect has failed.
@@ -160,7 +164,7 @@ class ConnectingSocket:
                 waiter: Waiter = loop.create_future()
                 timer = None
                 try:
-                    pause = self.arm(loop, MethodType(_ready, waiter))
+                    pause = self.arm(loop, MethodType(_ready, waiter), owned)
                     until, is_last = deadline, True
                     if pause is not None:
                         poll_at = loop.time() + pause
@@ -178,7 +182,8 @@ class ConnectingSocket:
                 if is_late:
                     raise self.expired()
         except BaseException:
-            self.sock.close()
+            if owned:
+                self.sock.close()
             raise
 
 
