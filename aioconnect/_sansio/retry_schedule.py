@@ -121,17 +121,18 @@ class RetrySchedule:
         attempt of a round has failed.
         """
         state = self._state
-        if state is _State.NEW or state is _State.REPEATING:
-            self._begin_round(now)
+        if state is _State.RESTED:
+            if not self.deadline.has_passed(now):  # unless the loop was late
+                self._begin_round(now)
         elif state is _State.TRYING or state is _State.LOST:
             if state is _State.LOST or not self._queue:
                 return self._back_off(now, may_retry)
+        elif state is _State.NEW or state is _State.REPEATING:
+            self._begin_round(now)
         elif state is _State.BACKING_OFF:
             return Sleep(self._wake_at, None)
-        elif state is not _State.RESTED:
+        else:
             return self._give_up(is_timeout=state is not _State.GIVEN_UP)
-        elif not self.deadline.has_passed(now):  # unless the loop was late
-            self._begin_round(now)
         if self.deadline.has_passed(now):
             return self._give_up(is_timeout=True)
         return self._next_turn(now)
