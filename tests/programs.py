@@ -102,7 +102,8 @@ def screen(
         shell = f"trap : INT; {said}; echo status $?; exec sleep 600"
         start = ("new-session", "-d", *size, shell)
         try:
-            run_script("env", *unset, *tmux, *start)
+            # The account's own shell may refuse to run anything (nologin).
+            run_script("env", *unset, "SHELL=/bin/sh", *tmux, *start)
         except FileNotFoundError:
             pytest.skip("needs tmux")
         try:
