@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from calls.resolvers import V4, Answering
+from loop_ticks import LoopTicks
 
 import aioconnect
 from aioconnect import Address
@@ -43,22 +44,12 @@ async def test_time_that_the_observer_takes() -> None:
 
 async def test_the_loop_runs_in_between() -> None:
     """While many addresses fail at once, other tasks run."""
-    ticks = 0
-    loop = asyncio.get_running_loop()
-
-    def tick() -> None:
-        nonlocal ticks
-        ticks += 1
-        handle[0] = loop.call_soon(tick)
-
-    handle = [loop.call_soon(tick)]
-    with refusing() as refused:
+    with refusing() as refused, LoopTicks() as ticks:
         addresses = [Address(V4, (f"127.1.0.{n}", refused.port)) for n in range(1, 101)]
         with pytest.raises(aioconnect.ConnectRefusedError) as caught:
             await aioconnect.connect("many", 1, resolver=Answering(*addresses))
-    handle[0].cancel()
     assert caught.value.attempt_count == 100
-    assert ticks > 4
+    assert ticks.count > 4
 
 
 async def test_no_task_for_an_attempt() -> None:

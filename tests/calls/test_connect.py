@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from loop_ticks import LoopTicks
 
 import aioconnect
 from aioconnect import (
@@ -114,26 +115,16 @@ async def test_retry_reaches_a_late_server() -> None:
 
 async def test_retry_lets_the_loop_run(refused_port: int) -> None:
     """With delays of 0, other tasks still run between any two rounds."""
-    ticks = 0
     rounds: list[int] = []
-
-    def tick() -> None:
-        nonlocal ticks
-        ticks += 1
-        loop.call_soon(tick) if ticks < 10_000 and not stopped else None
 
     def observe(event: aioconnect.Event) -> None:
         if isinstance(event, RetryScheduled):
-            rounds.append(ticks)
+            rounds.append(ticks.count)
 
-    loop, stopped = asyncio.get_running_loop(), False
-    loop.call_soon(tick)
-    with pytest.raises(aioconnect.ConnectRefusedError):
+    with LoopTicks() as ticks, pytest.raises(aioconnect.ConnectRefusedError):
         await aioconnect.connect(
             "127.0.0.1", refused_port, retry=(0,) * 20, observer=observe
         )
-    stopped = True
-    await asyncio.sleep(0)
     assert len(rounds) == 20
     assert len(set(rounds)) == 20, "the loop did not run between two rounds"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from calls.targets import NAMES, V4, Services, tried
+from loop_ticks import LoopTicks
 
 import aioconnect
 from aioconnect import (
@@ -364,19 +365,9 @@ async def test_endpoints_are_examined_some_at_a_time() -> None:
 
 
 async def test_the_loop_runs_while_targets_are_checked() -> None:
-    ticks = 0
-    loop = asyncio.get_running_loop()
-
-    def tick() -> None:
-        nonlocal ticks
-        ticks += 1
-        handles[0] = loop.call_soon(tick)
-
-    handles = [loop.call_soon(tick)]
-    with pytest.raises(ValueError, match="a port is missing"):
+    with LoopTicks() as ticks, pytest.raises(ValueError, match="a port is missing"):
         await aioconnect.connect_any([*(f"n{n}.test:1" for n in range(1000)), "n"])
-    handles[0].cancel()
-    assert ticks > 10
+    assert ticks.count > 10
 
 
 async def test_what_is_known_waits_for_nobody(
@@ -396,19 +387,13 @@ async def test_what_is_known_waits_for_nobody(
 
 
 async def test_the_loop_runs_between_many_turns() -> None:
-    ticks = 0
-    loop = asyncio.get_running_loop()
-
-    def tick() -> None:
-        nonlocal ticks
-        ticks += 1
-        handles[0] = loop.call_soon(tick)
-
-    handles = [loop.call_soon(tick)]
-    with refusing() as refused, pytest.raises(aioconnect.ConnectRefusedError):
+    with (
+        refusing() as refused,
+        LoopTicks() as ticks,
+        pytest.raises(aioconnect.ConnectRefusedError),
+    ):
         await aioconnect.connect_any([refused.address] * 200)
-    handles[0].cancel()
-    assert ticks > 10
+    assert ticks.count > 10
 
 
 async def test_one_future_for_both_families(listener: Server) -> None:

@@ -20,9 +20,6 @@ class Said(str):
     def __str__(self) -> str:
         return "said"
 
-    def __fspath__(self) -> str:
-        return "said"
-
 
 def test_a_host_is_plain_text() -> None:
     assert type(check_host(Said("a.test"))) is str
