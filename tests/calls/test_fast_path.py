@@ -10,12 +10,11 @@ import pytest
 from calls.targets import V4
 
 import aioconnect
-from aioconnect import (
-    Address,
-)
+from aioconnect import Address
 from aioconnect.testing import (
     BlackHole,
     Server,
+    leak_check,
     refusing,
 )
 
@@ -51,6 +50,21 @@ async def test_first_is_silent_and_the_time_up(
         targets = [black_hole.address, port.address]
         with pytest.raises(aioconnect.ConnectError):
             await aioconnect.connect_any(targets, race=race, timeout=1e-9)
+
+
+async def test_first_is_closed_when_memory_is_out(
+    black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nobody has asked for it yet."""
+
+    async def race(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("aioconnect._calls.connect.race", race)
+    async with leak_check():
+        with pytest.raises(MemoryError) as caught:
+            await aioconnect.connect_any([black_hole.address] * 2, race=True)
+        assert caught.traceback  # its frames hold the operation
 
 
 async def test_timeout(black_hole: BlackHole) -> None:
