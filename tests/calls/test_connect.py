@@ -129,6 +129,15 @@ async def test_retry_lets_the_loop_run(refused_port: int) -> None:
     assert len(set(rounds)) == 20, "the loop did not run between two rounds"
 
 
+async def test_failing_at_once_lets_the_loop_run(refused_port: int) -> None:
+    """A caller that tries again at once, and for ever, stops no other task."""
+    with LoopTicks() as ticks:
+        for _ in range(10):
+            with pytest.raises(aioconnect.ConnectRefusedError):
+                await aioconnect.connect("127.0.0.1", refused_port)
+    assert ticks.count >= 10
+
+
 async def test_retry_on(refused_port: int) -> None:
     """Only what retry_on accepts is tried again."""
     with pytest.raises(aioconnect.ConnectRefusedError) as caught:
