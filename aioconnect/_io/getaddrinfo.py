@@ -11,7 +11,7 @@ import threading
 from .getaddrinfo_pool import GetaddrinfoPool
 from .shared_lookup import AddrInfo, GaiQuery
 
-__all__ = ["getaddrinfo", "lookups_ahead"]
+__all__ = ["getaddrinfo", "is_crowded", "lookups_ahead"]
 
 # socket.getaddrinfo imports this for the first str that it gets.  With no descriptor
 # left, that import would fail (K14).
@@ -23,7 +23,22 @@ def _ask_system(query: GaiQuery) -> tuple[AddrInfo, ...]:
     # Called as asyncio calls it: by its name in the socket module, with positional
     # arguments.  Programs that replace getaddrinfo, to pin or to cache names, rely on
     # this form.
-    return tuple(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags))
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)
+    except socket.gaierror as exc:
+        if exc.errno == socket.EAI_NONAME:
+            _check_descriptors()
+        raise
+    return tuple(found)
+
+
+def _check_descriptors() -> None:
+    """Raise the system's error if this process has no descriptor left.
+
+    The first look-up of a process for both families reads the configuration of the name
+    service.  If it cannot, glibc calls every name unknown.
+    """
+    socket.socket(socket.AF_UNIX).close()
 
 
 def _is_main_interpreter() -> bool:
@@ -51,4 +66,5 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.forget)
 
 getaddrinfo = _pool.ask
+is_crowded = _pool.is_crowded
 lookups_ahead = _pool.lookups_ahead

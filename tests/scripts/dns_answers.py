@@ -12,6 +12,7 @@ import socket
 from _loops import run
 from _own_dns import own_dns
 
+import aioconnect
 from aioconnect._io.resolver import system_resolver
 from aioconnect.testing import DNSReply, DNSServer, Zone
 
@@ -84,8 +85,10 @@ async def check_errors() -> None:
         ("ipv4-in-hosts.test", socket.AF_INET6, socket.EAI_NONAME, "for IPv6 only"),
         ("fail.test", socket.AF_UNSPEC, socket.EAI_AGAIN, "Temporary failure"),
         ("fail.test", socket.AF_INET, socket.EAI_AGAIN, "Temporary failure"),
-        # AAAA has no data, but there may be an A.
-        ("half.test", socket.AF_UNSPEC, socket.EAI_AGAIN, "Temporary failure"),
+        # AAAA has no data, but there may be an A.  glibc says so only if asked for it
+        # alone.
+        ("half.test", socket.AF_UNSPEC, socket.EAI_NODATA, "No address associated"),
+        ("half.test", socket.AF_INET, socket.EAI_AGAIN, "Temporary failure"),
         ("silent.test", socket.AF_INET, socket.EAI_AGAIN, "Temporary failure"),
     ):
         exc = await error(name, family)
@@ -97,10 +100,22 @@ async def check_errors() -> None:
     assert exc.errno == socket.EAI_BADFLAGS, repr(exc)
 
 
+async def check_half() -> None:
+    """A failure that may pass is one for a call, too, which asks for A alone."""
+    try:
+        (await aioconnect.connect("half.test", 80)).close()
+    except aioconnect.ResolveError as exc:
+        assert exc.errno == socket.EAI_AGAIN, repr(exc)
+        assert exc.attempt_count == 3
+    else:
+        raise AssertionError("half.test has no address")
+
+
 async def main(server: DNSServer) -> None:
     await check_no_descriptor()
     await check_addresses()
     await check_errors()
+    await check_half()
 
     server.queries.clear()
     assert len(await found("big.test", socket.AF_INET)) == 100
