@@ -13,7 +13,7 @@ from typing import TypeVar, Unpack
 from ._calls.arguments import endpoint_from_host
 from ._calls.backoff import Backoff
 from ._calls.connect import ConnectOperation
-from ._calls.fast_path import first_deadline, try_fast_connect
+from ._calls.fast_path import connect_endpoint, first_deadline, try_fast_connect
 from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._connector import Connector, StrOrBytesPath
@@ -105,8 +105,9 @@ async def connect(
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
-        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
-        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        interleave=1: How many addresses of one family come first.  0: as answered.
+        resolution_delay=0.05: How long to wait for both families in one answer, before
+            each is asked for apart as well.  None: they never are.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
@@ -140,10 +141,17 @@ async def connect(
     failed, another round follows if *retry_on* accepts at least one of the errors.  The
     call fails at once when there is no further delay.
 
-    The addresses of a name are raced as in RFC 8305 (Happy Eyeballs).  IPv6 and IPv4
-    are looked up separately.  When an address has been silent for
-    *happy_eyeballs_delay* (at least 10 ms, at most 2 s), the next one is tried beside
-    it.  At most six attempts run at a time: a seventh replaces the oldest.
+    A name is looked up once, for *family*.  The answer says which addresses the name
+    has, and in which order to try them.  For ``AF_UNSPEC``, if there is no answer after
+    *resolution_delay*, or if the look-up fails with an error that may pass, IPv6 and
+    IPv4 are looked up separately.  The first answer that has addresses is then used.
+    When the answer for both comes, it replaces the addresses that were not tried yet.
+    ``localhost`` is ``::1`` and ``127.0.0.1`` without a look-up.  A name with other
+    characters than ASCII is encoded by IDNA 2003, as in asyncio.
+
+    The addresses are raced as in RFC 8305 (Happy Eyeballs).  When an address has been
+    silent for *happy_eyeballs_delay* (at least 10 ms, at most 2 s), the next one is
+    tried beside it.  At most six attempts run at a time: a seventh replaces the oldest.
     *interleave* is the First Address Family Count: how many addresses of the first
     family come before one of the other.
 
@@ -170,9 +178,11 @@ async def connect(
     event for everything that happens.  ``log_events(logger)`` is an observer too.  A
     `CallObserver` returns an observer for each call.
     """
-    # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     connector = _connector(options)
     endpoint = endpoint_from_host(connector, host, port)
+    if endpoint.address is None:
+        return await connect_endpoint(connector, endpoint)
+    # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
     first = try_fast_connect(connector, endpoint)
     started: float | None = None
     if isinstance(first, socket.socket):
@@ -184,7 +194,9 @@ async def connect(
             return await first.wait_connected(loop, first_deadline(connector, started))
         except AttemptError as exc:
             first = exc.with_traceback(None)
-    operation = ConnectOperation(connector, (endpoint,), first=first, started=started)
+    operation = ConnectOperation(connector, (endpoint,), started=started)
+    if first is not None:
+        operation.begin_with(first, endpoint.address, started)
     sock: socket.socket = await operation.run()
     return sock
 
@@ -588,8 +600,9 @@ async def create_connection(
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
-        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
-        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        interleave=1: How many addresses of one family come first.  0: as answered.
+        resolution_delay=0.05: How long to wait for both families in one answer, before
+            each is asked for apart as well.  None: they never are.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
@@ -704,8 +717,9 @@ async def open_connection(
         retry=(): Delays between rounds, such as ``(0.1, 0.5)`` or ``Backoff()``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
-        interleave=1: How many addresses of one family come first.  0: RFC 6724's order.
-        resolution_delay=0.05: How long an IPv4 answer waits for the IPv6 answer.
+        interleave=1: How many addresses of one family come first.  0: as answered.
+        resolution_delay=0.05: How long to wait for both families in one answer, before
+            each is asked for apart as well.  None: they never are.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.

@@ -160,6 +160,10 @@ class Soak:
             **asked: int,
         ) -> list[Address]:
             await asyncio.sleep(self.draw.choice([0.0, 0.001]))
+            if asked["family"] == socket.AF_UNSPEC:  # now and then it fails for now
+                if self.draw.random() < 0.2:
+                    raise socket.gaierror(socket.EAI_AGAIN, "not now")
+                return addresses
             return [one for one in addresses if one.family == asked["family"]]
 
         sock = await aioconnect.connect(

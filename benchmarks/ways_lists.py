@@ -95,7 +95,7 @@ def ours_streams(endpoint: Endpoint) -> Opens:
         port: int,  # noqa: ARG001  # the same
         **asked: int,
     ) -> list[aioconnect.Address]:
-        return addresses if asked["family"] == socket.AF_INET else []
+        return [] if asked["family"] == socket.AF_INET6 else addresses
 
     return functools.partial(
         aioconnect.open_connection, NAME, endpoint.port, resolver=resolver

@@ -9,25 +9,26 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
-from .._io.resolver import resolve_local
 from .._io.timers import collect_in_slices, sleep_until, wait_until_done
 from .._io.transports import Wrap
 from .._sansio.addresses import INET, Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
-from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep
-from .address_provider import AddressProvider
+from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep, Step
 from .call_record import CallRecord
 from .dialer import Dialer
+from .first_addresses import first_addresses, local_addresses
 from .host_lookup import HostLookup
+from .lookup_queue import AddressProvider
 from .multi_target_lookup import MultiTargetLookup
 from .observing import CallObserver, observing
-from .options import Options, check_local_addr
+from .options import Options
 from .race import race
 from .service_lookup import ServiceLookup
 
@@ -54,6 +55,7 @@ class ConnectOperation:
         "_dialer",
         "_endpoints",
         "_find_endpoint",
+        "_lookup",
         "_loop",
         "_lost",
         "_raced",
@@ -73,9 +75,13 @@ class ConnectOperation:
         ready_gets_socket: bool = False,
         find_endpoint: FindEndpoint | None = None,
         first: ConnectingSocket | AttemptError | None = None,
+        lookup: HostLookup | None = None,
         started: float | None = None,
     ) -> None:
-        """Begin now or, if the *first* attempt was made before, as *started* then."""
+        """Begin now or, if the fast path has, at the time *started*.
+
+        Then *lookup* is what it began to look up, and *first* the first attempt.
+        """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
         self._endpoints = endpoints
@@ -94,17 +100,21 @@ class ConnectOperation:
         self._lost: tuple[float, str] | None = None
         # Whether the last round has found every address of the server.
         self.found_all_addresses = True
-        if isinstance(first, AttemptError) and not raced:
-            self._begin_with(first)
+        self._lookup = lookup
 
-    def _begin_with(self, failure: AttemptError) -> None:
-        """Record the *failure* of the first attempt, which was made before."""
-        self._dialer.drop_first()
+    def begin_with(
+        self, failure: AttemptError, address: Address, started: float | None = None
+    ) -> None:
+        """Record the *failure* of the only attempt of the first round, at *address*.
+
+        It was made before, and *started* then (default: when the call started).
+        """
         record = self.record
-        endpoint, turn = record.schedule.begin()
-        started, seconds = record.schedule.started, record.options.attempt_timeout
-        deadline = attempt_deadline(turn, started, seconds)
-        record.failed(failure, endpoint.address, started, deadline)
+        if started is None:
+            started = record.schedule.started
+        _, turn = record.schedule.begin()
+        deadline = attempt_deadline(turn, started, record.options.attempt_timeout)
+        record.failed(failure, address, started, deadline)
 
     async def run(self) -> Any:
         """Return the connection.  The caller owns it.
@@ -139,9 +149,13 @@ class ConnectOperation:
         turns = 0
         while True:
             now = loop.time()
-            step = record.schedule.next(now, record.may_retry)
+            step: Step
+            if self._lookup is not None:
+                step = record.schedule.begin()  # it has begun; its time may be up
+            else:
+                step = record.schedule.next(now, record.may_retry)
             if isinstance(step, GiveUp):
-                self._dialer.drop_first()
+                self._drop_first()
                 # Perhaps nothing has waited so far.  Without this, a caller that tries
                 # again at once, and for ever, would let no other task run.
                 await asyncio.sleep(0)
@@ -190,13 +204,23 @@ class ConnectOperation:
             self.record.failed(exc, address, started, turn, host=host)
             return None
         finally:
-            self._dialer.drop_first()
+            self._drop_first()
         return connection
+
+    def _drop_first(self) -> None:
+        """End what the fast path has begun, if it was not used."""
+        self._dialer.drop_first()
+        if self._lookup is not None:
+            self._lookup.cancel()
+            self._lookup = None
 
     def _provider(self, endpoint: Endpoint) -> AddressProvider:
         if self._raced:
             return MultiTargetLookup(self._loop, self.record, self._endpoints)
-        return HostLookup(self._loop, self.record, endpoint)
+        lookup, record = self._lookup, self.record
+        if lookup is None:
+            lookup = HostLookup(self._loop, record.options, record.observe, endpoint)
+        return lookup
 
     async def _expand(self, service: str, turn: Deadline) -> tuple[Endpoint, Deadline]:
         """Replace the turn by one for each endpoint of *service*; return the first.
@@ -227,37 +251,31 @@ class ConnectOperation:
             or dialer.sock is not None
         ):
             return
-        if address is None or address.family in INET:
-            pairs = check_local_addr(local_addr)
-            dialer.local_addresses = await resolve_local(self._loop, pairs, turn.at)
+        if address is not None and address.family not in INET:
+            return
+        options = self.record.options
+        dialer.local_addresses = await local_addresses(self._loop, options, turn.at)
 
     async def look_up(
         self, endpoint: Endpoint, turn: Deadline, family: int | None = None
     ) -> Sequence[Address]:
-        """Return the addresses of *endpoint* of one family, or none after a failure.
+        """Return the addresses of *endpoint*, or none after a failure.
 
-        Use this where one address is enough.  It asks for IPv4 first, or only for
-        *family*.  The record keeps the failures.
+        Use this where one address is enough: they may be of one family only.  *family*,
+        if given, replaces the option of that name.  The record keeps the failures.
         """
-        lookup = HostLookup(self._loop, self.record, endpoint, family=family)
-        started = self._loop.time()
+        record, started = self.record, self._loop.time()
+        options = record.options
+        if family is not None:
+            options = replace(options, family=family)
+        lookup = HostLookup(self._loop, options, record.observe, endpoint)
         try:
-            upcoming = lookup.upcoming()
+            found = await first_addresses(self._loop, options, lookup, turn.at)
         except AttemptError as exc:
-            self.record.failed(exc, None, started, turn, host=endpoint.host)
+            record.failed(exc, None, started, turn, host=endpoint.host)
             return ()
-        found: Sequence[Address] = ()
-        for query, known in reversed(upcoming):  # AAAA comes first there
-            if known is not None:
-                found = known
-                break
-            future = lookup.ask(query)
-            if not await wait_until_done(self._loop, future, turn.at):
-                break
-            if found := lookup.answer(query, future):
-                break
-        for failure in lookup.failures():
-            self.record.lookup_failed(turn, failure)
+        for failure in () if found else lookup.failures():
+            record.lookup_failed(turn, failure)
         return found
 
     def lost(self, since: float, text: str) -> None:

@@ -1,7 +1,8 @@
-"""Connect to one known address with as little work as possible.
+"""Connect to one address with as little work as possible.
 
-Most connects need no look-up, no observer and no preparation, and succeed.  Only when
-the first attempt has failed is an operation made, which keeps rounds and failures.
+Most connects need no observer and no preparation, and the first attempt succeeds.  Only
+when it has failed, or when a name has several addresses, is an operation made, which
+keeps rounds and failures.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
 from .._io.sockets import open_and_connect
 from .._io.transports import Wrap
+from .._sansio.addresses import Address
 from .._sansio.deadline import attempt_deadline, call_deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError
 from .connect import ConnectOperation
+from .host_lookup import HostLookup
 from .options import Options
 
 __all__ = [
@@ -45,10 +48,18 @@ async def connect_endpoint(
     `ConnectOperation` explains the arguments, and `ConnectOperation.run` the errors.
     """
     loop = asyncio.get_running_loop()
-    started = loop.time()
-    first = try_fast_connect(options, endpoint) if sock is None else None
+    started = attempt_started = loop.time()
+    address, lookup, first = endpoint.address, None, None
+    if sock is None and _is_plain(options):
+        check_loop(loop)
+        if address is None and options.resolution_delay != 0:
+            lookup = HostLookup(loop, options, None, endpoint)
+            address = await lookup.only_address(_lookup_end(options, started))
+            attempt_started = loop.time()
+        if address is not None:
+            first = _start(options, address)
     if first is not None and not isinstance(first, AttemptError):
-        deadline = first_deadline(options, started)
+        deadline = first_deadline(options, started, attempt_started)
         try:
             if isinstance(first, ConnectingSocket):
                 first = await first.wait_connected(loop, deadline)
@@ -65,9 +76,11 @@ async def connect_endpoint(
         sock=sock,
         all_errors=all_errors,
         ready_gets_socket=ready_gets_socket,
-        first=first,
+        lookup=lookup if address is None else None,
         started=started,
     )
+    if first is not None and address is not None:
+        operation.begin_with(first, address, attempt_started)
     return await operation.run()  # type: ignore[no-any-return]  # the same
 
 
@@ -97,28 +110,52 @@ def try_fast_connect(
 
     The result is a connected socket, a connect under way, or the attempt's error.
     """
-    address = endpoint.address
-    if address is None or options.observer is not None or options.prepare:
+    if endpoint.address is None or not _is_plain(options):
         return None
+    check_loop(asyncio.get_running_loop())
+    return _start(options, endpoint.address)
+
+
+def _is_plain(options: Options) -> bool:
+    """Tell whether nothing but a look-up has to come before the first attempt."""
+    if options.observer is not None or options.prepare or options.timeout == 0:
+        return False
     if options.local_addr is not None or options.allow is not None:
-        return None
-    if options.timeout == 0 or options.ready is not None:
-        return None
-    loop = asyncio.get_running_loop()
-    check_loop(loop)
+        return False
+    return options.ready is None
+
+
+def _start(
+    options: Options, address: Address
+) -> socket.socket | ConnectingSocket | AttemptError:
     try:
         sock, code = open_and_connect(address, (), None)
     except AttemptError as exc:
         return exc.with_traceback(None)
     if not code:
         return sock
-    return ConnectingSocket(sock, address, code, options.outcome, loop.time())
+    now = asyncio.get_running_loop().time()
+    return ConnectingSocket(sock, address, code, options.outcome, now)
 
 
-def first_deadline(options: Options, started: float) -> float | None:
-    """Return when the first attempt has to end.  It *started* with its call."""
+def _lookup_end(options: Options, started: float) -> float | None:
+    """Return how long to wait for the whole answer of a call that has *started*."""
+    call = call_deadline(started, options.timeout)
+    if options.resolution_delay is None:
+        return call.at
+    return call.or_sooner(started + options.resolution_delay, "turn").at
+
+
+def first_deadline(
+    options: Options, started: float, attempt_started: float | None = None
+) -> float | None:
+    """Return when the first attempt of a call that has *started* has to end.
+
+    The attempt has started with the call, by default.
+    """
     timeout, attempt_timeout = options.timeout, options.attempt_timeout
     if timeout is None and attempt_timeout is None:
         return None
     call = call_deadline(started, timeout)
-    return attempt_deadline(call, started, attempt_timeout).at
+    begun_at = started if attempt_started is None else attempt_started
+    return attempt_deadline(call, begun_at, attempt_timeout).at

@@ -1,7 +1,7 @@
-"""Look up the addresses of one endpoint, in one round, for a race.
+"""Look up the addresses of one host, in one round.
 
-The race decides what the answers mean.  This module begins each look-up, tells the
-observer, and keeps the look-up in case nothing else is found.
+`HappyEyeballs` decides what to ask, and what the answers mean.  This module begins each
+look-up, tells the observer, and keeps the look-up in case nothing else is found.
 """
 
 from __future__ import annotations
@@ -9,100 +9,150 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from .._io.getaddrinfo import getaddrinfo
 from .._io.resolver import (
+    AnswerFuture,
     addresses_of_addrinfo,
+    cancel_lookup,
+    flags_of_one_family,
     is_no_address,
     no_address_error,
     numeric_answer,
-    queries_for,
     resolve_without_lookup,
+    start_lookup,
     system_resolver,
     unanswered_error,
 )
+from .._io.timers import wait_until_done
 from .._sansio.addresses import INET, Address, plain_address
 from .._sansio.endpoints import Endpoint
+from .._sansio.error_predicates import is_transient
 from .._sansio.errors import AttemptError, lookup_too_late, os_error
-from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
+from .._sansio.happy_eyeballs import DnsQuery, TargetIndex, Upcoming
 from .._sansio.text import safe_repr
-from .address_provider import AnswerFuture, Upcoming
-from .call_record import CallRecord, LookupFailure
-from .observing import events
+from .call_record import LookupFailure
+from .observing import Observer, events
+from .options import Options
 
-__all__ = ["HostLookup", "start_lookup"]
+__all__ = ["HostLookup"]
 
 
-_eager_task_factory: Any = getattr(asyncio, "eager_task_factory", None)  # since 3.12
+_EAI_NODATA = getattr(socket, "EAI_NODATA", None)
 
 
 class _Lookup:
-    """The look-up of one family: when it started and ended, and why it has failed."""
+    """One query: when it started and ended, and what it has found.
 
-    __slots__ = ("ended", "error", "started")
+    It *is_final* if there is an answer, if only "no such address".
+    """
+
+    __slots__ = ("ended", "error", "has_found", "is_final", "started")
 
     def __init__(self, started: float) -> None:
         self.started = started
         self.ended: float | None = None
         self.error: OSError | None = None
+        self.has_found = False
+        self.is_final = False
 
 
 class HostLookup:
-    """The look-ups of the host of *endpoint*, under the options of *record*.
+    """The look-ups of the host of *endpoint*, under *options*.
 
-    *index* is the position of the endpoint in a race of several targets.
+    *observe*, if given, is called with their events.  *index* is the position of the
+    endpoint in a race of several targets.
     """
 
     __slots__ = (
-        "_families_found",
+        "_asks_system",
+        "_begun",
         "_family",
-        "_flags",
         "_host",
         "_index",
+        "_is_known",
         "_lookups",
         "_loop",
+        "_observe",
         "_options",
         "_port",
-        "_record",
         "has_more",
     )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        record: CallRecord,
+        options: Options,
+        observe: Observer | None,
         endpoint: Endpoint,
         index: TargetIndex = (),
-        *,
-        family: int | None = None,
     ) -> None:
-        """*family*, if given, replaces the option of that name."""
         self._loop = loop
-        self._record = record
+        self._observe = observe
         self._host = endpoint.host
         self._port = endpoint.port or 0
         self._index = index
-        options = self._options = record.options
-        self._family = options.family if family is None else family
-        # The families to ask for, in order, each with the flags of its query.
-        self._flags = dict(queries_for(self._family, options.flags))
-        self._lookups: dict[int, _Lookup] = {}  # by family
-        self._families_found: set[int] = set()  # the families with an address
+        self._options = options
+        self._asks_system = endpoint.host is None or options.resolver is system_resolver
+        self._family = options.family
+        self._lookups: dict[int, _Lookup] = {}  # by family, the whole one first
+        self._is_known = False  # whether no look-up was needed
+        self._begun: AnswerFuture | None = None  # by `only_address`
         self.has_more = True
 
     def upcoming(self) -> Sequence[Upcoming]:
-        """Return a query for each family, or the answer if that is known already.
+        """Return the query, with the answer if that is known already.
 
         Raises:
             AttemptError: The host is an address of another family.
         """
         self.has_more = False
-        known = self.known()
-        if known is not None:
-            return (((self._index, self._family), known),)
-        return [((self._index, family), None) for family in self._flags]
+        known = self.known() if self._begun is None else None
+        return (((self._index, self._family), known),)
+
+    async def only_address(self, until: float | None) -> Address | None:
+        """Return the address of a host that has only one, if it is known by *until*.
+
+        If not, the look-up is kept for a race, or for `cancel`.
+
+        Raises:
+            TypeError: The resolver returned something else.
+            Exception: The resolver raised it, and it is no `OSError`.
+        """
+        try:
+            found = self.known()
+        except AttemptError:
+            return None  # the race raises it again
+        if found is None:
+            found = await self._first_answer(until)
+        return found[0] if found and len(found) == 1 else None
+
+    async def _first_answer(self, until: float | None) -> Sequence[Address] | None:
+        """Ask, and return the answer as `answer` does; None if it is late."""
+        query = self._index, self._family
+        self._begun = future = self.ask(query)
+        try:
+            if not (self._asks_system or future.done()):
+                await asyncio.sleep(0)  # a resolver may know the answer
+            if not future.done():
+                await wait_until_done(self._loop, future, until, keep=True)
+        except BaseException:
+            self.cancel()
+            raise
+        return self.answer(query, future) if future.done() else None
+
+    @property
+    def begun_at(self) -> float | None:
+        """When `only_address` began the look-up, if it did."""
+        return None if self._begun is None else self._lookups[self._family].started
+
+    def cancel(self) -> None:
+        """Cancel the look-up that `only_address` began, if no race has asked for it."""
+        if self._begun is not None:
+            cancel_lookup(self._begun)
+            self._begun = None
 
     def known(self) -> Sequence[Address] | None:
         """Return the addresses of a host that needs no look-up, or None.
@@ -117,26 +167,27 @@ class HostLookup:
         except socket.gaierror as exc:
             raise AttemptError("resolve", exc, sent=False) from None
         if address is not None:
-            self._families_found.add(address.family)
+            self._is_known = True
             return (address,)
-        if host is not None and options.resolver is not system_resolver:
+        if not self._asks_system:
             return None
         found = resolve_without_lookup(host, port, *details)
         if found is not None:
-            self._families_found.update(one.family for one in found)
-            for family in self._flags:
-                lookup = self._start(family)
-                lookup.ended = lookup.started
-                self._tell(family, [one for one in found if one.family == family])
+            self._is_known = True
+            lookup = self._start(self._family)
+            lookup.ended = lookup.started
+            self._tell(self._family, found)
         return found
 
     def ask(self, query: DnsQuery) -> AnswerFuture:
         """Begin to look up the addresses of the family in *query*."""
+        if self._begun is not None:
+            future, self._begun = self._begun, None
+            return future
         _, family = query
         self._start(family)
-        host, resolver = self._host, self._options.resolver
-        flags = self._flags[family]
-        if host is None or resolver is system_resolver:
+        host, resolver, flags = self._host, self._options.resolver, self._flags(family)
+        if self._asks_system:
             return getaddrinfo(self._loop, host, self._port, family, flags)
         details = {"family": family, "proto": self._options.proto, "flags": flags}
         return start_lookup(self._loop, resolver, host, self._port, **details)
@@ -144,19 +195,25 @@ class HostLookup:
     def _start(self, family: int) -> _Lookup:
         now = self._loop.time()
         lookup = self._lookups[family] = _Lookup(now)
-        if (observe := self._record.observe) is not None:
-            observe(events.ResolveStarted(now, self._name, self._port, family))
+        if self._observe is not None:
+            self._observe(events.ResolveStarted(now, self._name, self._port, family))
         return lookup
+
+    def _flags(self, family: int) -> int:
+        """Return the flags of the query for *family*."""
+        flags = self._options.flags
+        return flags if family == self._family else flags_of_one_family(flags)
 
     @property
     def _name(self) -> str:
         """The host's name in the events."""
         return self._host or "localhost"  # None means localhost
 
-    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
+    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address] | None:
         """Return the addresses in the result of *future*, which is done.
 
-        There may be none.
+        There may be none.  None means that the look-up of both families has failed for
+        now, and that one of them may have addresses.
 
         Raises:
             TypeError: The result is something else.
@@ -174,16 +231,25 @@ class HostLookup:
             found = self._addresses(future.result())
         elif not isinstance(error, OSError):
             raise error
-        if found:
-            self._families_found.add(family)
         lookup.ended, lookup.error = self._loop.time(), error
-        if self._record.observe is not None:
-            self._tell(family, found)
-        return found
+        lookup.has_found = bool(found)
+        is_half = error is not None and self._may_be_half(family, error)
+        lookup.is_final = error is None or (is_no_address(error) and not is_half)
+        self._tell(family, found)
+        return None if is_half else found
+
+    def _may_be_half(self, family: int, error: OSError) -> bool:
+        """Tell whether one family may have addresses, in spite of this *error*."""
+        if family != socket.AF_UNSPEC or self._options.resolution_delay is None:
+            return False
+        # If a name has no IPv6 address, and the server fails for IPv4, glibc says that
+        # there is no address.
+        is_no_data = self._asks_system and error.errno == _EAI_NODATA
+        return is_no_data or is_transient(error)
 
     def _tell(self, family: int, found: Sequence[Address]) -> None:
         """Tell the observer that the look-up of *family* has ended."""
-        observe, lookup = self._record.observe, self._lookups[family]
+        observe, lookup = self._observe, self._lookups[family]
         if observe is None or lookup.ended is None:
             return
         what = (lookup.ended, self._name, self._port, family)
@@ -195,10 +261,10 @@ class HostLookup:
 
     def _error(self, lookup: _Lookup) -> OSError:
         """Return why *lookup*, which has ended, found no address."""
-        return no_address_error((lookup.error,) if lookup.error else (), self._family)
+        return no_address_error(lookup.error, self._family)
 
     def _addresses(self, answer: Any) -> Sequence[Address]:
-        if self._host is None or self._options.resolver is system_resolver:
+        if self._asks_system:
             return addresses_of_addrinfo(answer, self._options.proto)
         if not isinstance(answer, Sequence):
             raise TypeError(f"resolver must give a sequence, not {safe_repr(answer)}")
@@ -211,31 +277,36 @@ class HostLookup:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every query was answered, if only with "no such address"."""
-        if not self._lookups:
-            return bool(self._families_found)
-        if len(self._lookups) < len(self._flags):
-            return False
-        return all(
-            one.ended is not None and (one.error is None or is_no_address(one.error))
-            for one in self._lookups.values()
-        )
+        """Whether every address was found, if there is one."""
+        if self._is_known:
+            return True
+        whole = self._lookups.get(self._family)
+        if whole is not None and whole.is_final:
+            return True
+        apart = [self._lookups.get(family) for family in INET]
+        return all(lookup is not None and lookup.is_final for lookup in apart)
 
     def failures(self, is_too_late: bool = False) -> Sequence[LookupFailure]:
         """Return the look-ups if none found an address, or if *is_too_late*."""
-        if self._families_found and not is_too_late:
+        if self._is_known:
+            return ()
+        lookups = self._lookups
+        whole = lookups.get(self._family)
+        if whole is not None and whole.is_final:
+            lookups = {self._family: whole}  # what came apart does not count
+        if any(one.has_found for one in lookups.values()) and not is_too_late:
             return ()
         return [
             LookupFailure(self._host, self._failure(family), one.started, one.ended)
-            for family, one in self._lookups.items()
+            for family, one in lookups.items()
         ]
 
     def _failure(self, family: int) -> AttemptError:
         lookup = self._lookups[family]
         if lookup.ended is None:
-            query = (family, self._flags[family])
-            return unanswered_error("resolve", self._host, self._port, (query,))
-        if family in self._families_found:
+            query = (family, self._flags(family))
+            return unanswered_error("resolve", self._host, self._port, query)
+        if lookup.has_found:
             return lookup_too_late("addresses")
         return AttemptError("resolve", self._error(lookup), sent=False)
 
@@ -247,28 +318,3 @@ def _checked(address: object) -> Address:
         text = "Address values of stream sockets"
         raise TypeError(f"resolver must give {text}, not {safe_repr(address)}")
     return plain
-
-
-def start_lookup(
-    loop: asyncio.AbstractEventLoop,
-    look_up: Callable[..., Any],
-    *what: object,
-    **details: object,
-) -> AnswerFuture:
-    """Call *look_up*, a function of the caller's; return the future of its answer."""
-    known: AnswerFuture = loop.create_future()
-    try:
-        answer = look_up(*what, **details)
-    except OSError as exc:  # it is a plain function, and has its answer at once
-        known.set_exception(exc.with_traceback(None))
-        return known
-    if not isinstance(answer, Awaitable):
-        known.set_result(answer)
-        return known
-    coming = cast("Awaitable[Any]", answer)
-    is_plain = asyncio.iscoroutine(coming) and loop.get_task_factory() is None
-    if is_plain and _eager_task_factory is not None:
-        # A resolver that knows the answer then needs no turn of the loop.
-        task: AnswerFuture = _eager_task_factory(loop, coming)
-        return task
-    return asyncio.ensure_future(coming, loop=loop)

@@ -6,38 +6,113 @@ import asyncio
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
+from .._io.getaddrinfo import is_crowded
+from .._io.resolver import AnswerFuture, cancel_lookup, retrieve_error
+from .._io.timers import earliest
+from .._sansio.addresses import Address
 from .._sansio.errors import lookup_displaced
-from .._sansio.happy_eyeballs import DnsQuery, HappyEyeballs
-from .address_provider import AddressProvider, AnswerFuture
+from .._sansio.happy_eyeballs import (
+    DnsQuery,
+    HappyEyeballs,
+    TargetIndex,
+    Upcoming,
+)
+from .call_record import LookupFailure
 
-__all__ = ["MOST_ASKED", "LookupQueue"]
+__all__ = ["MOST_TARGETS", "AddressProvider", "LookupQueue"]
 
-# The most look-ups of one call at a time.  A name has two of them, AAAA and A.
-MOST_ASKED = 64
+# The most targets of one call that are looked up at a time.
+MOST_TARGETS = 64
 
-# After this many seconds a look-up makes room for another.  A name server has the same
+# After this many seconds a target makes room for another.  A name server has the same
 # time to answer ("timeout:n [...] default is RES_TIMEOUT", resolv.conf(5)).  A call
 # with a deadline shortens the time, so that every name has its turn, but not below the
 # time that most answers take.
 _PATIENCE = 5.0
 _LEAST_PATIENCE = 0.1
 
+# How many seconds to wait while so many threads hang that no family is asked apart.
+_CROWDED_DELAY = 0.05
+
+
+class AddressProvider(Protocol):
+    """The source of a race's addresses: a host, or many targets."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `upcoming` has queries that it has not given yet."""
+        ...
+
+    @property
+    def begun_at(self) -> float | None:
+        """When the only query was asked, if that was before the race."""
+        ...
+
+    def upcoming(self) -> Sequence[Upcoming]:
+        """Return the next queries: a limited number at a time, and each query once.
+
+        Raises:
+            AttemptError: There can be no address.
+        """
+        ...
+
+    def ask(self, query: DnsQuery) -> AnswerFuture:
+        """Begin to look up the answer to *query*."""
+        ...
+
+    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address] | None:
+        """Return the addresses in the result of *future*, which is done.
+
+        There may be none.  None means that the look-up of both families has failed for
+        now, and that one of them may have addresses.
+
+        Raises:
+            TypeError: The result is something else.
+            Exception: The resolver raised it, and it is no `OSError`.
+        """
+        ...
+
+    def failures(self, is_too_late: bool) -> Iterable[LookupFailure]:
+        """Return the look-ups that left a target without an address.
+
+        With *is_too_late*, return all look-ups: the time was up before any address
+        could be dialled.
+        """
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every address was found, if there is one."""
+        ...
+
+
+class _Target:
+    """A target that is looked up: when it was asked for, and its futures by family."""
+
+    __slots__ = ("asked_at", "futures")
+
+    def __init__(self, asked_at: float) -> None:
+        self.asked_at = asked_at
+        self.futures: dict[int, AnswerFuture] = {}
+
 
 class LookupQueue:
-    """The look-ups of *provider* for a race by *rules*, on *loop*: 64 at a time.
+    """The look-ups of *provider* for a race by *rules*: 64 targets at a time.
 
-    *wake* is called when a look-up has ended.  All are asked before *until*, if there
-    is enough time.
+    *wake* is called when a look-up has ended.  All targets are asked for before
+    *until*, if there is enough time.
     """
 
     __slots__ = (
+        "_divides_at",
         "_loop",
         "_provider",
         "_rules",
+        "_targets",
         "_unasked",
-        "_under_way",
         "_until",
         "_wake",
     )
@@ -56,118 +131,168 @@ class LookupQueue:
         self._wake = wake
         self._until = until
         self._unasked: deque[DnsQuery] = deque()
-        # Each with the time when it was asked, the oldest first.
-        self._under_way: dict[DnsQuery, tuple[AnswerFuture, float]] = {}
+        self._targets: dict[TargetIndex, _Target] = {}  # the oldest first
+        self._divides_at = 0.0  # no family is asked for apart before
 
     def close(self) -> None:
         """Cancel the look-ups under way."""
-        for future, _ in self._under_way.values():
-            future.add_done_callback(_retrieve)
-            future.cancel()
-        self._under_way.clear()
+        while self._targets:
+            self._drop(next(iter(self._targets)))
+
+    def _drop(self, index: TargetIndex) -> None:
+        """Cancel what is left of the look-ups of the target at *index*."""
+        for future in self._targets.pop(index).futures.values():
+            cancel_lookup(future)
 
     @property
     def has_more(self) -> bool:
-        """Whether there are queries that `ask` may ask now."""
+        """Whether there are targets that `ask` may ask for now."""
         if self._provider.has_more:
             return True
-        return bool(self._unasked) and len(self._under_way) < MOST_ASKED
+        return bool(self._unasked) and len(self._targets) < MOST_TARGETS
 
     async def ask(self) -> None:
-        """Ask the next queries, and give their answers a chance to come at once.
+        """Ask for the next targets, and give their answers a chance to come at once.
 
         Raises:
             AttemptError: There can be no address.
         """
         now = self._loop.time()
+        begun_at = self._provider.begun_at
         for query, known in (
             self._provider.upcoming() if self._provider.has_more else ()
         ):
             if known is not None:
                 self._rules.answered(query, known, now)
             else:
-                self._rules.asked(query)
                 self._unasked.append(query)
         pending: list[AnswerFuture] = []
-        while self._unasked and len(self._under_way) < MOST_ASKED:
+        while self._unasked and len(self._targets) < MOST_TARGETS:
             query = self._unasked.popleft()
-            future = self._provider.ask(query)
-            self._under_way[query] = future, now
-            if not future.done():
-                pending.append(future)
+            asked_at = now if begun_at is None else begun_at
+            self._rules.asked(query, asked_at)
+            self._targets[query[0]] = _Target(asked_at)
+            pending += self._ask(query)
+        pending += self._divide(now)
         if not pending:
             return
         # A resolver that knows the answer has given it by the next turn of the loop.
         await asyncio.sleep(0)
         for future in pending:
-            if not future.done():
-                future.add_done_callback(self._answered)
+            self._watch(future)
+
+    def _ask(self, query: DnsQuery) -> Sequence[AnswerFuture]:
+        """Ask *query*; return its future, if there is no answer at once."""
+        index, family = query
+        future = self._provider.ask(query)
+        self._targets[index].futures[family] = future
+        return () if future.done() else (future,)
+
+    def _divide(self, now: float) -> list[AnswerFuture]:
+        """Ask for the families apart where the whole answer is late."""
+        pending: list[AnswerFuture] = []
+        while (at := self._rules.next_division()) is not None:
+            if max(at, self._divides_at) > now:
+                break
+            if is_crowded():
+                self._divides_at = now + _CROWDED_DELAY
+                break
+            for query in self._rules.divide(now):
+                pending += self._ask(query)
+        return pending
+
+    def _watch(self, future: AnswerFuture) -> None:
+        if not future.done():
+            future.add_done_callback(self._answered)
 
     def _answered(self, future: AnswerFuture) -> None:
-        _retrieve(future)
+        retrieve_error(future)
         self._wake()
 
     def take(self, now: float) -> bool:
-        """Give the race the answers that have come; tell whether there are any."""
-        count = len(self._under_way)
-        self._make_room(now)
-        under_way = self._under_way.items()
-        for query, future in [(q, future) for q, (future, _) in under_way]:
-            if future.done():
-                self._take(query, future, now)
-        return len(self._under_way) < count
+        """Give the race the answers that have come; tell whether there are any.
 
-    def _take(self, query: DnsQuery, future: AnswerFuture, now: float) -> None:
-        del self._under_way[query]
-        # The provider may look at an error later, or never if the call is cancelled.
-        _retrieve(future)
-        self._rules.answered(query, self._provider.answer(query, future), now)
+        Then ask for the families of the targets whose whole answer is late.
+        """
+        has_answers = self._make_room(now)
+        for index, target in list(self._targets.items()):
+            if any(future.done() for future in target.futures.values()):
+                self._take(index, target, now)
+                has_answers = True
+        for future in self._divide(now):
+            self._watch(future)
+        return has_answers
 
-    def _make_room(self, now: float) -> None:
-        """Give up the oldest look-ups if they have kept others waiting for too long."""
-        if self.due() is None:
-            return
-        oldest = list(itertools.islice(self._under_way.items(), len(self._unasked)))
-        for query, (future, asked_at) in oldest:
-            if self._patient_until(asked_at) > now:
-                break
+    def _take(self, index: TargetIndex, target: _Target, now: float) -> None:
+        """Take the answers of *target* that have come, the whole one first."""
+        for family, future in list(target.futures.items()):
             if not future.done():
-                future.cancel()
-                future = self._loop.create_future()  # noqa: PLW2901  # a stand-in
-                future.set_exception(lookup_displaced())
-            self._take(query, future, now)
+                continue
+            del target.futures[family]
+            # The provider may look at an error later, or never if the call is
+            # cancelled.
+            retrieve_error(future)
+            query = index, family
+            self._rules.answered(query, self._provider.answer(query, future), now)
+            if not self._rules.awaits(index):
+                self._drop(index)
+                return
 
-    def due(self) -> float | None:
-        """Return when the oldest look-up has to make room for another, or None."""
-        if not self._unasked or len(self._under_way) < MOST_ASKED:
+    def _make_room(self, now: float) -> bool:
+        """Give up the oldest targets if they have kept others waiting for too long."""
+        if self._room_due() is None:
+            return False
+        has_answers = False
+        oldest = list(itertools.islice(self._targets.items(), len(self._unasked)))
+        for index, target in oldest:
+            if self._patient_until(target) > now:
+                break
+            for family, future in target.futures.items():
+                if not future.done():
+                    future.cancel()
+                    displaced = target.futures[family] = self._loop.create_future()
+                    displaced.set_exception(lookup_displaced())
+            self._take(index, target, now)
+            if index in self._targets:
+                self._rules.stop_asking(index)
+                self._drop(index)
+            has_answers = True
+        return has_answers
+
+    def _room_due(self) -> float | None:
+        """Return when the oldest target has to make room for another, or None."""
+        if not self._unasked or len(self._targets) < MOST_TARGETS:
             return None
-        _, asked_at = next(iter(self._under_way.values()))
-        return self._patient_until(asked_at)
+        return self._patient_until(next(iter(self._targets.values())))
 
-    def _patient_until(self, asked_at: float) -> float:
-        """Return when a look-up that was asked at *asked_at* has to make room.
+    def _patient_until(self, target: _Target) -> float:
+        """Return when *target* has to make room.
 
-        It shares the time that was left at that moment with the look-ups that wait.
+        It shares the time that was left when it was asked for with the others that
+        wait.
         """
         if self._until is None:
-            return asked_at + _PATIENCE
-        shares = 1 + math.ceil(len(self._unasked) / MOST_ASKED)
-        share = (self._until - asked_at) / shares
-        return asked_at + min(_PATIENCE, max(share, _LEAST_PATIENCE))
+            return target.asked_at + _PATIENCE
+        shares = 1 + math.ceil(len(self._unasked) / MOST_TARGETS)
+        share = (self._until - target.asked_at) / shares
+        return target.asked_at + min(_PATIENCE, max(share, _LEAST_PATIENCE))
+
+    def due(self) -> float | None:
+        """Return when `take` has something to do, if no answer comes before."""
+        divides_at = self._rules.next_division()
+        if divides_at is not None:
+            divides_at = max(divides_at, self._divides_at)
+        return earliest(self._room_due(), divides_at)
 
     def __len__(self) -> int:
-        """How many look-ups are under way, or waiting."""
-        return len(self._under_way) + len(self._unasked)
+        """How many targets are looked up, or wait for that."""
+        return len(self._targets) + len(self._unasked)
 
     @property
     def is_ready(self) -> bool:
         """Whether there is something to do now, which no callback will announce."""
         return self.has_more or any(
-            future.done() for future, _ in self._under_way.values()
+            future.done()
+            for target in self._targets.values()
+            for future in target.futures.values()
         )
-
-
-def _retrieve(future: AnswerFuture) -> None:
-    """Retrieve the error of *future*, so that asyncio does not log it."""
-    if not future.cancelled():
-        future.exception()

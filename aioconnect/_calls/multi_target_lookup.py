@@ -7,11 +7,11 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from .._io.resolver import AnswerFuture
 from .._sansio.addresses import Address
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
-from .._sansio.happy_eyeballs import DnsQuery, TargetIndex
-from .address_provider import AnswerFuture, Upcoming
+from .._sansio.happy_eyeballs import SRV, DnsQuery, TargetIndex, Upcoming
 from .call_record import CallRecord, LookupFailure
 from .host_lookup import HostLookup
 from .service_lookup import ServiceLookup
@@ -56,6 +56,10 @@ class MultiTargetLookup:
         """Whether there are endpoints that have no query yet."""
         return bool(self._unseen)
 
+    @property
+    def begun_at(self) -> None:
+        """When a query was asked before the race: never."""
+
     def upcoming(self) -> Sequence[Upcoming]:
         """Return the queries of the next endpoints, or their known addresses."""
         found: list[Upcoming] = []
@@ -72,13 +76,14 @@ class MultiTargetLookup:
         return found
 
     def _queries(self, index: TargetIndex, endpoint: Endpoint) -> Iterable[Upcoming]:
-        query = index, socket.AF_UNSPEC
         if endpoint.service is not None:
             self._services[index] = endpoint.service
-            return ((query, None),)
+            return (((index, SRV), None),)
         if endpoint.address is not None:
-            return ((query, (endpoint.address,)),)
-        host = HostLookup(self._loop, self._record, endpoint, index)
+            return (((index, socket.AF_UNSPEC), (endpoint.address,)),)
+        record = self._record
+        options, observe = record.options, record.observe
+        host = HostLookup(self._loop, options, observe, endpoint, index)
         now = self._loop.time()
         try:
             upcoming = host.upcoming()
@@ -98,8 +103,8 @@ class MultiTargetLookup:
         self._under_way[index] = lookup
         return lookup.future
 
-    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address]:
-        """Return the addresses in the result of *future*.
+    def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address] | None:
+        """Return the addresses in the result of *future*, as `HostLookup.answer` does.
 
         For a service there are none.  Its endpoints are `upcoming` afterwards.
         """
@@ -114,7 +119,7 @@ class MultiTargetLookup:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every query was answered, if only with "no such address"."""
+        """Whether every address was found, if there is one."""
         if self._unseen or self._services or self._under_way or self._failures:
             return False
         return all(host.is_complete for host in self._hosts.values())

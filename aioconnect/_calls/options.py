@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict
 from .._io.connect_outcome import Outcome
 from .._io.resolver import Resolver
 from .._io.sockets import Prepare
-from .._sansio.checks import check_count, check_duration
+from .._sansio.checks import check_count
 from .observing import Observer, events
 from .option_checks import (
     check_family,
@@ -57,7 +57,7 @@ class WaitOptions(TypedDict, total=False):
     retry_on: Callable[[OSError], bool]
     happy_eyeballs_delay: float | None
     interleave: int | None
-    resolution_delay: float
+    resolution_delay: float | None
     family: int
     proto: int
     flags: int
@@ -110,7 +110,7 @@ class Options(Protocol):
     def interleave(self) -> int | None: ...
 
     @property
-    def resolution_delay(self) -> float: ...
+    def resolution_delay(self) -> float | None: ...
 
     @property
     def family(self) -> int: ...
@@ -152,7 +152,7 @@ def check_options(options: Options) -> None:
     check_optional_duration("timeout", options.timeout)
     check_optional_duration("attempt_timeout", options.attempt_timeout, positive=True)
     check_optional_duration("happy_eyeballs_delay", options.happy_eyeballs_delay)
-    check_duration("resolution_delay", options.resolution_delay)
+    check_optional_duration("resolution_delay", options.resolution_delay)
     _check_functions(options)
     check_family(options.family)
     check_count("proto", options.proto)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .._io.source_addresses import sort_and_interleave
+from .._io.source_addresses import sort_families
 from .._io.timers import collect_in_slices, earliest
 from .._sansio.deadline import Deadline, ready_deadline
 from .._sansio.errors import AttemptError
 from .._sansio.happy_eyeballs import HappyEyeballs
-from .address_provider import AddressProvider
 from .attempts import AttemptSet
 from .dialer import Connected, Dialer
-from .lookup_queue import LookupQueue
+from .lookup_queue import AddressProvider, LookupQueue
 
 __all__ = ["race"]
 
@@ -65,7 +64,8 @@ def _rules(dialer: Dialer) -> HappyEyeballs:
     return HappyEyeballs(
         attempt_delay=options.happy_eyeballs_delay,
         resolution_delay=options.resolution_delay,
-        sort=partial(sort_and_interleave, count=options.interleave or 0),
+        first_family_count=options.interleave or 0,
+        sort=sort_families,
     )
 
 

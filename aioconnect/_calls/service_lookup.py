@@ -12,16 +12,15 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from .._io.resolver import AnswerFuture, start_lookup
 from .._io.targets import Target
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.srv_records import SRVRecord, srv_order
 from .._sansio.text import safe_repr
-from .address_provider import AnswerFuture
 from .arguments import endpoint_from_host
 from .backoff import random_fraction
 from .call_record import CallRecord
-from .host_lookup import start_lookup
 from .observing import events
 from .options import Options
 

@@ -15,7 +15,6 @@ from .._io.resolver import Resolver, system_resolver
 from .._io.targets import Target
 from .argument_types import (
     backoff,
-    duration,
     duration_or_none,
     interval,
     local_addr,
@@ -64,7 +63,8 @@ def add_connector_flags(options: Container) -> None:
     add("--attempts", "N", whole_number, "try N times, with the delays between")
     delay = "seconds until the next address joins the race (0.25); 'none': one by one"
     add("--happy-eyeballs-delay", "S", duration_or_none, delay)
-    add("--resolution-delay", "S", duration, "seconds that IPv4 waits for IPv6 (0.05)")
+    delay = "seconds until IPv6 and IPv4 are looked up apart (0.05); 'none': never"
+    add("--resolution-delay", "S", duration_or_none, delay)
     interleave = "First Address Family Count (1); 0 keeps the order"
     add("--interleave", "N", partial(whole_number, least=0), interleave)
     options.add_argument(

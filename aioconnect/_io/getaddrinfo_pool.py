@@ -26,9 +26,10 @@ __all__ = ["MOST_THREADS", "THREAD_NAMES", "GetaddrinfoPool"]
 
 THREAD_NAMES = "aioconnect-resolver-"
 
-# A name with a silent DNS server holds two threads, for AAAA and A, for as long as the
-# system's resolver keeps trying (seconds, resolv.conf(5)).  Once 512 names hang, others
-# wait for a free thread.  A thread that hangs in recvmsg(2) costs some ten kilobytes.
+# A name with a silent DNS server holds a thread for as long as the system's resolver
+# keeps trying (seconds, resolv.conf(5)).  While half of the threads are free, it holds
+# two more, for AAAA and A.  Once all threads hang, other names wait for a free one.  A
+# thread that hangs in recvmsg(2) costs some ten kilobytes.
 MOST_THREADS = 1024
 
 # In seconds: long enough for the next round of a retry, short enough that a program
@@ -129,6 +130,10 @@ class GetaddrinfoPool:
         with self._lock:
             is_queued = (host, port, family, flags) in self._queued
             return len(self._workers) if is_queued else None
+
+    def is_crowded(self) -> bool:
+        """Tell whether more than half of the threads that are allowed are at work."""
+        return len(self._workers) - len(self._idle) > self._limit // 2
 
     def _join_or_queue(self, query: GaiQuery) -> SharedLookup:
         """Return a look-up of *query* that can still answer; queue one if needed."""

@@ -6,32 +6,38 @@ Numeric addresses and ``localhost`` need neither the system's resolver nor a thr
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import Protocol, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias, cast
 
 from .._sansio.addresses import Address, SockAddr
-from .._sansio.errors import AttemptError, AttemptExpired, lookup_expired
+from .._sansio.errors import AttemptExpired, lookup_expired
 from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import error_text, printable
 from .getaddrinfo import getaddrinfo, lookups_ahead
 from .service_names import check_port
-from .shared_lookup import AddrInfo, AnswerWaiter
-from .timers import wait_until_done
+from .shared_lookup import AddrInfo
 
 __all__ = [
+    "AnswerFuture",
     "Resolver",
     "addresses_of_addrinfo",
+    "cancel_lookup",
+    "flags_of_one_family",
     "is_no_address",
     "no_address_error",
     "numeric_answer",
-    "queries_for",
-    "resolve_local",
     "resolve_without_lookup",
+    "retrieve_error",
+    "start_lookup",
     "system_resolver",
     "unanswered_error",
 ]
+
+# Its result is what getaddrinfo or the caller's resolver returned.
+AnswerFuture: TypeAlias = "asyncio.Future[Any]"
+
+_eager_task_factory: Any = getattr(asyncio, "eager_task_factory", None)  # since 3.12
 
 _FAMILY_NAMES = {socket.AF_INET6: "IPv6", socket.AF_INET: "IPv4"}
 
@@ -59,9 +65,11 @@ _NO_ADDRESS = tuple(
 class Resolver(Protocol):
     """A function that a connector calls to resolve a name.
 
-    If the connector's *family* is ``AF_UNSPEC``, the function is called twice, for
-    ``AF_INET6`` and for ``AF_INET``, at the same time.  It is never called for a
-    numeric address.  If there is no address, it returns nothing or raises a
+    The function is called for the connector's *family*, ``AF_UNSPEC`` by default.  It
+    then returns the addresses of both families, in the order in which to try them.
+    Only if that takes longer than *resolution_delay*, or fails with an error that may
+    pass, it is also called for ``AF_INET6`` and for ``AF_INET``.  It is never called
+    for a numeric address.  If there is no address, it returns nothing or raises a
     `socket.gaierror`.  It is cancelled when its answer is not needed any more.
     """
 
@@ -82,12 +90,12 @@ async def system_resolver(
 ) -> Sequence[Address]:
     """Return the addresses that the system's getaddrinfo knows for *host*, each once.
 
-    getaddrinfo runs in aioconnect's own threads.  For ``AF_UNSPEC`` it is called for
-    AAAA and A separately, and the answer has IPv6 before IPv4.  Numeric addresses, and
-    ``localhost`` if there are no *flags*, need no thread; ``localhost`` is ``::1`` and
-    ``127.0.0.1``, whatever the system has configured.  *proto* becomes the protocol of
-    the sockets: DNS knows nothing of MPTCP, say.  When cancelled, this returns at
-    once; a thread that hangs ends by itself.
+    getaddrinfo runs in aioconnect's own threads, once for each call, and its order is
+    that of the answer.  Numeric addresses, and ``localhost`` if there are no *flags*,
+    need no thread; ``localhost`` is ``::1`` and ``127.0.0.1``, whatever the system has
+    configured.  *proto* becomes the protocol of the sockets: DNS knows nothing of
+    MPTCP, say.  When cancelled, this returns at once; a thread that hangs ends by
+    itself.
 
     Raises:
         socket.gaierror: There is no address.  Code and text are the system's, and the
@@ -100,33 +108,15 @@ async def system_resolver(
     known = resolve_without_lookup(host, port, family, proto, flags)
     if known is not None:
         return known
-    found, errors = await _ask_all(host, port, queries_for(family, flags))
-    if addresses := addresses_of_addrinfo(found, proto):
-        return addresses
-    raise no_address_error(errors, family)
-
-
-async def _ask_all(
-    host: str, port: int, queries: Iterable[tuple[int, int]]
-) -> tuple[list[AddrInfo], list[OSError]]:
-    """Ask getaddrinfo all *queries*, each a family and flags, at the same time."""
     loop = asyncio.get_running_loop()
-    answers: list[AnswerWaiter] = []
-    found: list[AddrInfo] = []
-    errors: list[OSError] = []
+    error: OSError | None = None
     try:
-        for family, flags in queries:
-            answers.append(getaddrinfo(loop, host, port, family, flags))
-        while answers:
-            try:
-                found += await answers[0]
-            except OSError as exc:
-                errors.append(exc.with_traceback(None))
-            del answers[0]
-    finally:
-        while answers:
-            answers.pop().cancel()
-    return found, errors
+        found = await getaddrinfo(loop, host, port, family, flags)
+        if addresses := addresses_of_addrinfo(found, proto):
+            return addresses
+    except OSError as exc:
+        error = exc.with_traceback(None)
+    raise no_address_error(error, family)
 
 
 def resolve_without_lookup(
@@ -184,13 +174,10 @@ def numeric_answer(
     raise socket.gaierror(socket.EAI_ADDRFAMILY, text)
 
 
-@functools.cache
-def queries_for(family: int, flags: int) -> tuple[tuple[int, int], ...]:
-    """Return the queries for *family*: pairs of family and flags, AAAA before A."""
-    if family != socket.AF_UNSPEC:
-        return ((family, flags),)
-    # getaddrinfo(3): AI_V4MAPPED is for queries for AF_INET6 alone.
-    return tuple((each, flags & ~_MAPPED) for each in _LOOPBACK)
+def flags_of_one_family(flags: int) -> int:
+    """Return *flags*, given for both families, for a query for one of them alone."""
+    # getaddrinfo(3): AI_V4MAPPED counts for AF_INET6 alone.
+    return flags & ~_MAPPED
 
 
 def addresses_of_addrinfo(found: Iterable[AddrInfo], proto: int) -> tuple[Address, ...]:
@@ -208,13 +195,11 @@ def is_no_address(error: OSError) -> bool:
     return isinstance(error, socket.gaierror) and error.errno in _NO_ADDRESS
 
 
-def no_address_error(errors: Sequence[OSError], family: int) -> OSError:
+def no_address_error(error: OSError | None, family: int) -> OSError:
     """Return the error for a look-up of *family* that found no address.
 
-    If one of the queries' *errors* is temporary, it is that one.
+    *error* is what the resolver raised, if it did.
     """
-    temporary = (exc for exc in errors if exc.errno == socket.EAI_AGAIN)
-    error = next(temporary, errors[-1] if errors else None)
     if error is None:
         error = socket.gaierror(socket.EAI_NONAME, "the resolver gave no address")
     if is_no_address(error):
@@ -227,51 +212,54 @@ def no_address_error(errors: Sequence[OSError], family: int) -> OSError:
     return error
 
 
-async def resolve_local(
-    loop: asyncio.AbstractEventLoop,
-    local_addr: Iterable[tuple[str | None, int]],
-    deadline: float | None,
-) -> tuple[Address, ...]:
-    """Return the addresses to bind to, in order; the system resolves names.
-
-    Raises:
-        AttemptError: One of the names has no address.
-        AttemptExpired: The resolver had not answered at *deadline*.
-    """
-    found: list[Address] = []
-    for host, port in local_addr:
-        try:
-            found += await _resolve_bindable(loop, host, port, deadline)
-        except OSError as exc:
-            raise AttemptError("bind", exc, sent=False) from None
-    return tuple(found)
-
-
-async def _resolve_bindable(
-    loop: asyncio.AbstractEventLoop,
-    host: str | None,
-    port: int,
-    deadline: float | None,
-) -> Sequence[Address]:
-    known = resolve_without_lookup(host, port, socket.AF_UNSPEC, 0, 0)
-    if host is None or known is not None:
-        return known or ()
-    task = loop.create_task(system_resolver(host, port))
-    if not await wait_until_done(loop, task, deadline):
-        raise unanswered_error("bind", host, port, queries_for(socket.AF_UNSPEC, 0))
-    return task.result()
-
-
 def unanswered_error(
-    phase: str, host: str | None, port: int, queries: Iterable[tuple[int, int]]
+    phase: str, host: str | None, port: int, query: tuple[int, int]
 ) -> AttemptExpired:
     """Return the error for *phase*, which expired before *host* was resolved.
 
-    If one of the *queries* still waits for a thread, the text says so, and why.
+    If the *query*, a family and flags, still waits for a thread, the text says so.
     """
-    counts = (lookups_ahead(host, port, family, flags) for family, flags in queries)
-    count = next((count for count in counts if count is not None), None)
+    count = lookups_ahead(host, port, *query)
     if count is None:
         return lookup_expired(phase)
     hang = "1 look-up hangs" if count == 1 else f"{count:,} look-ups hang"
     return lookup_expired(phase, f"{hang}, and names wait for a free thread")
+
+
+def cancel_lookup(future: AnswerFuture) -> None:
+    """Cancel a look-up whose answer nobody needs any more."""
+    future.add_done_callback(retrieve_error)
+    future.cancel()
+
+
+def retrieve_error(future: AnswerFuture) -> None:
+    """Retrieve the error of *future*, so that asyncio does not log it."""
+    if not future.cancelled():
+        future.exception()
+
+
+def start_lookup(
+    loop: asyncio.AbstractEventLoop,
+    look_up: Callable[..., Any],
+    *what: object,
+    **details: object,
+) -> AnswerFuture:
+    """Call *look_up*, a function of the caller's; return the future of its answer."""
+    known: AnswerFuture
+    try:
+        answer = look_up(*what, **details)
+    except OSError as exc:  # it is a plain function, and has its answer at once
+        known = loop.create_future()
+        known.set_exception(exc.with_traceback(None))
+        return known
+    if asyncio.iscoroutine(answer):
+        if _eager_task_factory is None or loop.get_task_factory() is not None:
+            return loop.create_task(answer)
+        # A resolver that knows the answer then needs no turn of the loop.
+        task: AnswerFuture = _eager_task_factory(loop, answer)
+        return task
+    if isinstance(answer, Awaitable):
+        return asyncio.ensure_future(cast("Awaitable[Any]", answer), loop=loop)
+    known = loop.create_future()
+    known.set_result(answer)
+    return known

@@ -17,11 +17,10 @@ from .._sansio.addresses import INET, Address, host_and_port
 from .._sansio.rfc6724 import (
     SourceAddress,
     common_prefix_length,
-    interleave_families,
     sort_addresses,
 )
 
-__all__ = ["sort_and_interleave", "sort_by_rfc6724", "source_addresses"]
+__all__ = ["sort_by_rfc6724", "sort_families", "source_addresses"]
 
 _Pair: TypeAlias = tuple[Address, SourceAddress | None]
 
@@ -51,11 +50,11 @@ _RTM_NEWROUTE, _RTM_GETROUTE, _NLM_F_REQUEST = 24, 26, 1
 _RTM_F_FIB_MATCH, _RTA_DST, _RTPROT_KERNEL = 0x2000, 1, 2
 
 
-def sort_and_interleave(addresses: Sequence[Address], count: int) -> Sequence[Address]:
-    """Return the *addresses* of one host in the order in which they are tried.
+def sort_families(addresses: Sequence[Address]) -> Sequence[Address]:
+    """Return the *addresses* of one host, whose families were asked for apart, sorted.
 
     The resolver has put the addresses of each family in order.  RFC 6724 decides which
-    family comes first.  *count* of its addresses come before the families take turns.
+    family comes first.
     """
     seen = dict.fromkeys((address.family for address in addresses), 0)
     if len(seen) < 2:
@@ -65,7 +64,7 @@ def sort_and_interleave(addresses: Sequence[Address], count: int) -> Sequence[Ad
     for address in addresses:
         seen[address.family] += 1
         (first if seen[address.family] <= _MOST_SORTED else rest).append(address)
-    return interleave_families((*sort_by_rfc6724(first), *rest), count)
+    return (*sort_by_rfc6724(first), *rest)
 
 
 def sort_by_rfc6724(addresses: Sequence[Address]) -> tuple[Address, ...]:

@@ -58,19 +58,27 @@ async def sleep_until(loop: asyncio.AbstractEventLoop, when: float) -> None:
 
 
 async def wait_until_done(
-    loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any], when: float | None
+    loop: asyncio.AbstractEventLoop,
+    task: asyncio.Future[Any],
+    when: float | None,
+    *,
+    keep: bool = False,
 ) -> bool:
-    """Wait for *task* until *when*, and tell whether it is done; if not, cancel it."""
+    """Wait for *task* until *when*, and tell whether it is done.
+
+    If it is not, it is cancelled; with *keep*, only if this wait is cancelled.
+    """
     waiter: Waiter = loop.create_future()
     timer = None if when is None else loop.call_at(when, wake, waiter, True)
     task.add_done_callback(partial(_task_done, waiter))
+    has_expired = False
     try:
-        await waiter
+        has_expired = await waiter
         return task.done()
     finally:
         if timer is not None:
             timer.cancel()
-        if not task.done():
+        if not (has_expired and keep) and not task.done():
             task.cancel()
 
 

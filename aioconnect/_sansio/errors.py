@@ -20,6 +20,7 @@ import errno
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Self
 
 from .addresses import Address
 from .text import error_text, printable
@@ -94,6 +95,10 @@ class AttemptError(Exception):
             cause = cause.__cause__ or cause.__context__
         self.error = error
         self.sent = sent
+
+    def in_phase(self, phase: str) -> Self:
+        """Return the same failure in another *phase*."""
+        return type(self)(phase, self.error, sent=self.sent)
 
 
 class AttemptExpired(AttemptError):  # noqa: N818  # named for the event

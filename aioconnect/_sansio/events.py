@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ResolveStarted:
-    """The look-up of a name begins, for *family* (``AF_UNSPEC`` means any)."""
+    """The look-up of a name begins, for *family* (``AF_UNSPEC`` means both)."""
 
     at: float
     host: str

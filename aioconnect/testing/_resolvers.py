@@ -94,14 +94,19 @@ class Lookup:
 
 Script = Lookup | Sequence[Lookup]
 
+_FAMILIES = (socket.AF_INET6, socket.AF_INET)
+
 
 class ScriptedResolver:
     """A resolver that follows a script for each name and family.
 
     *script* maps ``(host, family)``, or *host* for all its families, to a `Lookup` or
     to a list of them.  Each call takes the next of the list, and the last one repeats.
-    Other names raise ``EAI_NONAME``.  *calls* lists the calls, *cancelled* those that
-    were cancelled.  *pending* is the number of calls that wait at the moment.
+    A call for ``AF_UNSPEC`` that the script does not have takes one for ``AF_INET6``
+    and one for ``AF_INET``, and ends when both have ended.  It fails if neither has an
+    address.  Other names raise ``EAI_NONAME``.  *calls* lists the calls, *cancelled*
+    those that were cancelled.  *pending* is the number of calls that wait at the
+    moment.
 
     Raises:
         ValueError: A list of look-ups is empty.
@@ -141,6 +146,12 @@ class ScriptedResolver:
         call = ResolverCall(host, port, family, proto, flags)
         self.calls.append(call)
         lookup = self._next_lookup(host.lower(), family)
+        if lookup is None and family == socket.AF_UNSPEC:
+            lookup = _whole(
+                {one: self._next_lookup(host.lower(), one) for one in _FAMILIES}
+            )
+        if lookup is None:
+            lookup = Lookup(error=socket.EAI_NONAME)
         self.pending += 1
         try:
             await _wait_for_answer(lookup)
@@ -154,11 +165,36 @@ class ScriptedResolver:
             raise _gaierror(error) if isinstance(error, int) else error
         return _addresses_of_family(lookup.addresses, port, family, proto)
 
-    def _next_lookup(self, host: str, family: int) -> Lookup:
+    def _next_lookup(self, host: str, family: int) -> Lookup | None:
         steps = self._script.get((host, family)) or self._script.get((host, None))
         if steps is None:
-            return Lookup(error=socket.EAI_NONAME)
+            return None
         return steps.pop(0) if len(steps) > 1 else steps[0]
+
+
+def _whole(lookups: Mapping[int, Lookup | None]) -> Lookup | None:
+    """Return the look-up that *lookups* of each family make, or None without any."""
+    known = [one for one in lookups.values() if one is not None]
+    if not known:
+        return None
+    addresses = [
+        text
+        for family, one in lookups.items()
+        if one is not None
+        for text in one.addresses
+        if (":" in text) == (family == socket.AF_INET6)
+    ]
+    errors = [one.error for one in known if one.error is not None]
+    return Lookup(
+        addresses,
+        delay=max(one.delay for one in known),
+        error=None if addresses else min(errors, key=_is_not_temporary, default=None),
+        never=any(one.never for one in known),
+    )
+
+
+def _is_not_temporary(error: int | Exception) -> bool:
+    return error != socket.EAI_AGAIN
 
 
 def _check_lookups(steps: Sequence[object]) -> None:

@@ -45,8 +45,8 @@ async def test_name_that_does_not_exist() -> None:
         await aioconnect.connect("no-such-name.invalid", 80)
     assert isinstance(caught.value, socket.gaierror)
     attempts = caught.value.attempts
-    assert [(one.phase, one.address) for one in attempts] == [("resolve", None)] * 2
-    assert {one.error.args[0] for one in attempts} == {caught.value.errno}
+    assert [(one.phase, one.address) for one in attempts] == [("resolve", None)]
+    assert attempts[0].error.args[0] == caught.value.errno
     assert "no-such-name.invalid:80" in str(caught.value)
 
 
@@ -252,7 +252,7 @@ async def test_a_silent_address_leaves_time(
     found = [black_hole.address, listener.address]
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-        return found if family == socket.AF_INET else []
+        return found if family != socket.AF_INET6 else []
 
     recorder = Recorder()
     options: Any = {"resolver": resolver, "observer": recorder}
@@ -310,11 +310,11 @@ async def test_whether_an_address_may_be_missing(
     """It may if one endpoint of the round has a look-up without an answer."""
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-        if family == socket.AF_INET:
+        if host == "some.test" and family == socket.AF_INET:
             return [Address(socket.AF_INET, ("127.0.0.1", refused_port))]
         if host == "some.test":
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
-        return []
+        return [Address(socket.AF_INET, ("127.0.0.1", refused_port))]
 
     connector = Connector(resolver=resolver)
     endpoints = [Endpoint(host, refused_port) for host in hosts]

@@ -23,6 +23,8 @@ from aioconnect.testing import (
     refusing,
 )
 
+ANY = socket.AF_UNSPEC
+
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_deadline_of_a_look_up(others: int) -> None:
@@ -34,13 +36,164 @@ async def test_deadline_of_a_look_up(others: int) -> None:
     with refusing() as refused, pytest.raises(aioconnect.ConnectTimeoutError) as caught:
         await aioconnect.connect("name", refused.port, resolver=resolver, timeout=1)
     phases = [attempt.phase for attempt in caught.value.attempts]
-    assert phases == (["connect"] if others else ["resolve", "resolve"])
+    assert phases == (["connect"] if others else ["resolve"] * 3)
     await asyncio.sleep(0)
     assert resolver.pending == 0
 
 
+def families(resolver: ScriptedResolver) -> list[int]:
+    return [call.family for call in resolver.calls]
+
+
+async def test_one_question() -> None:
+    """The answer for both families has its own order, and nothing else is asked."""
+    recorder = Recorder()
+    both = Lookup(["127.0.0.1", "::1"])
+    resolver = ScriptedResolver({("name", ANY): both})
+    with on_one_port(refusing, lambda port: listening("::1", port=port)) as (_, server):
+        (
+            await aioconnect.connect(
+                "name", server.port, resolver=resolver, observer=recorder
+            )
+        ).close()
+    assert families(resolver) == [ANY]
+    first, second = recorder.of(aioconnect.AttemptStarted)
+    assert (first.address.family, second.address.family) == (V4, V6)
+    started, resolved = recorder.events[:2]
+    assert isinstance(started, aioconnect.ResolveStarted)
+    assert isinstance(resolved, aioconnect.Resolved)
+    assert (started.host, started.family, resolved.family) == ("name", ANY, ANY)
+    assert resolved.addresses == (first.address, second.address)
+
+
+@pytest.mark.parametrize(
+    ("delay", "asked"), [(None, [ANY]), (60, [ANY]), (0.01, [ANY, V6, V4])]
+)
+async def test_a_late_answer(delay: float | None, asked: list[int]) -> None:
+    """The families are asked for apart after the Resolution Delay, or never."""
+    resolver = ScriptedResolver({"name": Lookup(["127.0.0.1"], delay=0.2)})
+    with listening() as server:
+        async with leak_check():
+            sock = await aioconnect.connect(
+                "name", server.port, resolver=resolver, resolution_delay=delay
+            )
+            sock.close()
+    assert families(resolver) == asked
+
+
+async def test_all_at_once() -> None:
+    """With a Resolution Delay of 0.  In one turn the whole answer counts."""
+    resolver = ScriptedResolver(
+        {("name", ANY): Lookup(["127.0.0.1"]), "name": Lookup(["::1"])}
+    )
+    recorder = Recorder()
+    with listening() as server:
+        sock = await aioconnect.connect(
+            "name",
+            server.port,
+            resolver=resolver,
+            resolution_delay=0,
+            observer=recorder,
+        )
+        sock.close()
+    assert families(resolver) == [ANY, V6, V4]
+    assert recorder.only(aioconnect.AttemptStarted).address == server.address
+    assert recorder.only(aioconnect.Resolved).family == ANY
+
+
+@pytest.mark.parametrize("lacks", ["next", "everything"])
+async def test_a_late_answer_drops(lacks: str) -> None:
+    """What it lacks is not tried any more; what is under way goes on."""
+    recorder = Recorder()
+    with black_hole() as hole, refusing("127.0.0.2") as refused, listening() as server:
+        found: dict[int, list[Address]] = {
+            V6: [],
+            V4: [hole.address, refused.address],
+            ANY: [server.address] if lacks == "everything" else [hole.address],
+        }
+
+        async def resolver(
+            host: str, port: int, *, family: int, **_: int
+        ) -> list[Address]:
+            if family == ANY:
+                while not recorder.of(aioconnect.AttemptStarted):
+                    await asyncio.sleep(0.001)
+            return found[family]
+
+        connecting = asyncio.ensure_future(
+            aioconnect.connect(
+                "name",
+                1,
+                resolver=resolver,
+                resolution_delay=0.01,
+                happy_eyeballs_delay=0.1,
+                observer=recorder,
+            )
+        )
+        while len(recorder.of(aioconnect.Resolved)) < 2:
+            await asyncio.sleep(0.001)
+        if lacks == "next":
+            await asyncio.sleep(0.2)  # in which the next one would be tried
+            hole.open()
+        (await connecting).close()
+    tried = [event.address for event in recorder.of(aioconnect.AttemptStarted)]
+    expected = [hole.address, server.address]
+    assert tried == (expected if lacks == "everything" else expected[:1])
+
+
+@pytest.mark.parametrize("family", [V6, V4])
+async def test_a_failure_that_may_be_one_familys_alone(family: int) -> None:
+    """Glibc fails for both where A's server does: the other family is asked apart."""
+    host = "::1" if family == V6 else "127.0.0.1"
+    again = Lookup(error=socket.EAI_AGAIN)
+    resolver = ScriptedResolver({"name": again, ("name", family): Lookup([host])})
+    with listening(host) as server:
+        sock = await aioconnect.connect(
+            "name", server.port, resolver=resolver, resolution_delay=60
+        )
+        with sock:
+            assert sock.family == family
+    assert families(resolver) == [ANY, V6, V4]
+
+
+async def test_a_failure_is_final_where_nothing_is_asked_apart() -> None:
+    resolver = ScriptedResolver({"name": Lookup(error=socket.EAI_AGAIN)})
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect("name", 1, resolver=resolver, resolution_delay=None)
+    assert caught.value.errno == socket.EAI_AGAIN
+    assert families(resolver) == [ANY]
+
+
+async def test_no_such_name_is_the_end() -> None:
+    """Whoever is still being asked: the one attempt in the history is that answer."""
+    resolver = ScriptedResolver(
+        {
+            ("name", ANY): Lookup(error=socket.EAI_NONAME, delay=0.1),
+            "name": Lookup(never=True),
+        }
+    )
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect("name", 1, resolver=resolver, resolution_delay=0)
+    assert caught.value.errno == socket.EAI_NONAME
+    assert caught.value.attempt_count == 1
+    assert {call.family for call in resolver.cancelled} == {V6, V4}
+
+
+async def test_flags_of_the_questions() -> None:
+    """AI_V4MAPPED is for IPv6 alone: those who ask apart want IPv6 addresses."""
+    mapped = int(socket.AI_V4MAPPED | socket.AI_ALL)
+    resolver = ScriptedResolver({"name": Lookup(error=socket.EAI_AGAIN)})
+    for family in (ANY, V6):
+        with pytest.raises(aioconnect.ResolveError):
+            await aioconnect.connect(
+                "name", 1, resolver=resolver, flags=mapped, family=family
+            )
+    asked = [(call.family, call.flags) for call in resolver.calls]
+    assert asked == [(ANY, mapped), (V6, 0), (V4, 0), (V6, mapped)]
+
+
 async def test_late_answer_wins() -> None:
-    """An AAAA answer that comes after the race has begun joins it."""
+    """A whole answer that comes after the race has begun joins it."""
     resolver = ScriptedResolver(
         {
             ("name", V6): Lookup(["::1"], delay=0.2),
@@ -66,20 +219,26 @@ async def test_look_up_ends_with_the_race() -> None:
     with listening() as server:
         async with leak_check():
             (await aioconnect.connect("name", server.port, resolver=resolver)).close()
-    assert [call.family for call in resolver.cancelled] == [V6]
+    cancelled = [call.family for call in resolver.cancelled]
+    assert cancelled == [ANY, V6]
 
 
 @pytest.mark.parametrize(
-    ("errors", "expected"),
+    ("errors", "expected", "attempts"),
     [
-        ((socket.EAI_NONAME, socket.EAI_NONAME), socket.EAI_NONAME),
-        ((socket.EAI_NODATA, socket.EAI_AGAIN), socket.EAI_AGAIN),
-        ((socket.EAI_AGAIN, socket.EAI_NODATA), socket.EAI_AGAIN),
-        ((None, None), socket.EAI_NONAME),
+        ((socket.EAI_NONAME, socket.EAI_NONAME), socket.EAI_NONAME, 1),
+        ((socket.EAI_NODATA, socket.EAI_AGAIN), socket.EAI_AGAIN, 3),
+        ((socket.EAI_AGAIN, socket.EAI_NODATA), socket.EAI_AGAIN, 3),
+        ((None, None), socket.EAI_NONAME, 1),
     ],
 )
-async def test_no_address(errors: tuple[int | None, ...], expected: int) -> None:
-    """The error is one of the resolver's, and a temporary error comes first."""
+async def test_no_address(
+    errors: tuple[int | None, ...], expected: int, attempts: int
+) -> None:
+    """The error is one of the resolver's, and a temporary error comes first.
+
+    The families are asked for apart only after a temporary error.
+    """
     six, four = errors
     resolver = ScriptedResolver(
         {("name", V6): Lookup(error=six), ("name", V4): Lookup(error=four)}
@@ -87,7 +246,7 @@ async def test_no_address(errors: tuple[int | None, ...], expected: int) -> None
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.connect("name", 80, resolver=resolver)
     assert caught.value.errno == expected
-    assert caught.value.attempt_count == 2
+    assert caught.value.attempt_count == attempts == len(resolver.calls)
 
 
 @pytest.mark.parametrize("family", [V6, V4])
@@ -175,13 +334,14 @@ async def test_errors_of_a_resolvers_own_kind() -> None:
 async def test_each_look_up_has_its_own_time() -> None:
     resolver = ScriptedResolver(
         {
+            ("name", ANY): Lookup(error=socket.EAI_AGAIN),
             ("name", V6): Lookup(error=socket.EAI_NONAME),
             ("name", V4): Lookup(error=socket.EAI_NONAME, delay=1.0),
         }
     )
     with pytest.raises(aioconnect.ResolveError) as caught:
         await aioconnect.connect("name", 80, resolver=resolver)
-    six, four = caught.value.attempts
+    _, six, four = caught.value.attempts
     assert six.elapsed < four.elapsed
     assert four.elapsed >= 0.99
 

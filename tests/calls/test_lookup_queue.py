@@ -1,15 +1,19 @@
-"""Look-ups wait for each other: 64 are under way at most."""
+"""Look-ups wait for each other: 64 targets at a time.  And who is asked apart."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
-from calls.targets import V4, tried
+from calls.targets import tried
 
 import aioconnect
+from aioconnect._calls.first_addresses import first_addresses
+from aioconnect._calls.host_lookup import HostLookup
 from aioconnect._calls.lookup_queue import LookupQueue
+from aioconnect._sansio.endpoints import Endpoint
 from aioconnect._sansio.happy_eyeballs import HappyEyeballs
 from aioconnect.testing import (
     Lookup,
@@ -20,6 +24,8 @@ from aioconnect.testing import (
     leak_check,
     refusing,
 )
+
+V6, V4, UNSPEC = socket.AF_INET6, socket.AF_INET, socket.AF_UNSPEC
 
 
 class Counting(StaticResolver):
@@ -53,7 +59,7 @@ async def test_look_ups_at_a_time() -> None:
         )
     assert caught.value.attempt_count == 150
     assert resolver.most == 64
-    assert [call.host for call in resolver.calls[::2]] == [*names]
+    assert [call.host for call in resolver.calls] == [*names]
     assert [address.sockaddr[0] for address in tried(recorder)] == [
         address for (address,) in names.values()
     ]
@@ -65,7 +71,7 @@ async def test_names_that_hang_make_room(
     """With as many that hang as may be asked for at a time, the next has its turn."""
     monkeypatch.setattr("aioconnect._calls.lookup_queue._PATIENCE", 0.05)
     recorder = Recorder()
-    script: Any = {f"n{n}": Lookup(never=True) for n in range(40)}
+    script: Any = {f"n{n}": Lookup(never=True) for n in range(70)}
     resolver = ScriptedResolver({**script, "good": Lookup(["127.0.0.1"])})
     async with leak_check():
         sock = await aioconnect.connect_any(
@@ -77,8 +83,8 @@ async def test_names_that_hang_make_room(
         sock.close()
         await asyncio.sleep(0)
     given_up = recorder.of(aioconnect.ResolveFailed)
-    assert {event.host for event in given_up[:-1]} == {f"n{n}" for n in range(9)}
-    for event in given_up[:-1]:
+    assert {event.host for event in given_up} == {f"n{n}" for n in range(7)}
+    for event in given_up:
         assert "given up for the next name" in str(event.error)
         assert isinstance(event.error, OSError)
         assert aioconnect.is_transient(event.error)
@@ -89,12 +95,13 @@ class Silence:
 
     def __init__(self, count: int) -> None:
         self.has_more = True
+        self.begun_at = None
         self.count = count
         self.started: list[int] = []
 
     def upcoming(self) -> list[Any]:
         self.has_more = False
-        return [(((n,), V4), None) for n in range(self.count)]
+        return [(((n,), UNSPEC), None) for n in range(self.count)]
 
     def ask(self, question: Any) -> Any:
         self.started.append(question[0][0])
@@ -122,7 +129,7 @@ async def test_patience_with_a_look_up(
     """The deadline is shared, so that all have their turn; they make room at once."""
     loop = asyncio.get_running_loop()
     race = HappyEyeballs(
-        attempt_delay=None, resolution_delay=0, sort=lambda found: found
+        attempt_delay=None, resolution_delay=None, first_family_count=1, sort=tuple
     )
     names: Any = Silence(count)
     began = loop.time()
@@ -146,7 +153,7 @@ async def test_patience_with_a_look_up(
 
 async def test_names_that_hang_leave_time_for_the_next(listener: Server) -> None:
     """With a deadline the last name is asked for before it, whatever hangs."""
-    script: Any = {f"n{n}": Lookup(never=True) for n in range(40)}
+    script: Any = {f"n{n}": Lookup(never=True) for n in range(70)}
     resolver = ScriptedResolver({**script, "good": Lookup(["127.0.0.1"])})
     sock = await aioconnect.connect_any(
         [*((name, 1) for name in script), ("good", listener.port)],
@@ -156,3 +163,102 @@ async def test_names_that_hang_leave_time_for_the_next(listener: Server) -> None
     )
     sock.close()
     await asyncio.sleep(0)
+
+
+async def test_a_crowd_of_threads_that_hang(
+    listener: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No family is asked for apart meanwhile, and each is when there is room."""
+    crowded = [True, True, False]
+    monkeypatch.setattr(
+        "aioconnect._calls.lookup_queue.is_crowded",
+        lambda: crowded.pop(0) if crowded else False,
+    )
+    resolver = ScriptedResolver(
+        {("name", UNSPEC): Lookup(never=True), "name": Lookup(["127.0.0.1"])}
+    )
+    recorder = Recorder()
+    sock = await aioconnect.connect(
+        "name",
+        listener.port,
+        resolver=resolver,
+        resolution_delay=0,
+        observer=recorder,
+    )
+    sock.close()
+    assert not crowded
+    whole, *apart = recorder.of(aioconnect.ResolveStarted)
+    assert len(apart) == 2
+    assert apart[0].at - whole.at > 0.09  # it was looked at twice more
+
+
+def host_lookup(resolver: ScriptedResolver) -> HostLookup:
+    loop = asyncio.get_running_loop()
+    options = aioconnect.Connector(resolver=resolver)
+    return HostLookup(loop, options, None, Endpoint("name", 1))
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ({UNSPEC: Lookup(["127.0.0.2", "::1"])}, ["127.0.0.2", "::1"]),
+        ({UNSPEC: Lookup(never=True), V4: Lookup(["127.0.0.1"])}, ["127.0.0.1"]),
+        (
+            {UNSPEC: Lookup(error=socket.EAI_AGAIN), V6: Lookup(["::1"], delay=0.05)},
+            ["::1"],
+        ),
+        ({UNSPEC: Lookup(), V4: Lookup(["127.0.0.1"])}, []),
+        ({UNSPEC: Lookup(never=True), V4: Lookup(never=True)}, []),
+    ],
+)
+async def test_first_addresses(script: dict[int, Lookup], found: list[str]) -> None:
+    """Where one address is enough, the same rule counts."""
+    loop = asyncio.get_running_loop()
+    names: Any = {("name", family): lookup for family, lookup in script.items()}
+    resolver = ScriptedResolver(names)
+    lookup = host_lookup(resolver)
+    options = aioconnect.Connector(resolution_delay=0.01)
+    async with leak_check():
+        until = loop.time() + 0.5
+        addresses = await first_addresses(loop, options, lookup, until)
+        await asyncio.sleep(0)
+    assert [str(address.sockaddr[0]) for address in addresses] == found
+    assert bool(lookup.failures()) == (not found)
+
+
+@pytest.mark.parametrize(
+    ("whole", "six", "four", "is_complete"),
+    [
+        (Lookup(["::1"]), None, None, True),
+        (Lookup(error=socket.EAI_NONAME), None, None, True),
+        (Lookup(never=True), Lookup(["::1"]), Lookup(never=True), False),
+        (Lookup(never=True), Lookup(["::1"]), Lookup(error=socket.EAI_NODATA), True),
+        (Lookup(error=socket.EAI_AGAIN), Lookup(["::1"]), Lookup(), True),
+        (
+            Lookup(error=socket.EAI_AGAIN),
+            Lookup(["::1"]),
+            Lookup(error=socket.EAI_AGAIN),
+            False,
+        ),
+    ],
+)
+async def test_is_complete(
+    whole: Lookup, six: Lookup | None, four: Lookup | None, is_complete: bool
+) -> None:
+    """Every address was found if both families have answered, in one answer or two."""
+    script: Any = {("name", UNSPEC): whole, "name": Lookup(never=True)}
+    script |= {("name", V6): six} if six else {}
+    script |= {("name", V4): four} if four else {}
+    lookup = host_lookup(ScriptedResolver(script))
+    assert not lookup.is_complete
+    asked = {
+        family: lookup.ask(((), family))
+        for family, one in ((UNSPEC, whole), (V6, six), (V4, four))
+        if one is not None
+    }
+    await asyncio.wait(asked.values(), timeout=0.05)
+    for family, future in asked.items():
+        if future.done():
+            lookup.answer(((), family), future)
+        future.cancel()
+    assert lookup.is_complete == is_complete

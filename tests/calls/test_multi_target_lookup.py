@@ -145,17 +145,15 @@ async def test_the_error_has_them_all() -> None:
             assert (error.host, error.port) == (None, None)
             hosts = {one.address.sockaddr[0] for one in error.attempts if one.address}
             assert hosts == {"127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"}
-            assert [one.host for one in error.attempts if not one.address] == [
-                "no.test",
-                "no.test",
-            ]
+            unknown = [one.host for one in error.attempts if not one.address]
+            assert unknown == ["no.test"]
             text = str(error)
             assert text.startswith(
                 f"cannot connect to any of 127.0.0.1:{refused.port},"
                 f" two.test:{refused.port}, no.test:80, [::1]:{six.port}: "
             )
             assert "no.test: name or service not known" in text.lower()
-            assert error.attempt_count == 6
+            assert error.attempt_count == 5
 
 
 async def test_a_round_is_all_of_them() -> None:
@@ -174,7 +172,7 @@ async def test_a_round_is_all_of_them() -> None:
         sock.close()
     assert tried(recorder) == [refused.address, server.address] * 3
     assert [event.delay for event in recorder.of(RetryScheduled)] == [0, 0.001]
-    assert len(resolver.calls) == 6
+    assert len(resolver.calls) == 3
 
 
 def _only(server: Any) -> Any:
@@ -335,9 +333,7 @@ async def test_looking_at_the_targets_takes_time() -> None:
 async def test_an_address_may_be_missing_until_all_were_asked() -> None:
     """A name that was not asked for yet may have one."""
     options = aioconnect.Connector(resolver=StaticResolver(NAMES))
-    endpoints = [
-        endpoint_from_host(options, host, 1) for host in ("a.test", "127.0.0.1")
-    ]
+    endpoints = [endpoint_from_host(options, host, 1) for host in ("a.test", "b.test")]
     several = looking_up(options, endpoints)
     assert not several.is_complete
     questions = [question for question, known in several.upcoming() if known is None]
@@ -359,9 +355,9 @@ async def test_endpoints_are_examined_some_at_a_time() -> None:
     found: list[Any] = []
     while several.has_more:
         some = several.upcoming()
-        assert len(some) <= 2 * 64
+        assert len(some) <= 64
         found += some
-    assert [turn for (turn, _), _ in found[::2]] == [(n,) for n in range(100)]
+    assert [turn for (turn, _), _ in found] == [(n,) for n in range(100)]
 
 
 async def test_the_loop_runs_while_targets_are_checked() -> None:

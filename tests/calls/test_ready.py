@@ -27,7 +27,7 @@ from aioconnect.testing import (
     tls_echoing,
 )
 
-V4 = socket.AF_INET
+V6 = socket.AF_INET6
 
 
 async def echoes(sock: socket.socket) -> bool:
@@ -226,7 +226,7 @@ async def test_the_next_address(black_hole: BlackHole) -> None:
         found = [black_hole.address, first.address, second.address, good.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-            return found if family == V4 else []
+            return found if family != V6 else []
 
         sock = await aioconnect.connect(
             "four",
@@ -252,7 +252,7 @@ async def test_a_concurrent_attempt_may_win() -> None:
     found: list[Address] = []
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-        return found if family == V4 else []
+        return found if family != V6 else []
 
     async def open_the_hole(sock: socket.socket) -> bool:
         if sock.getpeername() == hole.sockaddr:
@@ -283,7 +283,7 @@ async def test_others_are_not_watched_meanwhile() -> None:
     watched: list[str] = []
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-        return found if family == V4 else []
+        return found if family != V6 else []
 
     async def look(sock: socket.socket) -> bool:
         watched.extend(leak for leak in check.leaks() if leak.startswith("watcher"))
@@ -323,7 +323,7 @@ async def test_a_silent_server_leaves_time(
         found = [silent.address, good.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-            return found if family == V4 else []
+            return found if family != V6 else []
 
         for options in ({}, {"happy_eyeballs_delay": None}):
             settings: Any = options
@@ -345,7 +345,7 @@ async def test_the_end_of_a_share_is_not_the_end_of_the_call(
         found = [silent.address, refused.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-            return found if family == V4 else []
+            return found if family != V6 else []
 
         with pytest.raises(aioconnect.ConnectError, match="cannot connect") as caught:
             await aioconnect.connect(
@@ -474,7 +474,7 @@ async def test_a_failed_handshake_ends_the_round() -> None:
         found = [server.address, other.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-            return found if family == V4 else []
+            return found if family != V6 else []
 
         with pytest.raises(aioconnect.ConnectCertificateError) as caught:
             await aioconnect.open_connection(

@@ -25,18 +25,23 @@ from aioconnect import (
     Backoff,
     ConnectRefusedError,
     ConnectTimeoutError,
+    Resolved,
     ResolveError,
     SRVRecord,
     Target,
+    connect,
     connect_any,
     only_public,
 )
 from aioconnect._io.resolver import Resolver
+from aioconnect._io.source_addresses import sort_by_rfc6724
 from aioconnect.contrib import aiodns
 from aioconnect.contrib.aiodns import AiodnsResolver
 from aioconnect.testing import (
     DNSReply,
     DNSServer,
+    Recorder,
+    Server,
     StaticResolver,
     Zone,
     black_hole,
@@ -59,12 +64,17 @@ SILENCE = 30.0  # how long c-ares waits for an answer that never comes
 ZONE: Zone = {
     ("both.test", "A"): ["192.0.2.1", "192.0.2.2", "192.0.2.1"],
     ("both.test", "AAAA"): ["2001:db8::1"],
+    # Without SO_BROADCAST and a scope, the kernel sends nothing to the first of each.
+    ("mixed.test", "A"): ["255.255.255.255", "127.0.0.1"],
+    ("mixed.test", "AAAA"): ["fe80::1", "::1"],
     ("ipv4.test", "A"): ["192.0.2.1"],
     ("fass.test", "A"): ["192.0.2.1"],
     ("big.test", "A"): DNSReply([f"192.0.2.{n}" for n in range(100)], truncate=True),
     ("none.test", "A"): [],
     ("fail.test", "A"): DNSReply(rcode="SERVFAIL"),
     ("refused.test", "A"): DNSReply(rcode="REFUSED"),
+    ("half.test", "A"): ["127.0.0.1"],
+    ("half.test", "AAAA"): DNSReply(drop=True),
     ("silent.test", "A"): DNSReply(drop=True),
     ("silent.test", "AAAA"): DNSReply(drop=True),
     ("_x._tcp.test", "SRV"): [(1, 2, 80, "Both.test"), (0, 0, 65535, "ipv4.test")],
@@ -133,6 +143,30 @@ async def test_both_families_are_one_look_up(resolver: AiodnsResolver) -> None:
         "192.0.2.1:80",
         "192.0.2.2:80",
     }
+
+
+async def test_both_families_are_sorted_together(
+    resolver: AiodnsResolver, ipv6_listener: Server
+) -> None:
+    """c-ares sorts by RFC 6724, so that nobody has to do it again.
+
+    Its table is that of the RFC: unlike glibc, it has IPv4 before unique local IPv6.
+    It leaves out rules 3 and 7, and rule 9 for IPv4.
+    """
+    found = tuple(await resolver("mixed.test", 80))
+    assert texts(found)[:2] == ["[::1]:80", "127.0.0.1:80"]
+    assert sorted(texts(found)[2:]) == ["255.255.255.255:80", "[fe80::1]:80"]
+    assert found == sort_by_rfc6724(found)
+
+
+async def test_families_that_are_asked_for_apart(
+    resolver: AiodnsResolver, port: int
+) -> None:
+    """A server that is silent for AAAA does not hold A up."""
+    recorder = Recorder()
+    with await connect("half.test", port, resolver=resolver, observer=recorder) as sock:
+        assert sock.getpeername() == ("127.0.0.1", port)
+    assert recorder.only(Resolved).family == INET
 
 
 async def test_a_truncated_answer_is_asked_for_by_tcp(

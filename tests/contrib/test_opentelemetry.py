@@ -248,11 +248,9 @@ async def test_cancelled(telemetry: Telemetry, black_hole: BlackHole) -> None:
 async def test_race(
     telemetry: Telemetry, black_hole: BlackHole, listener: Server
 ) -> None:
-    """The peer is the winner."""
+    """The peer is the winner.  The look-up of both families has no network type."""
 
-    def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
-        if family == socket.AF_INET6:
-            raise socket.gaierror(socket.EAI_NODATA, "none")
+    def resolver(host: str, port: int, **_: int) -> list[Address]:
         return [black_hole.address, listener.address]
 
     sock = await aioconnect.connect(
@@ -273,14 +271,36 @@ async def test_race(
         "network.peer.port": listener.port,
     }
     assert events(span)[-3:] == ["attempt.started", "attempt.started", "connected"]
-    looked_up = {one.name: attributes(one) for one in span.events[:4]}
-    assert looked_up["lookup.answered"] == {
-        "dns.question.name": "two.test",
-        "network.type": "ipv4",
-        "dns.answers": ("127.0.0.1", "127.0.0.1"),
-    }
-    assert looked_up["lookup.failed"]["network.type"] == "ipv6"
+    started, answered = map(attributes, span.events[:2])
+    assert started == {"dns.question.name": "two.test"}
+    assert answered == {**started, "dns.answers": ("127.0.0.1", "127.0.0.1")}
     assert telemetry.points("aioconnect.attempts") == [(TCP, 2)]
+
+
+async def test_families_asked_for_apart(telemetry: Telemetry, listener: Server) -> None:
+    """Their look-ups say which family it was."""
+
+    def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
+        if family == socket.AF_INET:
+            return [listener.address]
+        code = socket.EAI_NODATA if family else socket.EAI_AGAIN
+        raise socket.gaierror(code, "none")
+
+    connecting = aioconnect.connect(
+        "two.test", 80, resolver=resolver, observer=telemetry.observer
+    )
+    (await connecting).close()
+    span = telemetry.span()
+    ended = [one for one in span.events if one.name.startswith("lookup.")]
+    assert [
+        (one.name, attributes(one).get("network.type"))
+        for one in ended
+        if one.name != "lookup.started"
+    ] == [
+        ("lookup.failed", None),
+        ("lookup.failed", "ipv6"),
+        ("lookup.answered", "ipv4"),
+    ]
 
 
 async def test_no_such_name(telemetry: Telemetry) -> None:

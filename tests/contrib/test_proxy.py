@@ -348,6 +348,7 @@ async def test_a_name_without_an_address_is_an_attempt_of_its_own() -> None:
 
 
 async def test_a_resolver_that_hangs() -> None:
+    """Each look-up is an attempt: that of both families, and those apart."""
     resolver = ScriptedResolver({"a.test": Lookup(never=True)})
     with pytest.raises(ConnectTimeoutError) as caught:
         await proxy.connect(
@@ -357,7 +358,10 @@ async def test_a_resolver_that_hangs() -> None:
             resolver=resolver,
             timeout=1,
         )
-    assert phase(caught.value) == ("resolve", errno.ETIMEDOUT)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert [one.phase for one in caught.value.attempts] == ["resolve"] * 3
+    asked = [call.family for call in resolver.calls]
+    assert asked == [socket.AF_UNSPEC, socket.AF_INET6, socket.AF_INET]
 
 
 async def test_a_resolver_of_something_else() -> None:

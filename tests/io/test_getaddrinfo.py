@@ -116,10 +116,11 @@ def test_a_subinterpreter_ends(kind: str) -> None:
 @pytest.mark.namespace
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_dead_names_delay_nobody(in_namespace: Callable[..., str], loop: str) -> None:
-    """64 names of a silent DNS server hang while another is looked up.
+    """Names of a silent DNS server hang while others are looked up.
 
-    Nor does a silent AAAA delay an A, nor do they all a look-up in a forked child
-    or the interpreter's exit.
+    Each holds one thread, and three once its families are asked for apart, which
+    happens while half of the 1,024 are free.  Nor does a silent AAAA delay an A, nor do
+    they all a look-up in a forked child or the interpreter's exit.
     """
     patience = 30  # what resolv.conf(5) has for a maximum
     begun = time.monotonic()

@@ -771,6 +771,36 @@ async def test_who_waits_for_a_thread_is_told_behind_how_many(
     assert lookups.lookups_ahead("3.test", 80, socket.AF_INET, 0) is None
 
 
+async def test_it_is_crowded_when_more_than_half_of_its_threads_are_at_work(
+    lookups: GetaddrinfoPool, system: System
+) -> None:
+    """Idle threads do not count, and abandoned look-ups do: their threads hang."""
+    lookups._limit, lookups._idle_timeout = 4, PATIENCE  # no thread ends meanwhile
+    assert not lookups.is_crowded()
+    asked = [put(lookups, f"{number}.test") for number in range(2)]
+    await system.wait_for_questions(2)
+    assert not lookups.is_crowded()
+    asked.append(put(lookups, "2.test"))
+    await system.wait_for_questions(3)
+    assert lookups.is_crowded()
+    for abandoned in asked[1:]:
+        abandoned.cancel()
+    await asyncio.sleep(0)
+    assert lookups.is_crowded()
+    system.is_open.set()
+    assert await asked[0] == FOUND
+    while lookups.is_crowded():
+        await asyncio.sleep(0.001)
+    assert len(resolver_threads()) == 3
+    system.is_open.clear()
+    lookups._idle_timeout = 0.01
+    again = [put(lookups, f"{number}.test") for number in range(3)]
+    assert lookups.is_crowded()
+    await system.wait_for_questions(6)
+    system.is_open.set()
+    assert await asyncio.gather(*again) == [FOUND] * 3
+
+
 async def test_many_loops_in_many_threads(loop_factory: Factory) -> None:
     """Thousands of questions, some given up: each gets its own answer or none."""
 

@@ -12,11 +12,12 @@ import pytest
 
 from aioconnect import Address
 from aioconnect._io import resolver
+from aioconnect._io.getaddrinfo import getaddrinfo
 from aioconnect._io.resolver import (
     Resolver,
     addresses_of_addrinfo,
+    flags_of_one_family,
     no_address_error,
-    queries_for,
     resolve_without_lookup,
     system_resolver,
 )
@@ -146,42 +147,65 @@ async def test_a_host_in_octets_is_asked_for_as_text(
     for host in ("db.pinned", b"db.pinned"):
         found = await system_resolver(host, 80)  # type: ignore[arg-type]  # as users do
         assert found == (IPV4,)
-    assert asked == ["db.pinned"] * 4
+    assert asked == ["db.pinned"] * 2
 
 
-async def test_a_second_question_that_cannot_be_asked_leaves_nothing_of_the_first(
+@pytest.mark.parametrize("family", [0, INET6, INET])
+async def test_the_system_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, family: int
+) -> None:
+    """It is one question, with the flags as given, and the answer keeps its order."""
+    asked: list[Any] = []
+    order = [IPV4, MAPPED, IPV6, IPV4]
+
+    def ordered(host: str, port: int, *more: Any) -> list[Any]:
+        asked.append((host, port, *more))
+        return [(one.family, socket.SOCK_STREAM, 6, "", one.sockaddr) for one in order]
+
+    monkeypatch.setattr(socket, "getaddrinfo", ordered)
+    flags = socket.AI_V4MAPPED | socket.AI_ADDRCONFIG
+    found = await system_resolver("db.pinned", 80, family=family, flags=flags)
+    assert found == (IPV4, MAPPED, IPV6)
+    assert asked == [("db.pinned", 80, family, socket.SOCK_STREAM, 0, flags)]
+
+
+async def test_a_question_that_cannot_be_asked_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is cancelled: nothing waits for its answer."""
-    asked: list[asyncio.Future[Any]] = []
+    """What is no answer comes through as itself."""
 
-    def ask_once(loop: asyncio.AbstractEventLoop, *question: Any) -> Any:
-        if asked:
-            raise MemoryError
-        asked.append(loop.create_future())
-        return asked[0]
+    def fail(*question: Any) -> Any:
+        raise MemoryError
 
-    monkeypatch.setattr(resolver, "getaddrinfo", ask_once)
+    monkeypatch.setattr(resolver, "getaddrinfo", fail)
     with pytest.raises(MemoryError):
         await system_resolver("db.test", 80)
-    assert asked[0].cancelled()
 
 
-async def test_a_cancelled_look_up_ends_at_once() -> None:
-    """Both questions are dropped; the loop's exception handler hears of nothing."""
+async def test_a_cancelled_look_up_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its question is dropped; the loop's exception handler hears of nothing."""
+    asked: list[asyncio.Future[Any]] = []
+
+    def ask(*question: Any) -> asyncio.Future[Any]:
+        asked.append(getaddrinfo(*question))
+        return asked[-1]
+
+    monkeypatch.setattr(resolver, "getaddrinfo", ask)
     task = asyncio.create_task(system_resolver("127.1", 80))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert [question.cancelled() for question in asked] == [True]
 
 
-def test_questions() -> None:
-    """AAAA and A apart; AI_V4MAPPED counts where AF_INET6 alone is asked for."""
-    assert queries_for(0, 0) == ((INET6, 0), (INET, 0))
-    mapped = socket.AI_V4MAPPED | socket.AI_ALL
-    assert queries_for(0, mapped | 1 << 20) == ((INET6, 1 << 20), (INET, 1 << 20))
-    assert queries_for(INET6, mapped) == ((INET6, mapped),)
+def test_flags_of_one_family() -> None:
+    """AI_V4MAPPED, given for both, would have AAAA answer for A, too."""
+    mapped = int(socket.AI_V4MAPPED | socket.AI_ALL)
+    assert flags_of_one_family(0) == 0
+    assert flags_of_one_family(mapped | 1 << 20) == 1 << 20
 
 
 def test_addresses() -> None:
@@ -202,38 +226,37 @@ FULL = OSError(24, "Too many open files")
 
 
 @pytest.mark.parametrize(
-    ("errors", "family", "expected"),
+    ("given", "family", "expected"),
     [
-        ([NONE, UNKNOWN], 0, UNKNOWN),
-        ([NONE, AGAIN], 0, AGAIN),
-        ([AGAIN, NONE], 0, AGAIN),
-        ([NONE, FULL], 0, FULL),
-        ([AGAIN], INET6, AGAIN),
-        ([], 0, socket.gaierror(socket.EAI_NONAME, NOTHING)),
+        (UNKNOWN, 0, UNKNOWN),
+        (AGAIN, 0, AGAIN),
+        (FULL, 0, FULL),
+        (AGAIN, INET6, AGAIN),
+        (None, 0, socket.gaierror(socket.EAI_NONAME, NOTHING)),
         (
-            [],
+            None,
             INET,
             socket.gaierror(socket.EAI_NONAME, f"{NOTHING} (asked for IPv4 only)"),
         ),
         (
-            [NONE],
+            NONE,
             INET6,
             socket.gaierror(NONE.errno, f"{NONE.strerror} (asked for IPv6 only)"),
         ),
         (
-            [UNKNOWN],
+            UNKNOWN,
             INET,
             socket.gaierror(UNKNOWN.errno, f"{UNKNOWN.strerror} (asked for IPv4 only)"),
         ),
     ],
 )
-def test_the_error_of_two_answers(
-    errors: list[OSError], family: int, expected: OSError
+def test_the_error_of_no_address(
+    given: OSError | None, family: int, expected: OSError
 ) -> None:
-    """One that may pass, else A's; and it says which family was asked for."""
-    error = no_address_error(errors, family)
+    """A copy of what the resolver raised; it says which family was asked for."""
+    error = no_address_error(given, family)
     assert (type(error), error.args) == (type(expected), expected.args)
-    assert error not in errors
+    assert error is not given
 
 
 @pytest.mark.namespace

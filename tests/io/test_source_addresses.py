@@ -14,8 +14,8 @@ import pytest
 from aioconnect import Address
 from aioconnect._io import source_addresses as module
 from aioconnect._io.source_addresses import (
-    sort_and_interleave,
     sort_by_rfc6724,
+    sort_families,
     source_addresses,
 )
 from aioconnect._sansio.rfc6724 import SourceAddress
@@ -198,9 +198,16 @@ def test_thousands_are_not_all_asked_about(monkeypatch: pytest.MonkeyPatch) -> N
     four = [
         Address(socket.AF_INET, (f"10.0.{n >> 8}.{n & 255}", 80)) for n in range(150)
     ]
-    found = sort_and_interleave((*six, *four), 1)
+    found = sort_families((*six, *four))
     assert asked == [*six[:100], *four[:100]]
-    assert found[:4] == (four[99], six[99], four[98], six[98])
     ranked = [*reversed(four[:100])], [*reversed(six[:100])]
-    assert [a for a in found if a.family == socket.AF_INET] == [*ranked[0], *four[100:]]
-    assert [a for a in found if a.family == socket.AF_INET6] == [*ranked[1], *six[100:]]
+    assert found == (*ranked[0], *ranked[1], *six[100:], *four[100:])
+
+
+def test_the_order_of_one_family_is_the_resolvers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel is asked only when both families came, each by itself."""
+    monkeypatch.setattr("aioconnect._io.source_addresses.sort_by_rfc6724", sorted)
+    assert sort_families([UNUSABLE4, IPV4]) == [UNUSABLE4, IPV4]
+    assert sort_families([]) == []

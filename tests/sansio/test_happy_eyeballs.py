@@ -22,16 +22,16 @@ from aioconnect._sansio.happy_eyeballs import (
     MAXIMUM_ATTEMPT_DELAY,
     MINIMUM_ATTEMPT_DELAY,
     MOST_LIVE,
+    SRV,
+    DnsQuery,
     HappyEyeballs,
-    SortAddresses,
+    TargetIndex,
 )
-from aioconnect._sansio.rfc6724 import interleave_families
 
-V6, V4 = socket.AF_INET6, socket.AF_INET
-BOTH = (V6, V4)
+V6, V4, ANY = socket.AF_INET6, socket.AF_INET, socket.AF_UNSPEC
 
-# The turns of two names that are raced.
-ONE, TWO = (0,), (1,)
+# The positions of names that are raced.
+ONE, TWO, THREE = (0,), (1,), (2,)
 
 
 def six(number: int) -> Address:
@@ -43,115 +43,68 @@ def four(number: int) -> Address:
 
 
 def sixes_first(addresses: Sequence[Address]) -> Sequence[Address]:
-    """Order as RFC 6724 would, where IPv6 has a route, and take turns."""
-    by_family = sorted(addresses, key=lambda one: one.family != V6)
-    return interleave_families(by_family, 1)
+    """Order as RFC 6724 would, where IPv6 has a route."""
+    return sorted(addresses, key=lambda one: one.family != V6)
 
 
 def race(
-    families: Sequence[int] = BOTH,
-    *,
+    *families: int,
+    targets: Sequence[TargetIndex] = (ONE,),
     attempt_delay: float | None = 0.25,
-    resolution_delay: float = 0.05,
-    order: SortAddresses = sixes_first,
+    resolution_delay: float | None = 0.05,
+    interleave: int = 1,
 ) -> HappyEyeballs:
+    """Return a race whose *targets* are asked for at 0.0, by default for any family."""
     subject = HappyEyeballs(
-        attempt_delay=attempt_delay, resolution_delay=resolution_delay, sort=order
+        attempt_delay=attempt_delay,
+        resolution_delay=resolution_delay,
+        first_family_count=interleave,
+        sort=sixes_first,
     )
-    for family in families:
-        subject.asked((ONE, family))
+    for target in targets:
+        for family in families or (ANY,):
+            subject.asked((target, family), 0.0)
     return subject
 
 
 # What happens, and when; and after it what starts now, and when to look again.
 Step: TypeAlias = tuple[float, str, Sequence[Address], Sequence[Address], float | None]
 
+# The name of an answer to one family's query, or to that for both.
+ANSWERS = {"AAAA": V6, "A": V4, "name": ANY}
+
+
+def tell(
+    subject: HappyEyeballs, event: str, addresses: Sequence[Address], now: float
+) -> None:
+    """Tell *subject* of an event of a step."""
+    if event in ANSWERS:
+        subject.answered((ONE, ANSWERS[event]), addresses, now)
+    elif event == "name fails for now":
+        subject.answered((ONE, ANY), None, now)
+    elif event == "fails":
+        subject.failed()
+    else:
+        assert event == "time"
+
+
+def starts(subject: HappyEyeballs, now: float) -> list[Address]:
+    """Return what starts *now*."""
+    started = []
+    while (address := subject.next_address(now)) is not None:
+        started.append(address)
+    return started
+
 
 def play(subject: HappyEyeballs, steps: Sequence[Step]) -> None:
     """Tell *subject* of each step, and compare what it says."""
-    for number, (now, event, addresses, starts, due) in enumerate(steps):
-        if event in ("AAAA", "A"):
-            subject.answered((ONE, V6 if event == "AAAA" else V4), addresses, now)
-        elif event == "fails":
-            subject.failed()
-        else:
-            assert event == "time"
-        started = []
-        while (address := subject.next_address(now)) is not None:
-            started.append(address)
-        assert started == list(starts), f"step {number}"
+    for number, (now, event, addresses, expected, due) in enumerate(steps):
+        tell(subject, event, addresses, now)
+        assert starts(subject, now) == list(expected), f"step {number}"
         assert subject.next_start() == due, f"step {number}"
 
 
 RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
-    (
-        (
-            "3: If a positive AAAA response is received first, the first IPv6"
-            " connection attempt is immediately started."
-        ),
-        {},
-        [(1.0, "AAAA", [six(1)], [six(1)], None)],
-    ),
-    (
-        (
-            "3: If a positive A response is received first due to reordering, the"
-            " client SHOULD wait a short time for the AAAA response."
-        ),
-        {},
-        [
-            (1.0, "A", [four(1)], [], 1.05),
-            (1.04, "time", [], [], 1.05),
-            (1.05, "time", [], [four(1)], None),
-        ],
-    ),
-    (
-        (
-            "3: If a positive AAAA response is received within the Resolution Delay"
-            " period, the client immediately starts the IPv6 connection attempt."
-        ),
-        {},
-        [
-            (1.0, "A", [four(1)], [], 1.05),
-            (1.02, "AAAA", [six(1)], [six(1)], 1.27),
-            (1.27, "time", [], [four(1)], None),
-        ],
-    ),
-    (
-        (
-            "3: If a negative AAAA response is received within the Resolution Delay"
-            " period, the client SHOULD proceed to sorting addresses and staggered"
-            " connection attempts using any IPv4 addresses received so far."
-        ),
-        {},
-        [
-            (1.0, "A", [four(1)], [], 1.05),
-            (1.02, "AAAA", [], [four(1)], None),
-        ],
-    ),
-    (
-        "3: a negative A response first is no reason to start anything",
-        {},
-        [
-            (1.0, "A", [], [], None),
-            (6.0, "AAAA", [six(1)], [six(1)], None),
-        ],
-    ),
-    (
-        (
-            "3: If the AAAA response arrives while these connection attempts are in"
-            " progress, then the newly received IPv6 addresses are incorporated into"
-            " the list of available candidate addresses."
-        ),
-        {},
-        [
-            (1.0, "A", [four(1), four(2)], [], 1.05),
-            (1.05, "time", [], [four(1)], 1.3),
-            (1.1, "AAAA", [six(1), six(2)], [], 1.3),
-            (1.3, "time", [], [six(1)], 1.55),
-            (1.55, "time", [], [six(2)], 1.8),
-            (1.8, "time", [], [four(2)], None),
-        ],
-    ),
     (
         (
             "4: whichever address family is first in the list should be followed by an"
@@ -159,10 +112,10 @@ RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
         ),
         {},
         [
-            (1.0, "AAAA", [six(1), six(2)], [six(1)], 1.25),
-            (1.1, "A", [four(1)], [], 1.25),
-            (1.25, "time", [], [four(1)], 1.5),
-            (1.5, "time", [], [six(2)], None),
+            (1.0, "name", [four(1), four(2), six(1), six(2)], [four(1)], 1.25),
+            (1.25, "time", [], [six(1)], 1.5),
+            (1.5, "time", [], [four(2)], 1.75),
+            (1.75, "time", [], [six(2)], None),
         ],
     ),
     (
@@ -173,7 +126,7 @@ RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
         ),
         {},
         [
-            (1.0, "AAAA", [six(1), six(2)], [six(1)], 1.25),
+            (1.0, "name", [six(1), six(2)], [six(1)], 1.25),
             (1.24, "time", [], [], 1.25),
             (1.25, "time", [], [six(2)], None),
         ],
@@ -182,7 +135,7 @@ RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
         "5: a failure starts the next at once, and the delay begins anew",
         {},
         [
-            (1.0, "AAAA", [six(1), six(2), six(3)], [six(1)], 1.25),
+            (1.0, "name", [six(1), six(2), six(3)], [six(1)], 1.25),
             (1.1, "fails", [], [six(2)], 1.35),
             (1.25, "time", [], [], 1.35),
             (1.35, "time", [], [six(3)], None),
@@ -192,7 +145,7 @@ RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
         "5: a failure of an earlier attempt starts the next at once, too",
         {},
         [
-            (1.0, "AAAA", [six(1), six(2), six(3)], [six(1)], 1.25),
+            (1.0, "name", [six(1), six(2), six(3)], [six(1)], 1.25),
             (1.25, "time", [], [six(2)], 1.5),
             (1.26, "fails", [], [six(3)], None),
         ],
@@ -200,27 +153,30 @@ RFC: list[tuple[str, dict[str, float | None], list[Step]]] = [
     (
         "8: Minimum Connection Attempt Delay: MUST NOT be less than 10 milliseconds.",
         {"attempt_delay": 0.0},
-        [(1.0, "AAAA", [six(1), six(2)], [six(1)], 1.0 + MINIMUM_ATTEMPT_DELAY)],
+        [(1.0, "name", [six(1), six(2)], [six(1)], 1.0 + MINIMUM_ATTEMPT_DELAY)],
     ),
     (
         "8: Maximum Connection Attempt Delay: Recommended to be 2 seconds.",
         {"attempt_delay": 60.0},
-        [(1.0, "AAAA", [six(1), six(2)], [six(1)], 1.0 + MAXIMUM_ATTEMPT_DELAY)],
+        [(1.0, "name", [six(1), six(2)], [six(1)], 1.0 + MAXIMUM_ATTEMPT_DELAY)],
     ),
     (
         "without a delay, truly one at a time",
         {"attempt_delay": None},
         [
-            (1.0, "AAAA", [six(1), six(2)], [six(1)], None),
-            (99.0, "A", [four(1)], [], None),
+            (1.0, "name", [six(1), six(2), four(1)], [six(1)], None),
             (100.0, "fails", [], [four(1)], None),
             (101.0, "fails", [], [six(2)], None),
         ],
     ),
     (
-        "without a Resolution Delay IPv4 does not wait",
-        {"resolution_delay": 0.0},
-        [(1.0, "A", [four(1)], [four(1)], None)],
+        "the resolver's order with interleave=0",
+        {"interleave": 0},
+        [
+            (1.0, "name", [four(1), four(2), six(1)], [four(1)], 1.25),
+            (1.1, "fails", [], [four(2)], 1.35),
+            (1.2, "fails", [], [six(1)], None),
+        ],
     ),
 ]
 
@@ -233,28 +189,177 @@ def test_rfc_8305(
     play(race(**options), steps)  # type: ignore[arg-type]  # a table of both options
 
 
-def test_only_one_family_is_asked_for() -> None:
-    """Nobody waits for an AAAA that was never asked for."""
-    play(race([V4]), [(1.0, "A", [four(1)], [four(1)], None)])
+# The steps of a name whose whole answer is late: the families are asked for apart at
+# 0.05, or when the look-up of both has failed for now.
+LATE: list[tuple[str, list[Step]]] = [
+    (
+        "IPv6 comes first, and starts at once; IPv4 joins, with its turn",
+        [
+            (0.1, "AAAA", [six(1), six(2)], [six(1)], 0.35),
+            (0.2, "A", [four(1)], [], 0.35),
+            (0.35, "time", [], [four(1)], 0.6),
+            (0.6, "time", [], [six(2)], None),
+        ],
+    ),
+    (
+        "IPv4 comes first, and waits for nothing; IPv6 joins",
+        [
+            (0.1, "A", [four(1), four(2)], [four(1)], 0.35),
+            (0.2, "AAAA", [six(1)], [], 0.35),
+            (0.35, "time", [], [six(1)], 0.6),
+        ],
+    ),
+    (
+        "a family without an address starts nothing",
+        [
+            (0.1, "A", [], [], None),
+            (6.0, "AAAA", [six(1)], [six(1)], None),
+        ],
+    ),
+    (
+        "the whole answer lacks what is being tried: that goes on, and may fail",
+        [
+            (0.1, "A", [four(1)], [four(1)], None),
+            (0.2, "name", [six(1)], [], 0.35),
+            (0.3, "fails", [], [six(1)], None),
+        ],
+    ),
+    (
+        "the whole answer lacks what is next: it is dropped",
+        [
+            (0.1, "A", [four(1), four(2)], [four(1)], 0.35),
+            (0.2, "name", [four(1), four(3)], [], 0.35),
+            (0.35, "time", [], [four(3)], None),
+        ],
+    ),
+    (
+        "the whole answer has everything: its order counts",
+        [
+            (0.1, "A", [four(1), four(2), four(3)], [four(1)], 0.35),
+            (0.2, "name", [four(3), six(1), four(2), four(1)], [], 0.35),
+            (0.35, "time", [], [four(3)], 0.6),
+            (0.6, "time", [], [six(1)], 0.85),
+            (0.85, "time", [], [four(2)], None),
+        ],
+    ),
+    (
+        "the whole answer is that there is no such name: what was not tried is dropped",
+        [
+            (0.1, "A", [four(1), four(2)], [four(1)], 0.35),
+            (0.2, "name", [], [], None),
+            (0.3, "fails", [], [], None),
+        ],
+    ),
+    (
+        "the look-up of both fails for now: what came apart stays",
+        [
+            (0.1, "A", [four(1), four(2)], [four(1)], 0.35),
+            (0.2, "name fails for now", [], [], 0.35),
+            (0.35, "time", [], [four(2)], None),
+            (0.5, "AAAA", [six(1)], [], 0.6),
+            (0.6, "time", [], [six(1)], None),
+        ],
+    ),
+]
 
 
-def test_another_name_without_an_address() -> None:
-    """That one name has no address says nothing about the IPv6 of the other."""
+@pytest.mark.parametrize(("said", "steps"), LATE, ids=[one[0] for one in LATE])
+def test_names(said: str, steps: Sequence[Step]) -> None:
+    """The families were asked for apart before the first step."""
     subject = race()
-    for family in (V6, V4):
-        subject.asked((TWO, family))
-    subject.answered((ONE, V4), [four(1)], 0.0)
-    for family in (V6, V4):
-        subject.answered((TWO, family), [], 0.01)
-    assert subject.next_start() == 0.05
-    subject.answered((ONE, V6), [], 0.02)
-    assert subject.next_start() == 0.02
+    assert subject.next_division() == 0.05
+    assert subject.divide(0.049) == ()
+    assert subject.divide(0.05) == [(ONE, V6), (ONE, V4)]
+    assert subject.next_division() is None
+    play(subject, steps)
+
+
+def test_a_whole_answer_in_time() -> None:
+    """Nobody asks apart any more, and the resolver's order counts."""
+    subject = race()
+    play(subject, [(0.049, "name", [four(1), six(1)], [four(1)], 0.299)])
+    assert subject.next_division() is None
+    assert not subject.awaits(ONE)
+
+
+def test_a_look_up_of_both_that_fails_for_now() -> None:
+    """The families are asked for apart at once, and the failure counts with theirs."""
+    subject = race()
+    subject.answered((ONE, ANY), None, 0.01)
+    assert subject.awaits(ONE)
+    assert not subject.is_over
+    assert subject.next_division() == 0.01
+    assert subject.divide(0.01) == [(ONE, V6), (ONE, V4)]
+    play(subject, [(0.02, "AAAA", [], [], None)])
+    assert not subject.is_over
+    play(subject, [(0.02, "A", [], [], None)])
+    assert subject.is_over
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_never_apart(fails: bool) -> None:
+    """Without a Resolution Delay there is one question, and its answer ends it."""
+    subject = race(resolution_delay=None)
+    assert subject.next_division() is None
+    subject.answered((ONE, ANY), None if fails else [], 99.0)
+    assert subject.is_over
+    assert not subject.awaits(ONE)
+    assert subject.divide(100.0) == ()
+
+
+def test_all_at_once() -> None:
+    """With a Resolution Delay of 0 the families are asked for with the name."""
+    assert race(resolution_delay=0.0).divide(0.0) == [(ONE, V6), (ONE, V4)]
+
+
+def test_one_family_is_never_asked_for_apart() -> None:
+    subject = race(V4)
+    assert subject.next_division() is None
+    play(subject, [(1.0, "A", [four(1)], [four(1)], None)])
+
+
+def test_services_are_never_asked_for_apart() -> None:
+    subject = race(SRV)
+    assert subject.next_division() is None
+    subject.answered((ONE, SRV), [], 0.1)
+    assert subject.is_over
+
+
+def test_names_are_divided_in_their_order() -> None:
+    """One at a time; what has failed for now comes first."""
+    subject = race(targets=[ONE, TWO, THREE])
+    subject.answered((TWO, ANY), None, 0.01)
+    assert subject.divide(0.01) == [(TWO, V6), (TWO, V4)]
+    assert subject.divide(0.01) == ()
+    assert subject.divide(0.05) == [(ONE, V6), (ONE, V4)]
+    subject.stop_asking(ONE)
+    assert not subject.awaits(ONE)
+    assert subject.divide(0.05) == [(THREE, V6), (THREE, V4)]
+
+
+def test_an_address_that_two_names_have() -> None:
+    """It is dropped when the last of them lacks it."""
+    subject = race(targets=[ONE, TWO], resolution_delay=0.0)
+    while subject.divide(0.0):
+        pass
+    for target in (ONE, TWO):
+        subject.answered((target, V4), [four(1), four(2)], 0.0)
+    assert subject.untried == 2
+    subject.answered((ONE, ANY), [four(2)], 0.0)
+    assert subject.untried == 2
+    assert subject.next_address(0.0) == four(2)
+    subject.answered((TWO, ANY), [four(2), four(3)], 0.0)
+    subject.failed()
+    assert subject.untried == 1
+    assert subject.next_address(0.0) == four(3)
+    subject.failed()
+    assert subject.is_over
 
 
 def filled(**options: float | None) -> HappyEyeballs:
     """Return a race of nine silent addresses at 1.25 s, when six are live."""
     subject = race(**options)  # type: ignore[arg-type]  # a table of both options
-    subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
+    subject.answered((ONE, ANY), [six(number) for number in range(1, 10)], 0.0)
     for number in range(MOST_LIVE):
         assert subject.next_address(number * 0.25) == six(number + 1)
         assert not subject.has_too_many()
@@ -301,14 +406,14 @@ def test_one_of_six_has_failed() -> None:
 
 def test_nobody_makes_room_for_nobody() -> None:
     """The last six addresses keep their time."""
-    subject = race()
-    subject.answered((ONE, V6), [six(number) for number in range(MOST_LIVE)], 0.0)
+    subject = race(targets=[ONE, TWO])
+    subject.answered((ONE, ANY), [six(number) for number in range(MOST_LIVE)], 0.0)
     for number in range(MOST_LIVE):
         assert subject.next_address(number * 0.25) is not None
     assert subject.next_start() is None
     assert not subject.has_too_many()
     # For an answer that comes late they do.
-    subject.answered((ONE, V4), [four(1)], 1e6)
+    subject.answered((TWO, ANY), [four(1)], 1e6)
     assert subject.next_address(1e6) == four(1)
     assert subject.has_too_many()
 
@@ -316,16 +421,18 @@ def test_nobody_makes_room_for_nobody() -> None:
 def test_one_at_a_time_makes_no_room() -> None:
     """Without a delay nothing is ever due beside another."""
     subject = race(attempt_delay=None)
-    subject.answered((ONE, V6), [six(number) for number in range(1, 10)], 0.0)
+    subject.answered((ONE, ANY), [six(number) for number in range(1, 10)], 0.0)
     assert subject.next_address(0.0) == six(1)
     assert subject.next_address(1e6) is None
     assert not subject.has_too_many()
 
 
-def test_places_take_turns() -> None:
+def test_targets_take_turns() -> None:
     """The first address of each, then the second of each, whenever they are found."""
-    subject = race((), order=lambda found: found)
     hosts = {(0,): [1, 2, 3], (1, 0): [4], (1, 1): [5, 2], (2,): [6, 7]}
+    subject = race(targets=list(hosts), resolution_delay=0.0)
+    while subject.divide(0.0):
+        pass
     for turn in ((2,), (1, 1), (0,), (1, 0)):
         subject.answered((turn, V4), [four(n) for n in hosts[turn]], 0.0)
     started: list[Address | None] = []
@@ -340,16 +447,16 @@ def test_places_take_turns() -> None:
     subject.answered(((0,), V6), [six(8)], 0.0)
     while subject.untried:
         start()
-    assert started == [*map(four, (1, 4, 5, 6, 2, 7, 3)), six(8)]
-    assert subject.is_over
+    assert started == [four(1), four(4), six(8), *map(four, (5, 6, 2, 7, 3))]
 
 
 def test_duplicates() -> None:
     """An address is tried once, however often it is answered."""
     subject = race()
-    subject.answered((ONE, V6), [six(1), six(1)], 0.0)
-    assert subject.next_address(0.0) == six(1)
-    subject.answered((ONE, V4), [six(1), four(1), four(1)], 0.1)
+    subject.divide(0.05)
+    subject.answered((ONE, V6), [six(1), six(1)], 0.1)
+    assert subject.next_address(0.1) == six(1)
+    subject.answered((ONE, ANY), [six(1), four(1), four(1), six(1)], 0.1)
     subject.failed()
     assert subject.next_address(0.1) == four(1)
     subject.failed()
@@ -357,38 +464,54 @@ def test_duplicates() -> None:
     assert subject.is_over
 
 
-def test_nothing_found() -> None:
+def test_what_is_left_to_dial_can_be_taken() -> None:
     subject = race()
-    over: list[bool] = [subject.is_over]
-    for family in (V4, V6):
-        subject.answered((ONE, family), [], 0.0)
-        over.append(subject.is_over)
-    assert over == [False, False, True]
+    subject.answered((ONE, ANY), [four(2), six(1), four(1)], 0.0)
+    assert subject.next_address(0.0) == four(2)
+    assert subject.take_untried() == [six(1), four(1)]
+    assert subject.take_untried() == []
 
 
 class Racing(RuleBasedStateMachine):
-    """Any order of answers, failures and time."""
+    """Any order of answers, failures and time, for two names."""
 
     @initialize(
         delay=st.none() | st.floats(0, 3),
-        resolution_delay=st.floats(0, 1),
-        families=st.sampled_from([BOTH, (V6,), (V4,)]),
+        resolution_delay=st.none() | st.floats(0, 1),
+        family=st.sampled_from([ANY, V6, V4]),
+        interleave=st.integers(0, 2),
     )
     def begin(
-        self, delay: float | None, resolution_delay: float, families: tuple[int, ...]
+        self,
+        delay: float | None,
+        resolution_delay: float | None,
+        family: int,
+        interleave: int,
     ) -> None:
         self.delay = delay
         self.resolution_delay = resolution_delay
         self.race = race(
-            families, attempt_delay=delay, resolution_delay=resolution_delay
+            family,
+            targets=[ONE, TWO],
+            attempt_delay=delay,
+            resolution_delay=resolution_delay,
+            interleave=interleave,
         )
         self.now = 0.0
-        self.unanswered = set(families)
-        self.found: set[Address] = set()
+        self.unanswered: set[DnsQuery] = {(ONE, family), (TWO, family)}
+        self.undivided = set(self.unanswered)
+        if family != ANY or resolution_delay is None:
+            self.undivided.clear()
+        # What each name is known to have.
+        self.known: dict[TargetIndex, set[Address]] = {ONE: set(), TWO: set()}
         self.tried: list[Address] = []
         self.live = 0
         self.last_start: float | None = None
         self.failed_since = True
+
+    @property
+    def found(self) -> set[Address]:
+        return self.known[ONE] | self.known[TWO]
 
     def drive(self) -> None:
         while (address := self.race.next_address(self.now)) is not None:
@@ -418,15 +541,35 @@ class Racing(RuleBasedStateMachine):
             self.race.gave_up_oldest()
 
     @precondition(lambda self: self.unanswered)
-    @rule(data=st.data(), numbers=st.lists(st.integers(1, 12), max_size=12))
-    def answer(self, data: st.DataObject, numbers: list[int]) -> None:
-        family = data.draw(st.sampled_from(sorted(self.unanswered)))
-        self.unanswered.discard(family)
-        make = six if family == V6 else four
-        addresses = [make(number) for number in numbers]
-        self.found |= set(addresses)
-        self.race.answered((ONE, family), addresses, self.now)
+    @rule(
+        data=st.data(),
+        numbers=st.lists(st.integers(1, 12), max_size=12),
+        for_now=st.booleans(),
+    )
+    def answer(self, data: st.DataObject, numbers: list[int], for_now: bool) -> None:
+        target, family = query = data.draw(st.sampled_from(sorted(self.unanswered)))
+        self.unanswered.discard(query)
+        makes = [six] if family == V6 else [four] if family == V4 else [four, six]
+        addresses = [makes[number % len(makes)](number) for number in numbers]
+        if family == ANY and for_now:
+            self.race.answered(query, None, self.now)
+            self.divide()
+        else:
+            self.race.answered(query, addresses, self.now)
+            if family == ANY:  # the whole answer
+                self.known[target].clear()
+                self.unanswered -= {(target, V6), (target, V4)}
+                self.undivided.discard(query)
+            self.known[target].update(addresses)
         self.drive()
+
+    def divide(self) -> None:
+        """Ask for families apart, as soon as the race says so."""
+        while queries := self.race.divide(self.now):
+            ((target, _), _) = queries
+            assert (target, ANY) in self.undivided, "asked apart twice"
+            self.undivided.remove((target, ANY))
+            self.unanswered |= set(queries)
 
     @precondition(lambda self: self.live)
     @rule()
@@ -439,6 +582,7 @@ class Racing(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 3))
     def wait(self, seconds: float) -> None:
         self.now += seconds
+        self.divide()
         self.drive()
 
     @precondition(lambda self: self.race.next_start() is not None)
@@ -466,14 +610,17 @@ class Racing(RuleBasedStateMachine):
         """Left alone, everything that was found has been tried."""
         if not hasattr(self, "race"):
             return
-        for family in list(self.unanswered):
-            self.race.answered((ONE, family), [], self.now)
+        for query in list(self.unanswered):
+            self.race.answered(query, None, self.now)
+        self.undivided.clear()
+        while queries := self.race.divide(self.now):
+            for query in queries:
+                self.race.answered(query, [], self.now)
         self.unanswered.clear()
-        self.now += self.resolution_delay
         self.drive()
         while self.live:
             self.fail()
-        assert set(self.tried) == self.found
+        assert self.found <= set(self.tried)
         assert self.race.is_over
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
 import pytest
 
@@ -69,6 +70,57 @@ async def test_an_error_of_any_number_is_raised() -> None:
     with pytest.raises(socket.gaierror) as caught:
         await resolver("a", 80)
     assert caught.value.errno == -99
+
+
+AGAIN, NONE = Lookup(error=socket.EAI_AGAIN), Lookup(error=socket.EAI_NONAME)
+
+
+@pytest.mark.parametrize(
+    ("six", "four", "expected"),
+    [
+        (Lookup(["::1"]), Lookup(["192.0.2.1"], delay=0.01), [V6, V4]),
+        (AGAIN, Lookup(["192.0.2.1"]), [V4]),
+        (Lookup(["::1"]), NONE, [V6]),
+        (Lookup(), Lookup(), []),
+        (AGAIN, NONE, socket.EAI_AGAIN),
+        (NONE, AGAIN, socket.EAI_AGAIN),
+        (NONE, Lookup(), socket.EAI_NONAME),
+    ],
+)
+async def test_a_whole_answer_is_made_of_both_families(
+    six: Lookup, four: Lookup, expected: list[Address] | int
+) -> None:
+    """It fails if there is no address, for now if one of them fails for now."""
+    resolver = ScriptedResolver(
+        {("a", socket.AF_INET6): six, ("a", socket.AF_INET): [four, Lookup()]}
+    )
+    if isinstance(expected, list):
+        assert await resolver("a", 80) == expected
+    else:
+        with pytest.raises(socket.gaierror) as caught:
+            await resolver("a", 80)
+        assert caught.value.errno == expected
+    assert [call.family for call in resolver.calls] == [socket.AF_UNSPEC]
+    # It took one look-up of each.
+    assert await resolver("a", 80, family=socket.AF_INET) == []
+
+
+async def test_a_whole_answer_of_its_own() -> None:
+    """A script for AF_UNSPEC is that of no family; without it, both have to end."""
+    apart: dict[tuple[str, int] | str, Lookup | Sequence[Lookup]] = {
+        ("a", socket.AF_INET6): Lookup(never=True),
+        ("a", socket.AF_INET): Lookup(["192.0.2.1"]),
+    }
+    whole = [Lookup(["::1"]), AGAIN]
+    resolver = ScriptedResolver(apart | {("a", socket.AF_UNSPEC): whole})
+    assert await resolver("a", 80) == [V6]
+    with pytest.raises(socket.gaierror, match="Temporary"):
+        await resolver("a", 80)
+    assert await resolver("a", 80, family=socket.AF_INET) == [V4]
+    task = asyncio.create_task(ScriptedResolver(apart)("a", 80))
+    _, pending = await asyncio.wait([task], timeout=0.01)
+    assert pending
+    task.cancel()
 
 
 async def test_scripted_resolver_by_name_and_family() -> None:

@@ -65,7 +65,7 @@ async def test_connected(port: int) -> None:
 
 
 async def test_race() -> None:
-    """The slower address is dropped; look-ups have the addresses they found."""
+    """The slower address is dropped; the one look-up has the addresses it found."""
     with on_one_port(lambda: black_hole("::1"), lambda port: listening(port=port)) as (
         _,
         server,
@@ -78,20 +78,44 @@ async def test_race() -> None:
         (await aioconnect.connect("db.test", port, **options)).close()
     assert steps(timeline) == [
         ("lookup", "ok", ""),
-        ("lookup", "ok", ""),
         ("attempt", "dropped", ""),
         ("attempt", "ok", ""),
     ]
     record = timeline.to_dict()
     assert record["target"] == f"db.test:{port}"
-    assert record["steps"][0]["what"] == "AAAA db.test"
-    assert record["steps"][0]["addresses"] == [f"[::1]:{port}"]
-    assert record["steps"][1]["what"] == "A db.test"
-    silent, winner = record["steps"][2:]
+    lookup, silent, winner = record["steps"]
+    assert lookup["what"] == "db.test"
+    assert lookup["addresses"] == [f"[::1]:{port}", f"127.0.0.1:{port}"]
     assert silent["start"] < winner["start"]
     assert silent["end"] == winner["end"]
     assert f"✓ attempt 127.0.0.1:{port}" in timeline.to_text()
     assert "no answer, dropped" in timeline.to_text()
+
+
+async def test_families_asked_for_apart(port: int) -> None:
+    """Each look-up is a step; the whole one, which is late, is dropped."""
+    timeline = Timeline()
+    names = ScriptedResolver(
+        {
+            ("db.test", socket.AF_UNSPEC): Lookup(never=True),
+            ("db.test", socket.AF_INET6): Lookup(error=socket.EAI_AGAIN),
+            ("db.test", socket.AF_INET): Lookup(["127.0.0.1"], delay=0.02),
+        }
+    )
+    (
+        await aioconnect.connect("db.test", port, resolver=names, observer=timeline)
+    ).close()
+    assert steps(timeline) == [
+        ("lookup", "dropped", ""),
+        ("lookup", "failed", "temporary failure in name resolution"),
+        ("lookup", "ok", ""),
+        ("attempt", "ok", ""),
+    ]
+    lookups = timeline.to_dict()["steps"][:3]
+    names_of_steps = [step["what"] for step in lookups]
+    assert names_of_steps == ["db.test", "AAAA db.test", "A db.test"]
+    assert [step["addresses"] for step in lookups] == [[], [], [f"127.0.0.1:{port}"]]
+    assert lookups[1]["start"] - lookups[0]["start"] >= 0.045  # the Resolution Delay
 
 
 async def test_rounds() -> None:
@@ -140,6 +164,18 @@ async def test_gave_up(refused_port: int) -> None:
     assert lines[-1] == str(caught.value)
 
 
+async def test_a_name_that_does_not_exist() -> None:
+    """It is one step, as no family is asked for apart."""
+    timeline = Timeline()
+    with pytest.raises(aioconnect.ResolveError):
+        await aioconnect.connect(
+            "db.test", 80, resolver=ScriptedResolver({}), observer=timeline
+        )
+    assert steps(timeline) == [("lookup", "failed", "name or service not known")]
+    (step,) = timeline.to_dict()["steps"]
+    assert (step["what"], step["errno"]) == ("db.test", "EAI_NONAME")
+
+
 async def test_names_that_fail() -> None:
     """A failed look-up appears once; one that hangs fails when the time is up."""
     timeline = Timeline()
@@ -153,17 +189,21 @@ async def test_names_that_fail() -> None:
         await aioconnect.connect(
             "db.test", 80, resolver=names, timeout=0.5, observer=timeline
         )
+    hung = ("lookup", "failed", "the resolver has not answered yet")
     assert steps(timeline) == [
+        hung,
         ("lookup", "failed", "name or service not known"),
-        ("lookup", "failed", "the resolver has not answered yet"),
+        hung,
     ]
-    record = timeline.to_dict()
-    assert [step["errno"] for step in record["steps"]] == ["EAI_NONAME", "ETIMEDOUT"]
-    assert record["steps"][1]["end"] > record["steps"][1]["start"]
+    whole, failed_, never = timeline.to_dict()["steps"]
+    assert failed_["what"] == "AAAA db.test"
+    assert failed_["errno"] == "EAI_NONAME"
+    assert {step["errno"] for step in (whole, never)} == {"ETIMEDOUT"}
+    assert all(step["end"] > step["start"] for step in (whole, never))
 
 
 async def test_names_that_hang() -> None:
-    """Both look-ups have failed at the end, for the same reason."""
+    """All three look-ups have failed at the end, for the same reason."""
     timeline = Timeline()
     names = ScriptedResolver({"db.test": Lookup(never=True)})
     with pytest.raises(aioconnect.ConnectTimeoutError):
@@ -171,7 +211,7 @@ async def test_names_that_hang() -> None:
             "db.test", 80, resolver=names, timeout=0.5, observer=timeline
         )
     hung = ("lookup", "failed", "the resolver has not answered yet")
-    assert steps(timeline) == [hung, hung]
+    assert steps(timeline) == [hung] * 3
 
 
 async def test_a_number_of_another_family() -> None:

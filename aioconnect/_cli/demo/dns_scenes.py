@@ -39,15 +39,9 @@ class ScriptedDNSLoop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
         """Return one answer for both families, as the system's getaddrinfo does."""
-        families = (socket.AF_INET6, socket.AF_INET)
-        lookups = (_RESOLVER(str(host), int(port), family=one) for one in families)
-        answers = await asyncio.gather(*lookups)
         kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
-        return [
-            (address.family, *kind, address.sockaddr)
-            for answer in answers
-            for address in answer
-        ]
+        found = await _RESOLVER(str(host), int(port))
+        return [(address.family, *kind, address.sockaddr) for address in found]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,88 @@
+"""Resolve a host where one answer with addresses is enough, and no race needs the rest.
+
+The same rules hold as in a race.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .._io.resolver import system_resolver
+from .._io.timers import Waiter, earliest, wait_until_done, wake
+from .._sansio.addresses import Address
+from .._sansio.endpoints import Endpoint
+from .._sansio.errors import AttemptError
+from .._sansio.happy_eyeballs import HappyEyeballs
+from .host_lookup import HostLookup
+from .lookup_queue import LookupQueue
+from .options import Options, check_local_addr
+
+__all__ = ["first_addresses", "local_addresses"]
+
+
+async def first_addresses(
+    loop: asyncio.AbstractEventLoop,
+    options: Options,
+    lookup: HostLookup,
+    until: float | None,
+) -> Sequence[Address]:
+    """Return the addresses in the first answer that has any, or none.
+
+    It is the whole answer, in its order, unless that is late: see `HappyEyeballs`.
+    There is none if the look-ups have failed, or have not ended by *until*.
+
+    Raises:
+        AttemptError: There can be no address.
+    """
+    rules = HappyEyeballs(
+        attempt_delay=None,
+        resolution_delay=options.resolution_delay,
+        first_family_count=0,
+        sort=tuple,
+    )
+    waiter: Waiter = loop.create_future()
+    lookups = LookupQueue(loop, lookup, rules, lambda: wake(waiter, False), until)
+    try:
+        while True:
+            if lookups.has_more:
+                await lookups.ask()
+            now = loop.time()
+            lookups.take(now)
+            is_over = rules.is_over or (until is not None and now >= until)
+            if rules.untried or is_over:
+                return rules.take_untried()
+            waiter = loop.create_future()
+            if not lookups.is_ready:
+                await wait_until_done(loop, waiter, earliest(until, lookups.due()))
+    finally:
+        lookups.close()
+
+
+async def local_addresses(
+    loop: asyncio.AbstractEventLoop, options: Options, until: float | None
+) -> tuple[Address, ...]:
+    """Return the addresses to bind to, in order: those of the option *local_addr*.
+
+    The system resolves its names.
+
+    Raises:
+        AttemptError: One of the names has no address, or none is known by *until*.
+    """
+    given = options.local_addr
+    options = replace(
+        options, resolver=system_resolver, family=socket.AF_UNSPEC, proto=0, flags=0
+    )
+    found: list[Address] = []
+    for host, port in () if given is None else check_local_addr(given):
+        lookup = HostLookup(loop, options, None, Endpoint(host, port))
+        try:
+            addresses = await first_addresses(loop, options, lookup, until)
+        except AttemptError as exc:
+            raise exc.in_phase("bind") from None
+        if not addresses:
+            raise lookup.failures()[0].error.in_phase("bind")
+        found += addresses
+    return tuple(found)
