@@ -40,6 +40,8 @@ from aioconnect.testing import (
     black_hole,
     echoing,
     full_backlog,
+    listening,
+    on_one_port,
     refusing,
     tls_echoing,
     unix_listening,
@@ -119,7 +121,8 @@ def two_silent() -> Generator[Resolver]:
             host: str, port: int, *, family: int, proto: int, flags: int
         ) -> list[Address]:
             await asyncio.sleep(0)
-            return [one.address for one in (six, four) if one.address.family == family]
+            found = (six.address, four.address)
+            return [one for one in found if family in (0, one.family)]
 
         yield resolver
 
@@ -128,6 +131,53 @@ def two_silent() -> Generator[Resolver]:
 def no_answer() -> Generator[Resolver]:
     """Return a resolver that never answers."""
     yield ScriptedResolver({"two": Lookup(never=True)})
+
+
+# The whole answer never comes.  Those apart do, the second of them a moment later.
+_APART = ScriptedResolver(
+    {
+        ("two", socket.AF_UNSPEC): Lookup(never=True),
+        ("two", socket.AF_INET6): Lookup(["::1"]),
+        ("two", socket.AF_INET): Lookup(["127.0.0.1"], delay=0.002),
+    }
+)
+
+# The whole answer fails for now, and so does that for AAAA.
+_FOR_NOW = ScriptedResolver(
+    {
+        ("two", socket.AF_UNSPEC): Lookup(error=socket.EAI_AGAIN, delay=0.002),
+        ("two", socket.AF_INET6): Lookup(error=socket.EAI_AGAIN),
+        ("two", socket.AF_INET): Lookup(["127.0.0.1"]),
+    }
+)
+
+# The whole answer comes while 127.0.0.1 is tried.  It drops 127.0.0.2, which has not
+# been tried yet, and adds 127.0.0.3.
+_DROPS = ScriptedResolver(
+    {
+        ("two", socket.AF_UNSPEC): Lookup(["127.0.0.3", "127.0.0.1"], delay=0.003),
+        ("two", socket.AF_INET6): Lookup(never=True),
+        ("two", socket.AF_INET): Lookup(["127.0.0.1", "127.0.0.2"]),
+    }
+)
+
+
+@contextmanager
+def third_answers() -> Generator[Server]:
+    """Serve on 127.0.0.3; the same port of 127.0.0.1 is silent."""
+    with on_one_port(black_hole, lambda port: listening("127.0.0.3", port=port)) as (
+        _,
+        server,
+    ):
+        yield server
+
+
+def _apart(
+    resolver: Resolver, at: Any, **options: Any
+) -> Coroutine[Any, Any, socket.socket]:
+    """Connect to a name whose families are asked for apart at once."""
+    options = {"resolution_delay": 0, **options}
+    return _connect("two", at.port, resolver=resolver, **options)
 
 
 async def in_a_moment(*connection: object) -> None:
@@ -249,6 +299,18 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "connect: a look-up": EntryPoint(
         no_answer, lambda resolver: _connect("two", 1, resolver=resolver), ends=False
     ),
+    "connect: families apart": EntryPoint(echoing, partial(_apart, _APART)),
+    "connect: families apart, as it fails for now": EntryPoint(
+        echoing, partial(_apart, _FOR_NOW, resolution_delay=60)
+    ),
+    "connect: families apart, no answer": EntryPoint(
+        no_answer,
+        lambda resolver: _connect("two", 1, resolver=resolver, resolution_delay=0),
+        ends=False,
+    ),
+    "connect: a whole answer that is late": EntryPoint(
+        third_answers, partial(_apart, _DROPS, happy_eyeballs_delay=0.01)
+    ),
     "connect_address": EntryPoint(
         echoing, lambda at: aioconnect.connect_address(at.address)
     ),
@@ -331,6 +393,15 @@ ENTRY_POINTS |= {
     ),
     "connect_any: raced": EntryPoint(
         echoing, lambda at: _any(["127.0.0.9:9", ("localhost", at.port)], race=True)
+    ),
+    "connect_any: raced, families apart": EntryPoint(
+        echoing,
+        lambda at: _any(
+            ["127.0.0.9:9", ("two", at.port)],
+            race=True,
+            resolver=_APART,
+            resolution_delay=0,
+        ),
     ),
     "connect_any: raced, no answer": EntryPoint(
         black_hole,

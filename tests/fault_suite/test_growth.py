@@ -74,9 +74,9 @@ class Resolver:
         await asyncio.sleep(0)
         number = int(host[1 : host.index(".")])
         numbers = range(number, number + self.count)
-        if family == V4:
-            return [Address(V4, (ip(n), port)) for n in numbers]
-        return [Address(V6, (f"fd00::{n:x}", port)) for n in numbers if self.count > 1]
+        six = [Address(V6, (f"fd00::{n:x}", port)) for n in numbers if self.count > 1]
+        found = [*six, *(Address(V4, (ip(n), port)) for n in numbers)]
+        return [one for one in found if family in (0, one.family)]
 
     async def services(self, service: str) -> Sequence[SRVRecord]:
         """Answer in the next turn of the loop."""

@@ -109,14 +109,22 @@ def endpoints(
 
 @st.composite
 def lookups(draw: st.DrawFn, of: tuple[Endpoint, ...]) -> dict[int, list[Lookup]]:
-    """Draw the results of the look-ups of each family, round by round."""
+    """Draw the results of the look-ups of each family, round by round.
+
+    Every other time the whole answer is late, does not come, or fails for now, so that
+    the families are asked for apart.  It drops addresses, or has more of them.
+    """
+    bug = st.builds(Lookup, error=st.builds(Bug))
+    odd = one_in(5, bug, st.sampled_from(ODD))
+    whole = st.lists(st.sampled_from([one.host for one in of]), unique=True)
+    late = st.builds(Lookup, whole, st.sampled_from([0.07, 0.12]))
+    second_stage = one_in(2, late, st.sampled_from(ODD[-2:]))
     steps: dict[int, list[Lookup]] = {}
-    for family in INET:
-        hosts = [endpoint.host for endpoint in of if endpoint.family == family]
+    for family in (socket.AF_UNSPEC, *INET):
+        hosts = [one.host for one in of if family in (0, one.family)]
         found = st.builds(Lookup, st.just(hosts), st.sampled_from([0.0, 0.02]))
-        bug = st.builds(Lookup, error=st.builds(Bug))
-        odd = one_in(5, bug, st.sampled_from(ODD))
-        steps[family] = draw(st.lists(one_in(5, odd, found), min_size=1, max_size=2))
+        usual = found if family else one_in(2, second_stage, found)
+        steps[family] = draw(st.lists(one_in(5, odd, usual), min_size=1, max_size=2))
     return steps
 
 
@@ -270,11 +278,31 @@ SELDOM = {
     "a family without an address to bind to": replace(
         PLAIN,
         endpoints=(Endpoint("::1", ("refuse",)), Endpoint("127.0.0.2", ("refuse",))),
+        lookups={socket.AF_UNSPEC: [Lookup(["::1", "127.0.0.2"])]},
+        local_families=(socket.AF_INET,),
+    ),
+    "families apart, and a whole answer that drops one and adds one": replace(
+        PLAIN,
+        endpoints=(
+            Endpoint("::1", ("hang",)),
+            Endpoint("127.0.0.2", ("refuse",)),
+            Endpoint("127.0.0.3", ("accept",)),
+        ),
         lookups={
+            socket.AF_UNSPEC: [Lookup(["127.0.0.3"], delay=0.1)],
             socket.AF_INET6: [Lookup(["::1"])],
             socket.AF_INET: [Lookup(["127.0.0.2"])],
         },
-        local_families=(socket.AF_INET,),
+    ),
+    "a whole answer that fails for now, and then has nothing": replace(
+        PLAIN,
+        endpoints=(Endpoint("::1", ("refuse",)), Endpoint("127.0.0.2", ("reset",))),
+        lookups={
+            socket.AF_UNSPEC: [Lookup(error=socket.EAI_AGAIN), Lookup()],
+            socket.AF_INET6: [Lookup(["::1"], delay=0.02)],
+            socket.AF_INET: [Lookup(error=socket.EAI_NONAME)],
+        },
+        delays=(0, 0),
     ),
     "a certificate that is tried again": replace(
         PLAIN,

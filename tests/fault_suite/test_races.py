@@ -31,7 +31,7 @@ from aioconnect.testing import (
     refusing,
 )
 
-SIX, FOUR = socket.AF_INET6, socket.AF_INET
+SIX, FOUR, BOTH = socket.AF_INET6, socket.AF_INET, socket.AF_UNSPEC
 
 LOOPS = ["asyncio", "uvloop"]
 
@@ -105,15 +105,20 @@ def hosts(ipv6_listener: Server) -> Iterator[list[Address]]:
 
 
 class Answering:
-    """A resolver of *addresses* that answers each family after *ticks* iterations.
+    """A resolver that answers each family after *ticks* iterations.
 
-    None never answers.  A negative number is an error after that many iterations.
+    None never answers.  A negative number is an error after that many iterations.  The
+    answer for both families is *whole*; those apart are of *apart*.
     """
 
     def __init__(
-        self, addresses: Sequence[Address], ticks: Mapping[int, int | None]
+        self,
+        whole: Sequence[Address],
+        apart: Sequence[Address],
+        ticks: Mapping[int, int | None],
     ) -> None:
-        self._addresses = addresses
+        self._whole = whole
+        self._apart = apart
         self._ticks = ticks
 
     async def __call__(
@@ -127,7 +132,9 @@ class Answering:
             await asyncio.sleep(0)
         if ticks < 0:
             raise socket.gaierror(socket.EAI_AGAIN, "not now")
-        return [one for one in self._addresses if one.family == family]
+        if family == BOTH:
+            return self._whole
+        return [one for one in self._apart if one.family == family]
 
 
 RACES = 2_000
@@ -136,12 +143,13 @@ RACES = 2_000
 async def cancelled_race(hosts: Sequence[Address], draw: random.Random) -> str:
     """Cancel a race at a random point; return its result."""
     ticks: dict[int, int | None] = {
-        family: draw.choice([0, 1, 2, 5, -1, None]) for family in (SIX, FOUR)
+        family: draw.choice([0, 1, 2, 5, -1, None]) for family in (BOTH, SIX, FOUR)
     }
+    whole, apart = (draw.choices(hosts, k=draw.randrange(6)) for _ in range(2))
     options: Any = {
-        "resolver": Answering(draw.choices(hosts, k=draw.randrange(6)), ticks),
+        "resolver": Answering(whole, apart, ticks),
         "happy_eyeballs_delay": draw.choice([None, 0.01, 0.25]),
-        "resolution_delay": draw.choice([0.0, 0.002, 0.05]),
+        "resolution_delay": draw.choice([None, 0.0, 0.0, 0.002, 0.05]),
         "retry": draw.choice([(), (0.0,), (0.001,) * 9]),
         "timeout": draw.choice([None, 0.005, 60]),
     }
@@ -180,6 +188,7 @@ async def test_cancelled_at_random(hosts: list[Address], thrown: Thrown) -> None
 
 WRONG = {
     "fails": Lookup(error=socket.EAI_FAIL),
+    "fails for now": Lookup(error=socket.EAI_AGAIN),
     "breaks": Lookup(error=OSError(errno.EIO, "broken")),
     "hangs": Lookup(never=True),
     "has nothing": Lookup(),
@@ -190,11 +199,16 @@ WRONG = {
 @pytest.mark.usefixtures("ipv6_listener")
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 @pytest.mark.parametrize("family", [SIX, FOUR], ids=["AAAA", "A"])
-async def test_wrong_answer(wrong: Lookup, family: int) -> None:
+@pytest.mark.parametrize("whole", ["hangs", "fails for now", "is late"])
+async def test_wrong_answer(wrong: Lookup, family: int, whole: str) -> None:
     """A wrong answer for one family does not affect the other family."""
     host, other = ("127.0.0.1", FOUR) if family == SIX else ("::1", SIX)
     resolver = ScriptedResolver(
-        {("name", family): wrong, ("name", other): Lookup([host])}
+        {
+            ("name", BOTH): WRONG[whole],
+            ("name", family): wrong,
+            ("name", other): Lookup([host]),
+        }
     )
     with listening(host) as server:
         async with leak_check():
@@ -205,35 +219,45 @@ async def test_wrong_answer(wrong: Lookup, family: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "kind", "code"),
+    ("wrong", "kind", "code", "lookups"),
     [
-        ("fails", aioconnect.ResolveError, socket.EAI_FAIL),
-        ("breaks", aioconnect.ConnectError, errno.EIO),
-        ("hangs", aioconnect.ConnectTimeoutError, errno.ETIMEDOUT),
-        ("has nothing", aioconnect.ResolveError, socket.EAI_NONAME),
-        ("is late", aioconnect.ConnectTimeoutError, errno.ETIMEDOUT),
+        ("fails", aioconnect.ResolveError, socket.EAI_FAIL, 1),
+        ("fails for now", aioconnect.ResolveError, socket.EAI_AGAIN, 3),
+        ("breaks", aioconnect.ConnectError, errno.EIO, 1),
+        ("hangs", aioconnect.ConnectTimeoutError, errno.ETIMEDOUT, 3),
+        ("has nothing", aioconnect.ResolveError, socket.EAI_NONAME, 1),
+        ("is late", aioconnect.ConnectTimeoutError, errno.ETIMEDOUT, 3),
     ],
 )
-async def test_wrong_answers(wrong: str, kind: type[OSError], code: int) -> None:
-    """Two wrong answers make one error, within the timeout."""
+async def test_wrong_answers(
+    wrong: str, kind: type[OSError], code: int, lookups: int
+) -> None:
+    """Wrong answers make one error, within the timeout.
+
+    The families are not asked for after an answer that is final.
+    """
     timeout = 0.2 if code == errno.ETIMEDOUT else 30
     resolver = ScriptedResolver({"name": WRONG[wrong]})
     async with leak_check():
         with pytest.raises(aioconnect.ConnectError) as caught:
             await aioconnect.connect("name", 80, resolver=resolver, timeout=timeout)
     assert (type(caught.value), caught.value.errno) == (kind, code)
-    assert [one.phase for one in caught.value.attempts] == ["resolve"] * 2
+    assert [one.phase for one in caught.value.attempts] == ["resolve"] * lookups
+    assert [one.family for one in resolver.calls] == [BOTH, SIX, FOUR][:lookups]
     assert resolver.pending == 0
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), None])
-async def test_bug_in_the_middle(bug: Exception | None) -> None:
+@pytest.mark.parametrize("where", [BOTH, SIX], ids=["whole", "AAAA"])
+async def test_bug_in_the_middle(where: int, bug: Exception | None) -> None:
     """A resolver that raises, or returns no address, ends a race that is under way."""
     under_way = asyncio.Event()
 
     async def resolver(host: str, port: int, *, family: int, **_: int) -> Any:
         if family == FOUR:
             return [hole.address]
+        if family != where:
+            await asyncio.get_running_loop().create_future()
         await under_way.wait()
         if bug is not None:
             raise bug
@@ -276,12 +300,17 @@ async def test_answer_after_the_end(bug: Exception | None) -> None:
                     "name", 80, resolver=resolver, observer=recorder
                 )
             ).close()
-    assert ended == [SIX]
+    assert ended == [BOTH, SIX]
     assert recorder.kinds()[-1] == "Connected"
 
 
+@pytest.mark.parametrize(
+    ("delay", "asked"), [(None, [BOTH]), (0, [BOTH, SIX, FOUR])], ids=["whole", "all"]
+)
 @pytest.mark.parametrize("ticks", range(4))
-async def test_resolver_that_fails_when_cancelled(ticks: int) -> None:
+async def test_resolver_that_fails_when_cancelled(
+    ticks: int, delay: float | None, asked: list[int]
+) -> None:
     """An exception of a resolver after the call was cancelled is not logged."""
     ended: list[int] = []
 
@@ -293,18 +322,20 @@ async def test_resolver_that_fails_when_cancelled(ticks: int) -> None:
             raise ZeroDivisionError("a bug")
 
     async with leak_check():
-        call = asyncio.create_task(aioconnect.connect("name", 80, resolver=resolver))
+        call = asyncio.create_task(
+            aioconnect.connect("name", 80, resolver=resolver, resolution_delay=delay)
+        )
         for _ in range(ticks):
             await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-    assert ended in ([], [SIX, FOUR])
+    assert ended in ([], asked)
 
 
 @pytest.mark.usefixtures("ipv6_listener")
 async def test_the_same_addresses_from_both() -> None:
-    """A resolver that answers both questions with all: each address is tried once."""
+    """A resolver that answers each question with all: each address is tried once."""
     all_failed = asyncio.Event()
     recorder = Recorder()
 
@@ -318,7 +349,7 @@ async def test_the_same_addresses_from_both() -> None:
         async def resolver(
             host: str, port: int, *, family: int, **_: int
         ) -> Sequence[Address]:
-            if family == FOUR:
+            if family != SIX:
                 await all_failed.wait()
             return [four.address, six.address, four.address]
 

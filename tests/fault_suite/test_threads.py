@@ -298,7 +298,7 @@ async def test_refusal_beyond_some_threads(
 
 def to_hung(peers: Peers, timeout: float) -> Awaitable[Any]:
     """Connect to a name whose look-up hangs."""
-    return aioconnect.connect("hung.pinned", peers.refused, timeout=timeout)
+    return aioconnect.connect("hung0.pinned", peers.refused, timeout=timeout)
 
 
 async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +319,10 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
     ]
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     monkeypatch.setattr(_pool, "_limit", 2)
-    hung = asyncio.create_task(addresses("hung.pinned", peers.refused))
+    hung = [
+        asyncio.create_task(addresses(f"hung{number}.pinned", peers.refused))
+        for number in range(2)
+    ]
     try:
         while len(_pool._workers) < 2:
             await asyncio.sleep(0.001)
@@ -331,6 +334,6 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
         assert "the resolver has not answered yet (" in str(raised)
     finally:
         go_on.set()
-        await hung
+        await asyncio.gather(*hung)
     for call in CALLS.values():
         assert await outcome(call, peers, GENEROUS) is None

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +31,9 @@ from aioconnect import (
     Connected,
     ConnectError,
     GaveUp,
+    Resolved,
+    ResolveFailed,
+    ResolveStarted,
     RetryScheduled,
 )
 
@@ -187,3 +191,16 @@ def check_events(world: World, rounds: int) -> None:
     if program.is_announced:
         met = {address: len(of) for address, of in world.met.items()}
         assert Counter(address for _, address in started) == met
+    check_whole_answers(world)
+
+
+def check_whole_answers(world: World) -> None:
+    """Check that nothing starts that the whole answer lacks, once that has come."""
+    addresses: Sequence[Address] | None = None
+    for event in world.recorder.events:
+        if isinstance(event, AttemptStarted):
+            assert addresses is None or event.address in addresses
+        elif isinstance(event, ResolveStarted | Resolved | ResolveFailed):
+            if event.family != world.program.family:
+                continue
+            addresses = event.addresses if isinstance(event, Resolved) else None

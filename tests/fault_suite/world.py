@@ -11,6 +11,7 @@ import errno
 import itertools
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from fault_suite.model import Bug, Endpoint, Met, Program
 
 from aioconnect import Address, Connector, Event, outcome, testing
 from aioconnect._loops.subclass import convert_loop
-from aioconnect.testing import Lookup, Recorder, ScriptedResolver
+from aioconnect.testing import Recorder, ScriptedResolver
 
 __all__ = ["Names", "Seen", "World", "building", "run"]
 
@@ -37,26 +38,30 @@ _ANY_HOST: dict[int, str] = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"
 
 
 class Names:
-    """Resolve each world's own name to its addresses, which have their own ports."""
+    """Resolve each world's own name to its addresses, which have their own ports.
+
+    A round begins with the look-up of the call's own family.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[ScriptedResolver, dict[str, Address]]] = {}
+        self._known: dict[str, tuple[Program, dict[str, Address]]] = {}
+        self._rounds: Counter[str] = Counter()
         self._numbers = itertools.count()
 
     def add(self, program: Program, addresses: dict[str, Address]) -> str:
         """Return a new name whose look-ups are those of *program*."""
         name = f"n{next(self._numbers)}.test"
-        script: dict[tuple[str, int] | str, list[Lookup]] = {
-            (name, family): steps for family, steps in program.lookups.items()
-        }
-        self._known[name] = (ScriptedResolver({**script}), addresses)
+        self._known[name] = (program, addresses)
         return name
 
     async def __call__(
         self, host: str, port: int, *, family: int, proto: int = 0, flags: int = 0
     ) -> list[Address]:
         """Return the addresses of *host*, as Connector's ``resolver``."""
-        scripted, addresses = self._known[host]
+        program, addresses = self._known[host]
+        self._rounds[host] += family == program.family
+        lookup = program.lookup(family, self._rounds[host])
+        scripted = ScriptedResolver({(host, family): lookup})
         found = await scripted(host, port, family=family, proto=proto, flags=flags)
         return [addresses[str(address.sockaddr[0])] for address in found]
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from _loops import run
 from _punctual import DECISIVE, beating, is_punctual, take_precedence
 from _reflector import HOSTS, LOCAL, Distance, Reflector, reflecting
+from _sorted import SortingResolver
 
 import aioconnect
 from aioconnect import Address
-from aioconnect.testing import Recorder, Server, StaticResolver, listening
+from aioconnect.testing import Recorder, Server, listening
 
 PORT = 7000
 
@@ -104,7 +105,7 @@ class Grid:
     async def connect(self, names: Sequence[str], recorder: Recorder) -> str | None:
         """Return the host that a socket is connected to, or None: nobody answers."""
         # Not in the order of the attempts.
-        resolver = StaticResolver({"two": sorted(names)})
+        resolver = SortingResolver(sorted(names))
         try:
             sock = await aioconnect.connect(
                 "two", PORT, resolver=resolver, timeout=TIMEOUT, observer=recorder

@@ -14,10 +14,11 @@ from typing import Any
 from _loops import run
 from _punctual import DECISIVE, beating, is_punctual, take_precedence
 from _reflector import HOSTS, LOCAL, Distance, Reflector, ip, reflecting
+from _sorted import SortingResolver
 
 import aioconnect
 from aioconnect import AttemptFailed
-from aioconnect.testing import Recorder, Server, StaticResolver, leak_check, listening
+from aioconnect.testing import Recorder, Server, leak_check, listening
 
 # Where all hosts listen, or only those of IPv6, or none.
 PORT, IPV6_PORT, REFUSING = 7000, 7001, 7002
@@ -52,7 +53,7 @@ class Network:
         self, hosts: Sequence[str], port: int = PORT, **options: Any
     ) -> str:
         """Return the host among *hosts* that a socket is connected to."""
-        resolver = StaticResolver({"name": hosts})
+        resolver = SortingResolver(hosts)
         sock = await aioconnect.connect(
             "name", port, resolver=resolver, observer=self.recorder, **options
         )
