@@ -9,15 +9,35 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import aioconnect
+
 from . import ways, ways_streams
 from .running import TRIO, Contestant, both
 from .servers import Endpoint
 
-__all__ = ["ALIVE", "CONTESTANTS", "DEAD", "SLOW", "once"]
+__all__ = [
+    "ALIVE",
+    "CONTESTANTS",
+    "HOSTS",
+    "KNOWN",
+    "NO_A",
+    "NO_AAAA",
+    "SLOW",
+    "SYSTEM",
+    "dead",
+    "once",
+]
 
-ALIVE, SLOW = "alive.test", "slow-aaaa.test"
+ALIVE, HOSTS = "alive.test", "in-hosts.test"
 
-DEAD = [f"dead{number}.test" for number in range(64)]
+# The names whose answers are late, or never come.
+SLOW, NO_AAAA, NO_A = "slow-aaaa.test", "no-aaaa.test", "no-a.test"
+
+
+def dead(count: int) -> list[str]:
+    """Return names that no server answers."""
+    return [f"dead{number}.test" for number in range(count)]
+
 
 Opens = Callable[[], Awaitable[Any]]
 
@@ -45,6 +65,56 @@ def racing(endpoint: Endpoint) -> Opens:
         asyncio.open_connection, endpoint.host, endpoint.port, happy_eyeballs_delay=0.25
     )
 
+
+async def _resolver(host: str, port: int, **_: int) -> list[aioconnect.Address]:  # noqa: ARG001  # a resolver's arguments have their names
+    return [aioconnect.Address(socket.AF_INET, ("127.0.0.1", port))]
+
+
+def ours_known(endpoint: Endpoint) -> Opens:
+    """Connect to a name whose address a coroutine knows."""
+    return functools.partial(
+        aioconnect.connect, ALIVE, endpoint.port, resolver=_resolver
+    )
+
+
+def checked_known(endpoint: Endpoint) -> Opens:
+    """Ask the same coroutine in a task, and make the checked system calls."""
+
+    async def opens() -> socket.socket:
+        (found,) = await asyncio.ensure_future(_resolver(ALIVE, endpoint.port))
+        return ways.checked_socket(found.family, found.sockaddr)
+
+    return opens
+
+
+def checked_system(endpoint: Endpoint) -> Opens:
+    """Ask loop.getaddrinfo, and make the checked system calls."""
+
+    async def opens() -> socket.socket:
+        loop = asyncio.get_running_loop()
+        kind = socket.SOCK_STREAM
+        found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=kind)
+        return ways.checked_socket(found[0][0], found[0][4])
+
+    return opens
+
+
+# A resolver that knows the name.
+KNOWN: Sequence[Contestant] = (
+    *both("aioconnect.connect", ways.ours, ways.reset),
+    *both("aioconnect.connect, a resolver", ours_known, ways.reset),
+    *both("a task, the checked system calls", checked_known, ways.reset),
+)
+
+# The system, which knows the name without DNS.
+SYSTEM: Sequence[Contestant] = (
+    *both("aioconnect.connect", ways.ours, ways.reset),
+    *both("aioconnect.open_connection", ways_streams.ours_streams, ways_streams.abort),
+    *both("getaddrinfo, the checked system calls", checked_system, ways.reset),
+    *both("asyncio.open_connection", ways_streams.asyncio_streams, ways_streams.abort),
+    *both("getaddrinfo, aiohappyeyeballs", aiohappyeyeballs, ways.reset),
+    *both("anyio.connect_tcp", ways_streams.anyio_streams, ways_streams.abort_anyio),
+)
 
 CONTESTANTS: Sequence[Contestant] = (
     *both("aioconnect.connect", ways.ours, ways.reset),
