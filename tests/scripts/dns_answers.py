@@ -101,7 +101,7 @@ async def check_errors() -> None:
 
 
 async def check_half() -> None:
-    """A failure that may pass is one for a call, too, which asks for A alone."""
+    """Find that a call asks for A alone, whose failure may pass."""
     try:
         (await aioconnect.connect("half.test", 80)).close()
     except aioconnect.ResolveError as exc:
