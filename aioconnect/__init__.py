@@ -83,6 +83,7 @@ if _typing.TYPE_CHECKING:
     from ._sansio.events import ResolveStarted as ResolveStarted
     from ._sansio.events import RetryScheduled as RetryScheduled
     from ._sansio.events import log_events as log_events
+    from ._sansio.history import History as History
     from ._sansio.ip_filter import Allow as Allow
     from ._sansio.ip_filter import only_public as only_public
     from ._timeline import Timeline as Timeline
@@ -120,6 +121,7 @@ __all__ = [
     "ConnectorOptions",
     "Event",
     "GaveUp",
+    "History",
     "PhaseStarted",
     "Predicate",
     "Ready",
@@ -165,6 +167,7 @@ __all__ = [
 # A connect does not need these, nor the events: they are imported on first use.
 _LATER = {
     "Allow": "_sansio.ip_filter",
+    "History": "_sansio.history",
     "Timeline": "_timeline",
     "loop_factory": "_loops.subclass",
     "only_public": "_sansio.ip_filter",

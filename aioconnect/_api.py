@@ -116,6 +116,7 @@ async def connect(
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
         ready=None: Coroutine function that checks each new connection.
+        history=None: `History` of addresses that failed, and of round trips.
         outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
@@ -169,10 +170,17 @@ async def connect(
     The functions in *prepare* run before a socket is bound and connected.
     `aioconnect.sockopts` has some.
 
+    The first usable connection wins: with its TLS handshake, and with *ready*.  What
+    fails in one of these is a failed attempt, and the next address is tried.  The other
+    attempts go on meanwhile, so that *ready* may run for two connections at a time,
+    each in a task of its own.
+
     *ready* is awaited within the attempt's time, with what the call would return: the
     socket, the reader and the writer, or the transport and the protocol.  If it raises
-    an `OSError` or an `EOFError`, or returns False, the attempt has failed, and the
-    next address is tried.
+    an `OSError` or an `EOFError`, or returns False, the attempt has failed.
+
+    *history* is a `History`, which remembers for a while what failed, and makes a race
+    try it last.  Several connectors may share one.
 
     *outcome* is a function from `aioconnect.outcome`.  *observer* is called with an
     event for everything that happens.  ``log_events(logger)`` is an observer too.  A
@@ -222,8 +230,8 @@ async def connect_unix(
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, happy_eyeballs_delay=0.25, interleave=1,
         resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0, local_addr=None,
-        resolver=system_resolver, prepare=(), ready=None, outcome=outcome.default,
-        observer=None
+        resolver=system_resolver, prepare=(), ready=None, history=None,
+        outcome=outcome.default, observer=None
 
     The caller owns the socket.  A call that raises or is cancelled closes all that
     it opened.
@@ -309,7 +317,8 @@ async def connect_any(
     Other options, as for `connect`:
         retry_on=is_transient, happy_eyeballs_delay=0.25, interleave=1,
         resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0, local_addr=None,
-        allow=None, prepare=(), ready=None, outcome=outcome.default, observer=None
+        allow=None, prepare=(), ready=None, history=None, outcome=outcome.default,
+        observer=None
 
     The caller owns the socket, which is non-blocking.  A call that raises or is
     cancelled closes all that it opened.
@@ -353,7 +362,7 @@ def reconnecting(
     Other options, as for `connect`:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, allow=None, prepare=(),
+        local_addr=None, resolver=system_resolver, allow=None, prepare=(), history=None,
         outcome=outcome.default, observer=None
 
     The iterator closes the writer at the end of the body, also after ``break`` and an
@@ -409,8 +418,8 @@ def reconnecting_unix(
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
-        observer=None
+        local_addr=None, resolver=system_resolver, prepare=(), history=None,
+        outcome=outcome.default, observer=None
 
     Raises what `reconnecting` does.
     """
@@ -448,7 +457,7 @@ async def wait_until_up(
     Other options, as for `connect`:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
-        allow=None, prepare=(), outcome=outcome.default, observer=None
+        allow=None, prepare=(), history=None, outcome=outcome.default, observer=None
 
     Each look connects once, and closes the socket.  A look at a silent address ends
     after 3 s, because the server may have come up in the meantime.
@@ -495,7 +504,7 @@ async def wait_until_up_unix(
     Other options, as for `connect`.  Those about names and IP change nothing here:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
-        prepare=(), outcome=outcome.default, observer=None
+        prepare=(), history=None, outcome=outcome.default, observer=None
 
     Raises what `connect` does.
     """
@@ -525,7 +534,7 @@ async def wait_until_down(
     Other options, as for `connect`:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
-        allow=None, prepare=(), outcome=outcome.default, observer=None
+        allow=None, prepare=(), history=None, outcome=outcome.default, observer=None
 
     Each look connects once, without TCP Fast Open, and closes the socket.  A wait that
     raises or is cancelled closes all that it opened.
@@ -561,7 +570,7 @@ async def wait_until_down_unix(
     Other options, as for `connect`.  Those about names and IP change nothing here:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
-        prepare=(), outcome=outcome.default, observer=None
+        prepare=(), history=None, outcome=outcome.default, observer=None
 
     Raises what `wait_until_down` does.
     """
@@ -611,12 +620,17 @@ async def create_connection(
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
         ready=None: Coroutine function that checks each new connection.
+        history=None: `History` of addresses that failed, and of round trips.
         outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
     The caller owns the result.  A call that raises or is cancelled closes everything
     that it opened.  *sock* belongs to the transport as soon as there is one.  Until
     then it belongs to the caller, who closes it if the call raises.
+
+    *protocol_factory* is called once, for the connection that has won.  With *ready*,
+    it is called for each connection that has to pass, and the protocols of the others
+    are told that theirs is lost.
 
     An exception of *protocol_factory* is raised unchanged.  Before, the call closes a
     socket of its own.
@@ -667,8 +681,8 @@ async def create_unix_connection(
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
-        observer=None
+        local_addr=None, resolver=system_resolver, prepare=(), history=None,
+        outcome=outcome.default, observer=None
 
     The caller owns the result.  Failure, cancellation and ownership of *sock* are as
     for `create_connection`.
@@ -728,6 +742,7 @@ async def open_connection(
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
         ready=None: Coroutine function that checks each new connection.
+        history=None: `History` of addresses that failed, and of round trips.
         outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
@@ -782,8 +797,8 @@ async def open_unix_connection(
     Other options, as for `connect`.  Those about names and IP change nothing here:
         attempt_timeout=None, retry_on=is_transient, happy_eyeballs_delay=0.25,
         interleave=1, resolution_delay=0.05, family=AF_UNSPEC, proto=0, flags=0,
-        local_addr=None, resolver=system_resolver, prepare=(), outcome=outcome.default,
-        observer=None
+        local_addr=None, resolver=system_resolver, prepare=(), history=None,
+        outcome=outcome.default, observer=None
 
     The caller owns the result.  Failure, cancellation and ownership of *sock* are as
     for `open_connection`.

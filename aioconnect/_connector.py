@@ -23,6 +23,7 @@ from ._calls.option_checks import check_factory
 from ._calls.options import (
     Allow,
     ConnectorOptions,
+    History,
     LocalAddr,
     PlainHelp,
     check_options,
@@ -41,10 +42,10 @@ from ._io.tls import TLSArguments, TLSOptions, tls_options
 from ._io.transports import (
     LIMIT,
     Streams,
+    StreamsWrap,
+    TransportWrap,
     Wrap,
     check_limit,
-    create_streams,
-    create_transport,
 )
 from ._sansio.addresses import Address, SockAddr, check_address, unix_address
 from ._sansio.checks import explains_misuse
@@ -83,6 +84,7 @@ class Connector(metaclass=PlainHelp):
         allow=None: Function that may refuse an address, such as `only_public`.
         prepare=(): Functions ``(socket, Address)`` to run on each new socket.
         ready=None: Coroutine function that checks each new connection.
+        history=None: `History` of addresses that failed, and of round trips.
         outcome=outcome.default: How to find out how a ``connect(2)`` has ended.
         observer=None: Function that is called with each event, such as a `Timeline`.
 
@@ -105,6 +107,7 @@ class Connector(metaclass=PlainHelp):
     allow: Allow | None = None
     prepare: Sequence[Prepare] = ()
     ready: Ready | None = None
+    history: History | None = None
     outcome: Outcome = default
     observer: Observer | None = None
 
@@ -151,7 +154,7 @@ class Connector(metaclass=PlainHelp):
         """Return a transport and its protocol: see `aioconnect.create_connection`."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
-        wrap = partial(create_transport, factory=protocol_factory, tls=options)
+        wrap = TransportWrap(protocol_factory, options)
         endpoint = endpoint_from_arguments(self, host, port, sock)
         return await connect_endpoint(
             self, endpoint, wrap, sock=sock, all_errors=all_errors
@@ -185,7 +188,7 @@ class Connector(metaclass=PlainHelp):
         """Return a transport and protocol: see `aioconnect.create_unix_connection`."""
         check_factory(protocol_factory)
         options = tls_options(None, tls)
-        wrap = partial(create_transport, factory=protocol_factory, tls=options)
+        wrap = TransportWrap(protocol_factory, options)
         endpoint = endpoint_from_path(path, sock)
         return await connect_endpoint(self, endpoint, wrap, sock=sock)
 
@@ -294,4 +297,4 @@ def check_connector(connector: object) -> None:
 
 def _streams(limit: int, tls: TLSOptions) -> Wrap[Streams]:
     check_limit(limit)
-    return partial(create_streams, limit=limit, tls=tls)
+    return StreamsWrap(limit, tls)

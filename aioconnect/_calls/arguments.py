@@ -7,7 +7,7 @@ import os
 import socket
 from typing import TypeAlias
 
-from .._io.service_names import check_port
+from .._io.resolver import check_port
 from .._io.sockets import check_open
 from .._io.targets import Target
 from .._sansio.addresses import unix_address

@@ -10,6 +10,7 @@ from functools import partial
 
 from .._io.connecting_socket import ConnectingSocket
 from .._io.timers import Waiter, earliest, wake
+from .._sansio.addresses import Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.errors import AttemptError
 from .._sansio.happy_eyeballs import HappyEyeballs
@@ -49,10 +50,10 @@ class AttemptSet:
         self._live: list[_LiveAttempt] = []  # the oldest first
         self._waiter: Waiter | None = None
 
-    @property
-    def waiting(self) -> int:
-        """How many attempts are live, or addresses left to dial."""
-        return len(self._live) + self._rules.untried
+    def begun(self) -> list[tuple[Address, float]]:
+        """Return the address and the start of each attempt under way."""
+        live = (attempt.connecting for attempt in self._live)
+        return [(one.address, one.started) for one in live]
 
     def close(self) -> None:
         """End every attempt: stop watching its socket, and close it."""
@@ -63,6 +64,11 @@ class AttemptSet:
     def start_due(self) -> Connected | None:
         """Start the attempts that are due; return the first that connects at once."""
         for _ in range(_IN_A_ROW):
+            # Give up the oldest attempt only for a new one that has not failed.
+            if self._live and self._rules.has_too_many():
+                if connected := self._give_up_oldest():
+                    return connected
+                continue
             now = self.loop.time()
             if self._turn.has_passed(now):
                 break
@@ -79,9 +85,6 @@ class AttemptSet:
             if isinstance(dialled, socket.socket):
                 return Connected(dialled, address, now, deadline)
             self._add(dialled, deadline)
-            # Give up the oldest attempt only for a new one that is under way.
-            if self._rules.has_too_many() and (connected := self._give_up_oldest()):
-                return connected
         return None
 
     def _add(self, connecting: ConnectingSocket, deadline: Deadline) -> None:
@@ -169,12 +172,6 @@ class AttemptSet:
         one = attempt.connecting
         self._dialer.record.failed(exc, one.address, one.started, attempt.deadline)
 
-    def failed(self, exc: AttemptError, connected: Connected) -> None:
-        """Record that *connected*, which this set has returned, failed afterwards."""
-        _, address, started, deadline = connected
-        self._rules.failed()
-        self._dialer.record.failed(exc, address, started, deadline)
-
     def shorten_deadlines(self, now: float) -> None:
         """Leave time for addresses that were not known when the attempts started."""
         if not self._live or not self._rules.untried:
@@ -185,12 +182,6 @@ class AttemptSet:
                 sooner = attempt.deadline.or_sooner(deadline.at, deadline.limit)
                 attempt.deadline = sooner
             attempt.wake_at = earliest(attempt.wake_at, attempt.deadline.at)
-
-    def pause(self) -> None:
-        """Stop watching.  The next `poll` polls every attempt once."""
-        for attempt in self._live:
-            attempt.connecting.disarm(self.loop)
-            attempt.is_ready = True
 
     def wake(self) -> None:
         """End the wait, because something has happened."""

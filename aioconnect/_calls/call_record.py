@@ -34,6 +34,10 @@ from .options import Options
 __all__ = ["CallRecord", "LookupFailure"]
 
 
+# The phases in which the peer, or the way to it, makes an attempt fail.
+_REMOTE = ("connect", "proxy", "tls", "ready", "adopt")
+
+
 class LookupFailure(NamedTuple):
     """A look-up without an address.  *ended* is None if it has not ended."""
 
@@ -134,6 +138,9 @@ class CallRecord:
             self.schedule.expired(deadline.limit)
         elif not isinstance(failure, AttemptDisplaced):
             self.schedule.answered(ended)
+        history = self.options.history
+        if history is not None and address is not None and failure.phase in _REMOTE:
+            history.failed(address, now)
         attempt = Attempt(
             address=address,
             phase=failure.phase,

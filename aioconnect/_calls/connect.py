@@ -217,10 +217,10 @@ class ConnectOperation:
     def _provider(self, endpoint: Endpoint) -> AddressProvider:
         if self._raced:
             return MultiTargetLookup(self._loop, self.record, self._endpoints)
-        lookup, record = self._lookup, self.record
-        if lookup is None:
-            lookup = HostLookup(self._loop, record.options, record.observe, endpoint)
-        return lookup
+        if self._lookup is not None:
+            return self._lookup
+        record = self.record
+        return HostLookup(self._loop, record.options, record.observe, endpoint)
 
     async def _expand(self, service: str, turn: Deadline) -> tuple[Endpoint, Deadline]:
         """Replace the turn by one for each endpoint of *service*; return the first.
@@ -261,8 +261,8 @@ class ConnectOperation:
     ) -> Sequence[Address]:
         """Return the addresses of *endpoint*, or none after a failure.
 
-        Use this where one address is enough: they may be of one family only.  *family*,
-        if given, replaces the option of that name.  The record keeps the failures.
+        Use this where no race waits for late answers.  *family*, if given, replaces the
+        option of that name.  The record keeps the failures.
         """
         record, started = self.record, self._loop.time()
         options = record.options

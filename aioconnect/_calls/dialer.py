@@ -11,7 +11,7 @@ import socket
 from typing import Any, NamedTuple
 
 from .._io.connect_outcome import has_peer
-from .._io.connecting_socket import ConnectingSocket
+from .._io.connecting_socket import ConnectingSocket, round_trip
 from .._io.sockets import open_and_connect, start_connect
 from .._io.transports import OnPhase, Wrap, discard_connection
 from .._sansio.addresses import Address
@@ -134,30 +134,75 @@ class Dialer:
             raise AttemptError("adopt", os_error(code, text))
         return self.sock
 
+    @property
+    def has_handshake(self) -> bool:
+        """Whether more than a connected socket makes a connection usable."""
+        wrap_has = self.wrap is not None and self.wrap.has_handshake
+        return wrap_has or self.record.options.ready is not None
+
     async def finish(self, connected: Connected) -> Any:
-        """Wrap the *connected* socket, ask the option *ready*; return the connection.
+        """Do all that makes the *connected* socket the caller's connection.
 
         Raises:
             AttemptError: A handshake failed, or *ready* did.  The socket is closed,
                 unless it is the caller's.
         """
+        connection = await self._shake_hands(connected, is_race=False)
+        return self.hand_out(connection, connected)
+
+    async def shake_hands(self, connected: Connected) -> Any:
+        """Do what makes the *connected* socket usable, while others may still win.
+
+        The result goes to `adopt` or to `discard`.  Raises what `finish` does.
+        """
+        return await self._shake_hands(connected, is_race=True)
+
+    def may_win(self, connection: Any) -> bool:
+        """Tell whether *connection*, of `shake_hands`, can be the winner's."""
+        return self.wrap is None or self.wrap.may_win(connection)
+
+    async def adopt(self, connection: Any, connected: Connected) -> Any:
+        """Return what the winner's *connection* is to the caller.
+
+        `shake_hands` returned its first form.  Raises what `finish` does.
+        """
+        if self.wrap is None:
+            return connection
+        return await self.wrap.adopt(self.loop, connection, connected.deadline.at)
+
+    def hand_out(self, connection: Any, connected: Connected) -> Any:
+        """Tell the observer of *connection*, and return it: the caller owns it."""
+        history, address = self.record.options.history, connected.address
+        if history is not None and address is not None:
+            history.usable(address, self.loop.time())
+        try:
+            self.record.connected(connected.address)
+        except BaseException:
+            self.discard(connection)
+            raise
+        return connection
+
+    async def _shake_hands(self, connected: Connected, *, is_race: bool) -> Any:
         sock, address, _, deadline = connected
+        history = self.record.options.history
+        if history is not None and address is not None:
+            history.connected(address, round_trip(sock), self.loop.time())
         on_phase = self.record.on_phase(address)
         is_asked = self.record.options.ready is not None
         if is_asked and self.ready_gets_socket:
             await self._prove(sock, deadline, on_phase)
         connection: Any = sock
-        if self.wrap is not None:
-            connection = await self.wrap(
+        wrap = self.wrap
+        if wrap is not None and is_race and (not is_asked or self.ready_gets_socket):
+            connection = await wrap.for_race(
+                self.loop, sock, deadline.at, tell=on_phase
+            )
+        elif wrap is not None:
+            connection = await wrap(
                 self.loop, sock, deadline.at, owned=self.sock is None, tell=on_phase
             )
         if is_asked and not self.ready_gets_socket:
             await self._prove(connection, deadline, on_phase)
-        try:
-            self.record.connected(address)
-        except BaseException:
-            self.discard(connection)
-            raise
         return connection
 
     async def _prove(

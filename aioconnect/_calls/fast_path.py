@@ -122,7 +122,7 @@ def _is_plain(options: Options) -> bool:
         return False
     if options.local_addr is not None or options.allow is not None:
         return False
-    return options.ready is None
+    return options.ready is None and options.history is None
 
 
 def _start(

@@ -1,4 +1,4 @@
-"""Resolve a host where one answer with addresses is enough, and no race needs the rest.
+"""Resolve a host where the addresses are needed at once, and no race waits for more.
 
 The same rules hold as in a race.
 """
@@ -22,6 +22,9 @@ from .options import Options, check_local_addr
 
 __all__ = ["first_addresses", "local_addresses"]
 
+# RFC 8305's Resolution Delay, in seconds.
+_OTHER_FAMILY_DELAY = 0.05
+
 
 async def first_addresses(
     loop: asyncio.AbstractEventLoop,
@@ -29,14 +32,16 @@ async def first_addresses(
     lookup: HostLookup,
     until: float | None,
 ) -> Sequence[Address]:
-    """Return the addresses in the first answer that has any, or none.
+    """Return the addresses that are there first, or none.
 
-    It is the whole answer, in its order, unless that is late: see `HappyEyeballs`.
-    There is none if the look-ups have failed, or have not ended by *until*.
+    They are those of the whole answer, in its order, unless that is late: see
+    `HappyEyeballs`.  A family that has addresses then waits a moment for the other.
+    There are none if the look-ups have failed, or have not ended by *until*.
 
     Raises:
         AttemptError: There can be no address.
     """
+    settles_at: float | None = None
     rules = HappyEyeballs(
         attempt_delay=None,
         resolution_delay=options.resolution_delay,
@@ -51,12 +56,15 @@ async def first_addresses(
                 await lookups.ask()
             now = loop.time()
             lookups.take(now)
-            is_over = rules.is_over or (until is not None and now >= until)
-            if rules.untried or is_over:
+            if rules.untried and settles_at is None:
+                settles_at = now + _OTHER_FAMILY_DELAY
+            end = earliest(until, settles_at)
+            has_settled = rules.untried and lookup.has_settled
+            if rules.is_over or has_settled or (end is not None and now >= end):
                 return rules.take_untried()
             waiter = loop.create_future()
             if not lookups.is_ready:
-                await wait_until_done(loop, waiter, earliest(until, lookups.due()))
+                await wait_until_done(loop, waiter, earliest(end, lookups.due()))
     finally:
         lookups.close()
 

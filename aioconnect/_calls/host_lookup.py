@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, cast
 
-from .._io.getaddrinfo import getaddrinfo
+from .._io.getaddrinfo import getaddrinfo, is_crowded
 from .._io.resolver import (
     AnswerFuture,
     addresses_of_addrinfo,
@@ -31,7 +31,8 @@ from .._sansio.addresses import INET, Address, plain_address
 from .._sansio.endpoints import Endpoint
 from .._sansio.error_predicates import is_transient
 from .._sansio.errors import AttemptError, lookup_too_late, os_error
-from .._sansio.happy_eyeballs import DnsQuery, TargetIndex, Upcoming
+from .._sansio.happy_eyeballs import DnsQuery, Upcoming
+from .._sansio.rfc6724 import TargetIndex
 from .._sansio.text import safe_repr
 from .call_record import LookupFailure
 from .observing import Observer, events
@@ -44,19 +45,21 @@ _EAI_NODATA = getattr(socket, "EAI_NODATA", None)
 
 
 class _Lookup:
-    """One query: when it started and ended, and what it has found.
+    """One query: when it started and ended, and what has come of it.
 
-    It *is_final* if there is an answer, if only "no such address".
+    It *is_answered* if there is an answer, if only "no such address".  It *is_half* if
+    it was for both families and has failed, and one of them may have addresses.
     """
 
-    __slots__ = ("ended", "error", "has_found", "is_final", "started")
+    __slots__ = ("ended", "error", "has_found", "is_answered", "is_half", "started")
 
     def __init__(self, started: float) -> None:
         self.started = started
         self.ended: float | None = None
         self.error: OSError | None = None
         self.has_found = False
-        self.is_final = False
+        self.is_answered = False
+        self.is_half = False
 
 
 class HostLookup:
@@ -230,22 +233,29 @@ class HostLookup:
         elif error is None:
             found = self._addresses(future.result())
         elif not isinstance(error, OSError):
-            raise error
+            try:
+                raise error
+            finally:
+                del error
         lookup.ended, lookup.error = self._loop.time(), error
         lookup.has_found = bool(found)
-        is_half = error is not None and self._may_be_half(family, error)
-        lookup.is_final = error is None or (is_no_address(error) and not is_half)
+        lookup.is_half = error is not None and self._may_be_half(family, error)
+        is_answer = error is None or is_no_address(error)
+        lookup.is_answered = is_answer and not lookup.is_half
         self._tell(family, found)
-        return None if is_half else found
+        return None if lookup.is_half else found
 
     def _may_be_half(self, family: int, error: OSError) -> bool:
-        """Tell whether one family may have addresses, in spite of this *error*."""
+        """Tell whether to ask if one family has addresses, in spite of this *error*."""
         if family != socket.AF_UNSPEC or self._options.resolution_delay is None:
             return False
         # If a name has no IPv6 address, and the server fails for IPv4, glibc says that
         # there is no address.
         is_no_data = self._asks_system and error.errno == _EAI_NODATA
-        return is_no_data or is_transient(error)
+        if not (is_no_data or is_transient(error)):
+            return False
+        # Do not wait for a free thread, after an answer has come.
+        return len(self._lookups) > 1 or not (self._asks_system and is_crowded())
 
     def _tell(self, family: int, found: Sequence[Address]) -> None:
         """Tell the observer that the look-up of *family* has ended."""
@@ -281,10 +291,20 @@ class HostLookup:
         if self._is_known:
             return True
         whole = self._lookups.get(self._family)
-        if whole is not None and whole.is_final:
-            return True
+        if whole is None:
+            return False
+        return whole.is_answered or (whole.is_half and self._has_both)
+
+    @property
+    def _has_both(self) -> bool:
+        """Whether the families were asked for apart, and both have answered."""
         apart = [self._lookups.get(family) for family in INET]
-        return all(lookup is not None and lookup.is_final for lookup in apart)
+        return all(lookup is not None and lookup.is_answered for lookup in apart)
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether there is an answer for every family, in one or apart."""
+        return self.is_complete or self._has_both
 
     def failures(self, is_too_late: bool = False) -> Sequence[LookupFailure]:
         """Return the look-ups if none found an address, or if *is_too_late*."""
@@ -292,7 +312,7 @@ class HostLookup:
             return ()
         lookups = self._lookups
         whole = lookups.get(self._family)
-        if whole is not None and whole.is_final:
+        if whole is not None and whole.ended is not None and not whole.is_half:
             lookups = {self._family: whole}  # what came apart does not count
         if any(one.has_found for one in lookups.values()) and not is_too_late:
             return ()

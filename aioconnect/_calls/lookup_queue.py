@@ -17,9 +17,9 @@ from .._sansio.errors import lookup_displaced
 from .._sansio.happy_eyeballs import (
     DnsQuery,
     HappyEyeballs,
-    TargetIndex,
     Upcoming,
 )
+from .._sansio.rfc6724 import TargetIndex
 from .call_record import LookupFailure
 
 __all__ = ["MOST_TARGETS", "AddressProvider", "LookupQueue"]
@@ -107,7 +107,7 @@ class LookupQueue:
     """
 
     __slots__ = (
-        "_divides_at",
+        "_apart_from",
         "_loop",
         "_provider",
         "_rules",
@@ -132,7 +132,7 @@ class LookupQueue:
         self._until = until
         self._unasked: deque[DnsQuery] = deque()
         self._targets: dict[TargetIndex, _Target] = {}  # the oldest first
-        self._divides_at = 0.0  # no family is asked for apart before
+        self._apart_from = 0.0  # no family is asked for apart before
 
     def close(self) -> None:
         """Cancel the look-ups under way."""
@@ -173,7 +173,7 @@ class LookupQueue:
             self._rules.asked(query, asked_at)
             self._targets[query[0]] = _Target(asked_at)
             pending += self._ask(query)
-        pending += self._divide(now)
+        pending += self._ask_apart(now)
         if not pending:
             return
         # A resolver that knows the answer has given it by the next turn of the loop.
@@ -188,16 +188,16 @@ class LookupQueue:
         self._targets[index].futures[family] = future
         return () if future.done() else (future,)
 
-    def _divide(self, now: float) -> list[AnswerFuture]:
+    def _ask_apart(self, now: float) -> list[AnswerFuture]:
         """Ask for the families apart where the whole answer is late."""
         pending: list[AnswerFuture] = []
-        while (at := self._rules.next_division()) is not None:
-            if max(at, self._divides_at) > now:
+        while (at := self._rules.next_apart()) is not None:
+            if max(at, self._apart_from) > now:
                 break
             if is_crowded():
-                self._divides_at = now + _CROWDED_DELAY
+                self._apart_from = now + _CROWDED_DELAY
                 break
-            for query in self._rules.divide(now):
+            for query in self._rules.ask_apart(now):
                 pending += self._ask(query)
         return pending
 
@@ -219,7 +219,7 @@ class LookupQueue:
             if any(future.done() for future in target.futures.values()):
                 self._take(index, target, now)
                 has_answers = True
-        for future in self._divide(now):
+        for future in self._ask_apart(now):
             self._watch(future)
         return has_answers
 
@@ -233,7 +233,10 @@ class LookupQueue:
             # cancelled.
             retrieve_error(future)
             query = index, family
-            self._rules.answered(query, self._provider.answer(query, future), now)
+            found = self._provider.answer(query, future)
+            for half in self._rules.answered(query, found, now):
+                for asked in self._ask(half):
+                    self._watch(asked)
             if not self._rules.awaits(index):
                 self._drop(index)
                 return
@@ -279,10 +282,10 @@ class LookupQueue:
 
     def due(self) -> float | None:
         """Return when `take` has something to do, if no answer comes before."""
-        divides_at = self._rules.next_division()
-        if divides_at is not None:
-            divides_at = max(divides_at, self._divides_at)
-        return earliest(self._room_due(), divides_at)
+        apart_at = self._rules.next_apart()
+        if apart_at is not None:
+            apart_at = max(apart_at, self._apart_from)
+        return earliest(self._room_due(), apart_at)
 
     def __len__(self) -> int:
         """How many targets are looked up, or wait for that."""

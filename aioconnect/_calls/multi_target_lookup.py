@@ -11,7 +11,8 @@ from .._io.resolver import AnswerFuture
 from .._sansio.addresses import Address
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
-from .._sansio.happy_eyeballs import SRV, DnsQuery, TargetIndex, Upcoming
+from .._sansio.happy_eyeballs import SRV, DnsQuery, Upcoming
+from .._sansio.rfc6724 import TargetIndex
 from .call_record import CallRecord, LookupFailure
 from .host_lookup import HostLookup
 from .service_lookup import ServiceLookup

@@ -14,7 +14,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from types import CodeType, FunctionType
 from typing import Any, cast
 
-from .._io.service_names import check_port
+from .._io.resolver import check_port
 from .._io.sockets import Prepare
 from .._sansio.checks import check_duration
 from .._sansio.hosts import check_host
@@ -26,6 +26,7 @@ __all__ = [
     "check_factory",
     "check_family",
     "check_function",
+    "check_history",
     "check_local_addr",
     "check_optional_duration",
     "check_prepare",
@@ -63,6 +64,15 @@ _PLAIN_RESULTS = frozenset(
         "UNARY_NOT",
     }
 )
+
+
+def check_history(history: object) -> None:
+    """Check that *history* is a `History`.  Its module is imported now (K14)."""
+    from .._sansio.history import History  # noqa: PLC0415  # only who uses it needs it
+
+    if not isinstance(history, History):
+        text = f"history must be a History(), not {safe_repr(history)}"
+        raise TypeError(text)
 
 
 def check_optional_duration(

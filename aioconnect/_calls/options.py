@@ -19,6 +19,7 @@ from .observing import Observer, events
 from .option_checks import (
     check_family,
     check_function,
+    check_history,
     check_local_addr,
     check_optional_duration,
     check_prepare,
@@ -30,13 +31,16 @@ from .option_checks import (
 from .ready import Ready
 
 if TYPE_CHECKING:
+    from .._sansio.history import History
     from .._sansio.ip_filter import Allow
 else:
+    History = Any  # for `typing.get_type_hints` at run time
     Allow = Callable[[Any, int], bool]  # for `typing.get_type_hints` at run time
 
 __all__ = [
     "Allow",
     "ConnectorOptions",
+    "History",
     "LocalAddr",
     "Options",
     "PlainHelp",
@@ -66,6 +70,7 @@ class WaitOptions(TypedDict, total=False):
     allow: Allow | None
     prepare: Sequence[Prepare]
     ready: Ready | None
+    history: History | None
     outcome: Outcome
     observer: Observer | None
 
@@ -137,6 +142,9 @@ class Options(Protocol):
     def ready(self) -> Ready | None: ...
 
     @property
+    def history(self) -> History | None: ...
+
+    @property
     def outcome(self) -> Outcome: ...
 
     @property
@@ -184,6 +192,8 @@ def _check_functions(options: Options) -> None:
     if options.allow is not None:
         # Import the guard now.  Later, without a free descriptor, that fails (K14).
         importlib.import_module("aioconnect._sansio.ip_filter")
+    if options.history is not None:
+        check_history(options.history)
     observer: object = options.observer
     # With an observer, this comparison imports the events.
     if observer is not None and observer is events.log_events:

@@ -43,29 +43,34 @@ async def pass_ready(ready: Ready, connection: Any, deadline: float | None) -> N
         Exception: It raised another exception.
     """
     task = asyncio.current_task()
-    cancellations = task.cancelling() if task is not None else 0
     scope = asyncio.timeout_at(deadline)
-    error: OSError | None = None
     try:
-        async with scope:
-            if await _call_ready(ready, connection) is False:
-                error = os_error(errno.ECONNABORTED, "it says that it is not")
-            elif _is_closed(connection):
-                error = os_error(errno.ECONNABORTED, "it has closed the connection")
-    except EOFError:
-        error = os_error(errno.ECONNRESET, "the peer has closed the connection")
-    except OSError as exc:
-        error = exc
-    try:
-        if task is not None and task.cancelling() > cancellations:
-            # The hook swallowed a cancellation.  Deliver it all the same.
-            raise asyncio.CancelledError
-        if scope.expired():
-            raise AttemptExpired("ready", os_error(errno.ETIMEDOUT, "no answer yet"))
-        if error is not None:
-            raise AttemptError("ready", error)
+        cancellations = task.cancelling() if task is not None else 0
+        error: OSError | None = None
+        try:
+            async with scope:
+                if await _call_ready(ready, connection) is False:
+                    error = os_error(errno.ECONNABORTED, "it says that it is not")
+                elif _is_closed(connection):
+                    error = os_error(errno.ECONNABORTED, "it has closed the connection")
+        except EOFError:
+            error = os_error(errno.ECONNRESET, "the peer has closed the connection")
+        except OSError as exc:
+            error = exc
+        try:
+            if task is not None and task.cancelling() > cancellations:
+                # The hook swallowed a cancellation.  Deliver it all the same.
+                raise asyncio.CancelledError
+            if scope.expired():
+                raise AttemptExpired(
+                    "ready", os_error(errno.ETIMEDOUT, "no answer yet")
+                )
+            if error is not None:
+                raise AttemptError("ready", error)
+        finally:
+            del error  # its traceback refers to this frame
     finally:
-        del error  # its traceback refers to this frame
+        del task, scope  # the task's error has this frame
 
 
 def _call_ready(ready: Ready, connection: Any) -> Awaitable[object]:

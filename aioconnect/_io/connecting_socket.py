@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import struct
 from collections.abc import Callable
 from types import MethodType
 
@@ -28,9 +29,12 @@ from .sockets import (
 )
 from .timers import Waiter, earliest, wake
 
-__all__ = ["ConnectingSocket"]
+__all__ = ["ConnectingSocket", "round_trip"]
 
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
+# tcpi_rtt of struct tcp_info, in linux/tcp.h: microseconds, as 32 bits.
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+_RTT_OFFSET = 68
 _MSG_ERRQUEUE: int | None = getattr(socket, "MSG_ERRQUEUE", None)
 
 # The pauses, in seconds, between two polls where no event will come, or where one has
@@ -44,6 +48,23 @@ _STILL = {
     errno.EINPROGRESS: "no answer yet",
     errno.EINTR: "interrupted again and again",
 }
+
+
+def round_trip(sock: socket.socket) -> float:
+    """Return the round trip of the TCP handshake of *sock*, in seconds.
+
+    It is 0.0 for other sockets, and where the kernel does not tell it.
+    """
+    if _TCP_INFO is None:
+        return 0.0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _RTT_OFFSET + 4)
+    except OSError:
+        return 0.0
+    if len(info) < _RTT_OFFSET + 4:
+        return 0.0
+    microseconds: int = struct.unpack_from("=I", info, _RTT_OFFSET)[0]
+    return microseconds / 1e6
 
 
 class ConnectingSocket:

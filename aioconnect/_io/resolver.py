@@ -1,4 +1,4 @@
-"""Resolve names to addresses.
+"""Resolve names to addresses, and names of services to ports.
 
 Numeric addresses and ``localhost`` need neither the system's resolver nor a thread.
 """
@@ -6,16 +6,17 @@ Numeric addresses and ``localhost`` need neither the system's resolver nor a thr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
 from .._sansio.addresses import Address, SockAddr
+from .._sansio.checks import check_port_number
 from .._sansio.errors import AttemptExpired, lookup_expired
 from .._sansio.hosts import check_host, numeric_address
 from .._sansio.text import error_text, printable
 from .getaddrinfo import getaddrinfo, lookups_ahead
-from .service_names import check_port
 from .shared_lookup import AddrInfo
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Resolver",
     "addresses_of_addrinfo",
     "cancel_lookup",
+    "check_port",
     "flags_of_one_family",
     "is_no_address",
     "no_address_error",
@@ -68,8 +70,9 @@ class Resolver(Protocol):
     The function is called for the connector's *family*, ``AF_UNSPEC`` by default.  It
     then returns the addresses of both families, in the order in which to try them.
     Only if that takes longer than *resolution_delay*, or fails with an error that may
-    pass, it is also called for ``AF_INET6`` and for ``AF_INET``.  It is never called
-    for a numeric address.  If there is no address, it returns nothing or raises a
+    pass, it is also called for ``AF_INET6`` and for ``AF_INET``; it is not while more
+    than 512 threads of `system_resolver` hang.  It is never called for a numeric
+    address.  If there is no address, it returns nothing or raises a
     `socket.gaierror`.  It is cancelled when its answer is not needed any more.
     """
 
@@ -117,6 +120,21 @@ async def system_resolver(
     except OSError as exc:
         error = exc.with_traceback(None)
     raise no_address_error(error, family)
+
+
+def check_port(port: object) -> int:
+    """Return *port*, a whole number, a decimal text or a service name, as an int.
+
+    Raises:
+        ValueError: It is not between 0 and 65535, or no service has this name.
+        TypeError: It is neither int nor str.
+    """
+    name = port.decode("ascii", "replace") if isinstance(port, bytes) else port
+    if isinstance(name, str) and not (name.isascii() and name.isdecimal()):
+        # If there is no service with this name, the check says so.
+        with contextlib.suppress(OSError, ValueError):
+            return socket.getservbyname(name, "tcp")
+    return check_port_number(port)
 
 
 def resolve_without_lookup(
@@ -257,6 +275,8 @@ def start_lookup(
             return loop.create_task(answer)
         # A resolver that knows the answer then needs no turn of the loop.
         task: AnswerFuture = _eager_task_factory(loop, answer)
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            error.__traceback__ = None  # it has the frames of the caller
         return task
     if isinstance(answer, Awaitable):
         return asyncio.ensure_future(cast("Awaitable[Any]", answer), loop=loop)

@@ -15,17 +15,30 @@ import os
 import socket
 import types
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from .._sansio.text import safe_repr
 
 __all__ = [
+    "Factory",
     "FileIdentity",
+    "Handover",
+    "OnPhase",
+    "TrackedFactory",
     "abort_transport",
     "await_creation",
+    "check_protocol",
     "closes_sockets",
     "file_identity",
 ]
 
 T = TypeVar("T")
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+Factory: TypeAlias = Callable[[], P]
+
+# Is called with the name of each phase of the attempt that begins.
+OnPhase: TypeAlias = Callable[[str], None]
 
 # The device and the inode.
 FileIdentity: TypeAlias = tuple[int, int]
@@ -129,3 +142,83 @@ def _end(
             steps.close()
         except StopIteration as stop:  # there was nothing more to wait for
             discard(stop.value)
+
+
+class TrackedFactory(Generic[P]):
+    """A protocol factory that remembers whether the loop has called it.
+
+    After that call a transport exists, and owns the socket.
+    """
+
+    __slots__ = ("factory", "runs_callers_code", "was_called")
+
+    def __init__(self, factory: Factory[P]) -> None:
+        self.factory = factory
+        self.was_called = False
+        # Whether an error comes from the caller's own code, and not from the loop.
+        self.runs_callers_code = False
+
+    def __call__(self) -> P:
+        self.runs_callers_code = True
+        protocol = self.factory()
+        check_protocol(protocol)
+        self.was_called, self.runs_callers_code = True, False
+        return protocol
+
+    def observe(self, on_phase: OnPhase, phase: str) -> None:
+        """Call the caller's *on_phase* with *phase*."""
+        self.runs_callers_code = True
+        on_phase(phase)
+        self.runs_callers_code = False
+
+
+def check_protocol(protocol: object) -> None:
+    # The loop would notice after it has made the transport, or never.
+    is_class = isinstance(protocol, type)
+    if is_class or not callable(getattr(protocol, "connection_made", None)):
+        text = f"protocol_factory must return a protocol, not {safe_repr(protocol)}"
+        raise TypeError(text)
+
+
+class Handover:
+    """Give *sock* to the transport that the body makes, or close it.
+
+    If the body fails after the protocol was made, a transport owns the socket.  A loop
+    closes the transport of a handshake that failed; one whose call was cancelled is
+    aborted here.
+    """
+
+    __slots__ = ("_identity", "_loop", "_owned", "_sock", "_tracked")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        tracked: TrackedFactory[Any],
+        *,
+        owned: bool,
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._tracked = tracked
+        self._owned = owned
+        # Only for loops that close descriptors: their transport tells the socket
+        # object nothing until the call that makes it returns.
+        self._identity = None if closes_sockets(loop) else file_identity(sock)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
+        if not self._tracked.was_called:
+            if self._owned:
+                self._sock.close()
+        elif exc is not None:
+            try:
+                if not isinstance(exc, OSError):
+                    abort_transport(self._loop, self._sock, self._identity)
+            finally:
+                if self._identity is not None:
+                    # At once: the object may be collected with this call, and would
+                    # close the descriptor a second time.
+                    self._sock.detach()

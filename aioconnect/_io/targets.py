@@ -20,7 +20,7 @@ from .._sansio.target_text import (
     parse_target_text,
 )
 from .._sansio.text import printable, redacted_repr
-from .service_names import check_port
+from .resolver import check_port
 
 __all__ = ["AnyTarget", "Target", "check_targets", "iter_targets", "parse_target"]
 

@@ -11,17 +11,21 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 from .._sansio.text import safe_repr
 from .fd_watchers import forget_watchers
 from .socket_ownership import (
-    abort_transport,
+    Factory,
+    Handover,
+    OnPhase,
+    TrackedFactory,
     await_creation,
+    check_protocol,
     closes_sockets,
-    file_identity,
 )
 from .timers import TIMER_TOLERANCE
 from .tls import TLSOptions
@@ -31,7 +35,8 @@ __all__ = [
     "Factory",
     "OnPhase",
     "Streams",
-    "TrackedFactory",
+    "StreamsWrap",
+    "TransportWrap",
     "Wrap",
     "check_limit",
     "create_streams",
@@ -43,17 +48,67 @@ T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Factory: TypeAlias = Callable[[], P]
-
-# Is called with the name of each phase of the attempt that begins.
-OnPhase: TypeAlias = Callable[[str], None]
-
 # The default of asyncio's streams, in bytes.
 LIMIT = 2**16
 
 
-class Wrap(Protocol[T_co]):
-    """Turn a connected socket into something else, as `create_streams` does."""
+class Wrap(ABC, Generic[T_co]):
+    """Turns a connected socket into something else.
+
+    If it *has_handshake*, the peer takes part, and may fail.
+    """
+
+    has_handshake = False
+
+    @abstractmethod
+    def __call__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        owned: bool = True,
+        tell: OnPhase | None = None,
+    ) -> Awaitable[T_co]:
+        """Return what *sock* becomes, as `create_transport` does."""
+
+    def for_race(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        tell: OnPhase | None = None,
+    ) -> Awaitable[Any]:
+        """Do the same for a connection that may lose a race against others.
+
+        What is returned goes to `adopt` or to `discard_connection`.
+        """
+        return self(loop, sock, deadline, tell=tell)
+
+    def may_win(self, connection: Any) -> bool:  # noqa: ARG002  # subclasses need it
+        """Tell whether *connection*, which is usable, can be the winner's."""
+        return True
+
+    async def adopt(
+        self,
+        loop: asyncio.AbstractEventLoop,  # noqa: ARG002  # subclasses need it
+        connection: Any,
+        deadline: float | None,  # noqa: ARG002  # the same
+    ) -> T_co:
+        """Return the winner's connection, of which `for_race` returned a first form."""
+        return connection  # type: ignore[no-any-return]  # it is what the call returns
+
+
+class StreamsWrap(Wrap[Streams]):
+    """Makes asyncio's streams: see `create_streams`."""
+
+    def __init__(self, limit: int, tls: TLSOptions) -> None:
+        self._limit = limit
+        self._tls = tls
+        self.has_handshake = bool(tls.ssl)
 
     def __call__(
         self,
@@ -64,43 +119,135 @@ class Wrap(Protocol[T_co]):
         *,
         owned: bool = True,
         tell: OnPhase | None = None,
-    ) -> Awaitable[T_co]: ...
+    ) -> Awaitable[Streams]:
+        """Return the streams of *sock*."""
+        limit, tls = self._limit, self._tls
+        return create_streams(
+            loop, sock, deadline, limit=limit, tls=tls, owned=owned, tell=tell
+        )
 
 
-class TrackedFactory(Generic[P]):
-    """A protocol factory that remembers whether the loop has called it.
+class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
+    """Makes a transport, and the protocol of *factory*: see `create_transport`."""
 
-    After that call a transport exists, and owns the socket.
+    def __init__(self, factory: Factory[P], tls: TLSOptions) -> None:
+        self.factory = factory
+        self._tls = tls
+        self.has_handshake = bool(tls.ssl)
+        # The first whose handshake was done, in a race.
+        self.winner: PlaceholderProtocol[P] | None = None
+
+    def __call__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        owned: bool = True,
+        tell: OnPhase | None = None,
+    ) -> Awaitable[tuple[asyncio.Transport, P]]:
+        """Return the transport and the protocol of *sock*."""
+        factory, tls = self.factory, self._tls
+        return create_transport(
+            loop, sock, deadline, factory=factory, tls=tls, owned=owned, tell=tell
+        )
+
+    async def for_race(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        tell: OnPhase | None = None,
+    ) -> Any:
+        """Return a transport and a placeholder; without TLS, *sock*."""
+        if not self._tls.ssl:
+            return sock
+        placeholder = PlaceholderProtocol(self)
+        try:
+            return await create_transport(
+                loop,
+                sock,
+                deadline,
+                factory=lambda: placeholder,
+                tls=self._tls,
+                tell=tell,
+            )
+        except BaseException:
+            if self.winner is placeholder:
+                self.winner = None
+            if placeholder.error is not None:
+                raise placeholder.error from None
+            raise
+
+    def may_win(self, connection: Any) -> bool:
+        """Tell whether *connection* can be the winner's: only one gets a protocol."""
+        if self.winner is None or isinstance(connection, socket.socket):
+            return True
+        _, placeholder = connection
+        return placeholder is self.winner or placeholder is self.winner.protocol
+
+    async def adopt(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: Any,
+        deadline: float | None,
+    ) -> tuple[asyncio.Transport, P]:
+        """Return the transport and the factory's protocol."""
+        if isinstance(connection, socket.socket):
+            return await self(loop, connection, deadline)
+        transport, protocol = connection
+        if not isinstance(protocol, PlaceholderProtocol):
+            return transport, protocol
+        placeholder = cast("PlaceholderProtocol[P]", protocol)
+        if self.winner is None:  # the first to be ready has failed since
+            self.winner = placeholder
+            placeholder.take_over()
+            transport.resume_reading()
+        if placeholder.error is not None:
+            raise placeholder.error
+        assert placeholder.protocol is not None
+        return transport, placeholder.protocol
+
+
+class PlaceholderProtocol(asyncio.Protocol, Generic[P]):
+    """The protocol of a transport that may win a race, for the one that *wrap* makes.
+
+    The first transport whose handshake is done wins.  It gets the protocol then and
+    there, so that nothing which comes with the handshake is lost, and a protocol that
+    pauses reading is obeyed.  The others read nothing any more.
     """
 
-    __slots__ = ("factory", "runs_callers_code", "was_called")
+    def __init__(self, wrap: TransportWrap[P]) -> None:
+        self._wrap = wrap
+        # With TLS, uvloop's is no `asyncio.Transport`.
+        self._transport: Any = None
+        self.protocol: P | None = None
+        self.error: Exception | None = None  # of the caller's code
 
-    def __init__(self, factory: Factory[P]) -> None:
-        self.factory = factory
-        self.was_called = False
-        # Whether an error comes from the caller's own code, and not from the loop.
-        self.runs_callers_code = False
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the first one win."""
+        self._transport = transport
+        if self._wrap.winner is None:
+            self._wrap.winner = self
+            self.take_over()
+        else:
+            self._transport.pause_reading()
 
-    def __call__(self) -> P:
-        self.runs_callers_code = True
-        protocol = self.factory()
-        _check_protocol(protocol)
-        self.was_called, self.runs_callers_code = True, False
-        return protocol
-
-    def observe(self, on_phase: OnPhase, phase: str) -> None:
-        """Call the caller's *on_phase* with *phase*."""
-        self.runs_callers_code = True
-        on_phase(phase)
-        self.runs_callers_code = False
-
-
-def _check_protocol(protocol: object) -> None:
-    # The loop would notice after it has made the transport, or never.
-    is_class = isinstance(protocol, type)
-    if is_class or not callable(getattr(protocol, "connection_made", None)):
-        text = f"protocol_factory must return a protocol, not {safe_repr(protocol)}"
-        raise TypeError(text)
+    def take_over(self) -> None:
+        """Give the transport to the factory's protocol."""
+        try:
+            protocol = self._wrap.factory()
+            check_protocol(protocol)
+            self._transport.set_protocol(protocol)
+            protocol.connection_made(self._transport)
+        except Exception as exc:  # the call raises it, and not the loop
+            self.error = exc
+            self._transport.abort()
+        else:
+            self.protocol = protocol
 
 
 def check_limit(limit: object) -> None:
@@ -134,7 +281,7 @@ async def create_transport(
     arguments = tls.arguments(None if deadline is None else deadline - loop.time())
     tracked = TrackedFactory(factory)
     try:
-        with _Handover(loop, sock, tracked, owned=owned):
+        with Handover(loop, sock, tracked, owned=owned):
             if tls.ssl and tell is not None:
                 tracked.observe(tell, "tls")
             if owned:
@@ -151,50 +298,6 @@ async def create_transport(
         raise failure
     finally:
         del failure
-
-
-class _Handover:
-    """Give *sock* to the transport that the body makes, or close it.
-
-    If the body fails after the protocol was made, a transport owns the socket.  A loop
-    closes the transport of a handshake that failed; one whose call was cancelled is
-    aborted here.
-    """
-
-    __slots__ = ("_identity", "_loop", "_owned", "_sock", "_tracked")
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        tracked: TrackedFactory[Any],
-        *,
-        owned: bool,
-    ) -> None:
-        self._loop = loop
-        self._sock = sock
-        self._tracked = tracked
-        self._owned = owned
-        # Only for loops that close descriptors: their transport tells the socket
-        # object nothing until the call that makes it returns.
-        self._identity = None if closes_sockets(loop) else file_identity(sock)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
-        if not self._tracked.was_called:
-            if self._owned:
-                self._sock.close()
-        elif exc is not None:
-            try:
-                if not isinstance(exc, OSError):
-                    abort_transport(self._loop, self._sock, self._identity)
-            finally:
-                if self._identity is not None:
-                    # At once: the object may be collected with this call, and would
-                    # close the descriptor a second time.
-                    self._sock.detach()
 
 
 def _creation(

@@ -17,7 +17,7 @@ from .._calls.arguments import (
     endpoint_from_path,
 )
 from .._connector import Connector
-from .._io.service_names import check_port
+from .._io.resolver import check_port
 from .._sansio.addresses import INET, Address
 from .._sansio.endpoints import Endpoint, endpoint_at
 from .._sansio.hosts import check_host, numeric_address

@@ -23,9 +23,10 @@ from .._calls.option_checks import check_factory
 from .._calls.options import LocalAddr
 from .._connector import Connector, check_connector
 from .._io.fd_watchers import check_loop
+from .._io.socket_ownership import TrackedFactory
 from .._io.sockets import check_sock
 from .._io.tls import TLSArguments, tls_options
-from .._io.transports import TrackedFactory, Wrap, create_transport
+from .._io.transports import TransportWrap, Wrap
 from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.text import safe_repr
@@ -254,7 +255,7 @@ def _transport_wrap(
     factory: Callable[[], P], host: str | None, tls: TLSArguments
 ) -> Wrap[TransportPair[P]]:
     check_factory(factory)
-    return partial(create_transport, factory=factory, tls=tls_options(host, tls))
+    return TransportWrap(factory, tls_options(host, tls))
 
 
 async def _connect_blocking_socket(

@@ -43,7 +43,7 @@ def check_count(name: str, value: object) -> None:
 def check_port_number(port: object) -> int:
     """Return *port*, a whole number or a decimal text, as an int.
 
-    `_io.service_names.check_port` takes the name of a service, too.
+    `_io.resolver.check_port` takes the name of a service, too.
 
     Raises:
         ValueError: It is not between 0 and 65535, or a text that is not a number.

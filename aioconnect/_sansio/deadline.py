@@ -13,7 +13,6 @@ __all__ = [
     "Limit",
     "attempt_deadline",
     "call_deadline",
-    "ready_deadline",
     "turn_deadline",
 ]
 
@@ -73,14 +72,3 @@ def attempt_deadline(
             return turn
         seconds = max((turn.at - now) / (waiting + 1), LEAST_SHARE)
     return turn.or_sooner(now + seconds, "attempt")
-
-
-def ready_deadline(attempt: Deadline, now: float, waiting: int) -> Deadline:
-    """Return the deadline by which a connection has to prove that it is ready.
-
-    *waiting* is how many other addresses may get their turn after this *attempt*.
-    """
-    if not waiting or attempt.at is None:
-        return attempt
-    share = max((attempt.at - now) / (waiting + 1), LEAST_SHARE)
-    return attempt.or_sooner(now + share, "attempt")

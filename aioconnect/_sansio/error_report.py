@@ -72,6 +72,10 @@ _CLASSES: dict[type[OSError], type[ConnectError]] = {
 _TLS_DETAILS = ("library", "reason", "verify_code", "verify_message")
 
 
+# The phases of an attempt that is connected, before `ready`.
+_HANDSHAKES = ("proxy", "tls", "adopt")
+
+
 class AttemptLog:
     """The failed attempts of one call to *endpoints*, which *started* at that time."""
 
@@ -106,14 +110,14 @@ class AttemptLog:
     def attempts_of_round(self, number: int) -> list[Attempt]:
         """Return the attempts of round *number*, if it is the latest round.
 
-        If a handshake failed and so ended the round, only that attempt is returned.
+        Those that were connected, and failed in a handshake, speak for the others: a
+        peer that answers says more than one that is not there.
         """
         attempts = self._latest_round
         if not attempts or attempts[0].round != number:
             return []
-        if attempts[-1].phase in ("proxy", "tls", "adopt"):
-            return attempts[-1:]
-        return attempts
+        connected = [one for one in attempts if one.phase in _HANDSHAKES]
+        return connected or attempts
 
     def relevant_attempts(self, number: int) -> list[Attempt]:
         """Return the attempts of round *number* that decide the class of the error.

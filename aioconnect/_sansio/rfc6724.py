@@ -6,19 +6,31 @@ The kernel's knowledge of routes and of its own addresses is an argument.
 from __future__ import annotations
 
 import functools
+import heapq
 import itertools
 import socket
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from .addresses import Address, host_and_port
 
 __all__ = [
+    "Candidates",
+    "SortAddresses",
     "SourceAddress",
+    "TargetIndex",
     "common_prefix_length",
     "interleave_families",
     "sort_addresses",
 ]
+
+
+# Returns addresses that came apart, by family, in the order in which to try them.
+SortAddresses: TypeAlias = Callable[[Sequence[Address]], Sequence[Address]]
+
+# The position of a target among those of a race: (2,) is the third target.  If that is
+# a service, (2, 0) is its first host.  () is the only target.
+TargetIndex: TypeAlias = tuple[int, ...]
 
 
 class SourceAddress(NamedTuple):
@@ -171,3 +183,99 @@ def interleave_families(
     rounds = itertools.zip_longest(*queues.values())
     alternating = itertools.chain.from_iterable(rounds)
     return (*head, *(address for address in alternating if address is not None))
+
+
+class Candidates:
+    """The addresses that are left to try: the first of each target, then the second.
+
+    The addresses of an answer are sorted only with those of the same target.  So the
+    cost of an answer does not grow with the number of targets.
+    """
+
+    __slots__ = (
+        "_count",
+        "_found",
+        "_heads",
+        "_is_doubtful",
+        "_order",
+        "_sort",
+        "_tried",
+        "_untried",
+    )
+
+    def __init__(
+        self,
+        first_family_count: int,
+        sort: SortAddresses,
+        is_doubtful: Callable[[Address], bool] | None = None,
+    ) -> None:
+        """*is_doubtful* tells which addresses go last, whatever target has them."""
+        self._count = first_family_count
+        self._sort = sort
+        self._is_doubtful = is_doubtful
+        self._tried: set[Address] = set()
+        # With the number of targets that have the address.
+        self._untried: dict[Address, int] = {}
+        # By target: the addresses as they came, and the order in which to try them.
+        self._found: dict[TargetIndex, dict[Address, None]] = {}
+        self._order: dict[TargetIndex, Sequence[Address]] = {}
+        # A heap of the next position in each target's order, the doubtful ones last.
+        # Each new order adds an entry for its first position.
+        self._heads: list[tuple[bool, int, TargetIndex]] = []
+
+    def __len__(self) -> int:
+        return len(self._untried)
+
+    def add(self, target: TargetIndex, addresses: Iterable[Address]) -> None:
+        """Add *addresses*, which came apart, to those of *target*, and sort all."""
+        found = {**self._found.get(target, {}), **dict.fromkeys(addresses)}
+        self._set(target, found, self._sort(tuple(found)))
+
+    def replace(self, target: TargetIndex, addresses: Iterable[Address]) -> None:
+        """Let *target* have these *addresses*, in this order, and no others."""
+        found = dict.fromkeys(addresses)
+        self._set(target, found, tuple(found))
+
+    def _set(
+        self,
+        target: TargetIndex,
+        found: dict[Address, None],
+        ordered: Sequence[Address],
+    ) -> None:
+        before = self._found.get(target, {})
+        for address in found.keys() - before.keys() - self._tried:
+            self._untried[address] = self._untried.get(address, 0) + 1
+        for address in before.keys() - found.keys() - self._tried:
+            self._untried[address] -= 1
+            if not self._untried[address]:  # no other target has it
+                del self._untried[address]
+        self._found[target] = found
+        # Order the tried ones too, so that the families go on alternating.
+        ordered = interleave_families(ordered, self._count)
+        if self._is_doubtful is not None:
+            ordered = tuple(sorted(ordered, key=self._is_doubtful))
+        self._order[target] = ordered
+        if ordered:
+            heapq.heappush(self._heads, self._head(target, 0))
+
+    def _head(
+        self, target: TargetIndex, position: int
+    ) -> tuple[bool, int, TargetIndex]:
+        address = self._order[target][position]
+        is_last = self._is_doubtful is not None and self._is_doubtful(address)
+        return is_last, position, target
+
+    def take(self) -> Address:
+        """Remove the next address, and return it."""
+        while True:
+            _, position, target = self._heads[0]
+            ordered = self._order[target]
+            if position + 1 < len(ordered):
+                heapq.heapreplace(self._heads, self._head(target, position + 1))
+            else:
+                heapq.heappop(self._heads)
+            # The order may be shorter than the one before.
+            address = ordered[position] if position < len(ordered) else None
+            if address is not None and self._untried.pop(address, 0):
+                self._tried.add(address)
+                return address

@@ -11,6 +11,7 @@ import errno
 import math
 import socket
 import ssl
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from anyio import BrokenResourceError, CancelScope, EndOfStream
@@ -25,10 +26,17 @@ from anyio.streams.tls import TLSStream
 from .._io.socket_ownership import await_creation, closes_sockets
 from .._io.sockets import system_error
 from .._io.tls import server_name
-from .._io.transports import OnPhase
+from .._io.transports import OnPhase, Wrap
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 
-__all__ = ["StreamTransport", "TLSHandshake", "abort", "to_stream", "underlying_error"]
+__all__ = [
+    "StreamTransport",
+    "StreamWrap",
+    "TLSHandshake",
+    "abort",
+    "to_stream",
+    "underlying_error",
+]
 
 _UNEXPECTED_EOF = "UNEXPECTED_EOF_WHILE_READING"
 
@@ -76,6 +84,27 @@ class StreamTransport:
         abort(self._stream)
 
 
+class StreamWrap(Wrap[tuple[StreamTransport, ByteStream]]):
+    """Makes an anyio stream, with a *handshake* if that is not None."""
+
+    def __init__(self, handshake: TLSHandshake | None) -> None:
+        self._handshake = handshake
+        self.has_handshake = handshake is not None
+
+    def __call__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        owned: bool = True,  # noqa: ARG002  # `to_stream` always owns the socket
+        tell: OnPhase | None = None,
+    ) -> Awaitable[tuple[StreamTransport, ByteStream]]:
+        """Return the stream of *sock*, and a transport to abort it: see `to_stream`."""
+        return to_stream(loop, sock, deadline, handshake=self._handshake, tell=tell)
+
+
 async def to_stream(
     loop: asyncio.AbstractEventLoop,
     sock: socket.socket,
@@ -83,7 +112,6 @@ async def to_stream(
     /,
     *,
     handshake: TLSHandshake | None,
-    owned: bool = True,  # noqa: ARG001  # part of `Wrap`; this always owns the socket
     tell: OnPhase | None = None,
 ) -> tuple[StreamTransport, ByteStream]:
     """Return an anyio stream over the connected *sock*, and a transport to abort it.

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Sequence
-from typing import Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
@@ -28,8 +28,10 @@ __all__ = ["Tunnel"]
 T = TypeVar("T")
 
 
-class Tunnel(Generic[T]):
+class Tunnel(Wrap[T]):
     """The way of one call through *hops* to *target*; *wrap* wraps its socket."""
+
+    has_handshake = True
 
     def __init__(
         self,
@@ -106,6 +108,46 @@ class Tunnel(Generic[T]):
 
         Raises what *wrap* and `ProxyHandshake.request` do; *sock* is then closed.
         """
+        await self._request(loop, sock, deadline, tell)
+        if self._wrap is None:
+            return cast("T", sock)
+        return await self._wrap(loop, sock, deadline, owned=owned, tell=tell)
+
+    async def for_race(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        /,
+        *,
+        tell: OnPhase | None = None,
+    ) -> Any:
+        """Do the same for a connection that may lose: see `Wrap.for_race`."""
+        await self._request(loop, sock, deadline, tell)
+        if self._wrap is None:
+            return sock
+        return await self._wrap.for_race(loop, sock, deadline, tell=tell)
+
+    def may_win(self, connection: Any) -> bool:
+        """Tell whether *connection*, which is usable, can be the winner's."""
+        return self._wrap is None or self._wrap.may_win(connection)
+
+    async def adopt(
+        self, loop: asyncio.AbstractEventLoop, connection: Any, deadline: float | None
+    ) -> T:
+        """Return the winner's connection."""
+        if self._wrap is None:
+            return cast("T", connection)
+        return await self._wrap.adopt(loop, connection, deadline)
+
+    async def _request(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        deadline: float | None,
+        tell: OnPhase | None,
+    ) -> None:
+        """Shake hands with each proxy over *sock*, or close it."""
         try:
             if tell is not None:
                 tell("proxy")
@@ -116,6 +158,3 @@ class Tunnel(Generic[T]):
         except BaseException:
             sock.close()
             raise
-        if self._wrap is None:
-            return cast("T", sock)
-        return await self._wrap(loop, sock, deadline, owned=owned, tell=tell)

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from .._calls.arguments import endpoint_from_host
 from .._connector import Connector
-from .._io.service_names import check_port
+from .._io.resolver import check_port
 from .._sansio.endpoints import Endpoint
 from .._sansio.hosts import check_host
 from .._sansio.text import safe_repr

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .._io.service_names import check_port
+from .._io.resolver import check_port
 from .._sansio.addresses import Address
 from .._sansio.checks import check_duration
 from .._sansio.hosts import check_host, numeric_address

@@ -29,7 +29,7 @@ try:
     from anyio.abc import ByteStream, ByteStreamConnectable
     from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-    from ._anyio_streams import StreamTransport, TLSHandshake, to_stream
+    from ._anyio_streams import StreamTransport, StreamWrap, TLSHandshake
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         "aioconnect.contrib.anyio needs anyio: in a checkout, pip install '.[anyio]'",
@@ -111,7 +111,7 @@ class Connectable(ByteStreamConnectable):
             )
         assert isinstance(self.remote, Target)
         endpoint = endpoint_from_target(connector, self.remote)
-        wrap = partial(to_stream, handshake=self._handshake())
+        wrap = StreamWrap(self._handshake())
         operation = ConnectOperation(connector, (endpoint,), wrap)
         try:
             connection: tuple[StreamTransport, ByteStream] = await operation.run()

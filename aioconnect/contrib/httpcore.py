@@ -14,10 +14,10 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .._connector import Connector, check_connector
-from .._io.service_names import check_port
+from .._io.resolver import check_port
 from .._io.sockets import Prepare
 from .._sansio.addresses import Address, unix_address
 from .._sansio.hosts import check_host
@@ -36,6 +36,7 @@ try:
     from anyio.streams.tls import TLSAttribute
 
     from ._anyio_streams import TLSHandshake, abort, underlying_error
+    from ._tls_race import OtherAddresses, first_usable
     from .anyio import Connectable
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
@@ -57,7 +58,9 @@ class ConnectorBackend(httpcore.AsyncNetworkBackend):
 
     *connector* is a `Connector` (default: one with all defaults).  The lower of its
     timeout and the timeout of the request limits the connect with all its retries.  The
-    same limit applies again to the TLS handshake, which httpcore starts.  The
+    same limit applies again to the TLS handshake, which httpcore starts.  If that is
+    late, or fails, the other addresses of the host are tried, and the first one that
+    has shaken hands is used.  The
     connector's *ready* hook gets an anyio stream, before the handshake.  Errors are
     httpcore's, with the errors of this package as their causes.
 
@@ -95,7 +98,9 @@ class ConnectorBackend(httpcore.AsyncNetworkBackend):
         except ValueError as exc:
             # The host may come from a redirect, so the client expects a httpcore error.
             raise httpcore.ConnectError(str(exc)) from exc
-        return await _connect(Connectable(remote, connector))
+        stream = await _connect(Connectable(remote, connector))
+        stream.remember(connector, *remote)
+        return stream
 
     async def connect_unix_socket(
         self,
@@ -155,13 +160,24 @@ async def _connect(connectable: Connectable) -> _Stream:
 class _Stream(httpcore.AsyncNetworkStream):
     """An anyio stream, with the methods that httpcore calls."""
 
-    __slots__ = ("_connect_timeout", "_stream")
+    __slots__ = ("_connect_timeout", "_others", "_stream")
 
     def __init__(self, stream: ByteStream, limit: float | None) -> None:
         self._stream = stream
         self._connect_timeout = limit
+        # For `start_tls`, as long as nothing has been sent or received.
+        self._others: OtherAddresses | None = None
+
+    def remember(self, connector: Connector, host: str, port: int) -> None:
+        """Keep what `start_tls` needs to try the other addresses of *host*, too."""
+        peer: object = self._extra_attribute(SocketAttribute.remote_address)
+        # The hook *ready* gets a stream before the handshake, and has passed for this.
+        if isinstance(peer, tuple) and connector.ready is None:
+            known = str(cast("tuple[object, ...]", peer)[0])
+            self._others = OtherAddresses(connector, host, port, known)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._others = None
         with (
             _translating_errors(httpcore.ReadTimeout, httpcore.ReadError),
             fail_after(timeout),
@@ -174,6 +190,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return  # h11 ends each message like this; TLS has no empty record
+        self._others = None
         with (
             _translating_errors(httpcore.WriteTimeout, httpcore.WriteError),
             fail_after(timeout),
@@ -198,11 +215,23 @@ class _Stream(httpcore.AsyncNetworkStream):
                 _translating_errors(httpcore.ConnectTimeout, httpcore.ConnectError),
                 fail_after(_lower_timeout(timeout, self._connect_timeout)),
             ):
-                stream = await handshake.over(self._stream)
+                stream = await self._secure(handshake)
         except BaseException:
             abort(self._stream)
             raise
         return _Stream(stream, self._connect_timeout)
+
+    async def _secure(self, handshake: TLSHandshake) -> ByteStream:
+        """Shake hands, with other addresses as well if this one is late, or fails."""
+        others = self._others
+        if others is None or others.is_only_one:
+            return await handshake.over(self._stream)
+        delay = others.connector.happy_eyeballs_delay
+        first, rest = handshake.over(self._stream), partial(others.connect, handshake)
+        stream: ByteStream = await first_usable(first, rest, delay)
+        if getattr(stream, "transport_stream", None) is not self._stream:
+            abort(self._stream)
+        return stream
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
@@ -212,6 +241,9 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def _extra_attribute(self, attribute: Any) -> Any:
         try:
+            sock = self._stream.extra(SocketAttribute.raw_socket, None)
+            if sock is None or sock.fileno() == -1:
+                return None  # uvloop would still know the peer
             return self._stream.extra(attribute, None)
         except (AttributeError, OSError):
             # The stream is closed.  anyio then fails to ask for its peer, and uvloop

@@ -12,7 +12,6 @@ import socket
 import ssl as _ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar, Unpack
 
 from .._calls.arguments import endpoint_from_host
@@ -24,10 +23,10 @@ from .._io.tls import TLSArguments, tls_options
 from .._io.transports import (
     LIMIT,
     Streams,
+    StreamsWrap,
+    TransportWrap,
     Wrap,
     check_limit,
-    create_streams,
-    create_transport,
 )
 from ._proxy_tunnel import Tunnel
 from ._proxy_url import checked_proxy, hops_of
@@ -94,7 +93,7 @@ class ProxyConnector:
     ) -> Streams:
         """Open streams through the proxy, as the function `open_connection` does."""
         check_limit(limit)
-        wrap = partial(create_streams, limit=limit, tls=tls_options(host, tls))
+        wrap = StreamsWrap(limit, tls_options(host, tls))
         return await self._through(host, port, wrap)
 
     async def create_connection(
@@ -107,7 +106,7 @@ class ProxyConnector:
         """Create a transport and protocol, as the function `create_connection` does."""
         check_factory(protocol_factory)
         options = tls_options(host, tls)
-        wrap = partial(create_transport, factory=protocol_factory, tls=options)
+        wrap = TransportWrap(protocol_factory, options)
         return await self._through(host, port, wrap)
 
     async def _through(self, host: str, port: int | str, wrap: Wrap[T] | None) -> T:

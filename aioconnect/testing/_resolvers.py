@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,8 @@ class ScriptedResolver:
     """A resolver that follows a script for each name and family.
 
     *script* maps ``(host, family)``, or *host* for all its families, to a `Lookup` or
-    to a list of them.  Each call takes the next of the list, and the last one repeats.
+    to a list of them.  Each call takes the next of the list, and the last one repeats;
+    calls for another family do not count.
     A call for ``AF_UNSPEC`` that the script does not have takes one for ``AF_INET6``
     and one for ``AF_INET``, and ends when both have ended.  It fails if neither has an
     address.  Other names raise ``EAI_NONAME``.  *calls* lists the calls, *cancelled*
@@ -122,6 +124,7 @@ class ScriptedResolver:
                 raise ValueError(f"script: no look-up for {safe_repr(key)}")
             _check_lookups(steps)
             self._script[host.lower(), family] = steps
+        self._counts: Counter[tuple[str, int, int]] = Counter()
         self.calls: list[ResolverCall] = []
         self.cancelled: list[ResolverCall] = []
         self.pending = 0
@@ -145,10 +148,10 @@ class ScriptedResolver:
         """
         call = ResolverCall(host, port, family, proto, flags)
         self.calls.append(call)
-        lookup = self._next_lookup(host.lower(), family)
+        lookup = self._next_lookup(host.lower(), family, family)
         if lookup is None and family == socket.AF_UNSPEC:
             lookup = _whole(
-                {one: self._next_lookup(host.lower(), one) for one in _FAMILIES}
+                {one: self._next_lookup(host.lower(), one, family) for one in _FAMILIES}
             )
         if lookup is None:
             lookup = Lookup(error=socket.EAI_NONAME)
@@ -165,11 +168,14 @@ class ScriptedResolver:
             raise _gaierror(error) if isinstance(error, int) else error
         return _addresses_of_family(lookup.addresses, port, family, proto)
 
-    def _next_lookup(self, host: str, family: int) -> Lookup | None:
+    def _next_lookup(self, host: str, family: int, asked: int) -> Lookup | None:
+        """Return the next look-up of *family*, for a call that *asked* for a family."""
         steps = self._script.get((host, family)) or self._script.get((host, None))
         if steps is None:
             return None
-        return steps.pop(0) if len(steps) > 1 else steps[0]
+        number = self._counts[host, family, asked]
+        self._counts[host, family, asked] += 1
+        return steps[min(number, len(steps) - 1)]
 
 
 def _whole(lookups: Mapping[int, Lookup | None]) -> Lookup | None:

@@ -141,7 +141,7 @@ async def test_local_address_of_the_family() -> None:
 
 
 async def test_tls_of_the_winner() -> None:
-    """The race is for the connect; what comes after is the winner's alone."""
+    """An address that is silent has no handshake, and the other one wins."""
     with tls_echoing() as server, black_hole("::1") as hole:
         _, writer = await aioconnect.open_connection(
             "localhost",

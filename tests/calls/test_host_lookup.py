@@ -179,6 +179,44 @@ async def test_no_such_name_is_the_end() -> None:
     assert {call.family for call in resolver.cancelled} == {V6, V4}
 
 
+@pytest.mark.parametrize("code", [socket.EAI_FAIL, socket.EAI_MEMORY])
+async def test_a_late_failure_is_the_end(code: int) -> None:
+    """Other failures for both families end a round, too, and are no timeout."""
+    resolver = ScriptedResolver(
+        {
+            ("name", ANY): Lookup(error=code, delay=0.1),
+            "name": Lookup(never=True),
+        }
+    )
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect(
+            "name",
+            1,
+            resolver=resolver,
+            resolution_delay=0,
+            retry=(0,),
+            retry_on=lambda _: True,
+        )
+    assert caught.value.errno == code
+    assert (caught.value.rounds, caught.value.attempt_count) == (2, 2)
+
+
+async def test_a_failure_for_now_in_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts at once where no thread is free for the families."""
+    monkeypatch.setattr("aioconnect._calls.host_lookup.is_crowded", lambda: True)
+    asked: list[int] = []
+
+    def failing(host: object, port: object, family: int, *_: object) -> Any:
+        asked.append(family)
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    monkeypatch.setattr(socket, "getaddrinfo", failing)
+    with pytest.raises(aioconnect.ResolveError) as caught:
+        await aioconnect.connect("name.test", 1, resolution_delay=60)
+    assert caught.value.errno == socket.EAI_AGAIN
+    assert asked == [ANY]
+
+
 async def test_flags_of_the_questions() -> None:
     """AI_V4MAPPED is for IPv6 alone: those who ask apart want IPv6 addresses."""
     mapped = int(socket.AI_V4MAPPED | socket.AI_ALL)

@@ -277,26 +277,33 @@ async def test_a_concurrent_attempt_may_win() -> None:
     assert len(recorder.of(aioconnect.AttemptStarted)) == 2
 
 
-async def test_others_are_not_watched_meanwhile() -> None:
-    """A connected socket is always writable, and would keep the loop busy."""
+async def test_others_go_on_meanwhile() -> None:
+    """While a connection proves itself, others are watched, and may win."""
     found: list[Address] = []
-    watched: list[str] = []
 
     def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
         return found if family != V6 else []
 
-    async def look(sock: socket.socket) -> bool:
-        watched.extend(leak for leak in check.leaks() if leak.startswith("watcher"))
-        return True
+    async def open_the_hole(sock: socket.socket) -> None:
+        if sock.getpeername() != hole.sockaddr:
+            hole.open()
+            await never()
 
+    recorder = Recorder()
     with testing.black_hole() as hole, listening() as server:
         found += [hole.address, server.address]
-        async with leak_check() as check:
-            sock = await aioconnect.connect(
-                "two", 1, resolver=resolver, ready=look, happy_eyeballs_delay=0.01
-            )
-            sock.close()
-    assert not watched
+        async with leak_check():
+            with await aioconnect.connect(
+                "two",
+                1,
+                resolver=resolver,
+                ready=open_the_hole,
+                happy_eyeballs_delay=0.01,
+                timeout=60,
+                observer=recorder,
+            ) as sock:
+                assert sock.getpeername() == hole.sockaddr
+    recorder.assert_none(aioconnect.AttemptFailed)
 
 
 async def test_different_failures() -> None:
@@ -317,7 +324,10 @@ async def test_different_failures() -> None:
 async def test_a_silent_server_leaves_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A server that accepts and is silent has its share, so the next has time."""
+    """A server that accepts and is silent holds nobody up.
+
+    One address at a time, it has its share of the time, and no more.
+    """
     monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
     with listening() as silent, echoing() as good:
         found = [silent.address, good.address]
@@ -325,33 +335,34 @@ async def test_a_silent_server_leaves_time(
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
             return found if family != V6 else []
 
-        for options in ({}, {"happy_eyeballs_delay": None}):
+        for options in ({}, {"happy_eyeballs_delay": None, "timeout": 1.5}):
             settings: Any = options
             sock = await aioconnect.connect(
-                "two", 1, resolver=resolver, ready=echoes, timeout=1.5, **settings
+                "two", 1, resolver=resolver, ready=echoes, **settings
             )
             with sock:
                 assert sock.getpeername() == good.sockaddr
-        sock = await aioconnect.connect_any(found, race=True, ready=echoes, timeout=1.5)
+        sock = await aioconnect.connect_any(found, race=True, ready=echoes)
         sock.close()
 
 
-async def test_the_end_of_a_share_is_not_the_end_of_the_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The next address uses the rest, and the error says what happened to it."""
-    monkeypatch.setattr("aioconnect._sansio.deadline.LEAST_SHARE", 0.1)
+async def test_a_silent_server_has_the_whole_turn() -> None:
+    """Beside the others, it needs no share: the end of its time is the call's."""
     with listening() as silent, refusing() as refused:
         found = [silent.address, refused.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
             return found if family != V6 else []
 
-        with pytest.raises(aioconnect.ConnectError, match="cannot connect") as caught:
+        with pytest.raises(aioconnect.ConnectTimeoutError) as caught:
             await aioconnect.connect(
                 "two", 1, resolver=resolver, ready=echoes, timeout=1.5, retry=(0,)
             )
-    assert caught.value.attempt_count == 4
+    refusal, silence = caught.value.attempts
+    assert (refusal.address, refusal.phase) == (refused.address, "connect")
+    assert (silence.address, silence.phase) == (silent.address, "ready")
+    assert "ready: no answer yet" in str(caught.value)
+    assert silence.elapsed > 1.4
 
 
 async def says_no(*connection: object) -> bool:
@@ -468,21 +479,25 @@ async def test_a_hook_that_ran_out_of_time_is_not_kept() -> None:
             gc.enable()
 
 
-async def test_a_failed_handshake_ends_the_round() -> None:
-    """A certificate that does not verify is final, with any other addresses."""
-    with tls_echoing(expired=True) as server, echoing("127.0.0.2") as other:
-        found = [server.address, other.address]
+async def test_a_failed_handshake_goes_on_to_the_next_address() -> None:
+    """Of a certificate and a `ready` that fail, the one that works wins."""
+    with tls_echoing(expired=True) as expired, tls_echoing("127.0.0.2") as other:
+        other.ca.configure_trust(expired.client_context)
+        found = [expired.address, other.address]
 
         def resolver(host: str, port: int, *, family: int, **_: int) -> list[Address]:
             return found if family != V6 else []
 
-        with pytest.raises(aioconnect.ConnectCertificateError) as caught:
-            await aioconnect.open_connection(
-                "localhost",
-                1,
-                ssl=server.client_context,
-                resolver=resolver,
-                ready=stream_echoes,
-                retry=(0,),
-            )
-    assert caught.value.attempt_count == 1
+        recorder = Recorder()
+        _, writer = await aioconnect.open_connection(
+            "localhost",
+            1,
+            ssl=expired.client_context,
+            resolver=resolver,
+            ready=stream_echoes,
+            observer=recorder,
+        )
+        assert writer.get_extra_info("peername") == other.sockaddr
+        writer.transport.abort()
+    failed = recorder.only(aioconnect.AttemptFailed).attempt
+    assert (failed.address, failed.phase) == (expired.address, "tls")

@@ -22,7 +22,7 @@ from programs import AIOCONNECT, environment, program
 import aioconnect
 from aioconnect import testing
 from aioconnect._cli import main
-from aioconnect._cli.demo import dns_scenes, late_server_scene
+from aioconnect._cli.demo import command, dns_scenes, late_server_scene, tls_scene
 from aioconnect._cli.demo.stage import (
     ASYNCIO_TIMEOUT,
     AsyncioResult,
@@ -36,6 +36,7 @@ SCENES = [
     "== A late server, on uvloop",
     "== A silent IPv6 address, on asyncio",
     "== A slow DNS answer, on asyncio",
+    "== A TLS handshake that stalls, on asyncio",
 ]
 
 
@@ -60,6 +61,8 @@ def test_demo() -> None:
         *(() if "(There is no IPv6 on loopback" in text else silent),
         "- lookup AAAA slow.example",
         "no answer, dropped",
+        "as its race ends when ::1 has accepted",
+        "- tls [::1]:",
     ):
         assert said in text
     (slow,) = re.findall(r"asyncio.open_connection: connected after ([\d.]+) s", text)
@@ -167,7 +170,7 @@ def test_what_is_left_out(
         ("slow.example", socket.AF_INET6): slow,
         ("slow.example", socket.AF_INET): Lookup(["127.0.0.1"]),
     }
-    monkeypatch.setattr(dns_scenes, "_RESOLVER", ScriptedResolver(answers))
+    monkeypatch.setattr(dns_scenes, "RESOLVER", ScriptedResolver(answers))
     assert main(["demo"]) == 0
     shown = capsys.readouterr().out
     assert [line for line in shown.splitlines() if line.startswith("==")] == [
@@ -204,15 +207,44 @@ def test_an_answer_that_is_not_slow(
     monkeypatch.setattr(dns_scenes, "_ANSWER_DELAY", 30.0)
     lookup = Lookup(["127.0.0.1"], delay=delay)
     names = ScriptedResolver({"slow.example": lookup})
-    monkeypatch.setattr(dns_scenes, "_RESOLVER", names)
+    monkeypatch.setattr(dns_scenes, "RESOLVER", names)
     with testing.listening() as server, pytest.raises(UntrueError, match=text):
         play(dns_scenes.slow_answer(stage, server.port))
+
+
+def test_a_handshake_that_does_not_stall(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If asyncio is connected, too, the claim is untrue."""
+    names = ScriptedResolver({"stalled.example": Lookup(["127.0.0.1"])})
+    monkeypatch.setattr(dns_scenes, "RESOLVER", names)
+    with pytest.raises(UntrueError, match="asyncio was connected"):
+        play(tls_scene.stalled_handshake(stage))
+
+
+def test_a_handshake_that_was_not_needed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor may aioconnect be connected before anything has stalled."""
+    names = ScriptedResolver({"stalled.example": Lookup(["127.0.0.1"])})
+    monkeypatch.setattr(tls_scene, "RESOLVER", names)
+    with pytest.raises(UntrueError, match="and did not"):
+        play(tls_scene.stalled_handshake(stage))
+
+
+def test_no_handshake_without_certificates(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scene is left out, and says why."""
+    monkeypatch.setattr(tls_scene, "_CIPHERS", "no-such-cipher")
+    command._run_tls_scene(stage)
+    assert "(This OpenSSL has no TLS without certificates: " in capsys.readouterr().out
 
 
 def test_nothing_was_slower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Aioconnect's connect must have dropped something that was slower."""
     names = ScriptedResolver({"a.example": Lookup(["127.0.0.1"])})
-    monkeypatch.setattr(dns_scenes, "_RESOLVER", names)
+    monkeypatch.setattr(dns_scenes, "RESOLVER", names)
     with testing.listening() as server, pytest.raises(UntrueError, match="be slower"):
         play(dns_scenes._show_connect(stage, "a.example", server.port))
 

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.probe_process import address, is_well_formed, probing, shape
@@ -229,6 +231,37 @@ def test_tls(capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         assert "ConnectCertificateError" in capsys.readouterr().out
         assert main([*command, ".test"]) == 2
         assert "server_hostname: host: '.test'" in capsys.readouterr().err
+
+
+def test_tls_whose_first_address_stalls(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second address of a name is used; both handshakes are steps."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **more: Any) -> list[Any]:
+        hosts = ("::1", "127.0.0.1") if host == "db.test" else (host,)
+        return [one for host in hosts for one in resolve(host, *arguments, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with testing.on_one_port(
+        testing.tls_echoing, lambda port: testing.listening("::1", port=port)
+    ) as (server, silent):
+        target = f"db.test:{server.port}"
+        assert main(["probe", target, "--tls", "--insecure", "--json"]) == 0
+        assert server.connections == 1
+        silent.accept().close()
+    record = json.loads(capsys.readouterr().out)
+    assert record["address"] == f"127.0.0.1:{server.port}"
+    handshakes = [
+        (step["what"], step["outcome"])
+        for step in record["steps"]
+        if step["kind"] == "tls"
+    ]
+    assert handshakes == [
+        (f"[::1]:{server.port}", "dropped"),
+        (f"127.0.0.1:{server.port}", "ok"),
+    ]
 
 
 def test_tls_on_a_path(capsys: Output) -> None:

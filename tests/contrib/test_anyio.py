@@ -28,6 +28,7 @@ from anyio.streams.tls import TLSAttribute, TLSConnectable, TLSStream
 import aioconnect
 from aioconnect import (
     Address,
+    AttemptFailed,
     Backoff,
     ConnectCertificateError,
     Connected,
@@ -38,6 +39,7 @@ from aioconnect import (
     ConnectTimeoutError,
     ConnectTLSError,
     Event,
+    PhaseStarted,
     RetryScheduled,
     parse_target,
 )
@@ -49,7 +51,9 @@ from aioconnect.testing import (
     BlackHole,
     Recorder,
     Server,
+    StaticResolver,
     TLSEchoServer,
+    Word,
     echoing,
     flaky,
     full_backlog,
@@ -139,7 +143,9 @@ async def test_tls_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     monkeypatch.setattr(ssl, "create_default_context", as_before_3_11_4)
     with tls_echoing() as server:
-        connectable = Connectable(("localhost", server.port), tls=True)
+        # With another address, which refuses, not all would agree on the certificate.
+        connector = Connector(resolver=StaticResolver({"localhost": [server.host]}))
+        connectable = Connectable(("localhost", server.port), connector, tls=True)
         with pytest.raises(ConnectCertificateError):
             await connectable.connect()
         server.ca.cert_pem.write_to_path(str(tmp_path / "trusted"))
@@ -333,6 +339,95 @@ async def test_no_handshake() -> None:
         with pytest.raises(ConnectTimeoutError) as caught:
             await connectable.connect()
     assert caught.value.rounds == 2
+
+
+# What the first address does once it has accepted.
+BROKEN: tuple[Word, ...] = ("accept_silent", "accept_close", "reset", "accept")
+
+
+@pytest.mark.parametrize("word", BROKEN)
+async def test_a_first_address_without_a_handshake(word: Word) -> None:
+    """It stalls, closes, resets or echoes; the second address is used."""
+    with flaky([word], "127.0.0.2") as broken, tls_echoing() as server:
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [broken.address, server.address]
+
+        recorder = Recorder()
+        connector = Connector(
+            resolver=resolver,
+            prepare=[broken],
+            # Only silence is waited for.
+            happy_eyeballs_delay=0.01 if word == "accept_silent" else 2.0,
+            timeout=60,
+            observer=recorder,
+        )
+        connectable = Connectable(
+            ("localhost", 1), connector, tls=True, ssl_context=server.client_context
+        )
+        async with leak_check():
+            stream = await connectable.connect()
+            assert isinstance(stream, TLSStream)
+            assert recorder.only(Connected).address == server.address
+            assert await echoed(stream) == b"word"
+        assert (broken.log, server.connections) == ([word], 1)
+
+
+async def test_two_streams_to_be_ready() -> None:
+    """The first never is: it is closed, and the second is the caller's."""
+    streams: list[ByteStream] = []
+
+    async def ready(stream: ByteStream) -> bool:
+        streams.append(stream)
+        await stream.send(b"ping")
+        return await stream.receive() == b"ping"
+
+    with flaky(["accept_silent"], "127.0.0.2") as broken, echoing() as server:
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [broken.address, server.address]
+
+        connector = Connector(
+            resolver=resolver, prepare=[broken], ready=ready, timeout=60
+        )
+        async with leak_check():
+            stream = await Connectable(("localhost", 1), connector).connect()
+            assert streams[1] is stream
+            with pytest.raises(anyio.ClosedResourceError):
+                await streams[0].send(b"word")
+            assert await echoed(stream) == b"word"
+        assert (broken.log, server.connections) == (["accept_silent"], 1)
+
+
+async def test_a_scope_that_ends_while_two_shake_hands() -> None:
+    """A cancel scope ends both handshakes, and nothing is left."""
+    recorder = Recorder()
+    is_second = asyncio.Event()
+
+    def observe(event: Event) -> None:
+        recorder(event)
+        if len(recorder.of(PhaseStarted)) == 2:
+            is_second.set()
+
+    with tls_echoing(silent=True) as one, tls_echoing("::1", silent=True) as other:
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [one.address, other.address]
+
+        connector = Connector(
+            resolver=resolver, happy_eyeballs_delay=0.01, observer=observe
+        )
+        connectable = Connectable(
+            ("localhost", 1), connector, tls=True, ssl_context=one.client_context
+        )
+        async with leak_check(), anyio.create_task_group() as group:
+            group.start_soon(connectable.connect)
+            await is_second.wait()
+            group.cancel_scope.cancel()
+        for server in (one, other):
+            server.wait_for_connections(1)
+            assert server.connections == 1
+    recorder.assert_none(Connected, AttemptFailed)
 
 
 async def test_a_server_that_is_late() -> None:

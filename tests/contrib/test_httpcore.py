@@ -35,8 +35,11 @@ from aioconnect.testing import (
     BlackHole,
     Recorder,
     Server,
+    StaticResolver,
     echoing,
     leak_check,
+    listening,
+    on_one_port,
     refusing,
     tls_echoing,
     unused_port,
@@ -349,6 +352,51 @@ async def test_a_handshake_that_is_cancelled() -> None:
         await cancelled_anywhere(start)
 
 
+def racing(first: Server, **options: Any) -> Connector:
+    """Return a connector to a name whose first address is *first*, and 127.0.0.1."""
+    resolver = StaticResolver({"localhost": [first.host, "127.0.0.1"]})
+    return Connector(resolver=resolver, happy_eyeballs_delay=0.01, **options)
+
+
+def only_one_came(first: Server) -> None:
+    """Check that the server, which says nothing, was connected to once."""
+    first.accept().close()
+    with pytest.raises(TimeoutError):
+        first.accept(timeout=0)
+
+
+async def test_a_first_address_that_is_not_ready() -> None:
+    """The stream of the first address stalls in *ready*; that of the second is used."""
+
+    async def ready(stream: anyio.abc.ByteStream) -> bool:
+        await stream.send(b"ping")
+        return await stream.receive() == b"ping"
+
+    with on_one_port(echoing, lambda port: listening("127.0.0.2", port=port)) as (
+        server,
+        first,
+    ):
+        backend = ConnectorBackend(racing(first, ready=ready, timeout=PATIENCE))
+        async with leak_check():
+            stream = await backend.connect_tcp("localhost", server.port)
+            assert await streamed(stream) == b"word"
+        assert server.connections == 1
+        only_one_came(first)
+
+
+async def test_a_first_address_whose_tls_stalls() -> None:
+    """The handshake belongs to the attempt: the second address is used."""
+    with on_one_port(tls_echoing, lambda port: listening("127.0.0.2", port=port)) as (
+        server,
+        first,
+    ):
+        backend = ConnectorBackend(racing(first, timeout=3))
+        plain = await backend.connect_tcp("localhost", server.port)
+        stream = await plain.start_tls(server.client_context, "localhost")
+        assert await streamed(stream) == b"word"
+        only_one_came(first)
+
+
 @asynccontextmanager
 async def client(
     connector: Connector = Connector(timeout=PATIENCE),  # noqa: B008  # a value
@@ -393,6 +441,48 @@ async def test_https() -> None:
         async with client() as http:
             with pytest.raises(httpx.ConnectError, match="certificate"):
                 await http.get(f"https://localhost:{server.port}/")
+
+
+async def test_http_whose_first_address_is_not_ready() -> None:
+    """A request goes to the second address, if the first accepts for nobody."""
+
+    async def ready(stream: anyio.abc.ByteStream) -> None:
+        if stream.extra(anyio.abc.SocketAttribute.remote_address)[0] == first.host:
+            await stream.receive()  # nothing comes
+
+    with on_one_port(unused_port, lambda port: listening("127.0.0.2", port=port)) as (
+        held,
+        first,
+    ):
+        connector = racing(first, ready=ready, timeout=PATIENCE)
+        async with (
+            serving(host=held.host, port=held.port) as server,
+            client(connector) as http,
+        ):
+            answer = await http.get(f"http://localhost:{held.port}/")
+            assert answer.text == "1"
+            assert len(server.writers) == 1
+        only_one_came(first)
+
+
+async def test_https_whose_first_address_stalls() -> None:
+    with (
+        tls_echoing() as certified,
+        on_one_port(unused_port, lambda port: listening("127.0.0.2", port=port)) as (
+            held,
+            first,
+        ),
+    ):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certified.ca.issue_cert("localhost").configure_cert(context)
+        async with (
+            serving(host=held.host, port=held.port, ssl=context) as server,
+            client(racing(first, timeout=3), verify=certified.client_context) as http,
+        ):
+            answer = await http.get(f"https://localhost:{held.port}/")
+            assert answer.text == "1"
+            assert len(server.writers) == 1
+        only_one_came(first)
 
 
 async def test_tls_without_a_goodbye() -> None:

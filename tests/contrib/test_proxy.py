@@ -17,7 +17,16 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from proxies import CREDENTIALS, KINDS, PASSWORD, USER, Kind, proxying
+from proxies import (
+    CREDENTIALS,
+    KINDS,
+    PASSWORD,
+    USER,
+    Ending,
+    Kind,
+    ProxyServer,
+    proxying,
+)
 
 from aioconnect import (
     Address,
@@ -52,7 +61,11 @@ from aioconnect.testing import (
     Recorder,
     ScriptedResolver,
     StaticResolver,
+    TLSEchoServer,
     echoing,
+    leak_check,
+    listening,
+    on_one_port,
     refusing,
     tls_echoing,
     unused_port,
@@ -165,6 +178,7 @@ async def test_data_after_the_answer_comes_from_the_target(
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
+HTTP_REFUSAL = b"HTTP/1.1 502 Bad\r\n\r\n"
 
 
 @pytest.mark.parametrize("way", ["socket", "streams", "transport"])
@@ -341,7 +355,7 @@ async def test_a_name_without_an_address_is_an_attempt_of_its_own() -> None:
         with pytest.raises(ResolveError) as caught:
             await through.connect("a.test", 80)
     error = caught.value
-    assert (error.host, error.port, error.rounds) == ("a.test", 80, 2)
+    assert (error.host, error.port, error.rounds) == ("a.test", 80, 3)
     assert {(one.phase, one.host) for one in error.attempts} == {("resolve", "a.test")}
     assert f"to a.test:80 through {server.host}:{server.port}: a.test: " in str(error)
     assert not server._live
@@ -571,10 +585,10 @@ async def test_until_the_target_is_up() -> None:
 
         def observe(event: Any) -> None:
             events(event)
-            if len(events.of(AttemptFailed)) == 3 and not listening:
-                listening.append(port.listen())
+            if len(events.of(AttemptFailed)) == 3 and not opened:
+                opened.append(port.listen())
 
-        listening: list[object] = []
+        opened: list[object] = []
         sock = await proxy.connect(
             port.host,
             port.port,
@@ -598,6 +612,176 @@ async def test_the_first_proxy_is_raced() -> None:
             echo.host, echo.port, proxy=url, resolver=resolver
         )
         assert await answers(streams)
+
+
+# How the first address of a proxy breaks: its ending, and its answer if it has one.
+BROKEN: dict[str, tuple[Ending, dict[str, bytes]]] = {
+    "stalls": ("wait", {}),
+    "closes": ("close", {}),
+    "resets": ("reset", {}),
+    "refuses": (
+        "close",
+        {"socks4": b"\0\x5b" + bytes(6), "socks5": b"\5\xff", "http": HTTP_REFUSAL},
+    ),
+}
+
+
+@contextlib.contextmanager
+def two_addresses(
+    kind: Kind, way: str, **second: Any
+) -> Iterator[tuple[ProxyServer, ProxyServer, ProxyConnector, Recorder]]:
+    """Give a proxy's two addresses, the first of which is broken, and a connector."""
+    ending, answers = BROKEN[way]
+    answer = (answers.get(kind, b""),)
+    with on_one_port(
+        partial(proxying, kind, host="127.0.0.2", answers=answer * 9, ending=ending),
+        lambda port: proxying(kind, port=port, **second),
+    ) as (first, other):
+        events = Recorder()
+        connector = Connector(
+            resolver=StaticResolver({"proxy.test": [first.host, other.host]}),
+            # Only silence is waited for.
+            happy_eyeballs_delay=0.01 if way == "stalls" else 2.0,
+            timeout=60,
+            observer=events,
+        )
+        url = f"{kind}://proxy.test:{first.port}"
+        yield first, other, ProxyConnector(proxy=url, connector=connector), events
+
+
+def check_race(
+    way: str, first: ProxyServer, other: ProxyServer, events: Recorder
+) -> None:
+    """Check that each address was connected to once, and what became of it."""
+    assert first.has_accepted.wait(60)
+    assert (first.connections, other.connections) == (1, 1)
+    assert str(events.only(Connected).address) == f"{other.host}:{other.port}"
+    failed = [one.attempt.phase for one in events.of(AttemptFailed)]
+    assert failed == [] if way == "stalls" else ["proxy"]
+
+
+class Greeting(asyncio.Protocol):
+    """A client that greets, and keeps the first answer."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[bytes] = loop.create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.events.append("made")
+        transport.write(b"hello")
+
+    def data_received(self, data: bytes) -> None:
+        self.answer.set_result(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.events.append("lost")
+
+
+@pytest.mark.parametrize("way", BROKEN)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_proxy_whose_first_address_is_broken(
+    echo: EchoServer, kind: Kind, way: str
+) -> None:
+    """It is a failure of that address, and the other one is used."""
+    loop = asyncio.get_running_loop()
+    with two_addresses(kind, way) as (first, other, through, events):
+        async with leak_check():
+            with await through.connect(echo.host, echo.port) as sock:
+                await loop.sock_sendall(sock, b"hello")
+                assert await loop.sock_recv(sock, 5) == b"hello"
+        check_race(way, first, other, events)
+    assert echo.connections == 1
+
+
+@pytest.mark.parametrize("way", BROKEN)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_tls_through_a_proxy_whose_first_address_is_broken(
+    kind: Kind, way: str
+) -> None:
+    with (
+        tls_echoing() as echo,
+        two_addresses(kind, way) as (first, other, through, events),
+    ):
+        async with leak_check():
+            streams = await through.open_connection(
+                echo.host, echo.port, ssl=echo.client_context
+            )
+            assert await answers(streams)
+        check_race(way, first, other, events)
+        assert echo.connections == 1
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("way", BROKEN)
+async def test_a_factory_is_called_once_for_two_proxies(way: str, is_tls: bool) -> None:
+    """Most factories give the same protocol each time: only the winner's gets it."""
+    with (
+        tls_echoing() if is_tls else echoing() as echo,
+        two_addresses("socks5", way) as (first, other, through, events),
+    ):
+        context = echo.client_context if isinstance(echo, TLSEchoServer) else None
+        made: list[Greeting] = []
+
+        def factory() -> Greeting:
+            made.append(Greeting())
+            return made[-1]
+
+        transport, protocol = await through.create_connection(
+            factory, echo.host, echo.port, ssl=context
+        )
+        assert made == [protocol]
+        assert await asyncio.wait_for(protocol.answer, 60) == b"hello"
+        transport.abort()
+        while protocol.events != ["made", "lost"]:
+            await asyncio.sleep(0)
+        check_race(way, first, other, events)
+        assert echo.connections == 1
+
+
+async def test_a_target_that_stalls_behind_the_first_address() -> None:
+    """TLS with the target belongs to the attempt: the proxy's other address is used."""
+    with (
+        on_one_port(
+            partial(tls_echoing, names=["db.test"]),
+            lambda port: listening("127.0.0.2", port=port),
+        ) as (echo, silent),
+        on_one_port(
+            partial(proxying, host="127.0.0.2", names={"db.test": silent.host}),
+            lambda port: proxying(port=port, names={"db.test": echo.host}),
+        ) as (first, other),
+    ):
+        streams = await proxy.open_connection(
+            "db.test",
+            echo.port,
+            proxy=f"socks5h://proxy.test:{first.port}",
+            ssl=echo.client_context,
+            resolver=StaticResolver({"proxy.test": [first.host, other.host]}),
+            happy_eyeballs_delay=0.5,  # time enough to get to the target
+            timeout=60,
+        )
+        assert await answers(streams)
+        assert first.asked == other.asked == [("db.test", echo.port)]
+        assert echo.connections == 1
+
+
+async def test_no_proxy_works() -> None:
+    """The error names each address with its phase."""
+    with on_one_port(
+        partial(proxying, "http", host="127.0.0.2", answers=(HTTP_REFUSAL,) * 9),
+        lambda port: proxying("http", port=port, answers=(b"",) * 9),
+    ) as (first, other):
+        resolver = StaticResolver({"proxy.test": [first.host, other.host]})
+        error = await failure(
+            f"http://proxy.test:{first.port}", resolver=resolver, timeout=60
+        )
+        assert (first.connections, other.connections) == (1, 1)
+    tried = [(one.phase, str(one.address)) for one in error.attempts]
+    assert tried == [("proxy", f"{one.host}:{one.port}") for one in (first, other)], (
+        error
+    )
+    assert type(error) is ConnectError
 
 
 async def test_prepare_and_local_addr(echo: EchoServer) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 import aioconnect
 from aioconnect import Connector
+from aioconnect._io.tls import TLSOptions
+from aioconnect._io.transports import TransportWrap
 from aioconnect.testing import (
     BlackHole,
     Server,
@@ -181,7 +183,7 @@ async def test_handshake_is_in_the_deadline() -> None:
         assert caught.value.attempts[-1].phase == "tls"
         with pytest.raises(aioconnect.ConnectAbortedError) as aborted:
             await aioconnect.open_connection(
-                "localhost", server.port, ssl=context, ssl_handshake_timeout=0.2
+                "127.0.0.1", server.port, ssl=context, ssl_handshake_timeout=0.2
             )
         assert aborted.value.attempts[-1].phase == "tls"
 
@@ -449,3 +451,22 @@ def test_parameters(ours: Any, theirs: Any) -> None:
         )
         asked |= set(inspect.signature(creates).parameters) - {"protocol_factory"}
     assert asked - {"self", "kwds"} <= known
+
+
+async def test_connection_that_is_lost_before_it_has_won() -> None:
+    """Its protocol is told both, and the transport is the one that was raced."""
+    with tls_echoing() as server:
+        tls = TLSOptions(server.client_context, "localhost", None, None)
+        wrap = TransportWrap(Client, tls)
+        loop = asyncio.get_running_loop()
+        sock = await aioconnect.connect(server.host, server.port)
+        connection = await wrap.for_race(loop, sock, None)
+        raced, _ = connection
+        raced.abort()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        transport, protocol = await wrap.adopt(loop, connection, None)
+        assert transport is raced
+        assert protocol.transport is raced
+        async with asyncio.timeout(5):
+            await protocol.lost

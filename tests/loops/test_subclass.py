@@ -307,6 +307,47 @@ def test_ready_has_the_socket(loop_factory: Factory, unix_listener: UnixServer) 
     assert [type(one) for one in given] == [socket.socket] * 3
 
 
+@pytest.mark.parametrize("is_asked", [False, True], ids=["TLS", "ready and TLS"])
+def test_the_first_address_stalls(loop_factory: Factory, is_asked: bool) -> None:
+    """The second is used; the factory is called once, and *ready* for each socket."""
+    made: list[asyncio.Protocol] = []
+    given: list[str] = []
+
+    def factory() -> asyncio.Protocol:
+        made.append(asyncio.Protocol())
+        return made[-1]
+
+    async def ready(sock: socket.socket) -> None:
+        given.append(sock.getpeername()[0])
+
+    async def main() -> None:
+        with tls_echoing(silent=True) as silent, tls_echoing() as server:
+            addresses.extend([silent.address, server.address])
+            loop = asyncio.get_running_loop()
+            transport, protocol = await loop.create_connection(
+                factory, "localhost", 1, ssl=server.client_context
+            )
+            assert made == [protocol]
+            assert transport.get_extra_info("peername") == server.sockaddr
+            transport.abort()
+            silent.wait_for_connections(1)
+            assert (silent.connections, server.connections) == (1, 1)
+
+    addresses: list[Address] = []
+
+    async def resolver(*_: Any, **__: Any) -> list[Address]:
+        return addresses
+
+    connector = Connector(
+        resolver=resolver,
+        happy_eyeballs_delay=0.01,
+        timeout=60,
+        ready=ready if is_asked else None,
+    )
+    run(loop_factory, connector, main)
+    assert given == ["127.0.0.1"] * 2 * is_asked
+
+
 def test_ready_is_called_once(loop_factory: Factory, port: int) -> None:
     """A socket that this loop has connected before is not passed to *ready* again."""
     given: list[socket.socket] = []

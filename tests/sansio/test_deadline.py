@@ -8,7 +8,6 @@ from aioconnect._sansio.deadline import (
     Deadline,
     attempt_deadline,
     call_deadline,
-    ready_deadline,
     turn_deadline,
 )
 
@@ -63,17 +62,3 @@ def test_of_an_attempt_without_a_time() -> None:
 def test_of_an_attempt_near_the_end() -> None:
     """There are no two seconds left: the last ones are for this attempt."""
     assert attempt_deadline(CALL, 111.0, None, 2) == CALL
-
-
-@pytest.mark.parametrize(
-    ("attempt", "waiting", "expected"),
-    [
-        (NEVER, 1, NEVER),
-        (CALL, 0, CALL),
-        (CALL, 1, Deadline(106.0, "attempt")),
-        (CALL, 99, Deadline(102.0, "attempt")),
-    ],
-)
-def test_of_readiness(attempt: Deadline, waiting: int, expected: Deadline) -> None:
-    """Others may be ready if this connection is not."""
-    assert ready_deadline(attempt, 100.0, waiting) == expected

@@ -168,12 +168,20 @@ def test_codes_that_are_no_errnos() -> None:
 
 
 def test_after_the_connect() -> None:
-    """What came to nothing after the connect speaks for the round."""
+    """What fails after the connect speaks for the round, in any order, if it agrees."""
     tls = Attempt(V4, "tls", ssl.SSLError(1, "wrong version"), 0, 0, 1)
-    error = failure(failed(errno.ECONNREFUSED, V6), tls)
-    assert type(error) is aioconnect.ConnectTLSError
+    refused = failed(errno.ECONNREFUSED, V6)
+    for attempts in ((refused, tls), (tls, refused)):
+        assert type(failure(*attempts)) is aioconnect.ConnectTLSError
     proxy = Attempt(V4, "proxy", system_error(errno.EHOSTUNREACH), 0, 0, 1)
     assert failure(failed(errno.ECONNREFUSED, V6), proxy).errno == errno.EHOSTUNREACH
+    bad = ssl.SSLCertVerificationError(1, "self-signed")
+    unverified = Attempt(V6, "tls", bad, 0, 0, 1)
+    assert type(failure(unverified, refused)) is aioconnect.ConnectCertificateError
+    for attempts in ((unverified, tls), (tls, unverified)):
+        error = failure(*attempts)
+        assert type(error) is aioconnect.ConnectError
+        assert error.errno is None
 
 
 def test_timeout() -> None:

@@ -25,8 +25,8 @@ from aioconnect._sansio.happy_eyeballs import (
     SRV,
     DnsQuery,
     HappyEyeballs,
-    TargetIndex,
 )
+from aioconnect._sansio.rfc6724 import TargetIndex
 
 V6, V4, ANY = socket.AF_INET6, socket.AF_INET, socket.AF_UNSPEC
 
@@ -84,6 +84,10 @@ def tell(
         subject.answered((ONE, ANY), None, now)
     elif event == "fails":
         subject.failed()
+    elif event == "fails late":
+        subject.failed(was_connected=True)
+    elif event.startswith("connected after "):
+        subject.connected(float(event.removeprefix("connected after ")), now)
     else:
         assert event == "time"
 
@@ -189,6 +193,210 @@ def test_rfc_8305(
     play(race(**options), steps)  # type: ignore[arg-type]  # a table of both options
 
 
+# What an attempt that is connected does to the others.  "connected after 0.1" tells of
+# a round trip of 0.1 s, and "fails late" is a failure after that: of a handshake, say.
+THREE_SIXES = [six(1), six(2), six(3)]
+PROGRESS: list[tuple[str, dict[str, float | None], list[Step]]] = [
+    (
+        "the next start is put off to now and the delay",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.2, "connected after 0.01", [], [], 1.45),
+            (1.25, "time", [], [], 1.45),
+            (1.45, "time", [], [six(2)], 1.7),
+            (1.7, "time", [], [six(3)], None),
+        ],
+    ),
+    (
+        "to four round trips, if these are longer",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.125, "connected after 0.125", [], [], 1.625),
+            (1.625, "time", [], [six(2)], 1.875),
+        ],
+    ),
+    (
+        "to two seconds at most",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.125, "connected after 30", [], [], 3.125),
+        ],
+    ),
+    (
+        "once for each attempt, and never to an earlier time",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.25, "time", [], [six(2)], 1.5),
+            (1.375, "connected after 0.25", [], [], 2.375),
+            (1.4375, "connected after 0.001", [], [], 2.375),
+            (2.375, "time", [], [six(3)], None),
+        ],
+    ),
+    (
+        "a handshake that takes longer holds up nobody",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.0, "connected after 0", [], [], 1.25),
+            (1.25, "time", [], [six(2)], 1.5),
+            (1.25, "connected after 0", [], [], 1.5),
+            (1.5, "time", [], [six(3)], None),
+        ],
+    ),
+    (
+        "a handshake that fails starts the next at once",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.125, "connected after 0.125", [], [], 1.625),
+            (1.25, "fails late", [], [six(2)], 1.625),
+        ],
+    ),
+    (
+        "the failure of another starts the next at once, too",
+        {},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], 1.25),
+            (1.25, "time", [], [six(2)], 1.5),
+            (1.375, "connected after 0.125", [], [], 1.875),
+            (1.5, "fails", [], [six(3)], None),
+        ],
+    ),
+    (
+        "a failed handshake of the only attempt leaves nothing to wait for",
+        {},
+        [
+            (1.0, "name", [six(1)], [six(1)], None),
+            (1.125, "connected after 30", [], [], None),
+            (1.25, "fails late", [], [], None),
+            (1.5, "time", [], [], None),
+        ],
+    ),
+    (
+        "without a delay, nothing starts beside a handshake",
+        {"attempt_delay": None},
+        [
+            (1.0, "name", THREE_SIXES, [six(1)], None),
+            (1.125, "connected after 0.125", [], [], None),
+            (100.0, "time", [], [], None),
+            (101.0, "fails late", [], [six(2)], None),
+        ],
+    ),
+    (
+        "an answer that comes late waits for a handshake",
+        {"resolution_delay": None},
+        [
+            (1.0, "name", [six(1), six(2)], [six(1)], 1.25),
+            (1.125, "connected after 0.25", [], [], 2.125),
+            (2.125, "time", [], [six(2)], None),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "steps"), PROGRESS, ids=[one[0] for one in PROGRESS]
+)
+def test_progress(
+    said: str, options: dict[str, float | None], steps: Sequence[Step]
+) -> None:
+    """The Happy Eyeballs version 3 draft, as DESIGN.md's section 5 words it.
+
+    "When an attempt makes progress (connected, now in its handshake) the next start is
+    put off once to now + max(Connection Attempt Delay, 4 round trips), at most 2 s."
+    """
+    play(race(**options), steps)  # type: ignore[arg-type]  # a table of both options
+
+
+def is_alone(subject: HappyEyeballs) -> bool:
+    """Ask anew: mypy would remember the answer of a property."""
+    return subject.is_alone
+
+
+@pytest.mark.parametrize("attempt_delay", [0.25, None])
+def test_alone(attempt_delay: float | None) -> None:
+    """Nothing else can win: no address is left, no answer to come, no other live."""
+    subject = race(attempt_delay=attempt_delay)
+    assert not is_alone(subject), "nothing is live"
+    subject.ask_apart(0.05)
+    subject.answered((ONE, V6), [six(1), six(2)], 0.1)
+    assert starts(subject, 0.1) == [six(1)]
+    subject.connected(0.0, 0.1)
+    is_one_at_a_time = attempt_delay is None
+    assert is_alone(subject) == is_one_at_a_time, "another address is left"
+    subject.failed(was_connected=True)
+    assert starts(subject, 0.2) == [six(2)]
+    assert is_alone(subject) == is_one_at_a_time, "an answer may come"
+    subject.answered((ONE, V4), [], 0.3)
+    assert is_alone(subject) == is_one_at_a_time, "the whole answer may come"
+    subject.answered((ONE, ANY), [six(1), six(2)], 0.3)
+    assert is_alone(subject)
+    subject.connected(0.0, 0.4)
+    assert is_alone(subject)
+    subject.failed(was_connected=True)
+    assert subject.is_over
+
+
+def test_alone_before_the_families_are_asked_for_apart() -> None:
+    """What will be asked may have an answer."""
+    subject = race(targets=[ONE, TWO])
+    subject.answered((ONE, ANY), [six(1)], 0.0)
+    assert starts(subject, 0.0) == [six(1)]
+    assert not is_alone(subject)
+    subject.stop_asking(TWO)
+    assert is_alone(subject)
+
+
+def test_two_live_attempts_are_not_alone() -> None:
+    subject = race()
+    subject.answered((ONE, ANY), [six(1), six(2)], 0.0)
+    assert starts(subject, 0.0) == [six(1)]
+    assert starts(subject, 0.25) == [six(2)]
+    assert not is_alone(subject)
+    subject.failed()
+    assert is_alone(subject)
+
+
+def test_six_are_connected() -> None:
+    """A seventh waits, and nobody is given up, until one of them has failed."""
+    subject = filled()
+    for _ in range(MOST_LIVE):
+        subject.connected(0.0, 1.25)
+    assert subject.next_start() is None
+    assert starts(subject, 1e6) == []
+    assert not subject.has_too_many()
+    subject.failed(was_connected=True)
+    assert starts(subject, 1e6) == [six(7)]
+    assert not subject.has_too_many()
+    assert subject.next_start() == 1e6 + 0.25, "the seventh may be given up"
+
+
+def test_five_are_connected() -> None:
+    """The sixth is not: it makes room for the next."""
+    subject = filled()
+    for _ in range(MOST_LIVE - 1):
+        subject.connected(0.0, 1.25)
+    assert starts(subject, 1.5) == [six(7)]
+    assert subject.has_too_many()
+    subject.gave_up_oldest()
+    assert starts(subject, 1.75) == [six(8)]
+
+
+def test_a_seventh_that_is_connected_at_once() -> None:
+    """The oldest of the others makes room for it, and the next has its turn."""
+    subject = filled()
+    assert starts(subject, 1.5) == [six(7)]
+    subject.connected(0.0, 1.5)
+    assert subject.has_too_many()
+    subject.gave_up_oldest()
+    assert not subject.has_too_many()
+    assert starts(subject, 1.75) == [six(8)]
+
+
 # The steps of a name whose whole answer is late: the families are asked for apart at
 # 0.05, or when the look-up of both has failed for now.
 LATE: list[tuple[str, list[Step]]] = [
@@ -267,10 +475,10 @@ LATE: list[tuple[str, list[Step]]] = [
 def test_names(said: str, steps: Sequence[Step]) -> None:
     """The families were asked for apart before the first step."""
     subject = race()
-    assert subject.next_division() == 0.05
-    assert subject.divide(0.049) == ()
-    assert subject.divide(0.05) == [(ONE, V6), (ONE, V4)]
-    assert subject.next_division() is None
+    assert subject.next_apart() == 0.05
+    assert subject.ask_apart(0.049) == ()
+    assert subject.ask_apart(0.05) == [(ONE, V6), (ONE, V4)]
+    assert subject.next_apart() is None
     play(subject, steps)
 
 
@@ -278,18 +486,18 @@ def test_a_whole_answer_in_time() -> None:
     """Nobody asks apart any more, and the resolver's order counts."""
     subject = race()
     play(subject, [(0.049, "name", [four(1), six(1)], [four(1)], 0.299)])
-    assert subject.next_division() is None
+    assert subject.next_apart() is None
     assert not subject.awaits(ONE)
 
 
 def test_a_look_up_of_both_that_fails_for_now() -> None:
     """The families are asked for apart at once, and the failure counts with theirs."""
     subject = race()
-    subject.answered((ONE, ANY), None, 0.01)
+    apart = [(ONE, V6), (ONE, V4)]
+    assert subject.answered((ONE, ANY), None, 0.01) == apart
     assert subject.awaits(ONE)
     assert not subject.is_over
-    assert subject.next_division() == 0.01
-    assert subject.divide(0.01) == [(ONE, V6), (ONE, V4)]
+    assert subject.next_apart() is None
     play(subject, [(0.02, "AAAA", [], [], None)])
     assert not subject.is_over
     play(subject, [(0.02, "A", [], [], None)])
@@ -300,47 +508,46 @@ def test_a_look_up_of_both_that_fails_for_now() -> None:
 def test_never_apart(fails: bool) -> None:
     """Without a Resolution Delay there is one question, and its answer ends it."""
     subject = race(resolution_delay=None)
-    assert subject.next_division() is None
+    assert subject.next_apart() is None
     subject.answered((ONE, ANY), None if fails else [], 99.0)
     assert subject.is_over
     assert not subject.awaits(ONE)
-    assert subject.divide(100.0) == ()
+    assert subject.ask_apart(100.0) == ()
 
 
 def test_all_at_once() -> None:
     """With a Resolution Delay of 0 the families are asked for with the name."""
-    assert race(resolution_delay=0.0).divide(0.0) == [(ONE, V6), (ONE, V4)]
+    assert race(resolution_delay=0.0).ask_apart(0.0) == [(ONE, V6), (ONE, V4)]
 
 
 def test_one_family_is_never_asked_for_apart() -> None:
     subject = race(V4)
-    assert subject.next_division() is None
+    assert subject.next_apart() is None
     play(subject, [(1.0, "A", [four(1)], [four(1)], None)])
 
 
 def test_services_are_never_asked_for_apart() -> None:
     subject = race(SRV)
-    assert subject.next_division() is None
+    assert subject.next_apart() is None
     subject.answered((ONE, SRV), [], 0.1)
     assert subject.is_over
 
 
-def test_names_are_divided_in_their_order() -> None:
-    """One at a time; what has failed for now comes first."""
+def test_names_are_asked_apart_in_their_order() -> None:
+    """One at a time; what has failed for now is not asked again."""
     subject = race(targets=[ONE, TWO, THREE])
-    subject.answered((TWO, ANY), None, 0.01)
-    assert subject.divide(0.01) == [(TWO, V6), (TWO, V4)]
-    assert subject.divide(0.01) == ()
-    assert subject.divide(0.05) == [(ONE, V6), (ONE, V4)]
+    assert subject.answered((TWO, ANY), None, 0.01) == [(TWO, V6), (TWO, V4)]
+    assert subject.ask_apart(0.01) == ()
+    assert subject.ask_apart(0.05) == [(ONE, V6), (ONE, V4)]
     subject.stop_asking(ONE)
     assert not subject.awaits(ONE)
-    assert subject.divide(0.05) == [(THREE, V6), (THREE, V4)]
+    assert subject.ask_apart(0.05) == [(THREE, V6), (THREE, V4)]
 
 
 def test_an_address_that_two_names_have() -> None:
     """It is dropped when the last of them lacks it."""
     subject = race(targets=[ONE, TWO], resolution_delay=0.0)
-    while subject.divide(0.0):
+    while subject.ask_apart(0.0):
         pass
     for target in (ONE, TWO):
         subject.answered((target, V4), [four(1), four(2)], 0.0)
@@ -431,7 +638,7 @@ def test_targets_take_turns() -> None:
     """The first address of each, then the second of each, whenever they are found."""
     hosts = {(0,): [1, 2, 3], (1, 0): [4], (1, 1): [5, 2], (2,): [6, 7]}
     subject = race(targets=list(hosts), resolution_delay=0.0)
-    while subject.divide(0.0):
+    while subject.ask_apart(0.0):
         pass
     for turn in ((2,), (1, 1), (0,), (1, 0)):
         subject.answered((turn, V4), [four(n) for n in hosts[turn]], 0.0)
@@ -453,7 +660,7 @@ def test_targets_take_turns() -> None:
 def test_duplicates() -> None:
     """An address is tried once, however often it is answered."""
     subject = race()
-    subject.divide(0.05)
+    subject.ask_apart(0.05)
     subject.answered((ONE, V6), [six(1), six(1)], 0.1)
     assert subject.next_address(0.1) == six(1)
     subject.answered((ONE, ANY), [six(1), four(1), four(1), six(1)], 0.1)
@@ -473,7 +680,10 @@ def test_what_is_left_to_dial_can_be_taken() -> None:
 
 
 class Racing(RuleBasedStateMachine):
-    """Any order of answers, failures and time, for two names."""
+    """Any order of answers, progress, failures and time, for two names.
+
+    An attempt fails before it is connected or afterwards, in its handshake.
+    """
 
     @initialize(
         delay=st.none() | st.floats(0, 3),
@@ -506,6 +716,8 @@ class Racing(RuleBasedStateMachine):
         self.known: dict[TargetIndex, set[Address]] = {ONE: set(), TWO: set()}
         self.tried: list[Address] = []
         self.live = 0
+        self.connected = 0  # how many of these are
+        self.put_off_until = 0.0
         self.last_start: float | None = None
         self.failed_since = True
 
@@ -521,8 +733,10 @@ class Racing(RuleBasedStateMachine):
                 assert self.delay is not None, "one at a time"
                 assert self.last_start is not None
                 least = min(max(self.delay, 0.01), 2.0)
-                is_due = self.now >= self.last_start + least
-                assert is_due or self.failed_since, "too early"
+                due = max(self.last_start + least, self.put_off_until)
+                assert self.now >= due or self.failed_since, "too early"
+                is_full = self.connected == MOST_LIVE
+                assert self.failed_since or not is_full, "nobody can be given up"
             self.tried.append(address)
             self.live += 1
             self.last_start, self.failed_since = self.now, False
@@ -533,6 +747,9 @@ class Racing(RuleBasedStateMachine):
     def make_room(self) -> None:
         """Have the seventh come to nothing, or give up the oldest for it."""
         assert self.live == MOST_LIVE + 1
+        assert self.connected < MOST_LIVE, "the newest would be given up"
+        if len(self.tried) % 5 == 0:
+            self.progress(0.0)  # the seventh, at once
         self.live -= 1
         if len(self.tried) % 3 == 0:
             self.failed_since = True
@@ -552,8 +769,10 @@ class Racing(RuleBasedStateMachine):
         makes = [six] if family == V6 else [four] if family == V4 else [four, six]
         addresses = [makes[number % len(makes)](number) for number in numbers]
         if family == ANY and for_now:
-            self.race.answered(query, None, self.now)
-            self.divide()
+            asked = self.race.answered(query, None, self.now)
+            assert bool(asked) == ((target, ANY) in self.undivided)
+            self.undivided.discard((target, ANY))
+            self.unanswered |= set(asked)
         else:
             self.race.answered(query, addresses, self.now)
             if family == ANY:  # the whole answer
@@ -563,15 +782,33 @@ class Racing(RuleBasedStateMachine):
             self.known[target].update(addresses)
         self.drive()
 
-    def divide(self) -> None:
+    def ask_apart(self) -> None:
         """Ask for families apart, as soon as the race says so."""
-        while queries := self.race.divide(self.now):
+        while queries := self.race.ask_apart(self.now):
             ((target, _), _) = queries
             assert (target, ANY) in self.undivided, "asked apart twice"
             self.undivided.remove((target, ANY))
             self.unanswered |= set(queries)
 
-    @precondition(lambda self: self.live)
+    @precondition(lambda self: self.live > self.connected)
+    @rule(round_trip=st.floats(0, 1))
+    def connect(self, round_trip: float) -> None:
+        """Have an attempt make progress: it is connected, and has more to do."""
+        before, due = self.race.next_start(), self.failed_since
+        self.progress(round_trip)
+        after = self.race.next_start()
+        if before is not None and after is not None and not due:
+            assert before <= after <= max(before, self.now + 2.0)
+        self.drive()
+
+    def progress(self, round_trip: float) -> None:
+        self.connected += 1
+        self.race.connected(round_trip, self.now)
+        if self.delay is not None:
+            delay = min(max(self.delay, 0.01, 4 * round_trip), 2.0)
+            self.put_off_until = max(self.put_off_until, self.now + delay)
+
+    @precondition(lambda self: self.live > self.connected)
     @rule()
     def fail(self) -> None:
         self.live -= 1
@@ -579,10 +816,20 @@ class Racing(RuleBasedStateMachine):
         self.race.failed()
         self.drive()
 
+    @precondition(lambda self: self.connected)
+    @rule()
+    def fail_late(self) -> None:
+        """Have a connected attempt fail: in its handshake, say."""
+        self.live -= 1
+        self.connected -= 1
+        self.failed_since = True
+        self.race.failed(was_connected=True)
+        self.drive()
+
     @rule(seconds=st.floats(0, 3))
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.divide()
+        self.ask_apart()
         self.drive()
 
     @precondition(lambda self: self.race.next_start() is not None)
@@ -605,21 +852,24 @@ class Racing(RuleBasedStateMachine):
         assert self.race.untried == len(untried)
         if not over:
             assert self.live or self.unanswered or self.race.next_start() is not None
+        is_last = self.live == 1 and not (untried or self.unanswered)
+        assert self.race.is_alone == (
+            is_last or (self.live == 1 and self.delay is None)
+        )
 
     def teardown(self) -> None:
         """Left alone, everything that was found has been tried."""
         if not hasattr(self, "race"):
             return
-        for query in list(self.unanswered):
-            self.race.answered(query, None, self.now)
-        self.undivided.clear()
-        while queries := self.race.divide(self.now):
-            for query in queries:
-                self.race.answered(query, [], self.now)
-        self.unanswered.clear()
+        while self.unanswered:
+            asked = self.race.answered(self.unanswered.pop(), None, self.now)
+            self.unanswered |= set(asked)
         self.drive()
         while self.live:
-            self.fail()
+            if self.connected:
+                self.fail_late()
+            else:
+                self.fail()
         assert self.found <= set(self.tried)
         assert self.race.is_over
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnect._io.service_names import check_port
+from aioconnect._io.resolver import check_port
 from aioconnect._sansio.hosts import check_host, numeric_address
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ async def test_a_whole_answer_is_made_of_both_families(
 ) -> None:
     """It fails if there is no address, for now if one of them fails for now."""
     resolver = ScriptedResolver(
-        {("a", socket.AF_INET6): six, ("a", socket.AF_INET): [four, Lookup()]}
+        {("a", socket.AF_INET6): six, ("a", socket.AF_INET): four}
     )
     if isinstance(expected, list):
         assert await resolver("a", 80) == expected
@@ -101,8 +102,19 @@ async def test_a_whole_answer_is_made_of_both_families(
             await resolver("a", 80)
         assert caught.value.errno == expected
     assert [call.family for call in resolver.calls] == [socket.AF_UNSPEC]
-    # It took one look-up of each.
-    assert await resolver("a", 80, family=socket.AF_INET) == []
+
+
+@pytest.mark.parametrize("key", ["a", ("a", socket.AF_INET)])
+async def test_each_family_counts_its_own_calls(key: Any) -> None:
+    """So a round takes one step, whether its families are asked for apart or not."""
+    first, second = "192.0.2.1", "192.0.2.2"
+    resolver = ScriptedResolver({key: [Lookup([first]), Lookup([second])]})
+    found = [
+        await resolver("a", 80, family=family)
+        for family in (0, socket.AF_INET, 0, socket.AF_INET)
+    ]
+    hosts = [address.sockaddr[0] for addresses in found for address in addresses]
+    assert hosts == [first, first, second, second]
 
 
 async def test_a_whole_answer_of_its_own() -> None:
@@ -144,8 +156,8 @@ async def test_scripted_resolver_by_name_and_family() -> None:
         with pytest.raises(ConnectionError, match="mine"):
             await resolver("b", 80, family=socket.AF_INET6)
         assert await resolver("b", 80, family=socket.AF_INET6) == [V6]
-        assert await resolver("b", 80) == []
-        assert await resolver("b", 80) == []
+        assert await resolver("b", 80, family=socket.AF_INET6) == []
+        assert await resolver("b", 80, family=socket.AF_INET6) == []
         with pytest.raises(socket.gaierror):
             await resolver("c", 80)
     assert len(resolver.calls) == 7

@@ -272,6 +272,47 @@ async def test_phases() -> None:
     assert distrusting.to_dict()["error"]["errno"] is None  # OpenSSL's are none
 
 
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "expired"])
+async def test_two_handshakes(is_silent: bool) -> None:
+    """The handshake that loses is dropped, or has failed with its own reason."""
+    with (
+        tls_echoing("::1", silent=is_silent, expired=not is_silent) as first,
+        tls_echoing() as second,
+    ):
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [first.address, second.address]
+
+        first.ca.configure_trust(second.client_context)
+        timeline = Timeline()
+        _, writer = await aioconnect.open_connection(
+            "localhost",
+            1,
+            ssl=second.client_context,
+            resolver=resolver,
+            happy_eyeballs_delay=0.01,
+            observer=timeline,
+            timeout=60,
+        )
+        writer.transport.abort()
+    record = timeline.to_dict()
+    assert record["address"] == str(second.address)
+    by_address = {
+        str(at): [
+            (one["kind"], one["outcome"])
+            for one in record["steps"]
+            if one["what"] == str(at)
+        ]
+        for at in (first.address, second.address)
+    }
+    lost = "dropped" if is_silent else "failed"
+    assert by_address == {
+        str(first.address): [("attempt", "ok"), ("tls", lost)],
+        str(second.address): [("attempt", "ok"), ("tls", "ok")],
+    }
+    assert f"tls {first.address}" in timeline.to_text()
+
+
 async def test_not_ready(port: int) -> None:
     async def ready(sock: socket.socket) -> bool:
         return False

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Coroutine, Iterator
 
 from ...testing import listening
-from . import dns_scenes, late_server_scene
+from . import dns_scenes, late_server_scene, tls_scene
 from .stage import Stage, UntrueError
 
 __all__ = ["run"]
@@ -31,6 +32,7 @@ def run(_: argparse.Namespace) -> int:
                 runner.run(late_server_scene.late_server(stage, port))
             stage.say("")
         _run_dns_scenes(stage)
+        _run_tls_scene(stage)
     except UntrueError as exc:
         stage.say(f"NOT SO: {exc}")
         return 1
@@ -69,6 +71,17 @@ def _run_dns_scenes(stage: Stage) -> None:
         server = stack.enter_context(listening())
         _run_with_scripted_dns(dns_scenes.slow_answer(stage, server.port))
         stage.say("")
+
+
+def _run_tls_scene(stage: Stage) -> None:
+    stage.say("== A TLS handshake that stalls, on asyncio")
+    try:
+        _run_with_scripted_dns(tls_scene.stalled_handshake(stage))
+    except ssl.SSLError as exc:
+        stage.say(f"(This OpenSSL has no TLS without certificates: {exc}.)")
+    except OSError as exc:
+        stage.say(f"(There is no IPv6 on loopback: {exc.strerror}.)")
+    stage.say("")
 
 
 def _run_with_scripted_dns(scene: Coroutine[object, object, None]) -> None:

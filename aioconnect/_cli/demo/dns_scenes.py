@@ -17,17 +17,28 @@ from ..._timeline import Timeline
 from ...testing import Lookup, ScriptedResolver, black_hole, listening, on_one_port
 from .stage import ASYNCIO_TIMEOUT, Stage, UntrueError
 
-__all__ = ["ScriptedDNSLoop", "half_silent", "silent_ipv6", "slow_answer"]
+__all__ = [
+    "RESOLVER",
+    "STAGGER",
+    "STALLED",
+    "ScriptedDNSLoop",
+    "half_silent",
+    "silent_ipv6",
+    "slow_answer",
+]
 
 _SILENT, _SLOW = "silent.example", "slow.example"
+STALLED = "stalled.example"
 
 _ANSWER_DELAY = 1.0  # seconds until the slow answer
-_STAGGER = 0.25  # RFC 8305's Connection Attempt Delay, and aioconnect's default
+STAGGER = 0.25  # RFC 8305's Connection Attempt Delay, and aioconnect's default
 
-_RESOLVER = ScriptedResolver(
+RESOLVER = ScriptedResolver(
     {
         (_SILENT, socket.AF_INET6): Lookup(["::1"]),
         (_SILENT, socket.AF_INET): Lookup(["127.0.0.1"]),
+        (STALLED, socket.AF_INET6): Lookup(["::1"]),
+        (STALLED, socket.AF_INET): Lookup(["127.0.0.1"]),
         (_SLOW, socket.AF_INET6): Lookup([], delay=_ANSWER_DELAY),
         (_SLOW, socket.AF_INET): Lookup(["127.0.0.1"]),
     }
@@ -40,7 +51,7 @@ class ScriptedDNSLoop(asyncio.SelectorEventLoop):
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
         """Return one answer for both families, as the system's getaddrinfo does."""
         kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
-        found = await _RESOLVER(str(host), int(port))
+        found = await RESOLVER(str(host), int(port))
         return [(address.family, *kind, address.sockaddr) for address in found]
 
 
@@ -70,8 +81,8 @@ async def silent_ipv6(stage: Stage, port: int) -> None:
         raise UntrueError("::1 was to be silent, and asyncio was connected")
     one = "it tries one address after the other"
     stage.say(f"asyncio.open_connection: {result}, as {one}.")
-    raced = await stage.connect_by_asyncio(_SILENT, port, happy_eyeballs_delay=_STAGGER)
-    stage.say(f"The same with happy_eyeballs_delay={_STAGGER}: {raced}.")
+    raced = await stage.connect_by_asyncio(_SILENT, port, happy_eyeballs_delay=STAGGER)
+    stage.say(f"The same with happy_eyeballs_delay={STAGGER}: {raced}.")
     await _show_connect(stage, _SILENT, port)
 
 
@@ -83,7 +94,7 @@ async def slow_answer(stage: Stage, port: int) -> None:
     """
     late = f"the answer that there is no AAAA takes {_ANSWER_DELAY:g} s"
     stage.say(f"{_SLOW} is 127.0.0.1; {late}.")
-    result = await stage.connect_by_asyncio(_SLOW, port, happy_eyeballs_delay=_STAGGER)
+    result = await stage.connect_by_asyncio(_SLOW, port, happy_eyeballs_delay=STAGGER)
     if result.error is not None or result.elapsed < _ANSWER_DELAY:
         raise UntrueError(f"asyncio.open_connection was to wait, and: {result}")
     whole = "it has one answer for both families"
@@ -95,7 +106,7 @@ async def _show_connect(stage: Stage, host: str, port: int) -> None:
     stage.say("aioconnect.connect, as it is:")
     timeline = Timeline()
     connecting = connect(
-        host, port, timeout=ASYNCIO_TIMEOUT, resolver=_RESOLVER, observer=timeline
+        host, port, timeout=ASYNCIO_TIMEOUT, resolver=RESOLVER, observer=timeline
     )
     (await stage.show_connecting(connecting, timeline)).close()
     outcomes = [step["outcome"] for step in timeline.to_dict()["steps"]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aioconnect._io.service_names import check_port
+from aioconnect._io.resolver import check_port
 
 
 class Eighty:
