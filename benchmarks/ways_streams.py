@@ -40,8 +40,9 @@ def abort(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
 
 def abort_transport(transport: asyncio.WriteTransport) -> None:
     """Close a transport with a reset."""
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    # uvloop has none any more if the server was the first to close.
+    if (sock := transport.get_extra_info("socket")) is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     transport.abort()
 
 

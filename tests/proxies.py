@@ -20,6 +20,7 @@ __all__ = [
     "PASSWORD",
     "SECRETS",
     "USER",
+    "Ending",
     "Kind",
     "ProxyServer",
     "proxying",
@@ -50,7 +51,8 @@ class ProxyServer:
     It resolves the hosts in *names*, and requires *credentials* if there are some.
     Each connection gets one of *answers* instead of a correct one, until they are used
     up, and then the *ending*. *drips* sends octet by octet.  *extra* is sent together
-    with a positive answer.  *asked* lists the requested targets.
+    with a positive answer.  *asked* lists the requested targets.  *connections* counts
+    the clients.
     """
 
     kind: Kind
@@ -62,9 +64,11 @@ class ProxyServer:
     drips: bool = False
     extra: bytes = b""
     asked: list[tuple[str, int]] = field(default_factory=list)
+    connections: int = 0
 
     def __post_init__(self) -> None:
         self.host, self.port = self.listener.getsockname()[:2]
+        self.has_accepted = threading.Event()
         self.has_answered = threading.Event()
         self._live: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -82,6 +86,8 @@ class ProxyServer:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
+            self.connections += 1
+            self.has_accepted.set()
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.start(self._meet, conn)
 
@@ -257,10 +263,11 @@ def proxying(
     drips: bool = False,
     extra: bytes = b"",
     host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Generator[ProxyServer]:
-    """Yield a proxy of *kind* on a port of *host*, as `ProxyServer` describes."""
+    """Yield a proxy of *kind* on a *port* of *host*, as `ProxyServer` describes."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
+    with socket.create_server((host, port), family=family) as listener:
         server = ProxyServer(
             kind,
             listener,

@@ -41,6 +41,12 @@ CASES: Sequence[Case] = (
     Case("tls", "connect streams over TLS", connects.tls),
     Case("three", "three addresses, of which the first answers", races.three),
     Case("silent", "two addresses, of which the first is silent", races.silent),
+    Case(
+        "stalled",
+        "two addresses over TLS, of which the first stalls",
+        races.stalled,
+    ),
+    Case("history", "the same again, with a history", races.remembered),
     Case("refused", "eight addresses, which all refuse", races.refused),
     Case("resolver", "a name that a resolver knows", names.known),
     Case("hosts", "a name in /etc/hosts", names.in_hosts),

@@ -7,11 +7,12 @@ import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from aioconnect.testing import black_hole
+from aioconnect.testing import black_hole, listening
 
-from .. import ways, ways_lists, ways_streams
+from .. import ways, ways_lists, ways_stalled, ways_streams
 from ..machine import CLIENT, pin
 from ..results import Measure
 from ..running import (
@@ -26,7 +27,7 @@ from ..running import (
 )
 from ..servers import Endpoint, serving
 
-__all__ = ["limited", "refused", "silent", "three"]
+__all__ = ["limited", "refused", "silent", "stalled", "three"]
 
 FLOOR = Contestant(
     "the checked system calls", NONE, ways_lists.checked_first, ways.reset
@@ -86,6 +87,64 @@ def silent(plan: Plan) -> Sequence[Measure]:
                 warm=False,
             )
     return [Measure("time to connect", "s", tuple(rows))]
+
+
+STALLED = (
+    *both("aioconnect.open_connection", ways_stalled.ours_tls, ways_streams.abort),
+    *both("the address that works, alone", ways_stalled.ours_alone, ways_streams.abort),
+    *both(
+        "asyncio.open_connection, racing",
+        ways_stalled.asyncio_tls,
+        ways_streams.abort,
+    ),
+    *both("anyio.connect_tcp", ways_stalled.anyio_tls, ways_streams.abort_anyio),
+)
+
+
+# The first of them warms the history up, outside of the figures.
+REMEMBERED = (
+    *both(
+        "aioconnect.open_connection, a history",
+        ways_stalled.ours_again,
+        ways_streams.abort,
+    ),
+    *both("the address that works, alone", ways_stalled.ours_alone, ways_streams.abort),
+)
+
+
+def stalled(plan: Plan) -> Sequence[Measure]:
+    """Connect over TLS to two addresses, of which the first accepts and stalls."""
+    pin(CLIENT)
+    with (
+        listening() as silent_server,
+        serving(Endpoint("127.0.0.2", silent_server.port), "tls") as served,
+    ):
+        endpoint = replace(served, hosts=("127.0.0.1", "127.0.0.2"))
+        rows = take_turns(
+            plan.of(STALLED),
+            endpoint,
+            1 if plan.quick else 5,
+            limited(1.0 if plan.quick else 10.0),
+            loops=Loops(ways_lists.listing(endpoint)),
+            warm=False,
+        )
+    return [Measure("time to connect", "s", tuple(rows))]
+
+
+def remembered(plan: Plan) -> Sequence[Measure]:
+    """Do the same for the second time, with a history, beside the good one alone."""
+    pin(CLIENT)
+    with (
+        listening() as silent_server,
+        serving(Endpoint("127.0.0.2", silent_server.port), "tls") as served,
+    ):
+        rows = take_turns(
+            plan.of(REMEMBERED),
+            replace(served, hosts=("127.0.0.1", "127.0.0.2")),
+            2 if plan.quick else 15,
+            in_batches(1 if plan.quick else 10),
+        )
+    return [Measure("time of a connect", "s", tuple(rows))]
 
 
 def refused(plan: Plan) -> Sequence[Measure]:

@@ -12,7 +12,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
+from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
     Lookup,
     ScriptedResolver,
     Server,
+    StaticResolver,
     TLSEchoServer,
     black_hole,
     echoing,
@@ -600,6 +602,151 @@ ENTRY_POINTS |= {
         partial(_through, _SOCKS, {"kind": "http"}, serve=tls_echoing),
         lambda at: proxy.open_connection(
             at[0].host, at[0].port, proxy=at[1], ssl=at[0].client_context
+        ),
+    ),
+}
+
+
+# A name with two addresses.  Both are connected soon, and shake hands at a time.
+_RACE = Connector(
+    resolver=StaticResolver({"localhost": ["::1", "127.0.0.1"]}),
+    happy_eyeballs_delay=0.01,
+)
+
+
+@contextmanager
+def _behind_silence(
+    serve: Callable[[], AbstractContextManager[Any]],
+) -> Generator[Any]:
+    """Give a server; the same port of ::1 accepts connections and says nothing."""
+    with on_one_port(serve, lambda port: listening("::1", port=port, backlog=4000)) as (
+        server,
+        _,
+    ):
+        yield server
+
+
+_second_tls = partial(_behind_silence, tls_echoing)
+_no_tls = partial(_behind_silence, partial(tls_echoing, silent=True))
+_second_echoes = partial(_behind_silence, echoing)
+_second_proxy = partial(_behind_silence, partial(proxying, **_HTTP))
+
+
+@contextmanager
+def _through_second(
+    serve: Callable[[], AbstractContextManager[Any]] = echoing,
+) -> Generator[tuple[Any, str]]:
+    """Give a server, and the URL of a proxy whose second address works."""
+    with serve() as server, _second_proxy() as through:
+        yield server, f"http://localhost:{through.port}"
+
+
+async def not_for_long(*connection: object) -> None:
+    """Be ready after an hour; the loop's timer refers to the wait, as real I/O does."""
+    await asyncio.sleep(3600)
+
+
+async def second_is_ready(*connection: Any) -> None:
+    """Be ready after a few iterations of the loop over IPv4, and never over IPv6."""
+    first = connection[0]
+    sock = first
+    if not isinstance(first, socket.socket):
+        transport = getattr(connection[1], "transport", first)
+        sock = transport.get_extra_info("socket")
+    await (not_for_long() if sock.family == socket.AF_INET6 else in_a_moment())
+
+
+def _tls_at(at: TLSEchoServer) -> Any:
+    return {"host": "localhost", "port": at.port, "ssl": at.client_context}
+
+
+def _race_for_anyio(at: TLSEchoServer, **options: Any) -> Coroutine[Any, Any, Any]:
+    """Connect for anyio with TLS, to a name."""
+    remote = ("localhost", at.port)
+    context = at.client_context
+    return Connectable(
+        remote, _RACE, tls=True, ssl_context=context, **options
+    ).connect()
+
+
+_READY_RACE = replace(_RACE, ready=second_is_ready)
+_NEVER_READY_RACE = replace(_RACE, ready=not_for_long)
+
+ENTRY_POINTS |= {
+    # Races of two handshakes: the first one stalls.
+    "open_connection: two handshakes": EntryPoint(
+        _second_tls, lambda at: _RACE.open_connection(**_tls_at(at))
+    ),
+    "open_connection: two handshakes, no end": EntryPoint(
+        _no_tls, lambda at: _RACE.open_connection(**_tls_at(at)), ends=False
+    ),
+    "create_connection: two handshakes": EntryPoint(
+        _second_tls,
+        lambda at: _RACE.create_connection(asyncio.Protocol, **_tls_at(at)),
+    ),
+    "create_connection: two handshakes, no end": EntryPoint(
+        _no_tls,
+        lambda at: _RACE.create_connection(asyncio.Protocol, **_tls_at(at)),
+        ends=False,
+    ),
+    "connect: two to be ready": EntryPoint(
+        _second_echoes, lambda at: _READY_RACE.connect("localhost", at.port)
+    ),
+    "connect: two never ready": EntryPoint(
+        _second_echoes,
+        lambda at: _NEVER_READY_RACE.connect("localhost", at.port),
+        ends=False,
+    ),
+    "open_connection: two handshakes, to be ready": EntryPoint(
+        _second_tls, lambda at: _READY_RACE.open_connection(**_tls_at(at))
+    ),
+    "open_connection: two to be ready": EntryPoint(
+        _second_echoes, lambda at: _READY_RACE.open_connection("localhost", at.port)
+    ),
+    "create_connection: two to be ready": EntryPoint(
+        _second_echoes,
+        lambda at: _READY_RACE.create_connection(
+            asyncio.Protocol, "localhost", at.port
+        ),
+    ),
+    "connect_any: raced, two to be ready": EntryPoint(
+        _second_echoes,
+        lambda at: _READY_RACE.connect_any(
+            [("::1", at.port), ("127.0.0.1", at.port)], race=True
+        ),
+    ),
+    "reconnecting: two to be ready": EntryPoint(
+        _second_echoes,
+        lambda at: first_turn(_READY_RACE.reconnecting("localhost", at.port)),
+    ),
+    "open_connection, asyncio's: two handshakes": _over_loop(
+        _second_tls,
+        lambda at: asyncio.open_connection(**_tls_at(at)),
+        connector=_RACE,
+    ),
+    "create_connection, the loop's: two handshakes, no end": _over_loop(
+        _no_tls,
+        lambda at: _loops_transport(**_tls_at(at)),
+        connector=_RACE,
+        ends=False,
+    ),
+    "create_connection, the loop's: two to be ready": _over_loop(
+        _second_echoes,
+        lambda at: _loops_transport("localhost", at.port),
+        connector=_READY_RACE,
+    ),
+    "anyio: two handshakes": EntryPoint(_second_tls, _race_for_anyio, holds=False),
+    "anyio: two handshakes, no end": EntryPoint(_no_tls, _race_for_anyio, ends=False),
+    "connect: two proxies": EntryPoint(
+        _through_second,
+        lambda at: ProxyConnector(proxy=at[1], connector=_RACE).connect(
+            at[0].host, at[0].port
+        ),
+    ),
+    "create_connection: two proxies, TLS": EntryPoint(
+        partial(_through_second, tls_echoing),
+        lambda at: ProxyConnector(proxy=at[1], connector=_RACE).create_connection(
+            asyncio.Protocol, at[0].host, at[0].port, ssl=at[0].client_context
         ),
     ),
 }

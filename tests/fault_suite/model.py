@@ -35,6 +35,12 @@ GENEROUS = 10.0
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
+# asyncio raises these without an errno, for a handshake that is cut short.
+_CODES: dict[type[OSError], int] = {
+    ConnectionAbortedError: errno.ECONNABORTED,
+    ConnectionResetError: errno.ECONNRESET,
+}
+
 CONNECTED = "connected"
 PENDING = "pending"
 
@@ -135,9 +141,9 @@ class Program:
     @property
     def fates(self) -> dict[str, set[Fate]]:
         """The possible results of an attempt, by the word that it meets."""
-        if self.is_ready:
-            return READY_FATES
-        return TLS_FATES if self.tls else FATES
+        if self.tls:
+            return TLS_FATES  # a server that shakes hands answers a ping too
+        return READY_FATES if self.is_ready else FATES
 
     @property
     def is_unix(self) -> bool:
@@ -266,8 +272,7 @@ def check_round(
     found, may = program.found(number), program.may_find(number)
     assert len(tried) == len(set(tried)), f"tried twice in round {number}: {tried}"
     assert set(tried) <= may, f"round {number} tried {tried}, which has {may}"
-    # A failed handshake ends the round, because its peer was connected.
-    if is_whole and not (attempts and attempts[-1].phase == "tls"):
+    if is_whole:
         assert set(tried) >= found, f"round {number} left out {found - set(tried)}"
         assert attempts
 
@@ -301,14 +306,12 @@ def check_lookup(program: Program, attempt: Attempt) -> None:
 
 def may_retry(program: Program, attempts: Sequence[Attempt], number: int) -> bool:
     """Tell whether another round may follow round *number*."""
-    errors = [a for a in attempts if a.round == number]
-    if errors and errors[-1].phase == "tls":
-        errors = errors[-1:]  # the last one represents the round
     return number <= len(program.delays) and any(
         isinstance(a.error, OSError)
         and not isinstance(a.error, ssl.SSLCertVerificationError)
         and program.retry_on(a.error)
-        for a in errors
+        for a in attempts
+        if a.round == number
     )
 
 
@@ -330,10 +333,9 @@ def check_error(
         check_attempts(program, error.attempts, met, rounds, False)
         return
     check_attempts(program, error.attempts, met, rounds, True)
-    # Each attempt that began has failed, except those that a winner ended.
-    had_winner = error.attempts[-1].phase == "tls"
+    # Each attempt that began has failed, whatever became of the others.
     for address, words in met.items():
-        if program.is_announced and not (had_winner and program.lookups):
+        if program.is_announced:
             assert len(words) == sum(a.address == address for a in error.attempts)
     assert not may_retry(program, error.attempts, rounds), "it gave up too early"
     check_class(error, [a for a in error.attempts if a.round == rounds])
@@ -350,20 +352,29 @@ def is_over(program: Program, error: ConnectError) -> bool:
 
 def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
     """Check the class and the errno, on which the attempts have to agree."""
-    if attempts[-1].phase == "tls":
-        attempts = attempts[-1:]
     never_sent = ("resolve", "guard", "socket", "bind")
     sent = [a for a in attempts if a.phase not in never_sent] or attempts
     errors = [a.error for a in sent if isinstance(a.error, OSError)]
-    if any(isinstance(e, ssl.SSLError) for e in errors):
-        assert isinstance(error, ssl.SSLError)
-    elif isinstance(errors[0], socket.gaierror):
-        assert isinstance(error, ResolveError)
-    elif len({e.errno for e in errors}) > 1:
+    kinds = {kind_of(e) for e in errors}
+    if len(kinds) > 1:
         assert (type(error), error.errno) == (ConnectError, None)
+        return
+    (kind,) = kinds
+    if kind is socket.gaierror:
+        assert isinstance(error, ResolveError)
+    elif isinstance(kind, type):
+        assert isinstance(error, kind)
     else:
         assert isinstance(error, type(errors[0]))
-        assert errors[0].errno in (None, error.errno)
+        assert error.errno == kind
+
+
+def kind_of(error: OSError) -> type[OSError] | int:
+    """Return what has to be the same for all attempts: a class, or the errno."""
+    for kind in (ssl.SSLCertVerificationError, ssl.SSLError, socket.gaierror):
+        if isinstance(error, kind):
+            return kind
+    return error.errno or _CODES[type(error)]
 
 
 def host_of(address: Address) -> str:

@@ -56,7 +56,7 @@ from aioconnect._cli.connector_flags import connector_from
 from aioconnect._cli.errors import CommandError
 from aioconnect._cli.probe.connect_once import connect_once_from
 from aioconnect._cli.sweep.line_reader import strip_comment
-from aioconnect._io.service_names import check_port
+from aioconnect._io.resolver import check_port
 from aioconnect._io.targets import check_targets
 from aioconnect._io.tls import TLSOptions
 from aioconnect._loops.subclass import convert_loop

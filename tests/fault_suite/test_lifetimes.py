@@ -22,10 +22,11 @@ from programs import run_script
 from thrown import Thrown
 
 import aioconnect
-from aioconnect import Connector
+from aioconnect import Address, Connector
 from aioconnect.testing import (
     EchoServer,
     Recorder,
+    TLSEchoServer,
     black_hole,
     echoing,
     full_backlog,
@@ -328,7 +329,70 @@ async def expired_handshake() -> None:
 async def unverified() -> None:
     with tls_echoing(wrong_name=True) as server, contextlib.suppress(ssl.SSLError):
         context = server.client_context
-        await aioconnect.open_connection("localhost", server.port, ssl=context)
+        await aioconnect.open_connection(server.host, server.port, ssl=context)
+
+
+async def two_handshakes() -> None:
+    """Race for TLS, where the first address stalls."""
+    with tls_echoing(silent=True) as first, tls_echoing() as second:
+        await abort(await raced(first, second))
+
+
+async def two_unverified() -> None:
+    with (
+        tls_echoing(wrong_name=True) as first,
+        tls_echoing(wrong_name=True) as second,
+        contextlib.suppress(ssl.SSLError),
+    ):
+        await raced(first, second)
+
+
+async def two_expired_handshakes() -> None:
+    with (
+        tls_echoing(silent=True) as first,
+        tls_echoing(silent=True) as second,
+        contextlib.suppress(TimeoutError),
+    ):
+        await raced(first, second, timeout=0.1)
+
+
+async def two_to_be_ready() -> None:
+    """Cancel the *ready* of the loser."""
+    count = 0
+
+    async def ready(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            await asyncio.sleep(3600)
+
+    with tls_echoing() as first, tls_echoing() as second:
+        first.ca.configure_trust(second.client_context)
+        await abort(await raced(first, second, ready=ready))
+
+
+async def two_and_a_bug() -> None:
+    """Raise in *ready* while others may still win."""
+
+    async def ready(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with (
+        tls_echoing() as second,
+        tls_echoing(silent=True) as first,
+        contextlib.suppress(ZeroDivisionError),
+    ):
+        await raced(first, second, ready=ready)
+
+
+async def raced(first: TLSEchoServer, second: TLSEchoServer, **options: Any) -> Any:
+    """Shake hands with both."""
+
+    async def resolver(*_: Any, **__: Any) -> list[Address]:
+        return [first.address, second.address]
+
+    connector = Connector(resolver=resolver, happy_eyeballs_delay=0.01, **options)
+    return await connector.open_connection("localhost", 1, ssl=second.client_context)
 
 
 async def abort(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
@@ -344,6 +408,11 @@ WHOLE_CALLS = [
     observed,
     expired_handshake,
     unverified,
+    two_handshakes,
+    two_unverified,
+    two_expired_handshakes,
+    two_to_be_ready,
+    two_and_a_bug,
 ]
 
 

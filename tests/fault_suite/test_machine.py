@@ -101,10 +101,10 @@ def endpoints(
     hosts = draw(
         st.lists(st.sampled_from(HOSTS), min_size=1, max_size=most, unique=True)
     )
-    found = [Endpoint(host, draw(SCRIPTS)) for host in hosts]
-    if tls and draw(st.booleans()):
-        found[0] = Endpoint(hosts[0], draw(TLS))
-    return tuple(found)
+    return tuple(
+        Endpoint(host, draw(TLS if tls and draw(st.booleans()) else SCRIPTS))
+        for host in hosts
+    )
 
 
 @st.composite
@@ -141,6 +141,9 @@ def programs(draw: st.DrawFn) -> Program:
         # Here the servers do not know which attempt comes next.
         found = tuple(Endpoint(endpoint.host, endpoint.words[:1]) for endpoint in found)
     streams = tls or (not is_any and draw(st.booleans()))
+    is_over_loop = streams and draw(st.booleans())
+    # Over a loop, the hook gets the socket, before the handshake of TLS.
+    asks_ready = not is_unix and not (tls and is_over_loop)
     options: dict[str, Any] = {
         "endpoints": found,
         "tls": tls,
@@ -148,10 +151,10 @@ def programs(draw: st.DrawFn) -> Program:
         "lookups": draw(lookups(found)) if has_name else {},
         "is_resolved": not (streams or has_name or is_unix or is_any)
         and draw(st.booleans()),
-        "is_ready": not (tls or is_unix) and draw(st.booleans()),
+        "is_ready": asks_ready and draw(st.booleans()),
         "is_any": is_any,
         "races": is_any and draw(st.booleans()),
-        "is_over_loop": streams and draw(st.booleans()),
+        "is_over_loop": is_over_loop,
         "is_announced": is_announced,
         "attempt_timeout": draw(st.sampled_from([None, None, 0.03, 30.0])),
         "delays": draw(st.sampled_from([(), (0,), (0, 0.01, 0), (0.01, 5.0)])),
@@ -336,6 +339,52 @@ SELDOM = {
     ),
     "a cancel while it is pending": replace(
         PLAIN, endpoints=(Endpoint("::1", ("hang",)),), wait=0.02, cancel=0
+    ),
+}
+
+
+def handshakes(*words: str, **options: Any) -> Program:
+    """Return a race for TLS, where the addresses meet these *words*, in this order."""
+    hosts = ("::1", "127.0.0.2", "127.0.0.3")[: len(words)]
+    options = {"tls": True, "streams": True, "happy_eyeballs_delay": 0.01, **options}
+    return replace(
+        PLAIN,
+        endpoints=tuple(
+            Endpoint(host, (word,)) for host, word in zip(hosts, words, strict=True)
+        ),
+        lookups={socket.AF_UNSPEC: [Lookup(hosts)]},
+        **options,
+    )
+
+
+SELDOM |= {
+    "a handshake that stalls": handshakes("accept_silent", "trusted"),
+    "a handshake that stalls, over a loop": handshakes(
+        "accept_silent", "trusted", is_over_loop=True
+    ),
+    "a handshake that stalls, to be ready": handshakes(
+        "accept_silent", "trusted", is_ready=True
+    ),
+    "handshakes that fail, at once": handshakes(
+        "reset", "accept_close", "trusted", happy_eyeballs_delay=2.0
+    ),
+    "handshakes that fail, one after the other": handshakes(
+        "expired", "accept", "trusted", happy_eyeballs_delay=None
+    ),
+    "two certificates that are wrong": handshakes("expired", "expired"),
+    "a wrong certificate, and nobody": handshakes("expired", "refuse"),
+    "nobody, and a wrong certificate": handshakes("refuse", "expired"),
+    "nobody, and a wrong certificate, again": handshakes(
+        "refuse", "expired", delays=(0,), retry_on=is_refused
+    ),
+    "three handshakes that stall": handshakes(
+        *["accept_silent"] * 3, attempt_timeout=0.1, delays=(0,)
+    ),
+    "three handshakes that stall, until the deadline": handshakes(
+        *["accept_silent"] * 3, timeout=0.2
+    ),
+    "a cancel while two shake hands": handshakes(
+        "accept_silent", "accept_silent", wait=0.1, cancel=0
     ),
 }
 

@@ -26,7 +26,7 @@ import trustme
 from anyio.abc import ByteStream
 
 import aioconnect
-from aioconnect import Connector
+from aioconnect import Address, Connector
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.testing import (
     Server,
@@ -268,6 +268,78 @@ async def over_tls(there: There, factory: Callable[[], Any]) -> object:
         return [await create(), await cancelled(create)]
 
 
+async def two_handshakes(
+    _: There,
+    factory: Callable[[], Any],
+    *,
+    silent: bool = False,
+    observer: Callable[[aioconnect.Event], None] | None = None,
+) -> object:
+    """Race for TLS, where the first address stalls, and with *silent* the second too.
+
+    Keep the socket objects of both.
+    """
+    socks: list[socket.socket] = []
+    with (
+        tls_echoing("127.0.0.2", silent=True) as first,
+        tls_echoing(silent=silent) as second,
+    ):
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [first.address, second.address]
+
+        connector = Connector(
+            resolver=resolver,
+            prepare=[lambda sock, _: socks.append(sock)],
+            happy_eyeballs_delay=0.01,
+            observer=observer,
+        )
+        with contextlib.suppress(ZeroDivisionError, asyncio.CancelledError):
+            transport, protocol = await connector.create_connection(
+                factory, "localhost", 1, ssl=second.client_context
+            )
+            transport.abort()
+            return socks, transport, protocol
+        return socks
+
+
+async def two_handshakes_cancelled(there: There) -> object:
+    """Cancel the call when both shake hands."""
+    phases: list[aioconnect.Event] = []
+
+    def observe(event: aioconnect.Event) -> None:
+        if isinstance(event, aioconnect.PhaseStarted):
+            phases.append(event)
+            if len(phases) == 2:
+                task.cancel()
+
+    task = asyncio.ensure_future(
+        two_handshakes(there, asyncio.Protocol, silent=True, observer=observe)
+    )
+    return await task
+
+
+async def two_to_be_ready(_: There) -> object:
+    """Race until one is ready, and keep the streams of both."""
+    kept: list[Any] = []
+
+    async def ready(*streams: Any) -> None:
+        kept.append(streams)
+        if len(kept) == 1:
+            await asyncio.sleep(3600)
+
+    with listening() as first, listening() as second:
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [first.address, second.address]
+
+        connector = Connector(resolver=resolver, ready=ready, happy_eyeballs_delay=0.01)
+        streams = await connector.open_connection("name", 1)
+        streams[1].transport.abort()
+    assert len(kept) == 2
+    return kept
+
+
 WAYS: dict[str, Callable[[There], Awaitable[object]]] = {
     "aborts": partial(making, factory=Aborts),
     "closes": partial(making, factory=Closes),
@@ -293,6 +365,13 @@ WAYS: dict[str, Callable[[There], Awaitable[object]]] = {
     "TLS of garbage": answered_with_garbage,
     "TLS that is late": partial(failing, ssl=True, ssl_handshake_timeout=0.05),
     "TLS that cannot begin": lambda there: failing(there, ssl=speechless()),
+    "two handshakes": partial(two_handshakes, factory=asyncio.Protocol),
+    "two handshakes, aborts": partial(two_handshakes, factory=Aborts),
+    "two handshakes, says goodbye": partial(two_handshakes, factory=SaysGoodbye),
+    "two handshakes, breaks": partial(two_handshakes, factory=Breaks),
+    "two handshakes, raises": partial(two_handshakes, factory=raises),
+    "two handshakes, cancelled": two_handshakes_cancelled,
+    "two to be ready": two_to_be_ready,
     "ready closes": partial(ready_that_ends, end=asyncio.StreamWriter.close),
     "ready aborts": partial(
         ready_that_ends, end=lambda writer: writer.transport.abort()

@@ -6,18 +6,21 @@ import asyncio
 import errno
 import json
 import random
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_suite.entry_points import discard
 from thrown import Thrown
 
 import aioconnect
-from aioconnect import Address
+from aioconnect import Address, AttemptFailed, Connected
 from aioconnect.testing import (
     BlackHole,
     Lookup,
@@ -25,7 +28,10 @@ from aioconnect.testing import (
     RefusingPort,
     ScriptedResolver,
     Server,
+    Word,
     black_hole,
+    echoing,
+    flaky,
     leak_check,
     listening,
     refusing,
@@ -87,9 +93,20 @@ def test_names(run_races: Callable[[str, str], int], loop: str) -> None:
     assert run_races("race_names.py", loop) == 4
 
 
+@pytest.mark.namespace
+@pytest.mark.skipif(not shutil.which("nft"), reason="nftables is not installed")
+@pytest.mark.parametrize("loop", LOOPS)
+def test_small_path(
+    in_namespace: Callable[..., str], thrown: Thrown, loop: str
+) -> None:
+    """IPv6 that loses large packets, so a certificate, loses the race against IPv4."""
+    in_namespace(str(SCRIPTS / "small_path.py"), loop)
+    thrown("races", "connected", 2)
+
+
 SERVERS: tuple[
     Callable[[str], AbstractContextManager[Server | RefusingPort | BlackHole]], ...
-] = (listening, refusing, black_hole)
+] = (partial(listening, backlog=4_000), refusing, black_hole)
 
 
 @pytest.fixture
@@ -140,6 +157,18 @@ class Answering:
 RACES = 2_000
 
 
+async def at_random(draw: random.Random, *connection: object) -> bool:
+    """Be ready, fail, say no, or wait for an hour; this is the ``ready`` hook."""
+    ticks = draw.choice([0, 1, 5, 3600])
+    if ticks > 5:
+        await asyncio.sleep(ticks)
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    if draw.random() < 0.2:
+        raise ConnectionResetError(errno.ECONNRESET, "not now")
+    return draw.random() < 0.8
+
+
 async def cancelled_race(hosts: Sequence[Address], draw: random.Random) -> str:
     """Cancel a race at a random point; return its result."""
     ticks: dict[int, int | None] = {
@@ -152,6 +181,7 @@ async def cancelled_race(hosts: Sequence[Address], draw: random.Random) -> str:
         "resolution_delay": draw.choice([None, 0.0, 0.0, 0.002, 0.05]),
         "retry": draw.choice([(), (0.0,), (0.001,) * 9]),
         "timeout": draw.choice([None, 0.005, 60]),
+        "ready": draw.choice([None, partial(at_random, draw)]),
     }
     race = asyncio.create_task(aioconnect.connect("some", 1, **options))
     if draw.random() < 0.4:
@@ -184,6 +214,94 @@ async def test_cancelled_at_random(hosts: list[Address], thrown: Thrown) -> None
     assert came["cancelled, nothing left"] > RACES / 4, came
     for what, count in came.items():
         thrown("races", what, count)
+
+
+async def pinged(*made: Any) -> bool:
+    """Return whether the peer of a socket or of streams echoes."""
+    if isinstance(made[0], socket.socket):
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(made[0], b"ping")
+        answer = await loop.sock_recv(made[0], 4)
+    elif isinstance(made[0], asyncio.StreamReader):
+        made[1].write(b"ping")
+        answer = await made[0].read(4)
+    else:
+        made[0].write(b"ping")
+        answer = await made[1].heard
+    if not answer:
+        raise EOFError
+    return answer == b"ping"
+
+
+class Hears(asyncio.Protocol):
+    """Keep the first data in *heard*: nothing, if it ends before; then it is *lost*."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.heard: asyncio.Future[bytes] = loop.create_future()
+        self.lost: asyncio.Future[None] = loop.create_future()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep *data*."""
+        if not self.heard.done():
+            self.heard.set_result(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Keep nothing."""
+        self.lost.set_result(None)
+        self.data_received(b"")
+
+
+# What an address does once it has accepted, and the phases that may fail.
+BROKEN: dict[Word, list[list[str]]] = {
+    "accept_close": [["ready"]],
+    "accept_silent": [[]],
+    "reset": [["ready"], ["connect"]],
+}
+
+
+@pytest.mark.parametrize("way", ["connect", "open_connection", "create_connection"])
+@pytest.mark.parametrize("word", BROKEN)
+async def test_an_address_that_only_accepts(word: Word, way: str) -> None:
+    """With *ready*, a proxy in front of nobody, as docker-proxy, loses the race.
+
+    It accepts for a container that is not there, and closes, resets or says nothing.
+    """
+    made: list[Hears] = []
+
+    def factory() -> Hears:
+        made.append(Hears())
+        return made[-1]
+
+    with flaky([word], "127.0.0.2") as broken, echoing() as echo:
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [broken.address, echo.address]
+
+        recorder = Recorder()
+        connector = aioconnect.Connector(
+            resolver=resolver,
+            prepare=[broken],
+            ready=pinged,
+            timeout=60,
+            observer=recorder,
+            # Only silence is waited for.
+            happy_eyeballs_delay=0.01 if word == "accept_silent" else 2.0,
+        )
+        async with leak_check():
+            if way == "create_connection":
+                connection: Any = await connector.create_connection(factory, "name", 1)
+            else:
+                connection = await getattr(connector, way)("name", 1)
+            assert recorder.only(Connected).address == echo.address
+            await discard(connection)
+        assert (broken.log, echo.connections) == ([word], 1)
+    phases = [one.attempt.phase for one in recorder.of(AttemptFailed)]
+    assert phases in BROKEN[word]
+    if way == "create_connection":
+        # The factory is called for each that has to prove itself; the loser is told.
+        assert made[-1] is connection[1]
+        await asyncio.wait_for(asyncio.gather(*(one.lost for one in made)), 60)
 
 
 WRONG = {

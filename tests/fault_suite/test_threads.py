@@ -206,10 +206,16 @@ async def peers(
         await nobody_is_left()
 
 
+def resolver_threads() -> list[threading.Thread]:
+    """Return those that live: one whose start was interrupted may not be known yet."""
+    names = ((one, one.name) for one in threading.enumerate())
+    return [one for one, name in names if name.startswith(THREAD_NAMES)]
+
+
 async def nobody_is_left() -> None:
     """Wait until no resolver thread is alive; no question is left then."""
     lookups = _pool
-    while lookups._workers or lookups._lookups:
+    while lookups._workers or lookups._lookups or resolver_threads():
         await asyncio.sleep(0.001)
     assert not lookups._queued
     assert not lookups._idle

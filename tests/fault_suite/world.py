@@ -224,7 +224,8 @@ def opened(endpoint: Endpoint, world: World, stack: ExitStack) -> Address:
             server = stack.enter_context(
                 testing.tls_echoing(endpoint.host, expired=word == "expired")
             )
-            world.context = server.client_context
+            assert world.context is not None
+            server.ca.configure_trust(world.context)
             return server.address
         case "full" | "stale" | "missing" | "unix" as word:
             full = stack.enter_context(testing.full_backlog())

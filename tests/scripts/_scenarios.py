@@ -12,6 +12,7 @@ import select
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import aioconnect
@@ -199,6 +200,52 @@ def raced(stack: ExitStack) -> Play:
     )
 
 
+def raced_to_be_ready(stack: ExitStack) -> Play:
+    """Connect to two beside each other: the first is not ready, the second is."""
+    connector, targets, accept = two_to_be_ready(stack)
+    return Play(lambda: connector.connect_any(targets, race=True), accept, others=True)
+
+
+def streams_to_be_ready(stack: ExitStack) -> Play:
+    """Make streams of two connections: the first is not ready, the second is."""
+    connector, targets, accept = two_to_be_ready(stack)
+
+    async def resolver(*_: Any, **__: Any) -> list[aioconnect.Address]:
+        return targets
+
+    connector = replace(connector, resolver=resolver)
+    return Play(lambda: connector.open_connection("name", 80), accept, others=True)
+
+
+def two_to_be_ready(
+    stack: ExitStack,
+) -> tuple[aioconnect.Connector, list[aioconnect.Address], Callable[[], socket.socket]]:
+    """Return how to connect, to which two, and what accepts from the second.
+
+    The first is refused when the second is ready, or would have been.
+    """
+    first = stack.enter_context(testing.listening())
+    second = stack.enter_context(testing.listening())
+    dialled: dict[int, aioconnect.Address] = {}
+
+    def note(sock: socket.socket, address: aioconnect.Address) -> None:
+        dialled[sock.fileno()] = address
+
+    async def is_second(*made: Any) -> None:
+        # No system call here: the fault would hit it.
+        sock = made[0]
+        if not isinstance(sock, socket.socket):
+            sock = made[1].get_extra_info("socket")
+        if dialled[sock.fileno()] == first.address:
+            await asyncio.sleep(0.03)
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "not ready")
+
+    connector = aioconnect.Connector(
+        prepare=[note], ready=is_second, happy_eyeballs_delay=0.01
+    )
+    return connector, [first.address, second.address], second.accept
+
+
 def over_loop(stack: ExitStack) -> Play:
     """Connect by asyncio's own function, over a loop of a factory."""
     server = stack.enter_context(testing.listening())
@@ -259,6 +306,8 @@ SCENARIOS: dict[str, Callable[[ExitStack], Play]] = {
         ready,
         any_of,
         raced,
+        raced_to_be_ready,
+        streams_to_be_ready,
         over_loop,
         proxied,
     )
