@@ -68,12 +68,14 @@ class Resolver(Protocol):
     """A function that a connector calls to resolve a name.
 
     The function is called for the connector's *family*, ``AF_UNSPEC`` by default.  It
-    then returns the addresses of both families, in the order in which to try them.
-    Only if that takes longer than *resolution_delay*, or fails with an error that may
-    pass, it is also called for ``AF_INET6`` and for ``AF_INET``; it is not while more
-    than 512 threads of `system_resolver` hang.  It is never called for a numeric
-    address.  If there is no address, it returns nothing or raises a
-    `socket.gaierror`.  It is cancelled when its answer is not needed any more.
+    then returns the addresses of both families, in the order in which to try them:
+    they are not sorted.  The resolvers of this package sort by RFC 6724.
+
+    If that takes longer than *resolution_delay*, or fails with an error that may pass,
+    the function is also called for ``AF_INET6`` and for ``AF_INET``, unless more than
+    512 threads of `system_resolver` hang.  It is never called for a numeric address.
+    If there is no address, it returns nothing or raises a `socket.gaierror`.  It is
+    cancelled when its answer is not needed any more.
     """
 
     def __call__(

@@ -109,6 +109,10 @@ class AiodnsResolver:
     ) -> Sequence[Address]:
         """Return the addresses of *host* in *family*; there may be none.
 
+        c-ares sorts them by RFC 6724, with the RFC's own table.  The order can differ
+        from that of the system's resolver: here IPv4 comes before a unique local IPv6
+        address.
+
         When a look-up is cancelled, c-ares stops asking as soon as no other look-up of
         this loop is under way.
 
