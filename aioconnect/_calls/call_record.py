@@ -37,6 +37,9 @@ __all__ = ["CallRecord", "LookupFailure"]
 # The phases in which the peer, or the way to it, makes an attempt fail.
 _REMOTE = ("connect", "proxy", "tls", "ready", "adopt")
 
+# A retry loop can run for days, and its resolver may know ever new addresses.
+_MOST_UNVERIFIED = 64
+
 
 class LookupFailure(NamedTuple):
     """A look-up without an address.  *ended* is None if it has not ended."""
@@ -57,6 +60,7 @@ class CallRecord:
         "_endpoints",
         "_log",
         "_loop",
+        "_unverified",
         "address",
         "observe",
         "options",
@@ -73,6 +77,8 @@ class CallRecord:
         self._loop = loop
         self._endpoints = endpoints
         self._log: AttemptLog | None = None  # made for the first failure
+        # The phase and the error of each certificate that does not verify.
+        self._unverified: dict[Address, tuple[str, OSError]] = {}
         self.address: Address | None = None  # of the last connection
         self.observe: Observer | None = options.observer
         self.options = options
@@ -141,6 +147,11 @@ class CallRecord:
         history = self.options.history
         if history is not None and address is not None and failure.phase in _REMOTE:
             history.failed(address, now)
+        is_certificate = isinstance(failure.error, ssl.SSLCertVerificationError)
+        has_room = len(self._unverified) < _MOST_UNVERIFIED
+        if is_certificate and address is not None and has_room:
+            # Not the exception itself, which refers to frames.
+            self._unverified[address] = failure.phase, failure.error
         attempt = Attempt(
             address=address,
             phase=failure.phase,
@@ -152,6 +163,18 @@ class CallRecord:
             host=host if address is None else None,
         )
         self._keep(attempt, now)
+
+    def check_certificate(self, address: Address) -> None:
+        """Refuse *address* if its certificate has not verified in this call.
+
+        It is not tried again: only who runs the server can mend that.
+
+        Raises:
+            AttemptError: The same error as then, but nothing was sent.
+        """
+        if address in self._unverified:
+            phase, error = self._unverified[address]
+            raise AttemptError(phase, error, sent=False)
 
     def lookup_failed(self, turn: Deadline, failure: LookupFailure) -> None:
         """Record a look-up of this *turn* that found no address."""
@@ -173,6 +196,7 @@ class CallRecord:
             round=self.schedule.round,
         )
         self._keep(attempt, now)
+        self._unverified.clear()  # as for a new call
         self.schedule.lost(now)
 
     def _keep(self, attempt: Attempt, now: float) -> None:

@@ -93,6 +93,7 @@ class Dialer:
             if not is_allowed(options.allow, address):
                 error = os_error(errno.EACCES, "not allowed")
                 raise AttemptError("guard", error, sent=False)
+        self.record.check_certificate(address)
         if self.record.observe is not None:
             self.record.attempt_started(address)
         if self.sock is None:
@@ -192,14 +193,15 @@ class Dialer:
         if is_asked and self.ready_gets_socket:
             await self._prove(sock, deadline, on_phase)
         connection: Any = sock
-        wrap = self.wrap
-        if wrap is not None and is_race and (not is_asked or self.ready_gets_socket):
-            connection = await wrap.for_race(
-                self.loop, sock, deadline.at, tell=on_phase
-            )
-        elif wrap is not None:
-            connection = await wrap(
-                self.loop, sock, deadline.at, owned=self.sock is None, tell=on_phase
+        if self.wrap is not None:
+            connection = await self.wrap(
+                self.loop,
+                sock,
+                deadline.at,
+                owned=self.sock is None,
+                # What the option *ready* gets has to be complete.
+                may_lose=is_race and (not is_asked or self.ready_gets_socket),
+                tell=on_phase,
             )
         if is_asked and not self.ready_gets_socket:
             await self._prove(connection, deadline, on_phase)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from .._io.timers import end_tasks
 from .._sansio.addresses import Address
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.happy_eyeballs import HappyEyeballs
@@ -128,31 +129,28 @@ class HandshakeSet:
 
         A cancellation that comes meanwhile is raised when all have ended.
         """
-        ending = self._cancel()
-        is_cancelled = False
+        ending, self._handshakes = self._handshakes, []
+        if not ending:
+            return
         try:
+            cancelled = await end_tasks([one.task for one in ending if one.task])
             while ending:
-                while not _has_ended(ending[-1]):
-                    try:
-                        await asyncio.wait([one.task for one in ending if one.task])
-                    except asyncio.CancelledError:
-                        is_cancelled = True
                 self._discard(ending.pop())
         finally:
             self._discard_later(ending)
-        if is_cancelled:
-            raise asyncio.CancelledError
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled
 
     def abandon(self) -> None:
         """Do the same without waiting: the caller's coroutine is being closed."""
-        self._discard_later(self._cancel())
-
-    def _cancel(self) -> list[_Handshake]:
         ending, self._handshakes = self._handshakes, []
         for handshake in ending:
             if handshake.task is not None:
                 handshake.task.cancel()
-        return ending
+        self._discard_later(ending)
 
     def _discard_later(self, ending: list[_Handshake]) -> None:
         for handshake in ending:

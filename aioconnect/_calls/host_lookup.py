@@ -213,15 +213,7 @@ class HostLookup:
         return self._host or "localhost"  # None means localhost
 
     def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address] | None:
-        """Return the addresses in the result of *future*, which is done.
-
-        There may be none.  None means that the look-up of both families has failed for
-        now, and that one of them may have addresses.
-
-        Raises:
-            TypeError: The result is something else.
-            Exception: The resolver raised it, and it is no `OSError`.
-        """
+        """Return the addresses in *future*, as `AddressProvider.answer` explains."""
         _, family = query
         lookup = self._lookups[family]
         found: Sequence[Address] = ()

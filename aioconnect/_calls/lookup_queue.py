@@ -14,11 +14,7 @@ from .._io.resolver import AnswerFuture, cancel_lookup, retrieve_error
 from .._io.timers import earliest
 from .._sansio.addresses import Address
 from .._sansio.errors import lookup_displaced
-from .._sansio.happy_eyeballs import (
-    DnsQuery,
-    HappyEyeballs,
-    Upcoming,
-)
+from .._sansio.happy_eyeballs import DnsQuery, HappyEyeballs, Upcoming
 from .._sansio.rfc6724 import TargetIndex
 from .call_record import LookupFailure
 
@@ -34,7 +30,8 @@ MOST_TARGETS = 64
 _PATIENCE = 5.0
 _LEAST_PATIENCE = 0.1
 
-# How many seconds to wait while so many threads hang that no family is asked apart.
+# In seconds: how often to look whether enough threads are free to ask for the families
+# apart.
 _CROWDED_DELAY = 0.05
 
 
@@ -159,9 +156,9 @@ class LookupQueue:
         """
         now = self._loop.time()
         begun_at = self._provider.begun_at
-        for query, known in (
-            self._provider.upcoming() if self._provider.has_more else ()
-        ):
+        asked_at = now if begun_at is None else begun_at
+        has_more = self._provider.has_more
+        for query, known in self._provider.upcoming() if has_more else ():
             if known is not None:
                 self._rules.answered(query, known, now)
             else:
@@ -169,7 +166,6 @@ class LookupQueue:
         pending: list[AnswerFuture] = []
         while self._unasked and len(self._targets) < MOST_TARGETS:
             query = self._unasked.popleft()
-            asked_at = now if begun_at is None else begun_at
             self._rules.asked(query, asked_at)
             self._targets[query[0]] = _Target(asked_at)
             pending += self._ask(query)

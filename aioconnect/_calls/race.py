@@ -93,9 +93,11 @@ class _Race:
         """
         lookups, rules = self.lookups, self._rules
         while connected := self.attempts.poll(now) or self.attempts.start_due():
-            rules.connected(round_trip(connected.sock), self._dialer.loop.time())
             is_alone = rules.is_alone and not (lookups.has_more or lookups)
-            if is_alone or not self._dialer.has_handshake:
+            goes_on = self._dialer.has_handshake and not is_alone
+            seconds = round_trip(connected.sock) if goes_on else 0.0
+            rules.connected(seconds, self._dialer.loop.time())
+            if not goes_on:
                 return Usable(connected)
             self.handshakes.start(connected)
         return None

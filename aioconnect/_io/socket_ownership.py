@@ -173,6 +173,11 @@ class TrackedFactory(Generic[P]):
 
 
 def check_protocol(protocol: object) -> None:
+    """Check what a protocol factory has returned.
+
+    Raises:
+        TypeError: It is no protocol.
+    """
     # The loop would notice after it has made the transport, or never.
     is_class = isinstance(protocol, type)
     if is_class or not callable(getattr(protocol, "connection_made", None)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -17,6 +17,7 @@ __all__ = [
     "Waiter",
     "collect_in_slices",
     "earliest",
+    "end_tasks",
     "sleep_until",
     "wait_until_done",
     "wake",
@@ -86,6 +87,25 @@ def _task_done(waiter: Waiter, task: asyncio.Future[Any]) -> None:
     if not task.cancelled():
         task.exception()  # retrieved: asyncio logs nothing if nobody waits any more
     wake(waiter, False)
+
+
+async def end_tasks(
+    tasks: Sequence[asyncio.Future[Any]],
+) -> asyncio.CancelledError | None:
+    """Cancel *tasks*, and return when all have ended.
+
+    A cancellation that comes meanwhile is returned, for the caller to raise: the very
+    object, because anyio knows its own by the message.
+    """
+    for task in tasks:
+        task.cancel()
+    cancelled = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as exc:
+            cancelled = exc.with_traceback(None)  # it would hold this frame
+    return cancelled
 
 
 async def collect_in_slices(things: Iterable[T], until: float | None = None) -> list[T]:

@@ -1,8 +1,8 @@
 """Hand a connected socket to the loop: as a transport with its protocol, or streams.
 
-Only this module knows who owns the socket meanwhile (K5).  The caller owns it until the
-protocol exists.  Then a transport does, and the loop closes it, also after a
-cancellation or a failed handshake.
+The caller owns the socket until the protocol exists.  Then a transport does, and the
+loop closes it, also after a cancellation or a failed handshake (K5): see
+`socket_ownership`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .socket_ownership import (
     check_protocol,
     closes_sockets,
 )
+from .sockets import system_error
 from .timers import TIMER_TOLERANCE
 from .tls import TLSOptions
 
@@ -69,24 +70,14 @@ class Wrap(ABC, Generic[T_co]):
         /,
         *,
         owned: bool = True,
-        tell: OnPhase | None = None,
-    ) -> Awaitable[T_co]:
-        """Return what *sock* becomes, as `create_transport` does."""
-
-    def for_race(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        /,
-        *,
+        may_lose: bool = False,
         tell: OnPhase | None = None,
     ) -> Awaitable[Any]:
-        """Do the same for a connection that may lose a race against others.
+        """Return what *sock* becomes, as `create_transport` does.
 
-        What is returned goes to `adopt` or to `discard_connection`.
+        If the connection *may_lose* a race, return a first form of it, which goes to
+        `adopt` or to `discard_connection`.
         """
-        return self(loop, sock, deadline, tell=tell)
 
     def may_win(self, connection: Any) -> bool:  # noqa: ARG002  # subclasses need it
         """Tell whether *connection*, which is usable, can be the winner's."""
@@ -98,7 +89,7 @@ class Wrap(ABC, Generic[T_co]):
         connection: Any,
         deadline: float | None,  # noqa: ARG002  # the same
     ) -> T_co:
-        """Return the winner's connection, of which `for_race` returned a first form."""
+        """Return the connection of which *connection* is the first form: it has won."""
         return connection  # type: ignore[no-any-return]  # it is what the call returns
 
 
@@ -118,6 +109,7 @@ class StreamsWrap(Wrap[Streams]):
         /,
         *,
         owned: bool = True,
+        may_lose: bool = False,  # noqa: ARG002  # streams that lose are just closed
         tell: OnPhase | None = None,
     ) -> Awaitable[Streams]:
         """Return the streams of *sock*."""
@@ -145,24 +137,27 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
         /,
         *,
         owned: bool = True,
+        may_lose: bool = False,
         tell: OnPhase | None = None,
-    ) -> Awaitable[tuple[asyncio.Transport, P]]:
-        """Return the transport and the protocol of *sock*."""
+    ) -> Awaitable[Any]:
+        """Return the transport and the protocol of *sock*.
+
+        If they *may_lose*, return the transport and a placeholder; without TLS, *sock*.
+        """
+        if may_lose:
+            return self._with_placeholder(loop, sock, deadline, tell)
         factory, tls = self.factory, self._tls
         return create_transport(
             loop, sock, deadline, factory=factory, tls=tls, owned=owned, tell=tell
         )
 
-    async def for_race(
+    async def _with_placeholder(
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         deadline: float | None,
-        /,
-        *,
-        tell: OnPhase | None = None,
+        tell: OnPhase | None,
     ) -> Any:
-        """Return a transport and a placeholder; without TLS, *sock*."""
         if not self._tls.ssl:
             return sock
         placeholder = PlaceholderProtocol(self)
@@ -178,16 +173,17 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
         except BaseException:
             if self.winner is placeholder:
                 self.winner = None
-            if placeholder.error is not None:
-                raise placeholder.error from None
-            raise
+            if placeholder.error is None:
+                raise
+        # Not inside the except block, as in `create_transport`.
+        raise placeholder.take_error()
 
     def may_win(self, connection: Any) -> bool:
         """Tell whether *connection* can be the winner's: only one gets a protocol."""
         if self.winner is None or isinstance(connection, socket.socket):
             return True
         _, placeholder = connection
-        return placeholder is self.winner or placeholder is self.winner.protocol
+        return placeholder is self.winner
 
     async def adopt(
         self,
@@ -197,17 +193,20 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
     ) -> tuple[asyncio.Transport, P]:
         """Return the transport and the factory's protocol."""
         if isinstance(connection, socket.socket):
-            return await self(loop, connection, deadline)
+            made: tuple[asyncio.Transport, P] = await self(loop, connection, deadline)
+            return made
         transport, protocol = connection
         if not isinstance(protocol, PlaceholderProtocol):
             return transport, protocol
         placeholder = cast("PlaceholderProtocol[P]", protocol)
         if self.winner is None:  # the first to be ready has failed since
+            if transport.is_closing():
+                raise AttemptError("adopt", system_error(errno.ECONNRESET))
             self.winner = placeholder
-            placeholder.take_over()
             transport.resume_reading()
+            placeholder.take_over()
         if placeholder.error is not None:
-            raise placeholder.error
+            raise placeholder.take_error()
         assert placeholder.protocol is not None
         return transport, placeholder.protocol
 
@@ -248,6 +247,12 @@ class PlaceholderProtocol(asyncio.Protocol, Generic[P]):
             self._transport.abort()
         else:
             self.protocol = protocol
+
+    def take_error(self) -> Exception:
+        """Return the error to raise, and keep it no longer: it refers to frames."""
+        error, self.error = self.error, None
+        assert error is not None
+        return error
 
 
 def check_limit(limit: object) -> None:

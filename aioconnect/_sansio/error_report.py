@@ -116,7 +116,7 @@ class AttemptLog:
         attempts = self._latest_round
         if not attempts or attempts[0].round != number:
             return []
-        connected = [one for one in attempts if one.phase in _HANDSHAKES]
+        connected = [one for one in attempts if one.phase in _HANDSHAKES and one.sent]
         return connected or attempts
 
     def relevant_attempts(self, number: int) -> list[Attempt]:

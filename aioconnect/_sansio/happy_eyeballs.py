@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from .addresses import Address
+from .rfc6724 import Candidates, SortAddresses, TargetIndex
 
 if TYPE_CHECKING:
     from .history import Advice
-from .rfc6724 import Candidates, SortAddresses, TargetIndex
 
 __all__ = [
     "MAXIMUM_ATTEMPT_DELAY",

@@ -11,13 +11,13 @@ from .addresses import Address
 
 __all__ = ["Advice", "History"]
 
-# "Cached data MUST expire [...]": networks change.
+# Networks change, so what is known has to expire (Happy Eyeballs version 3).
 _LIFETIME = 600.0
 
 _MOST_ADDRESSES = 1024
 
-# In one of so many races, nothing that failed lately goes last.  So all clients notice
-# some time that it is back, and agree on the order again.
+# One race in this many ignores failures.  An address that works again is noticed in
+# that race, and all clients come back to the same order.
 _IGNORED_ONCE_IN = 16
 
 # The first retransmission of a SYN to a peer whose round trip is known.  RFC 6298: "RTO

@@ -99,6 +99,7 @@ class StreamWrap(Wrap[tuple[StreamTransport, ByteStream]]):
         /,
         *,
         owned: bool = True,  # noqa: ARG002  # `to_stream` always owns the socket
+        may_lose: bool = False,  # noqa: ARG002  # a stream that loses is just closed
         tell: OnPhase | None = None,
     ) -> Awaitable[tuple[StreamTransport, ByteStream]]:
         """Return the stream of *sock*, and a transport to abort it: see `to_stream`."""

@@ -102,31 +102,19 @@ class Tunnel(Wrap[T]):
         deadline: float | None,
         *,
         owned: bool = True,
+        may_lose: bool = False,
         tell: OnPhase | None = None,
-    ) -> T:
+    ) -> Any:
         """Shake hands with each proxy over *sock*, then let *wrap* wrap it.
 
         Raises what *wrap* and `ProxyHandshake.request` do; *sock* is then closed.
         """
         await self._request(loop, sock, deadline, tell)
         if self._wrap is None:
-            return cast("T", sock)
-        return await self._wrap(loop, sock, deadline, owned=owned, tell=tell)
-
-    async def for_race(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        /,
-        *,
-        tell: OnPhase | None = None,
-    ) -> Any:
-        """Do the same for a connection that may lose: see `Wrap.for_race`."""
-        await self._request(loop, sock, deadline, tell)
-        if self._wrap is None:
             return sock
-        return await self._wrap.for_race(loop, sock, deadline, tell=tell)
+        return await self._wrap(
+            loop, sock, deadline, owned=owned, may_lose=may_lose, tell=tell
+        )
 
     def may_win(self, connection: Any) -> bool:
         """Tell whether *connection*, which is usable, can be the winner's."""

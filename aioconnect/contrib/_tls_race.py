@@ -17,6 +17,7 @@ from anyio.abc import ByteStream
 from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
 from .._connector import Connector
+from .._io.timers import end_tasks
 from .._sansio.addresses import Address, host_and_port
 from .._sansio.hosts import numeric_address
 from ._anyio_streams import StreamWrap, TLSHandshake, abort
@@ -66,9 +67,9 @@ async def first_usable(
 ) -> T:
     """Return the stream of *first*, or that of *others* if it is there sooner.
 
-    *others* is called after *delay* seconds (None: never), or at once when *first* has
-    failed.  If both fail, the error is that of *first*.  What loses
-    is closed before this returns.
+    *others* is called after *delay* seconds, or at once when *first* has failed.  With
+    None, only a failure calls it.  If both fail, the error is that of *first*.  What
+    loses is closed before this returns.
     """
     tasks = [asyncio.ensure_future(first)]
     winner: asyncio.Future[T] | None = None
@@ -105,18 +106,14 @@ def _usable(tasks: Sequence[asyncio.Future[T]]) -> asyncio.Future[T] | None:
 
 async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel *tasks*, and close the streams that they have made all the same."""
-    is_cancelled = False
-    for one in tasks:
-        one.cancel()
-    while pending := [one for one in tasks if not one.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError:
-            is_cancelled = True
+    cancelled = await end_tasks(tasks)
     for one in tasks:
         _discard(one)
-    if is_cancelled:
-        raise asyncio.CancelledError
+    if cancelled is not None:
+        try:
+            raise cancelled
+        finally:
+            del cancelled
 
 
 def _discard(task: asyncio.Future[Any]) -> None:

@@ -112,14 +112,20 @@ REMEMBERED = (
 )
 
 
-def stalled(plan: Plan) -> Sequence[Measure]:
-    """Connect over TLS to two addresses, of which the first accepts and stalls."""
-    pin(CLIENT)
+@contextlib.contextmanager
+def stalling() -> Iterator[Endpoint]:
+    """Yield two addresses over TLS, of which the first accepts and stalls."""
     with (
         listening() as silent_server,
         serving(Endpoint("127.0.0.2", silent_server.port), "tls") as served,
     ):
-        endpoint = replace(served, hosts=("127.0.0.1", "127.0.0.2"))
+        yield replace(served, hosts=("127.0.0.1", "127.0.0.2"))
+
+
+def stalled(plan: Plan) -> Sequence[Measure]:
+    """Connect over TLS to two addresses, of which the first accepts and stalls."""
+    pin(CLIENT)
+    with stalling() as endpoint:
         rows = take_turns(
             plan.of(STALLED),
             endpoint,
@@ -134,13 +140,10 @@ def stalled(plan: Plan) -> Sequence[Measure]:
 def remembered(plan: Plan) -> Sequence[Measure]:
     """Do the same for the second time, with a history, beside the good one alone."""
     pin(CLIENT)
-    with (
-        listening() as silent_server,
-        serving(Endpoint("127.0.0.2", silent_server.port), "tls") as served,
-    ):
+    with stalling() as endpoint:
         rows = take_turns(
             plan.of(REMEMBERED),
-            replace(served, hosts=("127.0.0.1", "127.0.0.2")),
+            endpoint,
             2 if plan.quick else 15,
             in_batches(1 if plan.quick else 10),
         )

@@ -26,6 +26,8 @@ from calls.resolvers import Answering
 
 import aioconnect
 from aioconnect import Address, Connector
+from aioconnect._io.tls import TLSOptions
+from aioconnect._io.transports import TransportWrap, discard_connection
 from aioconnect.testing import (
     Recorder,
     black_hole,
@@ -595,7 +597,13 @@ async def test_two_handshakes_end_in_the_same_turn(way: Way) -> None:
     """One is handed out, and the other is closed."""
     recorder, gate = Recorder(), threading.Event()
     socks: list[socket.socket] = []
-    behave = tls(server_context(), gate)
+    greeted: list[socket.socket] = []
+
+    def behave(conn: socket.socket) -> None:
+        assert conn.recv(1, socket.MSG_PEEK)  # the client's hello
+        greeted.append(conn)
+        tls(server_context(), gate)(conn)
+
     with serving(behave) as first, serving(behave, "127.0.0.2") as second:
         async with nothing_left():
             calling = asyncio.ensure_future(
@@ -608,8 +616,7 @@ async def test_two_handshakes_end_in_the_same_turn(way: Way) -> None:
                     observer=recorder,
                 )
             )
-            await until(lambda: len(in_phase(recorder, "tls")) == 2)
-            await asyncio.sleep(0.05)  # the clients' hellos are sent
+            await until(lambda: len(greeted) == 2)
             gate.set()
             # Hold the loop up until both answers are there.
             for sock in socks:
@@ -715,6 +722,26 @@ async def test_a_protocol_that_pauses_reading(ending: str) -> None:
             assert client.told == ["made"]
             assert client.data == b""
             transport.resume_reading()
+            await client.wait_for(lambda: client.data == GREETING)
+            transport.abort()
+            await client.is_lost()
+
+
+async def test_the_second_to_be_usable_is_the_winner_after_all() -> None:
+    """Nothing that has come meanwhile is lost."""
+    loop = asyncio.get_running_loop()
+    wrap = TransportWrap(Client, TLSOptions(client_context(), "localhost", None, None))
+    with serving(greets("nothing")) as first, serving(greets("nothing")) as second:
+        async with nothing_left():
+            connections = []
+            for peer in (first, second):
+                sock = await aioconnect.connect_any([peer.address])
+                connections.append(await wrap(loop, sock, None, may_lose=True))
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            discard_connection(connections[0])
+            wrap.winner = None
+            transport, client = await wrap.adopt(loop, connections[1], None)
             await client.wait_for(lambda: client.data == GREETING)
             transport.abort()
             await client.is_lost()
@@ -862,13 +889,111 @@ async def test_no_certificate_verifies(way: Way) -> None:
     assert caught.value.rounds == 1
 
 
-async def test_another_round_beside_a_certificate() -> None:
-    """What else has failed may be a reason for another round."""
+@pytest.mark.parametrize("way", [open_connection, create_connection])
+async def test_another_round_beside_a_certificate(way: Way) -> None:
+    """What else has failed may be a reason for it.  The certificate is not tried."""
+    recorder = Recorder()
     with serving(expired) as first, serving(closes, "127.0.0.2") as second:
+        options = {"ssl": client_context(), "retry": (0, 0), "observer": recorder}
         with pytest.raises(aioconnect.ConnectError) as caught:
-            await open_connection(first, second, ssl=client_context(), retry=(0,))
-        second.wait_until_ended(2)
-        assert second.count == 2
+            await way(first, second, **options)
+        second.wait_until_ended(3)
+        assert (first.count, second.count) == (1, 3)
+    # The last round has tried one address, and all listed are in the text.
+    assert isinstance(caught.value, aioconnect.ConnectResetError)
+    assert str(first.address) in str(caught.value)
+    attempts = caught.value.attempts
+    assert [(one.round, one.address, one.sent) for one in attempts] == [
+        (number, address, number == 1 or address == second.address)
+        for number in (1, 2, 3)
+        for address in (first.address, second.address)
+    ]
+    assert len({one.error for one in attempts if one.address == first.address}) == 1
+    started = [one.address for one in recorder.of(aioconnect.AttemptStarted)]
+    assert started == [first.address] + 3 * [second.address]
+
+
+async def test_a_certificate_that_is_no_reason_for_another_round() -> None:
+    """Nor is it when it is the only address that the last round has."""
+    answers = iter([2, 1, 1])
+
+    async def resolver(*_: Any, **__: Any) -> list[Address]:
+        return [first.address, second.address][: next(answers)]
+
+    with serving(expired) as first, serving(closes, "127.0.0.2") as second:
+        with pytest.raises(aioconnect.ConnectCertificateError) as caught:
+            await aioconnect.open_connection(
+                "localhost",
+                1,
+                resolver=resolver,
+                ssl=client_context(),
+                retry=(0, 0, 0),
+                retry_on=lambda _: True,
+            )
+        assert (first.count, second.count) == (1, 1)
+    assert caught.value.rounds == 2
+
+
+async def test_a_certificate_says_nothing_about_a_later_round() -> None:
+    """What was tried there decides whether another one follows, and which error."""
+
+    async def resolver(*_: Any, **__: Any) -> list[Address]:
+        if second.count:  # then nobody listens there any more
+            return [first.address, refused.address]
+        return [first.address, second.address]
+
+    with (
+        serving(expired) as first,
+        serving(closes, "127.0.0.2") as second,
+        refusing("127.0.0.3") as refused,
+    ):
+        with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+            await aioconnect.open_connection(
+                "localhost",
+                1,
+                resolver=resolver,
+                ssl=client_context(),
+                retry=(0, 0),
+            )
+        assert (first.count, second.count) == (1, 1)
+    assert caught.value.rounds == 3
+
+
+async def test_a_certificate_is_tried_again_after_a_connection() -> None:
+    """The connection was lost; what follows is like a new call."""
+    with serving(expired) as first, serving(works, "127.0.0.2") as second:
+        connections = aioconnect.reconnecting(
+            "localhost",
+            1,
+            resolver=Answering(first.address, second.address),
+            ssl=client_context(),
+            retry=(0, 0),
+        )
+        for _ in range(2):
+            _, writer = await anext(connections)
+            writer.transport.abort()
+        await connections.aclose()
+        assert (first.count, second.count) == (2, 2)
+
+
+async def test_the_certificates_that_are_remembered() -> None:
+    """At most 64 are: a resolver may know ever new addresses."""
+    with serving(expired, "0.0.0.0") as first, serving(closes) as second:
+        port = first.sockaddr[1]
+        peers = [
+            Address(socket.AF_INET, (f"127.0.1.{number}", port))
+            for number in range(1, 66)
+        ]
+        with pytest.raises(aioconnect.ConnectError) as caught:
+            await aioconnect.open_connection(
+                "localhost",
+                1,
+                resolver=Answering(*peers, second.address),
+                ssl=client_context(),
+                happy_eyeballs_delay=None,
+                retry=(0,),
+            )
+        assert first.count == len(peers) + 1
     assert caught.value.rounds == 2
 
 

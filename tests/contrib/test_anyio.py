@@ -430,6 +430,39 @@ async def test_a_scope_that_ends_while_two_shake_hands() -> None:
     recorder.assert_none(Connected, AttemptFailed)
 
 
+async def test_a_scope_that_is_cancelled_while_a_loser_ends() -> None:
+    """It knows the cancellation as its own, and the winner is closed as well."""
+    is_second = asyncio.Event()
+    socks: list[socket.socket] = []
+
+    async def ready(sock: socket.socket) -> None:
+        socks.append(sock)
+        if len(socks) == 2:
+            is_second.set()
+            return
+        await is_second.wait()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            scope.cancel()
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    with flaky(["accept_silent"], "127.0.0.2") as silent, echoing() as server:
+
+        async def resolver(*_: Any, **__: Any) -> list[Address]:
+            return [silent.address, server.address]
+
+        connector = Connector(
+            resolver=resolver, prepare=[silent], ready=ready, happy_eyeballs_delay=0.01
+        )
+        async with leak_check():
+            with anyio.CancelScope() as scope:
+                await connector.connect("localhost", 1)
+        assert scope.cancelled_caught
+        assert [sock.fileno() for sock in socks] == [-1, -1]
+
+
 async def test_a_server_that_is_late() -> None:
     recorder = Recorder()
 

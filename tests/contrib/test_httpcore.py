@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from aioconnect import (
     Event,
     RetryScheduled,
 )
+from aioconnect.contrib._tls_race import first_usable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport
 from aioconnect.testing import (
@@ -395,6 +397,54 @@ async def test_a_first_address_whose_tls_stalls() -> None:
         stream = await plain.start_tls(server.client_context, "localhost")
         assert await streamed(stream) == b"word"
         only_one_came(first)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(0.3, None), (None, 0.3)], ids=["connector", "httpcore"]
+)
+async def test_all_addresses_whose_tls_stalls(
+    ours: float | None, theirs: float | None
+) -> None:
+    """The time is up while both handshakes are under way, and both are ended."""
+    silent = partial(tls_echoing, silent=True)
+    with on_one_port(silent, lambda port: listening("127.0.0.2", port=port)) as (
+        server,
+        first,
+    ):
+        backend = ConnectorBackend(racing(first, timeout=ours))
+        async with leak_check(ignore_threads=["aioconnect-"]):
+            plain = await backend.connect_tcp("localhost", server.port)
+            with pytest.raises(httpcore.ConnectTimeout):
+                await plain.start_tls(server.client_context, "localhost", theirs)
+        only_one_came(first)
+
+
+async def test_a_scope_that_is_cancelled_while_a_loser_ends(listener: Server) -> None:
+    """It knows the cancellation as its own, and the winner is closed as well."""
+    is_second = asyncio.Event()
+    streams: list[anyio.abc.SocketStream] = []
+
+    async def first() -> anyio.abc.SocketStream:
+        await is_second.wait()
+        streams.append(await anyio.connect_tcp(listener.host, listener.port))
+        return streams[0]
+
+    async def others() -> anyio.abc.SocketStream:
+        is_second.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            scope.cancel()
+            for _ in range(3):
+                await asyncio.sleep(0)
+        raise AssertionError
+
+    async with leak_check(ignore_threads=["aioconnect-"]):
+        with anyio.CancelScope() as scope:
+            await first_usable(first(), others, 0.0)
+    assert scope.cancelled_caught
+    with pytest.raises(anyio.ClosedResourceError):
+        await streams[0].send(b"word")
 
 
 @asynccontextmanager

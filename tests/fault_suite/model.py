@@ -25,7 +25,15 @@ from aioconnect import (
 )
 from aioconnect.testing import Lookup
 
-__all__ = ["Bug", "Endpoint", "Met", "Program", "check_attempts", "check_error"]
+__all__ = [
+    "Bug",
+    "Endpoint",
+    "Met",
+    "Program",
+    "check_attempts",
+    "check_error",
+    "is_spared",
+]
 
 # uvloop's clock and timers count milliseconds.
 TICK = 0.002
@@ -240,11 +248,20 @@ def check_attempts(
     """
     assert [a.round for a in attempts] == sorted(a.round for a in attempts)
     failures: dict[Address, int] = {}
+    unverified: dict[Address, Exception] = {}
     for attempt in attempts:
         assert attempt.elapsed >= 0
         if attempt.address is None:
             check_lookup(program, attempt)
             continue
+        # After a certificate that does not verify, the address is not tried again.
+        assert attempt.error is unverified.get(attempt.address) or not (
+            attempt.address in unverified or is_spared(attempt)
+        )
+        if is_spared(attempt):
+            continue
+        if isinstance(attempt.error, ssl.SSLCertVerificationError):
+            unverified[attempt.address] = attempt.error
         count = failures.setdefault(attempt.address, 0)
         failures[attempt.address] += 1
         fates = allowed(program, attempt.address.family, met[attempt.address][count])
@@ -317,8 +334,14 @@ def may_retry(program: Program, attempts: Sequence[Attempt], number: int) -> boo
 def speaking(attempts: Sequence[Attempt], number: int) -> list[Attempt]:
     """Return those of round *number* that were connected, or all if none was."""
     all_of_it = [a for a in attempts if a.round == number]
-    connected = [a for a in all_of_it if a.phase in ("proxy", "tls", "adopt")]
+    phases = ("proxy", "tls", "adopt")
+    connected = [a for a in all_of_it if a.phase in phases and not is_spared(a)]
     return connected or all_of_it
+
+
+def is_spared(attempt: Attempt) -> bool:
+    """Tell whether *attempt* only repeats an error, and nothing was sent."""
+    return not attempt.sent and attempt.phase == "tls"
 
 
 def check_error(
@@ -342,7 +365,8 @@ def check_error(
     # Each attempt that began has failed, whatever became of the others.
     for address, words in met.items():
         if program.is_announced:
-            assert len(words) == sum(a.address == address for a in error.attempts)
+            made = [a.address for a in error.attempts if not is_spared(a)]
+            assert len(words) == made.count(address)
     assert not may_retry(program, error.attempts, rounds), "it gave up too early"
     check_class(error, speaking(error.attempts, rounds))
 
@@ -359,7 +383,8 @@ def is_over(program: Program, error: ConnectError) -> bool:
 def check_class(error: ConnectError, attempts: list[Attempt]) -> None:
     """Check the class and the errno, on which the attempts have to agree."""
     never_sent = ("resolve", "guard", "socket", "bind")
-    sent = [a for a in attempts if a.phase not in never_sent] or attempts
+    sent = [a for a in attempts if a.phase not in never_sent and not is_spared(a)]
+    sent = sent or attempts
     errors = [a.error for a in sent if isinstance(a.error, OSError)]
     kinds = {kind_of(e) for e in errors}
     if len(kinds) > 1:

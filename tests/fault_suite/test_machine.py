@@ -377,6 +377,9 @@ SELDOM |= {
     "nobody, and a wrong certificate, again": handshakes(
         "refuse", "expired", delays=(0,), retry_on=is_refused
     ),
+    "a wrong certificate, and then nobody": handshakes(
+        "expired", "reset", "accept", delays=(0, 0), retry_on=always
+    ),
     "three handshakes that stall": handshakes(
         *["accept_silent"] * 3, attempt_timeout=0.1, delays=(0,)
     ),

@@ -20,6 +20,7 @@ from fault_suite.model import (
     allowed,
     check_attempts,
     check_error,
+    is_spared,
 )
 from fault_suite.world import PATIENCE, Seen, World
 
@@ -186,7 +187,7 @@ def check_events(world: World, rounds: int) -> None:
     started = [(event.round, event.address) for event in recorder.of(AttemptStarted)]
     assert len(started) == len(set(started))
     for attempt in failed(world):
-        if attempt.address is not None:
+        if attempt.address is not None and not is_spared(attempt):
             assert (attempt.round, attempt.address) in started
     if program.is_announced:
         met = {address: len(of) for address, of in world.met.items()}

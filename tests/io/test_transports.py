@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import inspect
 import socket
@@ -16,7 +17,8 @@ import pytest
 import aioconnect
 from aioconnect import Connector
 from aioconnect._io.tls import TLSOptions
-from aioconnect._io.transports import TransportWrap
+from aioconnect._io.transports import TransportWrap, discard_connection
+from aioconnect._sansio.errors import AttemptError
 from aioconnect.testing import (
     BlackHole,
     Server,
@@ -453,6 +455,94 @@ def test_parameters(ours: Any, theirs: Any) -> None:
     assert asked - {"self", "kwds"} <= known
 
 
+class Pausing(Client):
+    """A protocol that does not read yet."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        transport.pause_reading()  # type: ignore[attr-defined]  # it is no base class
+
+
+async def test_second_to_be_usable() -> None:
+    """It wins if the first one fails after all, and its protocol may pause at once."""
+    loop = asyncio.get_running_loop()
+    with tls_echoing() as server:
+        tls = TLSOptions(server.client_context, "localhost", None, None)
+        wrap = TransportWrap(Pausing, tls)
+        connections = []
+        for _ in range(2):
+            sock = await aioconnect.connect(server.host, server.port)
+            connections.append(await wrap(loop, sock, None, may_lose=True))
+        first, second = connections
+        assert wrap.may_win(first)
+        assert not wrap.may_win(second)
+        discard_connection(first)
+        wrap.winner = None
+        transport, protocol = await wrap.adopt(loop, second, None)
+        assert protocol.transport is transport is second[0]
+        assert not transport.is_reading()
+        transport.resume_reading()
+        transport.abort()
+        async with asyncio.timeout(5):
+            await protocol.lost
+
+
+async def test_first_to_be_usable_is_cancelled() -> None:
+    """It is closed, and the next one wins."""
+    loop = asyncio.get_running_loop()
+    made: list[Client] = []
+
+    def factory() -> Client:
+        made.append(Client())
+        if len(made) == 1:
+            calling.cancel()
+        return made[-1]
+
+    with tls_echoing() as server:
+        tls = TLSOptions(server.client_context, "localhost", None, None)
+        wrap = TransportWrap(factory, tls)
+        sock = await aioconnect.connect(server.host, server.port)
+        calling = asyncio.ensure_future(wrap(loop, sock, None, may_lose=True))
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        sock = await aioconnect.connect(server.host, server.port)
+        connection = await wrap(loop, sock, None, may_lose=True)
+        assert wrap.may_win(connection)
+        transport, protocol = await wrap.adopt(loop, connection, None)
+        assert made[1:] == [protocol]
+        transport.abort()
+        async with asyncio.timeout(5):
+            for one in made:
+                await one.lost
+
+
+async def test_second_to_be_usable_is_lost() -> None:
+    """Then there is nothing to hand out, and the factory is not called again."""
+    loop = asyncio.get_running_loop()
+    made: list[Client] = []
+
+    def factory() -> Client:
+        made.append(Client())
+        return made[-1]
+
+    with tls_echoing() as server:
+        tls = TLSOptions(server.client_context, "localhost", None, None)
+        wrap = TransportWrap(factory, tls)
+        connections = []
+        for _ in range(2):
+            sock = await aioconnect.connect(server.host, server.port)
+            connections.append(await wrap(loop, sock, None, may_lose=True))
+        for connection in connections:
+            discard_connection(connection)
+        wrap.winner = None
+        with pytest.raises(AttemptError) as caught:
+            await wrap.adopt(loop, connections[1], None)
+        assert caught.value.error.errno == errno.ECONNRESET
+        assert len(made) == 1
+        async with asyncio.timeout(5):
+            await made[0].lost
+
+
 async def test_connection_that_is_lost_before_it_has_won() -> None:
     """Its protocol is told both, and the transport is the one that was raced."""
     with tls_echoing() as server:
@@ -460,7 +550,7 @@ async def test_connection_that_is_lost_before_it_has_won() -> None:
         wrap = TransportWrap(Client, tls)
         loop = asyncio.get_running_loop()
         sock = await aioconnect.connect(server.host, server.port)
-        connection = await wrap.for_race(loop, sock, None)
+        connection = await wrap(loop, sock, None, may_lose=True)
         raced, _ = connection
         raced.abort()
         for _ in range(5):

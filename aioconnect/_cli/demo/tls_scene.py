@@ -1,7 +1,7 @@
 """The demo's scene with TLS: an address that accepts, and then says nothing.
 
-The servers are in this process.  The handshake is a real one, but without certificates:
-whoever runs the demo has none, and nobody else listens.
+The servers are in this process.  The handshake is a real one, but without certificates,
+because there are none on the user's machine.
 """
 
 from __future__ import annotations
