@@ -10,10 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar, Unpack
 
-from ._calls.arguments import endpoint_from_host
+from ._calls.arguments import endpoint_at_path, endpoint_from_host
 from ._calls.backoff import Backoff
 from ._calls.connect import ConnectOperation
-from ._calls.fast_path import connect_endpoint, first_deadline, try_fast_connect
+from ._calls.fast_path import (
+    connect_endpoint,
+    first_deadline,
+    open_streams,
+    open_transport,
+    open_unix_streams,
+    open_unix_transport,
+    try_fast_connect,
+)
 from ._calls.options import ConnectorOptions, LocalAddr, WaitOptions
 from ._calls.reconnecting import STABLE_AFTER, Reconnecting
 from ._connector import Connector, StrOrBytesPath
@@ -188,23 +196,24 @@ async def connect(
     """
     connector = _connector(options)
     endpoint = endpoint_from_host(connector, host, port)
-    if endpoint.address is None:
+    address = endpoint.address
+    if address is None:
         return await connect_endpoint(connector, endpoint)
     # As `connect_endpoint`, without its frame: ten thousand connects may be pending.
-    first = try_fast_connect(connector, endpoint)
+    loop = asyncio.get_running_loop()
+    first = try_fast_connect(loop, connector, address)
     started: float | None = None
     if isinstance(first, socket.socket):
         return first
     if isinstance(first, ConnectingSocket):
         started = first.started
-        loop = asyncio.get_running_loop()
         try:
             return await first.wait_connected(loop, first_deadline(connector, started))
         except AttemptError as exc:
             first = exc.with_traceback(None)
     operation = ConnectOperation(connector, (endpoint,), started=started)
     if first is not None:
-        operation.begin_with(first, endpoint.address, started)
+        operation.begin_with(first, address, started)
     sock: socket.socket = await operation.run()
     return sock
 
@@ -238,7 +247,15 @@ async def connect_unix(
 
     Raises what `connect` does.
     """
-    return await _connector(options).connect_unix(path, kind=kind)
+    connector = _connector(options)
+    endpoint = endpoint_at_path(path, kind)
+    assert endpoint.address is not None
+    loop = asyncio.get_running_loop()
+    first = try_fast_connect(loop, connector, endpoint.address)
+    if isinstance(first, socket.socket):
+        return first
+    sock: socket.socket = await connect_endpoint(connector, endpoint, first=first)
+    return sock
 
 
 async def connect_address(
@@ -638,15 +655,19 @@ async def create_connection(
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
     """
-    return await _connector(options).create_connection(
+    tls: TLSArguments = {
+        "ssl": ssl,
+        "server_hostname": server_hostname,
+        "ssl_handshake_timeout": ssl_handshake_timeout,
+        "ssl_shutdown_timeout": ssl_shutdown_timeout,
+    }
+    return await open_transport(
+        _connector(options),
         protocol_factory,
         host,
         port,
-        ssl=ssl,
+        tls,
         sock=sock,
-        server_hostname=server_hostname,
-        ssl_handshake_timeout=ssl_handshake_timeout,
-        ssl_shutdown_timeout=ssl_shutdown_timeout,
         all_errors=all_errors,
     )
 
@@ -689,14 +710,14 @@ async def create_unix_connection(
 
     Raises what `connect` does.
     """
-    return await _connector(options).create_unix_connection(
-        protocol_factory,
-        path,
-        ssl=ssl,
-        sock=sock,
-        server_hostname=server_hostname,
-        ssl_handshake_timeout=ssl_handshake_timeout,
-        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    tls: TLSArguments = {
+        "ssl": ssl,
+        "server_hostname": server_hostname,
+        "ssl_handshake_timeout": ssl_handshake_timeout,
+        "ssl_shutdown_timeout": ssl_shutdown_timeout,
+    }
+    return await open_unix_transport(
+        _connector(options), protocol_factory, path, tls, sock=sock
     )
 
 
@@ -753,15 +774,19 @@ async def open_connection(
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
     """
-    return await _connector(options).open_connection(
+    tls: TLSArguments = {
+        "ssl": ssl,
+        "server_hostname": server_hostname,
+        "ssl_handshake_timeout": ssl_handshake_timeout,
+        "ssl_shutdown_timeout": ssl_shutdown_timeout,
+    }
+    return await open_streams(
+        _connector(options),
         host,
         port,
+        tls,
         limit=limit,
-        ssl=ssl,
         sock=sock,
-        server_hostname=server_hostname,
-        ssl_handshake_timeout=ssl_handshake_timeout,
-        ssl_shutdown_timeout=ssl_shutdown_timeout,
         all_errors=all_errors,
     )
 
@@ -805,12 +830,12 @@ async def open_unix_connection(
 
     Raises what `connect` does.
     """
-    return await _connector(options).open_unix_connection(
-        path,
-        limit=limit,
-        ssl=ssl,
-        sock=sock,
-        server_hostname=server_hostname,
-        ssl_handshake_timeout=ssl_handshake_timeout,
-        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    tls: TLSArguments = {
+        "ssl": ssl,
+        "server_hostname": server_hostname,
+        "ssl_handshake_timeout": ssl_handshake_timeout,
+        "ssl_shutdown_timeout": ssl_shutdown_timeout,
+    }
+    return await open_unix_streams(
+        _connector(options), path, tls, limit=limit, sock=sock
     )

@@ -11,15 +11,20 @@ from typing import TypeVar, Unpack
 
 from ._calls.arguments import (
     StrOrBytesPath,
-    endpoint_from_arguments,
+    endpoint_at_path,
     endpoint_from_host,
-    endpoint_from_path,
     endpoint_from_target,
 )
 from ._calls.connect import ConnectOperation
-from ._calls.fast_path import connect_endpoint, connect_to_one_of
+from ._calls.fast_path import (
+    connect_endpoint,
+    connect_to_one_of,
+    open_streams,
+    open_transport,
+    open_unix_streams,
+    open_unix_transport,
+)
 from ._calls.observing import Observer
-from ._calls.option_checks import check_factory
 from ._calls.options import (
     Allow,
     ConnectorOptions,
@@ -38,16 +43,13 @@ from ._io.resolver import Resolver, system_resolver
 from ._io.sockets import Prepare, check_sock
 from ._io.targets import AnyTarget, iter_targets
 from ._io.timers import collect_in_slices
-from ._io.tls import TLSArguments, TLSOptions, tls_options
+from ._io.tls import TLSArguments, tls_options
 from ._io.transports import (
     LIMIT,
     Streams,
     StreamsWrap,
-    TransportWrap,
-    Wrap,
-    check_limit,
 )
-from ._sansio.addresses import Address, SockAddr, check_address, unix_address
+from ._sansio.addresses import Address, SockAddr, check_address
 from ._sansio.checks import explains_misuse
 from ._sansio.endpoints import endpoint_at
 from ._sansio.error_predicates import is_transient
@@ -127,7 +129,8 @@ class Connector(metaclass=PlainHelp):
         self, path: StrOrBytesPath, *, kind: int = socket.SOCK_STREAM
     ) -> socket.socket:
         """Return a socket connected to *path*: see `aioconnect.connect_unix`."""
-        return await self.connect_address(unix_address(path, kind))
+        sock: socket.socket = await connect_endpoint(self, endpoint_at_path(path, kind))
+        return sock
 
     async def connect_address(self, address: Address) -> socket.socket:
         """Return a socket connected to *address*: see `aioconnect.connect_address`."""
@@ -152,12 +155,8 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Return a transport and its protocol: see `aioconnect.create_connection`."""
-        check_factory(protocol_factory)
-        options = tls_options(host, tls)
-        wrap = TransportWrap(protocol_factory, options)
-        endpoint = endpoint_from_arguments(self, host, port, sock)
-        return await connect_endpoint(
-            self, endpoint, wrap, sock=sock, all_errors=all_errors
+        return await open_transport(
+            self, protocol_factory, host, port, tls, sock=sock, all_errors=all_errors
         )
 
     async def open_connection(
@@ -171,10 +170,8 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Return a connected reader and writer: see `aioconnect.open_connection`."""
-        wrap = _streams(limit, tls_options(host, tls))
-        endpoint = endpoint_from_arguments(self, host, port, sock)
-        return await connect_endpoint(
-            self, endpoint, wrap, sock=sock, all_errors=all_errors
+        return await open_streams(
+            self, host, port, tls, limit=limit, sock=sock, all_errors=all_errors
         )
 
     async def create_unix_connection(
@@ -186,11 +183,7 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Return a transport and protocol: see `aioconnect.create_unix_connection`."""
-        check_factory(protocol_factory)
-        options = tls_options(None, tls)
-        wrap = TransportWrap(protocol_factory, options)
-        endpoint = endpoint_from_path(path, sock)
-        return await connect_endpoint(self, endpoint, wrap, sock=sock)
+        return await open_unix_transport(self, protocol_factory, path, tls, sock=sock)
 
     async def open_unix_connection(
         self,
@@ -201,9 +194,7 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Return streams connected to *path*: see `aioconnect.open_unix_connection`."""
-        wrap = _streams(limit, tls_options(None, tls))
-        endpoint = endpoint_from_path(path, sock)
-        return await connect_endpoint(self, endpoint, wrap, sock=sock)
+        return await open_unix_streams(self, path, tls, limit=limit, sock=sock)
 
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
@@ -228,7 +219,7 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
         """Iterate over connections, one at a time: see `aioconnect.reconnecting`."""
-        wrap = _streams(limit, tls_options(host, tls))
+        wrap = StreamsWrap(limit, tls_options(host, tls))
         endpoint = endpoint_from_host(self, host, port)
         return Reconnecting(self, endpoint, wrap, stable_after)
 
@@ -241,8 +232,8 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
         """Iterate over connections to *path*: see `aioconnect.reconnecting_unix`."""
-        wrap = _streams(limit, tls_options(None, tls))
-        return Reconnecting(self, endpoint_at(unix_address(path)), wrap, stable_after)
+        wrap = StreamsWrap(limit, tls_options(None, tls))
+        return Reconnecting(self, endpoint_at_path(path), wrap, stable_after)
 
     async def wait_until_up(
         self,
@@ -260,7 +251,7 @@ class Connector(metaclass=PlainHelp):
         self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
     ) -> float:
         """Wait until *path* is up: see `aioconnect.wait_until_up_unix`."""
-        endpoint = endpoint_at(unix_address(path))
+        endpoint = endpoint_at_path(path)
         return await until_up(self._within(timeout), endpoint, settle)
 
     async def wait_until_down(
@@ -274,7 +265,7 @@ class Connector(metaclass=PlainHelp):
         self, path: StrOrBytesPath, *, timeout: float | None = None
     ) -> float:
         """Wait until *path* is down: see `aioconnect.wait_until_down_unix`."""
-        return await until_down(self._within(timeout), endpoint_at(unix_address(path)))
+        return await until_down(self._within(timeout), endpoint_at_path(path))
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
@@ -293,8 +284,3 @@ def check_connector(connector: object) -> None:
         # The options do not say the way through a proxy.
         text += f"; call the methods of the {type(connector).__name__} itself"
     raise TypeError(text)
-
-
-def _streams(limit: int, tls: TLSOptions) -> Wrap[Streams]:
-    check_limit(limit)
-    return StreamsWrap(limit, tls)

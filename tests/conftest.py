@@ -20,6 +20,7 @@ from programs import run_script
 from thrown import Thrown
 
 from aioconnect import testing
+from aioconnect._io import sockets
 from aioconnect.testing import BlackHole, FullBacklog, Server, _bpf_filters, leak_check
 
 pytest_plugins = ["aioconnect.testing.plugin"]
@@ -171,6 +172,12 @@ def loop_factory(request: pytest.FixtureRequest) -> Factory:
 
 # The loop ends the threads of its own pool.  The resolver's threads end by themselves.
 POOLS = ("asyncio_", "aioconnect-resolver")
+
+
+@pytest.fixture(autouse=True)
+def no_late_addresses() -> None:
+    """Forget the ports of other tests, which the system may have given out again."""
+    sockets._late.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import errno
 import os
 import select
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 import aioconnect
 from aioconnect import outcome, testing
-from aioconnect._io.connect_outcome import has_peer
+from aioconnect._io.connect_outcome import has_peer, is_established
 
 Case = tuple[socket.socket, Any]
 
@@ -86,6 +87,13 @@ def _readable(sock: socket.socket) -> None:
         pass
 
 
+def _wait_for(sock: socket.socket, bit: int) -> None:
+    """Wait until poll reports *bit*."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    assert [bits & bit for _, bits in poll.poll(5000)] == [bit]
+
+
 @pytest.fixture
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     """Give a socket whose connect has ended as the parameter says, and its address."""
@@ -120,6 +128,36 @@ def test_only_a_peer_proves_it(case: Case, name: str) -> None:
     """The name of a peer exists on a connected socket, and on no other."""
     connected = name in ("connected", "connected, data", "Unix, connected")
     assert (has_peer(case[0]) == 0) == connected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems poll otherwise")
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [(n, n) for n in ANSWERS if not n.startswith("Unix")],
+    indirect=["case"],
+)
+def test_a_single_call_proves_it(case: Case, name: str) -> None:
+    """TCP's socket is writable, and nothing else, if it is connected, and only then."""
+    assert is_established(case[0]) == (name in ("connected", "connected, data"))
+
+
+# linux/net_tstamp.h: note in the error queue when the software sends a packet.
+_TX_SOFTWARE, _SOFTWARE, _SO_TIMESTAMPING = 1 << 1, 1 << 4, 37
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such queue")
+def test_an_error_queue_that_is_not_empty() -> None:
+    """A socket with a peer is not plainly connected while its queue holds something."""
+    with testing.listening() as server, socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _TX_SOFTWARE | _SOFTWARE)
+        sock.connect(server.sockaddr)
+        assert is_established(sock)
+        sock.send(b"x")
+        _wait_for(sock, select.POLLERR)
+        assert has_peer(sock) == 0
+        assert not is_established(sock)
+        sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
+        assert is_established(sock)
 
 
 def test_docstring() -> None:

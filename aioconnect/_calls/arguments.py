@@ -11,6 +11,7 @@ from .._io.resolver import check_port
 from .._io.sockets import check_open
 from .._io.targets import Target
 from .._sansio.addresses import unix_address
+from .._sansio.checks import check_port_number
 from .._sansio.endpoints import Endpoint, endpoint_at
 from .._sansio.hosts import LONGEST_NAME, check_host, numeric_address
 from .._sansio.text import safe_repr
@@ -19,6 +20,7 @@ from .options import Options
 __all__ = [
     "StrOrBytesPath",
     "check_is_socket",
+    "endpoint_at_path",
     "endpoint_from_arguments",
     "endpoint_from_host",
     "endpoint_from_path",
@@ -60,7 +62,8 @@ def endpoint_from_host(options: Options, host: str, port: int | str) -> Endpoint
     Raises:
         ValueError, TypeError: *host* or *port* cannot work.
     """
-    number = check_port(port)
+    # `_numeric_endpoint` checks a number: once for all calls with it.
+    number = port if type(port) is int else check_port(port)
     # Check a suspicious text before the cache below stores it.
     if type(host) is not str or len(host) > LONGEST_NAME:
         host = check_host(host)
@@ -73,7 +76,7 @@ def endpoint_from_host(options: Options, host: str, port: int | str) -> Endpoint
             return Endpoint(name, number)
         host = name
     assert endpoint.address is not None
-    if options.family not in (socket.AF_UNSPEC, endpoint.address.family):
+    if options.family and options.family != endpoint.address.family:
         return Endpoint(host, number)  # the resolver raises the error that says why
     return endpoint
 
@@ -81,6 +84,7 @@ def endpoint_from_host(options: Options, host: str, port: int | str) -> Endpoint
 # A client connects to few addresses, many times.
 @functools.lru_cache(maxsize=512)
 def _numeric_endpoint(host: str, port: int, proto: int) -> Endpoint | None:
+    check_port_number(port)
     address = numeric_address(host, port, proto)
     return None if address is None else Endpoint(host, port, address)
 
@@ -94,6 +98,22 @@ def endpoint_from_target(options: Options, target: Target) -> Endpoint:
     return Endpoint(None, None, service=target.service)
 
 
+def endpoint_at_path(path: StrOrBytesPath, kind: int = socket.SOCK_STREAM) -> Endpoint:
+    """Return the endpoint of the Unix socket at *path*.
+
+    Raises:
+        ValueError, TypeError: *path* or *kind* cannot work.
+    """
+    if type(path) is str:
+        return _path_endpoint(path, kind)
+    return endpoint_at(unix_address(path, kind))
+
+
+@functools.lru_cache(maxsize=512, typed=True)
+def _path_endpoint(path: str, kind: int) -> Endpoint:
+    return endpoint_at(unix_address(path, kind))
+
+
 def endpoint_from_path(
     path: StrOrBytesPath | None, sock: socket.socket | None
 ) -> Endpoint:
@@ -104,7 +124,7 @@ def endpoint_from_path(
     if sock is None:
         if path is None:
             raise ValueError("no path and sock were specified")
-        return endpoint_at(unix_address(path))
+        return endpoint_at_path(path)
     if path is not None:
         raise ValueError("path and sock can not be specified at the same time")
     check_is_socket(sock)

@@ -9,29 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
 from .._io.sockets import open_and_connect
-from .._io.transports import Wrap
+from .._io.tls import TLSArguments, tls_options
+from .._io.transports import Factory, Streams, StreamsWrap, TransportWrap, Wrap
 from .._sansio.addresses import Address
 from .._sansio.deadline import attempt_deadline, call_deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError
+from .arguments import StrOrBytesPath, endpoint_from_arguments, endpoint_from_path
 from .connect import ConnectOperation
 from .host_lookup import HostLookup
+from .option_checks import check_factory
 from .options import Options
 
 __all__ = [
     "connect_endpoint",
     "connect_to_one_of",
     "first_deadline",
+    "open_streams",
+    "open_transport",
+    "open_unix_streams",
+    "open_unix_transport",
     "try_fast_connect",
 ]
 
 T = TypeVar("T")
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 async def connect_endpoint(
@@ -42,22 +50,25 @@ async def connect_endpoint(
     sock: socket.socket | None = None,
     all_errors: bool = False,
     ready_gets_socket: bool = False,
+    first: socket.socket | ConnectingSocket | AttemptError | None = None,
 ) -> T:
     """Return a connection to *endpoint*.
 
-    `ConnectOperation` explains the arguments, and `ConnectOperation.run` the errors.
+    *first* is what `try_fast_connect` has returned, if it was called.
+    `ConnectOperation` explains the other arguments, and `ConnectOperation.run` the
+    errors.
     """
     loop = asyncio.get_running_loop()
     started = attempt_started = loop.time()
-    address, lookup, first = endpoint.address, None, None
-    if sock is None and _is_plain(options):
-        check_loop(loop)
-        if address is None and options.resolution_delay != 0:
+    address, lookup = endpoint.address, None
+    if sock is None and first is None:
+        if address is None and options.resolution_delay != 0 and _is_plain(options):
+            check_loop(loop)
             lookup = HostLookup(loop, options, None, endpoint)
             address = await lookup.only_address(_lookup_end(options, started))
             attempt_started = loop.time()
         if address is not None:
-            first = _start(options, address)
+            first = try_fast_connect(loop, options, address)
     if first is not None and not isinstance(first, AttemptError):
         deadline = first_deadline(options, started, attempt_started)
         try:
@@ -84,6 +95,68 @@ async def connect_endpoint(
     return await operation.run()  # type: ignore[no-any-return]  # the same
 
 
+def open_streams(
+    options: Options,
+    host: str | None,
+    port: int | str | None,
+    tls: TLSArguments,
+    *,
+    limit: int,
+    sock: socket.socket | None,
+    all_errors: bool,
+) -> Coroutine[Any, Any, Streams]:
+    """Return the coroutine of `aioconnect.open_connection`, with checked arguments."""
+    wrap = StreamsWrap(limit, tls_options(host, tls))
+    endpoint = endpoint_from_arguments(options, host, port, sock)
+    return connect_endpoint(options, endpoint, wrap, sock=sock, all_errors=all_errors)
+
+
+def open_transport(
+    options: Options,
+    protocol_factory: Factory[P],
+    host: str | None,
+    port: int | str | None,
+    tls: TLSArguments,
+    *,
+    sock: socket.socket | None,
+    all_errors: bool,
+) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
+    """Return the coroutine of `aioconnect.create_connection`, the same way."""
+    check_factory(protocol_factory)
+    wrap = TransportWrap(protocol_factory, tls_options(host, tls))
+    endpoint = endpoint_from_arguments(options, host, port, sock)
+    return connect_endpoint(options, endpoint, wrap, sock=sock, all_errors=all_errors)
+
+
+def open_unix_streams(
+    options: Options,
+    path: StrOrBytesPath | None,
+    tls: TLSArguments,
+    *,
+    limit: int,
+    sock: socket.socket | None,
+) -> Coroutine[Any, Any, Streams]:
+    """Return the coroutine of `aioconnect.open_unix_connection`, the same way."""
+    wrap = StreamsWrap(limit, tls_options(None, tls))
+    endpoint = endpoint_from_path(path, sock)
+    return connect_endpoint(options, endpoint, wrap, sock=sock)
+
+
+def open_unix_transport(
+    options: Options,
+    protocol_factory: Factory[P],
+    path: StrOrBytesPath | None,
+    tls: TLSArguments,
+    *,
+    sock: socket.socket | None,
+) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
+    """Return the coroutine of `aioconnect.create_unix_connection`, the same way."""
+    check_factory(protocol_factory)
+    wrap = TransportWrap(protocol_factory, tls_options(None, tls))
+    endpoint = endpoint_from_path(path, sock)
+    return connect_endpoint(options, endpoint, wrap, sock=sock)
+
+
 async def connect_to_one_of(
     options: Options, endpoints: Sequence[Endpoint], *, raced: bool, started: float
 ) -> socket.socket:
@@ -92,8 +165,10 @@ async def connect_to_one_of(
     Raises what `ConnectOperation.run` does.
     """
     first = None
-    if all(endpoint.address is not None for endpoint in endpoints):
-        first = try_fast_connect(options, endpoints[0])
+    address = endpoints[0].address
+    if address is not None and all(endpoint.address for endpoint in endpoints):
+        loop = asyncio.get_running_loop()
+        first = try_fast_connect(loop, options, address)
     if isinstance(first, socket.socket):
         return first
     operation = ConnectOperation(
@@ -104,16 +179,22 @@ async def connect_to_one_of(
 
 
 def try_fast_connect(
-    options: Options, endpoint: Endpoint
+    loop: asyncio.AbstractEventLoop, options: Options, address: Address
 ) -> socket.socket | ConnectingSocket | AttemptError | None:
     """Start the first attempt, or return None if something has to come before it.
 
     The result is a connected socket, a connect under way, or the attempt's error.
     """
-    if endpoint.address is None or not _is_plain(options):
+    if not _is_plain(options):
         return None
-    check_loop(asyncio.get_running_loop())
-    return _start(options, endpoint.address)
+    check_loop(loop)
+    try:
+        sock, code = open_and_connect(address, (), None)
+    except AttemptError as exc:
+        return exc.with_traceback(None)
+    if not code:
+        return sock
+    return ConnectingSocket(sock, address, code, options.outcome, loop.time())
 
 
 def _is_plain(options: Options) -> bool:
@@ -123,19 +204,6 @@ def _is_plain(options: Options) -> bool:
     if options.local_addr is not None or options.allow is not None:
         return False
     return options.ready is None and options.history is None
-
-
-def _start(
-    options: Options, address: Address
-) -> socket.socket | ConnectingSocket | AttemptError:
-    try:
-        sock, code = open_and_connect(address, (), None)
-    except AttemptError as exc:
-        return exc.with_traceback(None)
-    if not code:
-        return sock
-    now = asyncio.get_running_loop().time()
-    return ConnectingSocket(sock, address, code, options.outcome, now)
 
 
 def _lookup_end(options: Options, started: float) -> float | None:
@@ -154,8 +222,8 @@ def first_deadline(
     The attempt has started with the call, by default.
     """
     timeout, attempt_timeout = options.timeout, options.attempt_timeout
-    if timeout is None and attempt_timeout is None:
-        return None
+    if attempt_timeout is None:
+        return None if timeout is None else started + timeout
     call = call_deadline(started, timeout)
     begun_at = started if attempt_started is None else attempt_started
     return attempt_deadline(call, begun_at, attempt_timeout).at

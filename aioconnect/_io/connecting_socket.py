@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from types import MethodType
 
-from .._sansio.addresses import INET, Address, SockAddr
+from .._sansio.addresses import INET, Address
 from .._sansio.errors import AttemptDisplaced, AttemptExpired, os_error
 from .._sansio.text import safe_repr
 from . import connect_outcome as _outcome
@@ -31,6 +31,8 @@ from .timers import Waiter, earliest, wake
 
 __all__ = ["ConnectingSocket", "round_trip"]
 
+# 0 is the usual protocol of a stream.
+_TCP = (0, socket.IPPROTO_TCP)
 _AF_VSOCK = getattr(socket, "AF_VSOCK", None)
 # tcpi_rtt of struct tcp_info, in linux/tcp.h: microseconds, as 32 bits.
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
@@ -144,17 +146,18 @@ class ConnectingSocket:
         """
         sock, address, code = self.sock, self.address, self.code
         if code in UNDER_WAY:
-            code = _verdict(sock, address.sockaddr, self._outcome)
+            code = _verdict(sock, address, self._outcome)
         else:
             code = repeat_connect(sock, address.sockaddr)
+        if not code:
+            if address.family in INET:
+                refuse_self_connect(sock, address)
+            return True
         if is_pending(code, address):
             self.code = code
             self._polls_by_timer = not self._polls_by_timer or code not in UNDER_WAY
             return False
-        if code:
-            raise connect_failed(code)
-        refuse_self_connect(sock, address)
-        return True
+        raise connect_failed(code)
 
     def expired(self) -> AttemptExpired:
         """Return the error for a connect whose time is up."""
@@ -209,30 +212,36 @@ class ConnectingSocket:
 
 
 def _ready(waiter: Waiter) -> None:
-    wake(waiter, False)
+    # As `wake`, without its frame.
+    if not waiter.done():
+        waiter.set_result(False)
 
 
-def _verdict(sock: socket.socket, sockaddr: SockAddr, outcome: Outcome) -> int:
+def _verdict(sock: socket.socket, address: Address, outcome: Outcome) -> int:
     """Return the error code of a connect: 0 for a success, EINPROGRESS if it goes on.
 
     *outcome* returns an error, or only an opinion.  If it reports a success or no
     answer, `getpeername` decides: a socket that has a peer is connected.  If
     `getpeername` denies a peer, check ``SO_ERROR`` once more.  If there is no error
-    either, the connect is still under way.
+    either, the connect is still under way.  A success of TCP is mostly plain, and then
+    a single call proves it.
     """
-    code = 0
-    if sock.family == _AF_VSOCK:
+    sockaddr, code = address.sockaddr, 0
+    if address.family == _AF_VSOCK:
         # On vsock, a second connect forgets the error of the first and starts anew
         # (K17; net/vmw_vsock/af_vsock.c).  The attempt would go on for ever.
         code = _outcome.so_error(sock, sockaddr)
     code = code or outcome(sock, sockaddr)
     if not isinstance(code, int):
         raise TypeError(f"outcome must return an int, not {safe_repr(code)}")
+    is_inet = address.family in INET
+    if not code and is_inet and address.proto in _TCP and _outcome.is_established(sock):
+        return 0
     if code in (0, errno.EINPROGRESS):
         code = _outcome.has_peer(sock)
         if code == errno.ENOTCONN:
             code = _outcome.so_error(sock, sockaddr) or errno.EINPROGRESS
-    if code in (0, errno.EINPROGRESS):
+    if code in (0, errno.EINPROGRESS) and is_inet:
         _drain(sock)
     return code
 
@@ -243,7 +252,7 @@ def _drain(sock: socket.socket) -> None:
     Linux puts an ICMP error into the queue while a connect is under way, even if
     nobody asked for that.
     """
-    if _MSG_ERRQUEUE is None or sock.family not in INET:
+    if _MSG_ERRQUEUE is None:
         return
     with contextlib.suppress(OSError):
         while True:

@@ -24,7 +24,6 @@ __all__ = [
     "FileIdentity",
     "Handover",
     "OnPhase",
-    "TrackedFactory",
     "abort_transport",
     "await_creation",
     "check_protocol",
@@ -144,34 +143,6 @@ def _end(
             discard(stop.value)
 
 
-class TrackedFactory(Generic[P]):
-    """A protocol factory that remembers whether the loop has called it.
-
-    After that call a transport exists, and owns the socket.
-    """
-
-    __slots__ = ("factory", "runs_callers_code", "was_called")
-
-    def __init__(self, factory: Factory[P]) -> None:
-        self.factory = factory
-        self.was_called = False
-        # Whether an error comes from the caller's own code, and not from the loop.
-        self.runs_callers_code = False
-
-    def __call__(self) -> P:
-        self.runs_callers_code = True
-        protocol = self.factory()
-        check_protocol(protocol)
-        self.was_called, self.runs_callers_code = True, False
-        return protocol
-
-    def observe(self, on_phase: OnPhase, phase: str) -> None:
-        """Call the caller's *on_phase* with *phase*."""
-        self.runs_callers_code = True
-        on_phase(phase)
-        self.runs_callers_code = False
-
-
 def check_protocol(protocol: object) -> None:
     """Check what a protocol factory has returned.
 
@@ -185,45 +156,74 @@ def check_protocol(protocol: object) -> None:
         raise TypeError(text)
 
 
-class Handover:
-    """Give *sock* to the transport that the body makes, or close it.
+class Handover(Generic[P]):
+    """The protocol factory for the loop that makes a transport over *sock*.
 
-    If the body fails after the protocol was made, a transport owns the socket.  A loop
-    closes the transport of a handshake that failed; one whose call was cancelled is
-    aborted here.
+    Once the loop has called it, a transport exists, and owns the socket.  Call `failed`
+    when the loop has raised an error.
     """
 
-    __slots__ = ("_identity", "_loop", "_owned", "_sock", "_tracked")
+    __slots__ = (
+        "_factory",
+        "_identity",
+        "is_owned",
+        "loop",
+        "runs_callers_code",
+        "sock",
+        "was_called",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
-        tracked: TrackedFactory[Any],
+        factory: Factory[P],
         *,
-        owned: bool,
+        is_owned: bool = True,
     ) -> None:
-        self._loop = loop
-        self._sock = sock
-        self._tracked = tracked
-        self._owned = owned
-        # Only for loops that close descriptors: their transport tells the socket
-        # object nothing until the call that makes it returns.
-        self._identity = None if closes_sockets(loop) else file_identity(sock)
+        self.loop = loop
+        self.sock = sock
+        self.is_owned = is_owned
+        self.was_called = False
+        # Whether an error comes from the caller's own code, and not from the loop.
+        self.runs_callers_code = False
+        self._factory = factory
+        self._identity: FileIdentity | None = None
 
-    def __enter__(self) -> None:
-        pass
+    def __call__(self) -> P:
+        self.runs_callers_code = True
+        protocol: Any = self._factory()
+        if not isinstance(protocol, asyncio.BaseProtocol):
+            check_protocol(protocol)
+        self.was_called, self.runs_callers_code = True, False
+        return protocol  # type: ignore[no-any-return]  # a P, checked
 
-    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
-        if not self._tracked.was_called:
-            if self._owned:
-                self._sock.close()
-        elif exc is not None:
-            try:
-                if not isinstance(exc, OSError):
-                    abort_transport(self._loop, self._sock, self._identity)
-            finally:
-                if self._identity is not None:
-                    # At once: the object may be collected with this call, and would
-                    # close the descriptor a second time.
-                    self._sock.detach()
+    def shakes_hands(self, on_phase: OnPhase | None) -> None:
+        """Note that a TLS handshake follows, and tell the caller's *on_phase*."""
+        if not closes_sockets(self.loop):
+            # The loop's transport tells the socket object nothing before the handshake
+            # has ended.
+            self._identity = file_identity(self.sock)
+        if on_phase is not None:
+            self.runs_callers_code = True
+            on_phase("tls")
+            self.runs_callers_code = False
+
+    def failed(self, exc: BaseException) -> None:
+        """Close the socket after *exc*, unless it is still the caller's.
+
+        A loop closes the transport of a handshake that failed; one whose call was
+        cancelled is aborted here.
+        """
+        if not self.was_called:
+            if self.is_owned:
+                self.sock.close()
+            return
+        try:
+            if not isinstance(exc, OSError):
+                abort_transport(self.loop, self.sock, self._identity)
+        finally:
+            if not closes_sockets(self.loop):
+                # At once: the object may be collected with this call, and would close
+                # the descriptor a second time.
+                self.sock.detach()

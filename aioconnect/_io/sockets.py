@@ -42,7 +42,7 @@ Prepare: TypeAlias = Callable[[socket.socket, Address], object]
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
-_STREAM = socket.SOCK_STREAM
+_STREAM, _TCP = socket.SOCK_STREAM, socket.IPPROTO_TCP
 
 # The answers of connect(2) that mean "pending; ask again".  EAGAIN is absent on
 # purpose.  It comes from a Unix listener whose backlog is full, and the kernel has then
@@ -51,6 +51,12 @@ _STREAM = socket.SOCK_STREAM
 _PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 _ASK_AGAIN = frozenset({errno.EINTR, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
+
+# The addresses that did not answer at once, and how often.
+_late: dict[SockAddr, int] = {}
+_MOST_LATE = 512
+# Look again at one in so many: the server may be on this host by now.
+_LOOK_EVERY = 16
 
 # After this many interrupted calls in a row, the loop gets to run.
 _MOST_INTERRUPTIONS = 16
@@ -77,30 +83,43 @@ def open_and_connect(
     Raises:
         AttemptError: The system has no socket for this, or the connect failed.
     """
-    sock = _open(address, prepare, local)
-    try:
-        return sock, start_connect(sock, address)
-    except AttemptError as exc:
-        sock.close()
-        if exc.sent or exc.error.errno != errno.EADDRNOTAVAIL or local is not None:
+    proto = address.proto
+    if not proto and address.family in INET and address.type == _STREAM:
+        # The kernel makes the same socket for 0.  But asyncio reads proto to learn
+        # whether the socket is TCP, and only then sends small writes at once.
+        proto = _TCP
+    may_repeat = local is None
+    while True:
+        try:
+            sock = socket.socket(address.family, address.type | _FLAGS, proto)
+        except OSError as exc:
+            raise AttemptError("socket", exc, sent=False) from None
+        try:
+            if not _NONBLOCK:
+                sock.setblocking(False)
+            if prepare:
+                _prepare(sock, address, prepare)
+            if local is not None and address.family in INET:
+                _bind(sock, address, local)
+            return sock, start_connect(sock, address)
+        except AttemptError as exc:
+            sock.close()
+            # EADDRNOTAVAIL is spurious if the kernel chose the port: once more (K9).
+            is_spurious = not exc.sent and exc.error.errno == errno.EADDRNOTAVAIL
+            if not (may_repeat and exc.phase == "connect" and is_spurious):
+                raise
+            may_repeat = False
+        except BaseException:
+            sock.close()
             raise
-    except BaseException:
-        sock.close()
-        raise
-    # EADDRNOTAVAIL is spurious if the kernel chose the port itself: try once more (K9).
-    sock = _open(address, prepare, local)
-    try:
-        return sock, start_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
 
 
 def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> int:
     """Start the handshake and ask once more; return 0, or the errno of a pending one.
 
     A handshake with this host completes in the kernel at once: a second call is cheaper
-    than to register with the poller.
+    than to register with the poller.  An address that has not answered at once, as none
+    does across a network, is not asked again every time.
 
     Raises:
         AttemptError: The connect failed, or the socket is connected to itself.
@@ -113,43 +132,31 @@ def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> 
         text = "sock has a connect under way already"
         raise SocketStateError(errno.EALREADY, text)
     if code in _PENDING:
-        code = sock.connect_ex(sockaddr)
-        if code in _ASK_AGAIN:
-            code = repeat_connect(sock, sockaddr)
+        code = _look_again(sock, sockaddr, code)
         was_sent = True
     else:
         # An immediate error.  Later, SO_ERROR would be 0 and the socket poll writable.
         was_sent = code == errno.ECONNREFUSED
     if not code:
-        refuse_self_connect(sock, address)
+        if address.family in INET:
+            refuse_self_connect(sock, address)
     elif not is_pending(code, address):
         raise connect_failed(code, sent=was_sent)
     return code
 
 
-def _open(
-    address: Address, prepare: Iterable[Prepare], local: Sequence[Address] | None
-) -> socket.socket:
-    proto = address.proto
-    if not proto and address.family in INET and address.type == _STREAM:
-        # The kernel makes the same socket for 0.  But asyncio reads proto to learn
-        # whether the socket is TCP, and only then sends small writes at once.
-        proto = socket.IPPROTO_TCP
-    try:
-        sock = socket.socket(address.family, address.type | _FLAGS, proto)
-    except OSError as exc:
-        raise AttemptError("socket", exc, sent=False) from None
-    try:
-        if not _NONBLOCK:
-            sock.setblocking(False)
-        if prepare:
-            _prepare(sock, address, prepare)
-        if local is not None and address.family in INET:
-            _bind(sock, address, local)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+def _look_again(sock: socket.socket, sockaddr: SockAddr, code: int) -> int:
+    """Return what a second ``connect`` says after *code*, or *code* if it is late."""
+    late = _late.get(sockaddr, 0)
+    if late % _LOOK_EVERY == 0 or code != errno.EINPROGRESS:
+        code = sock.connect_ex(sockaddr)
+        if code in _ASK_AGAIN:
+            code = repeat_connect(sock, sockaddr)
+    if code in UNDER_WAY:
+        if len(_late) >= _MOST_LATE:
+            _late.clear()
+        _late[sockaddr] = late + 1
+    return code
 
 
 def _prepare(sock: socket.socket, address: Address, prepare: Iterable[Prepare]) -> None:
@@ -246,13 +253,11 @@ def is_pending(code: int, address: Address) -> bool:
 
 
 def refuse_self_connect(sock: socket.socket, address: Address) -> None:
-    """Raise if *sock* is connected to itself, after freeing its port (K2).
+    """Raise if TCP's *sock* is connected to itself, after freeing its port (K2).
 
     TCP allows a self-connect (RFC 9293, simultaneous open).  It happens sooner or later
     when a refused port of the ephemeral range is tried again and again.
     """
-    if address.family not in INET:
-        return
     try:
         name = sock.getsockname()
         is_own_peer = name[1] == address.sockaddr[1] and name == sock.getpeername()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import ssl as _ssl
+import weakref
 from typing import Any, NamedTuple, TypedDict
 
 from .._sansio.checks import check_duration, explain_unknown
-from .._sansio.hosts import IDNA_DOTS, check_host, numeric_address
+from .._sansio.hosts import IDNA_DOTS, LONGEST_NAME, check_host, numeric_address
 from .._sansio.text import safe_repr
 from .timers import TIMER_TOLERANCE
 
@@ -59,22 +61,23 @@ class TLSOptions(NamedTuple):
             TypeError: *ssl* is neither a context nor a bool nor None.
         """
         # As in asyncio, every false value means no TLS.
-        if self.ssl and not isinstance(self.ssl, bool | _ssl.SSLContext):
+        if self.ssl and not isinstance(self.ssl, (bool, _ssl.SSLContext)):
             raise TypeError(
                 f"ssl must be an SSLContext, a bool or None: {safe_repr(self.ssl)}"
             )
-        for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout"):
-            seconds = getattr(self, name)
-            if seconds is None:
-                continue
-            if not self.ssl:
-                raise ValueError(f"{name} is only meaningful with ssl")
-            check_duration(name, seconds, positive=True)
+        self._check_limit("ssl_handshake_timeout", self.ssl_handshake_timeout)
+        self._check_limit("ssl_shutdown_timeout", self.ssl_shutdown_timeout)
         if self.server_hostname is not None and not self.ssl:
             raise ValueError("server_hostname is only meaningful with ssl")
         if not self.server_hostname:
             return self
         return self._replace(server_hostname=_check_name(self.server_hostname))
+
+    def _check_limit(self, name: str, seconds: float | None) -> None:
+        if seconds is not None:
+            if not self.ssl:
+                raise ValueError(f"{name} is only meaningful with ssl")
+            check_duration(name, seconds, positive=True)
 
     def for_host(self, host: str | None) -> TLSOptions:
         """Return these options with a context and a name to verify.
@@ -92,18 +95,21 @@ class TLSOptions(NamedTuple):
                 raise ValueError(
                     "You must set server_hostname when using ssl without a host"
                 )
-            name = server_name(check_host(host))
+            name = _server_name(host)
         # Not by the loop: creating a context can fail, and here nothing is open yet.
         context = self.ssl if self.ssl is not True else _ssl.create_default_context()
         if self.ssl is True and not name:
             context.check_hostname = False
         # The loops wrap, too, but after they made the transport: an error would leave
-        # the transport behind.
-        try:
-            context.wrap_bio(_ssl.MemoryBIO(), _ssl.MemoryBIO(), False, name or None)
-        except ValueError as exc:
-            text = f"ssl: {safe_repr(name)} is no name to verify: {exc}"
-            raise ValueError(text) from None
+        # the transport behind.  A name was checked; no name is an error of some contexts.
+        if not name or context not in _of_clients:
+            inbox, outbox = _ssl.MemoryBIO(), _ssl.MemoryBIO()
+            try:
+                context.wrap_bio(inbox, outbox, server_hostname=name or None)
+            except ValueError as exc:
+                text = f"ssl: {safe_repr(name)} is no name to verify: {exc}"
+                raise ValueError(text) from None
+            _of_clients.add(context)
         return self._replace(ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
@@ -121,9 +127,25 @@ class TLSOptions(NamedTuple):
         }
 
 
-def _check_name(name: object) -> str:
+# The contexts that have been a client's.  A server's raises an error.
+_of_clients: weakref.WeakSet[_ssl.SSLContext] = weakref.WeakSet()
+
+
+def _server_name(host: str) -> str:
+    """Return the `server_name` of *host*, after a check."""
+    # The cache below holds no long texts.
+    is_cached = type(host) is str and len(host) <= LONGEST_NAME
+    return _checked_name(host) if is_cached else server_name(check_host(host))
+
+
+@functools.lru_cache(maxsize=512)
+def _checked_name(host: str) -> str:
+    return server_name(check_host(host))
+
+
+def _check_name(name: Any) -> str:
     try:
-        return server_name(check_host(name))
+        return _server_name(name)
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"server_hostname: {exc}") from None
 

@@ -12,7 +12,8 @@ import contextlib
 import errno
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
@@ -22,7 +23,6 @@ from .socket_ownership import (
     Factory,
     Handover,
     OnPhase,
-    TrackedFactory,
     await_creation,
     check_protocol,
     closes_sockets,
@@ -39,8 +39,6 @@ __all__ = [
     "StreamsWrap",
     "TransportWrap",
     "Wrap",
-    "check_limit",
-    "create_streams",
     "create_transport",
     "discard_connection",
 ]
@@ -49,6 +47,9 @@ T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+# As `sock.family`, which makes an enum of the number: that takes eight times as long.
+_family_of = socket.SocketType.family.__get__
+
 # The default of asyncio's streams, in bytes.
 LIMIT = 2**16
 
@@ -94,9 +95,18 @@ class Wrap(ABC, Generic[T_co]):
 
 
 class StreamsWrap(Wrap[Streams]):
-    """Makes asyncio's streams: see `create_streams`."""
+    """Makes asyncio's streams, whose reader buffers *limit* bytes.
+
+    *limit* is checked here, before anything is open.
+    """
 
     def __init__(self, limit: int, tls: TLSOptions) -> None:
+        given: object = limit
+        if not isinstance(given, int) or isinstance(given, bool):
+            raise TypeError(f"limit must be an int, not {safe_repr(limit)}")
+        if limit <= 0:
+            text = f"limit must be more than 0 bytes, not {safe_repr(limit)}"
+            raise ValueError(text)
         self._limit = limit
         self._tls = tls
         self.has_handshake = bool(tls.ssl)
@@ -112,11 +122,11 @@ class StreamsWrap(Wrap[Streams]):
         may_lose: bool = False,  # noqa: ARG002  # streams that lose are just closed
         tell: OnPhase | None = None,
     ) -> Awaitable[Streams]:
-        """Return the streams of *sock*."""
-        limit, tls = self._limit, self._tls
-        return create_streams(
-            loop, sock, deadline, limit=limit, tls=tls, owned=owned, tell=tell
-        )
+        """Return the streams of *sock*, as `create_transport` does a transport."""
+        reader = asyncio.StreamReader(limit=self._limit, loop=loop)
+        factory = partial(asyncio.StreamReaderProtocol, reader, loop=loop)
+        handover = Handover(loop, sock, factory, is_owned=owned)
+        return _hand_over(handover, deadline, self._tls, tell, reader)
 
 
 class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
@@ -255,15 +265,7 @@ class PlaceholderProtocol(asyncio.Protocol, Generic[P]):
         return error
 
 
-def check_limit(limit: object) -> None:
-    """Check the limit of a reader's buffer, before anything is open."""
-    if not isinstance(limit, int) or isinstance(limit, bool):
-        raise TypeError(f"limit must be an int, not {safe_repr(limit)}")
-    if limit <= 0:
-        raise ValueError(f"limit must be more than 0 bytes, not {safe_repr(limit)}")
-
-
-async def create_transport(
+def create_transport(
     loop: asyncio.AbstractEventLoop,
     sock: socket.socket,
     deadline: float | None,
@@ -272,7 +274,7 @@ async def create_transport(
     tls: TLSOptions,
     owned: bool = True,
     tell: OnPhase | None = None,
-) -> tuple[asyncio.Transport, P]:
+) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
     """Return a transport over the connected *sock*, and the *factory*'s protocol.
 
     This call takes the socket, and closes it when it fails.  A socket that is not
@@ -283,20 +285,49 @@ async def create_transport(
         AttemptError: The handshake, or the loop, failed.
         AttemptExpired: The handshake had not ended at *deadline*.
     """
-    arguments = tls.arguments(None if deadline is None else deadline - loop.time())
-    tracked = TrackedFactory(factory)
+    handover = Handover(loop, sock, factory, is_owned=owned)
+    return _hand_over(handover, deadline, tls, tell)
+
+
+async def _hand_over(
+    handover: Handover[Any],
+    deadline: float | None,
+    tls: TLSOptions,
+    tell: OnPhase | None,
+    reader: asyncio.StreamReader | None = None,
+) -> Any:
+    """Return the transport and its protocol or, with a *reader*, the streams."""
+    loop, sock = handover.loop, handover.sock
+    arguments: dict[str, Any] = {}
+    if tls.ssl:
+        arguments = tls.arguments(None if deadline is None else deadline - loop.time())
     try:
-        with Handover(loop, sock, tracked, owned=owned):
-            if tls.ssl and tell is not None:
-                tracked.observe(tell, "tls")
-            if owned:
-                forget_watchers(loop, sock.fileno())
-            return await _creation(loop, sock, tracked, arguments)
+        if tls.ssl:
+            handover.shakes_hands(tell)
+        if handover.is_owned:
+            forget_watchers(loop, sock.fileno())
+        create: Any = loop.create_connection
+        if closes_sockets(loop):
+            # This one takes Unix sockets, too.
+            creation = create(handover, sock=sock, **arguments)
+        else:
+            if _family_of(sock) == socket.AF_UNIX:
+                create = loop.create_unix_connection
+            creation = create(handover, sock=sock, **arguments)
+            creation = await_creation(creation, discard_connection)
+        transport, protocol = await creation
+        if reader is None:
+            return transport, protocol
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
     except OSError as exc:
-        if tracked.runs_callers_code:
+        handover.failed(exc)
+        if handover.runs_callers_code:
             raise
         is_late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
         failure = _attempt_error(exc, is_late, "tls" if tls.ssl else "adopt")
+    except BaseException as exc:
+        handover.failed(exc)
+        raise
     try:
         # Not inside the except block: asyncio's error would become its context, and
         # keep these frames alive.
@@ -305,51 +336,12 @@ async def create_transport(
         del failure
 
 
-def _creation(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    factory: TrackedFactory[P],
-    arguments: dict[str, Any],
-) -> Awaitable[tuple[asyncio.Transport, P]]:
-    """Return what to await for the transport that *loop* makes over *sock*."""
-    create: Any = loop.create_connection
-    if sock.family == socket.AF_UNIX:
-        create = loop.create_unix_connection
-    creation: Awaitable[Any] = create(factory, sock=sock, **arguments)
-    if not closes_sockets(loop):
-        creation = await_creation(creation, discard_connection)
-    return creation
-
-
 def _attempt_error(exc: OSError, is_late: bool, phase: str) -> AttemptError:
     failure = AttemptError(phase, exc)
     if is_late and isinstance(exc, ConnectionAbortedError):
         error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
         failure = AttemptExpired("tls", error)
     return failure
-
-
-async def create_streams(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    deadline: float | None,
-    *,
-    limit: int,
-    tls: TLSOptions,
-    owned: bool = True,
-    tell: OnPhase | None = None,
-) -> Streams:
-    """Return asyncio's streams over the connected *sock*.
-
-    *limit* is the reader's buffer limit, in bytes.  The rest is as for
-    `create_transport`.
-    """
-    reader = asyncio.StreamReader(limit=limit, loop=loop)
-    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport, _ = await create_transport(
-        loop, sock, deadline, factory=lambda: protocol, tls=tls, owned=owned, tell=tell
-    )
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def discard_connection(connection: Any) -> None:

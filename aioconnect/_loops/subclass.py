@@ -23,7 +23,7 @@ from .._calls.option_checks import check_factory
 from .._calls.options import LocalAddr
 from .._connector import Connector, check_connector
 from .._io.fd_watchers import check_loop
-from .._io.socket_ownership import TrackedFactory
+from .._io.socket_ownership import Handover
 from .._io.sockets import check_sock
 from .._io.tls import TLSArguments, tls_options
 from .._io.transports import TransportWrap, Wrap
@@ -161,7 +161,7 @@ class _ConnectingMethods(asyncio.AbstractEventLoop):
         all_errors: bool = False,
         **tls: Unpack[TLSArguments],
     ) -> TransportPair[P]:
-        if isinstance(protocol_factory, TrackedFactory):
+        if isinstance(protocol_factory, Handover):
             # `create_transport` asks for a transport over a connected socket.
             create: Any = super().create_connection
             pair: TransportPair[P] = await create(protocol_factory, sock=sock, **tls)
@@ -194,7 +194,7 @@ class _ConnectingMethods(asyncio.AbstractEventLoop):
         sock: socket.socket | None = None,
         **tls: Unpack[TLSArguments],
     ) -> TransportPair[P]:
-        if isinstance(protocol_factory, TrackedFactory):
+        if isinstance(protocol_factory, Handover):
             create: Any = super().create_unix_connection
             pair: TransportPair[P] = await create(protocol_factory, sock=sock, **tls)
             return pair

@@ -26,7 +26,6 @@ from .._io.transports import (
     StreamsWrap,
     TransportWrap,
     Wrap,
-    check_limit,
 )
 from ._proxy_tunnel import Tunnel
 from ._proxy_url import checked_proxy, hops_of
@@ -92,7 +91,6 @@ class ProxyConnector:
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Open streams through the proxy, as the function `open_connection` does."""
-        check_limit(limit)
         wrap = StreamsWrap(limit, tls_options(host, tls))
         return await self._through(host, port, wrap)
 

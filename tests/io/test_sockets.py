@@ -307,6 +307,67 @@ async def test_a_fixed_port_that_a_listener_has(own_port: tuple[str, int]) -> No
             assert sock.getsockname() == own_port
 
 
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list to which each ``connect(2)`` adds its destination."""
+    looks: list[Any] = []
+
+    def connect_ex(sock: socket.socket, sockaddr: Any) -> int:
+        looks.append(sockaddr)
+        return super(socket.socket, sock).connect_ex(sockaddr)
+
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    return looks
+
+
+def calls_of_a_connect(address: Address, looks: list[Any]) -> tuple[int, int]:
+    """Start a connect; return how many calls it made, and what they said at last."""
+    looks.clear()
+    sock, code = sockets.open_and_connect(address, (), None)
+    sock.close()
+    return len(looks), code
+
+
+def test_a_late_address_is_seldom_looked_at_again(
+    black_hole: BlackHole, looks: list[Any]
+) -> None:
+    """Who was late is asked a second time in 1 of 16 connects, until it is in time."""
+    address = tcp(black_hole.port)
+    calls = [calls_of_a_connect(address, looks)[0] for _ in range(33)]
+    assert calls == [2, *[1] * 15, 2, *[1] * 15, 2]
+    black_hole.open()
+    looked = [calls_of_a_connect(address, looks) for _ in range(18)]
+    assert [calls for calls, _ in looked] == [*[1] * 15, 2, 2, 2]
+    assert [code for calls, code in looked if calls == 2] == [0, 0, 0]
+
+
+def test_an_address_in_time_is_looked_at_again(port: int, looks: list[Any]) -> None:
+    """Over loopback the second call has the answer, in each connect."""
+    calls = [calls_of_a_connect(tcp(port), looks) for _ in range(3)]
+    assert calls == [(2, 0)] * 3
+
+
+def test_an_interrupted_connect_is_always_asked_again(
+    black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EINTR says nothing, also not of an address that is late."""
+    address = tcp(black_hole.port)
+    sockets.open_and_connect(address, (), None)[0].close()
+    answers = [errno.EINTR, errno.EALREADY]
+    monkeypatch.setattr(socket.socket, "connect_ex", lambda _, __: answers.pop(0))
+    sock, code = sockets.open_and_connect(address, (), None)
+    sock.close()
+    assert (answers, code) == ([], errno.EALREADY)
+
+
+def test_few_late_addresses_are_remembered(
+    black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_late", dict.fromkeys(range(512), 1))
+    sockets.open_and_connect(tcp(black_hole.port), (), None)[0].close()
+    assert sockets._late == {black_hole.sockaddr: 1}
+
+
 @pytest.mark.parametrize(("was_sent", "tries"), [(False, 2), (True, 1)])
 def test_spurious_is_only_what_was_not_sent(
     was_sent: bool, tries: int, monkeypatch: pytest.MonkeyPatch

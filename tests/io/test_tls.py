@@ -20,7 +20,7 @@ from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport
-from aioconnect.testing import StaticResolver, TLSEchoServer, tls_echoing
+from aioconnect.testing import StaticResolver, TLSEchoServer, refusing, tls_echoing
 
 # As it is written, and as it stands in a certificate.
 NAMES = {
@@ -58,6 +58,25 @@ async def test_an_odd_name_is_verified(written: str) -> None:
         options: Any = {"ssl": server.client_context, "server_hostname": written}
         with pytest.raises((ValueError, ssl.SSLCertVerificationError)):
             await aioconnect.open_connection(server.host, server.port, **options)
+
+
+async def test_the_context_of_a_server() -> None:
+    """It is refused before anything is open, each time."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError):
+            await aioconnect.open_connection("127.0.0.1", 1, ssl=context)
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "x" * 64 + ".org", ".example.org", "a..b"])
+async def test_a_name_that_tls_refuses(name: str) -> None:
+    """It is refused before anything is open, also if the context was used before."""
+    context = ssl.create_default_context()
+    for used, error in (("example.org", aioconnect.ConnectError), (name, ValueError)):
+        with refusing() as server, pytest.raises(error):
+            await aioconnect.open_connection(
+                server.host, server.port, ssl=context, server_hostname=used
+            )
 
 
 def streams_name(streams: Any) -> str:
