@@ -131,7 +131,7 @@ async def connect(
     The caller owns the socket.  Its peer is not the socket itself, and it has no queued
     error.  A call that raises or is cancelled closes everything that it opened.  If the
     kernel connects at once, as over loopback, the call returns without a turn of the
-    loop.
+    loop, except for an address that was late before.
 
     Raises:
         ConnectError: No connection could be made.  The subclass says why:

@@ -56,7 +56,12 @@ def _on_both(limit: float) -> Mapping[str, float]:
 CONNECT = "time of a connect"
 CALLS = "the checked system calls"
 LEAST = "a task, a future, a watcher"
+LATE = "CPU of a connect that is answered later"
+HANDED = "the loop, a checked socket"
+WAITED = "a task, a future, a watcher, checked"
+HANDED_LATE = "the loop, a socket that waited"
 OPEN = "aioconnect.open_connection"
+THEIRS = "asyncio.open_connection"
 
 BOUNDS: Sequence[Bound] = (
     Bound(
@@ -82,9 +87,63 @@ BOUNDS: Sequence[Bound] = (
         "streams",
         CONNECT,
         OPEN,
-        "asyncio.open_connection",
-        {"asyncio": 0.67, "uvloop": 1.10},
-        "the loop, a checked socket",
+        THEIRS,
+        {"asyncio": 0.75, "uvloop": 1.10},
+        HANDED,
+    ),
+    Bound(
+        "answered later: connect / loop.sock_connect",
+        "answered",
+        LATE,
+        "aioconnect.connect",
+        "loop.sock_connect",
+        {"asyncio": 0.97, "uvloop": 0.72},
+        WAITED,
+    ),
+    Bound(
+        "answered later: open_connection / the loop's own",
+        "answered",
+        LATE,
+        OPEN,
+        THEIRS,
+        {"asyncio": 0.97, "uvloop": 1.35},
+        HANDED_LATE,
+    ),
+    Bound(
+        "answered later, within a timeout: the same",
+        "answered",
+        LATE,
+        f"{OPEN}(timeout=5)",
+        f"{THEIRS}, timeout(5)",
+        {"asyncio": 0.95, "uvloop": 1.30},
+        HANDED_LATE,
+    ),
+    Bound(
+        "connect_unix / loop.sock_connect",
+        "unix",
+        CONNECT,
+        "aioconnect.connect_unix",
+        "loop.sock_connect",
+        _on_both(0.90),
+        CALLS,
+    ),
+    Bound(
+        "open_unix_connection / the loop's own",
+        "unix",
+        CONNECT,
+        "aioconnect.open_unix_connection",
+        "asyncio.open_unix_connection",
+        _on_both(1.10),
+        HANDED,
+    ),
+    Bound(
+        "open_connection over TLS / the loop's own",
+        "tls",
+        CONNECT,
+        OPEN,
+        THEIRS,
+        _on_both(1.02),
+        HANDED,
     ),
     Bound(
         "three addresses, the first answers / aiohappyeyeballs",
@@ -102,7 +161,7 @@ BOUNDS: Sequence[Bound] = (
         OPEN,
         "anyio.connect_tcp",
         _on_both(0.30),
-        "the loop, a checked socket",
+        HANDED,
     ),
     Bound(
         "a name that a resolver knows / a number",
@@ -118,7 +177,7 @@ BOUNDS: Sequence[Bound] = (
         "hosts",
         CONNECT,
         "aioconnect.connect",
-        "asyncio.open_connection",
+        THEIRS,
         _on_both(0.70),
         "getaddrinfo, the checked system calls",
     ),
@@ -127,7 +186,7 @@ BOUNDS: Sequence[Bound] = (
         "pending",
         "memory of a pending connect",
         "aioconnect.connect",
-        "asyncio.open_connection",
+        THEIRS,
         _on_both(0.38),
         LEAST,
     ),
@@ -136,7 +195,7 @@ BOUNDS: Sequence[Bound] = (
         "pending",
         "CPU of a pending connect",
         "aioconnect.connect",
-        "asyncio.open_connection",
+        THEIRS,
         _on_both(0.60),
         LEAST,
     ),
@@ -146,7 +205,7 @@ BOUNDS: Sequence[Bound] = (
         "CPU of a refused attempt",
         "aioconnect.open_connection(retry=...)",
         "tenacity, asyncio.open_connection",
-        _on_both(0.25),
+        _on_both(0.28),
         "the system calls and a sleep",
     ),
     Bound(

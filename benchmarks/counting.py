@@ -10,17 +10,33 @@ import asyncio
 import contextlib
 import gc
 import socket
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from typing import Any
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
 
 import aioconnect
-from aioconnect.testing import black_hole, listening, refusing
+from aioconnect.testing import (
+    BlackHole,
+    Server,
+    black_hole,
+    listening,
+    refusing,
+)
 
 from .tracing import calls, is_traceable, modules
 
 __all__ = ["CountingLoop", "counted"]
+
+# Functions of the package that connects are counted, and none of its kit.
+OURS = str(Path(aioconnect.__file__).parent)
+KIT = str(Path(aioconnect.__file__).parent / "testing")
+
+T = TypeVar("T")
 
 # A power of two, so that what each makes is exact.
 TIMES = 64
@@ -69,7 +85,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
         super().add_reader(*args)
 
 
-Connect = Callable[[], Coroutine[Any, Any, socket.socket]]
+Connect = Callable[[], Coroutine[Any, Any, Any]]
 
 
 def counted() -> dict[str, float]:
@@ -78,6 +94,7 @@ def counted() -> dict[str, float]:
     counts |= _connected()
     counts |= _refused()
     counts |= _waiting()
+    counts |= _functions()
     counts |= modules()
     if is_traceable():
         counts |= calls()
@@ -148,6 +165,60 @@ def _waiting() -> dict[str, float]:
     return named | _named("a connect that waits", plain)
 
 
+def _functions() -> dict[str, float]:
+    """Return how often functions of the package are entered, or go on, in a call."""
+    counts = {}
+    for what, function in (
+        ("a connect", aioconnect.connect),
+        ("streams", aioconnect.open_connection),
+    ):
+        with listening() as server:
+            counts[f"functions of {what}"] = _run(partial(_entered, function, server))
+        with black_hole() as hole:
+            name = f"functions of {what} that wait{'s' * (what != 'streams')}"
+            counts[name] = _run(partial(_entered, function, hole))
+    return counts
+
+
+async def _entered(
+    function: Callable[[str, int], Coroutine[Any, Any, Any]], to: Server | BlackHole
+) -> float:
+    async def call() -> Any:
+        return await function(to.host, to.port)
+
+    # What is made once, and what is learnt of an address.
+    if isinstance(to, Server):
+        _close(await call())
+    else:
+        await _cancelled(await _begun(call, 1))
+    entered = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal entered
+        name = frame.f_code.co_filename
+        entered += event == "call" and name.startswith(OURS) and KIT not in name
+
+    sys.setprofile(count)
+    try:
+        if isinstance(to, Server):
+            opened = await call()
+        else:
+            (task,) = await _begun(call, 1)
+            sys.setprofile(None)
+            to.open()
+            sys.setprofile(count)
+            opened = await task
+    finally:
+        sys.setprofile(None)
+    _close(opened)
+    return entered
+
+
+def _close(opened: Any) -> None:
+    opened = opened[1] if isinstance(opened, tuple) else opened
+    opened.close()
+
+
 async def _pending(connect: Connect) -> dict[str, float]:
     await _cancelled(await _begun(connect, TIMES))  # what is made once
     with _counting() as counts:
@@ -166,8 +237,8 @@ async def _pending(connect: Connect) -> dict[str, float]:
     return asked
 
 
-async def _begun(connect: Connect, times: int) -> list[asyncio.Future[socket.socket]]:
-    tasks: list[asyncio.Future[socket.socket]] = [
+async def _begun(connect: Connect, times: int) -> list[asyncio.Future[Any]]:
+    tasks: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(connect()) for _ in range(times)
     ]
     for _ in range(5):
@@ -176,7 +247,7 @@ async def _begun(connect: Connect, times: int) -> list[asyncio.Future[socket.soc
     return tasks
 
 
-async def _cancelled(tasks: list[asyncio.Future[socket.socket]]) -> None:
+async def _cancelled(tasks: list[asyncio.Future[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -194,8 +265,6 @@ def _each(counts: Counter[str]) -> dict[str, float]:
     return {kind: count / TIMES for kind, count in counts.items()}
 
 
-def _run(
-    function: Callable[[], Coroutine[Any, Any, dict[str, float]]],
-) -> dict[str, float]:
+def _run(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         return runner.run(function())

@@ -30,6 +30,8 @@ class Limit:
 
 BEGUN = "the first step of its task, and the turns of the loop that count it"
 
+RESUMED = "what Python 3.11 enters; a coroutine that goes on counts again"
+
 WAITING = "the one that awaits it here, as many are to wait at once"
 
 LIMITS: Mapping[str, Limit] = {
@@ -74,6 +76,10 @@ LIMITS: Mapping[str, Limit] = {
     "timers of a connect that waits with a timeout": Limit(1, "the deadline"),
     "tasks of a connect that waits with a timeout": Limit(1, WAITING),
     "watchers of a connect that waits with a timeout": Limit(1, "the socket"),
+    "functions of a connect": Limit(10, RESUMED),
+    "functions of a connect that waits": Limit(30, RESUMED),
+    "functions of streams": Limit(25, RESUMED),
+    "functions of streams that wait": Limit(45, RESUMED),
     "bytes of a connect that waits": Limit(
         2100, "what Python 3.11 takes, and 3 %; later ones take less"
     ),

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DIRECTORY", "Measure", "Outcome", "Row", "load", "rounded", "save"]
+__all__ = [
+    "DIRECTORY",
+    "Measure",
+    "Outcome",
+    "Row",
+    "load",
+    "measure_of",
+    "rounded",
+    "row_of",
+    "save",
+]
 
 DIRECTORY = Path(__file__).parent / "results"
 
@@ -99,15 +109,16 @@ def load(path: Path) -> Outcome:
         TypeError, KeyError: It is something else.
     """
     fields: dict[str, Any] = json.loads(path.read_text())
-    fields["measures"] = tuple(
-        Measure(
-            measure["name"],
-            measure["unit"],
-            tuple(
-                Row(**{**row, "samples": tuple(row["samples"])})
-                for row in measure["rows"]
-            ),
-        )
-        for measure in fields["measures"]
-    )
+    fields["measures"] = tuple(map(measure_of, fields["measures"]))
     return Outcome(**fields)
+
+
+def measure_of(fields: Mapping[str, Any]) -> Measure:
+    """Return the measure whose *fields* JSON had."""
+    rows = tuple(map(row_of, fields["rows"]))
+    return Measure(fields["name"], fields["unit"], rows)
+
+
+def row_of(fields: Mapping[str, Any]) -> Row:
+    """Return the row whose *fields* JSON had."""
+    return Row(**{**fields, "samples": tuple(fields["samples"])})

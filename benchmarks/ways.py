@@ -7,7 +7,6 @@ is imported by then, so that no contestant pays for imports.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import select
 import socket
@@ -123,17 +122,20 @@ def waiting(endpoint: Endpoint) -> Opens:
 
     async def opens() -> socket.socket:
         loop = asyncio.get_running_loop()
-        sock = socket.socket(family, NON_BLOCKING)
+        sock = socket.socket(family, NON_BLOCKING, PROTOCOLS[family])
         sock.connect_ex(sockaddr)
         future: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(sock, future.set_result, None)
+        # asyncio watches a number with less work, and uvloop needs the object.
+        is_asyncio = isinstance(loop, asyncio.BaseEventLoop)
+        handle: Any = sock.fileno() if is_asyncio else sock
+        loop.add_writer(handle, future.set_result, None)
         try:
             await future
         except BaseException:
-            loop.remove_writer(sock)
+            loop.remove_writer(handle)
             sock.close()
             raise
-        loop.remove_writer(sock)
+        loop.remove_writer(handle)
         return sock
 
     return opens
@@ -146,11 +148,11 @@ def waiting_checked(endpoint: Endpoint) -> Opens:
 
     async def opens() -> socket.socket:
         sock: socket.socket = await wait()
-        if sock.connect_ex(sockaddr):
+        poller = select.poll()
+        poller.register(fd := sock.fileno(), select.POLLOUT)
+        is_connected = poller.poll(0) == [(fd, select.POLLOUT)]
+        if sock.connect_ex(sockaddr) or not is_connected:
             raise OSError("not connected")
-        sock.getpeername()
-        with contextlib.suppress(BlockingIOError):
-            sock.recvmsg(0, 0, socket.MSG_ERRQUEUE)
         sock.getsockname()
         return sock
 

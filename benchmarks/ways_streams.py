@@ -15,7 +15,7 @@ from typing import Any
 import aioconnect
 
 from .servers import Endpoint
-from .ways import RESET, checked_socket, of, reset
+from .ways import RESET, checked_socket, of, reset, waiting_checked
 
 __all__ = [
     "abort",
@@ -23,10 +23,13 @@ __all__ = [
     "abort_trio",
     "anyio_streams",
     "asyncio_streams",
+    "asyncio_streams_timeout",
     "blocking_tls",
     "connectable",
+    "floor_late",
     "floor_streams",
     "ours_streams",
+    "ours_streams_timeout",
     "trio_streams",
 ]
 
@@ -98,6 +101,33 @@ def floor_streams(endpoint: Endpoint) -> Opens:
     async def opens() -> Any:
         sock = checked_socket(family, sockaddr)
         return await asyncio.open_connection(sock=sock, **tls)
+
+    return opens
+
+
+def floor_late(endpoint: Endpoint) -> Opens:
+    """Hand a checked socket that waited to the loop: what streams cost at the least."""
+    wait = waiting_checked(endpoint)
+
+    async def opens() -> Any:
+        return await asyncio.open_connection(sock=await wait())
+
+    return opens
+
+
+def ours_streams_timeout(endpoint: Endpoint) -> Opens:
+    """Await aioconnect.open_connection with a timeout."""
+    return functools.partial(
+        aioconnect.open_connection, endpoint.host, endpoint.port, timeout=5
+    )
+
+
+def asyncio_streams_timeout(endpoint: Endpoint) -> Opens:
+    """Await asyncio.open_connection under asyncio.timeout."""
+
+    async def opens() -> Any:
+        async with asyncio.timeout(5):
+            return await asyncio.open_connection(endpoint.host, endpoint.port)
 
     return opens
 

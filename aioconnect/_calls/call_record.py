@@ -172,7 +172,7 @@ class CallRecord:
         Raises:
             AttemptError: The same error as then, but nothing was sent.
         """
-        if address in self._unverified:
+        if self._unverified and address in self._unverified:
             phase, error = self._unverified[address]
             raise AttemptError(phase, error, sent=False)
 

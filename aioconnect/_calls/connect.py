@@ -171,29 +171,34 @@ class ConnectOperation:
             turns += 1
             if turns % _IN_A_ROW == 0:
                 await asyncio.sleep(0)
-            connection = await self._try(step.endpoint, step.deadline)
+                now = loop.time()
+            connection = await self._try(step.endpoint, step.deadline, now)
             if connection is not None:
                 return connection
 
-    async def _try(self, endpoint: Endpoint, turn: Deadline) -> Any:
-        """Return a connection to *endpoint*, or None after recording why not."""
-        started = self._loop.time()
+    async def _try(self, endpoint: Endpoint, turn: Deadline, started: float) -> Any:
+        """Return a connection to *endpoint*, or None after recording why not.
+
+        The *turn* has *started* now.
+        """
         try:
             if endpoint.service is not None and not self._raced:
                 endpoint, turn = await self._expand(endpoint.service, turn)
+                started = self._loop.time()
             elif self._find_endpoint is not None:
                 found = await self._find_endpoint(endpoint, turn, self)
                 if found is None:
                     return None
                 endpoint = found
-            started = self._loop.time()
+                started = self._loop.time()
             if self.record.options.local_addr is not None:
                 address = None if self._raced else endpoint.address
                 await self._resolve_local(address, turn)
+                started = self._loop.time()
             is_known = endpoint.address is not None or self._dialer.sock is not None
             if is_known and not self._raced:
                 # Without an address, the caller has connected the socket.
-                return await self._dialer.attempt(endpoint.address, turn)
+                return await self._dialer.attempt(endpoint.address, turn, started)
             provider = self._provider(endpoint)
             connection = await race(self._dialer, provider, turn)
             if connection is None and not provider.is_complete:

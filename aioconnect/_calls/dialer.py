@@ -106,12 +106,11 @@ class Dialer:
             return sock
         return ConnectingSocket(sock, address, code, options.outcome, now)
 
-    async def attempt(self, address: Address | None, turn: Deadline) -> Any:
+    async def attempt(self, address: Address | None, turn: Deadline, now: float) -> Any:
         """Return the connection of the only attempt in a *turn*, or None if it fails.
 
-        Without an *address*, the caller has connected *sock*.
+        It starts *now*.  Without an *address*, the caller has connected *sock*.
         """
-        now = self.loop.time()
         deadline = attempt_deadline(turn, now, self.record.options.attempt_timeout)
         try:
             if address is None:

@@ -101,7 +101,7 @@ class TLSOptions(NamedTuple):
         if self.ssl is True and not name:
             context.check_hostname = False
         # The loops wrap, too, but after they made the transport: an error would leave
-        # the transport behind.  A name was checked; no name is an error of some contexts.
+        # the transport behind.  The name was checked; some contexts need one.
         if not name or context not in _of_clients:
             inbox, outbox = _ssl.MemoryBIO(), _ssl.MemoryBIO()
             try:

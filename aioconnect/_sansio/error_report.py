@@ -116,6 +116,8 @@ class AttemptLog:
         attempts = self._latest_round
         if not attempts or attempts[0].round != number:
             return []
+        if len(attempts) == 1:
+            return attempts
         connected = [one for one in attempts if one.phase in _HANDSHAKES and one.sent]
         return connected or attempts
 

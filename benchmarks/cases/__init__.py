@@ -38,6 +38,7 @@ CASES: Sequence[Case] = (
     Case("unix", "connect a Unix socket", connects.unix),
     Case("streams", "connect streams over TCP, one address", connects.streams),
     Case("answered", "connects that are answered later", answered.answered),
+    Case("far", "connect to a host 1 ms and 30 ms away", answered.far),
     Case("tls", "connect streams over TLS", connects.tls),
     Case("three", "three addresses, of which the first answers", races.three),
     Case("silent", "two addresses, of which the first is silent", races.silent),

@@ -1,7 +1,8 @@
-"""Connects that are answered later, as all are across a network: their CPU.
+"""Connects that are answered later, as all are across a network: CPU, and time.
 
 Over loopback the kernel answers within ``connect(2)``; here it drops the SYNs until
-all have been sent, and answers when they come again, a second later.
+all have been sent, and answers when they come again, a second later.  `far` has packets
+that travel.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ from aioconnect.testing import black_hole
 
 from .. import ways, ways_streams
 from ..machine import CLIENT, open_many, pin
-from ..results import Measure, Row, rounded
-from ..running import Contestant, Loops, Plan, both, progress, reason, rotated
+from ..namespaces import TUN, in_namespace
+from ..results import Measure, Row, measure_of, rounded
+from ..running import (
+    Contestant,
+    Loops,
+    Plan,
+    Skipped,
+    both,
+    progress,
+    reason,
+    rotated,
+)
 from ..servers import Endpoint
 
-__all__ = ["answered"]
+__all__ = ["answered", "far"]
 
 Opens = Callable[[], Awaitable[Any]]
 
@@ -30,9 +41,22 @@ CONTESTANTS = (
     *both("aioconnect.connect", ways.ours, ways.reset),
     *both("aioconnect.connect(timeout=5)", ways.ours_timeout, ways.reset),
     *both("aioconnect.open_connection", ways_streams.ours_streams, ways_streams.abort),
+    *both(
+        "aioconnect.open_connection(timeout=5)",
+        ways_streams.ours_streams_timeout,
+        ways_streams.abort,
+    ),
+    *both(
+        "the loop, a socket that waited", ways_streams.floor_late, ways_streams.abort
+    ),
     *both("loop.sock_connect", ways.sock_connect, ways.reset),
     *both("aiohappyeyeballs", ways.aiohappyeyeballs, ways.reset),
     *both("asyncio.open_connection", ways_streams.asyncio_streams, ways_streams.abort),
+    *both(
+        "asyncio.open_connection, timeout(5)",
+        ways_streams.asyncio_streams_timeout,
+        ways_streams.abort,
+    ),
     *both("anyio.connect_tcp", ways_streams.anyio_streams, ways_streams.abort_anyio),
 )
 
@@ -58,6 +82,13 @@ def answered(plan: Plan) -> Sequence[Measure]:
         for one in contestants
     )
     return [Measure("CPU of a connect that is answered later", "s", rows)]
+
+
+def far(plan: Plan) -> Sequence[Measure]:
+    """Connect to a host that is 1 ms away, and to one that is 30 ms away."""
+    if not TUN.exists():
+        raise Skipped(f"there is no {TUN}")
+    return [measure_of(one) for one in in_namespace("far", plan=plan)]
 
 
 def _round(

@@ -41,6 +41,7 @@ UNIX = (
     *LIMITS,
     *both("aioconnect.connect_unix", ways.unix_ours, ways.reset),
     *both("loop.sock_connect", ways.sock_connect, ways.reset),
+    *both("the loop, a checked socket", ways_streams.floor_streams, ways_streams.abort),
     *both(
         "aioconnect.open_unix_connection", ways_streams.ours_streams, ways_streams.abort
     ),

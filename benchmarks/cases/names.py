@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 
 from .. import ways_names
 from ..machine import CLIENT, pin
-from ..results import Measure, Row
-from ..running import Plan, Skipped, in_batches, take_turns
+from ..namespaces import in_namespace
+from ..results import Measure, Row, row_of
+from ..running import Plan, in_batches, take_turns
 from ..servers import Endpoint, serving
 
 __all__ = ["hung", "in_hosts", "known", "many_hung", "no_answer", "slow_aaaa"]
@@ -63,23 +59,4 @@ def many_hung(plan: Plan) -> Sequence[Measure]:
 
 
 def _in_namespace(case: str, plan: Plan) -> tuple[Row, ...]:
-    for tool in ("unshare", "ip", "mount"):
-        if shutil.which(tool) is None:
-            raise Skipped(f"{tool} is not installed")
-    # Who is not root can be, in a namespace of users, where those are allowed.
-    rooted = [] if os.geteuid() == 0 else ["--map-root-user"]
-    unshared = ["unshare", *rooted, "-n", "-m"]
-    probe = subprocess.run(
-        [*unshared, "true"], capture_output=True, text=True, check=False
-    )
-    if probe.returncode:
-        raise Skipped(f"namespaces are not allowed here: {probe.stderr.strip()}")
-    module = (sys.executable, "-m", "benchmarks.own_dns")
-    asked = (case, str(plan.quick), *plan.loops)
-    done = subprocess.run(
-        [*unshared, *module, *asked], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return tuple(
-        Row(**{**row, "samples": tuple(row["samples"])})
-        for row in json.loads(done.stdout)
-    )
+    return tuple(map(row_of, in_namespace("own_dns", case, plan=plan)))
