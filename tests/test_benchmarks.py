@@ -216,6 +216,20 @@ def test_a_run_that_lacks_a_case_is_not_whole(
     assert "failed or were skipped: unix\n" in capsys.readouterr().err
 
 
+def test_a_machine_that_counts_no_instructions(
+    committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run is whole all the same: the result says that they were not counted."""
+
+    def outcome_of(case: Case, plan: Plan) -> Outcome:
+        skipped = "not here" if case.name == "instructions" else None
+        return replace(OUTCOME, case=case.name, measures=(), skipped=skipped)
+
+    monkeypatch.setattr(command, "outcome_of", outcome_of)
+    assert command.main(["--write"]) == 0
+    assert load(committed / "instructions.json").skipped == "not here"
+
+
 @pytest.fixture
 def short_path() -> Iterator[Path]:
     """Give a folder whose path leaves room for that of a Unix socket in it."""
@@ -348,7 +362,7 @@ def test_a_case_that_is_skipped() -> None:
 def test_every_bound_has_its_case() -> None:
     """What the bounds are about is what the cases measure."""
     from benchmarks import ways_names
-    from benchmarks.cases import CASES, connects, pending, races, retries
+    from benchmarks.cases import CASES, answered, connects, pending, races, retries
 
     assert {bound.case for bound in bounds.BOUNDS} <= {case.name for case in CASES}
     known = {
@@ -356,6 +370,8 @@ def test_every_bound_has_its_case() -> None:
         for group in (
             connects.SOCKETS,
             connects.STREAMS,
+            connects.UNIX,
+            answered.CONTESTANTS,
             races.RACES,
             (races.FLOOR,),
             pending.CONTESTANTS,

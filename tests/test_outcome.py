@@ -160,6 +160,13 @@ def test_an_error_queue_that_is_not_empty() -> None:
         assert is_established(sock)
 
 
+def test_a_socket_that_cannot_be_polled() -> None:
+    """It is not said to be connected, and no error hides the attempt's."""
+    sock = socket.socket()
+    sock.close()
+    assert not is_established(sock)
+
+
 def test_docstring() -> None:
     """The docstring's table is the one that was tested on the kernel."""
     assert outcome.__doc__ is not None

@@ -104,14 +104,14 @@ def endpoint_at_path(path: StrOrBytesPath, kind: int = socket.SOCK_STREAM) -> En
     Raises:
         ValueError, TypeError: *path* or *kind* cannot work.
     """
-    if type(path) is str:
-        return _path_endpoint(path, kind)
+    if type(path) is str and kind is socket.SOCK_STREAM:
+        return _stream_endpoint(path)
     return endpoint_at(unix_address(path, kind))
 
 
-@functools.lru_cache(maxsize=512, typed=True)
-def _path_endpoint(path: str, kind: int) -> Endpoint:
-    return endpoint_at(unix_address(path, kind))
+@functools.lru_cache(maxsize=512)
+def _stream_endpoint(path: str) -> Endpoint:
+    return endpoint_at(unix_address(path))
 
 
 def endpoint_from_path(

@@ -90,8 +90,11 @@ def is_established(sock: socket.socket) -> bool:
     if _poll is None:
         return False
     poller = _poll()
-    poller.register(fd := sock.fileno(), select.POLLOUT)
-    is_plain: bool = poller.poll(0) == [(fd, select.POLLOUT)]
+    try:
+        poller.register(fd := sock.fileno(), select.POLLOUT)
+        is_plain: bool = poller.poll(0) == [(fd, select.POLLOUT)]
+    except (OSError, ValueError):  # no memory, or the caller has closed it
+        return False
     return is_plain
 
 

@@ -235,7 +235,8 @@ def _verdict(sock: socket.socket, address: Address, outcome: Outcome) -> int:
     if not isinstance(code, int):
         raise TypeError(f"outcome must return an int, not {safe_repr(code)}")
     is_inet = address.family in INET
-    if not code and is_inet and address.proto in _TCP and _outcome.is_established(sock):
+    is_tcp = is_inet and address.proto in _TCP and address.type == socket.SOCK_STREAM
+    if not code and is_tcp and _outcome.is_established(sock):
         return 0
     if code in (0, errno.EINPROGRESS):
         code = _outcome.has_peer(sock)

@@ -69,13 +69,20 @@ def abort_transport(
     asyncio's loops find it by the descriptor's number.  On other loops this function
     shuts the connection down, if *sock* still has its *identity*.
     """
-    transports: Mapping[int, asyncio.Transport] = getattr(loop, "_transports", {})
-    transport = transports.get(sock.fileno())
+    transport = _transport(loop, sock)
     if transport is not None:
         transport.abort()
     elif identity is not None and file_identity(sock) == identity:
         with contextlib.suppress(OSError):  # the peer was faster
             sock.shutdown(socket.SHUT_RDWR)
+
+
+def _transport(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket
+) -> asyncio.Transport | None:
+    """Return the transport that one of asyncio's loops has over *sock*."""
+    transports: Mapping[int, asyncio.Transport] = getattr(loop, "_transports", {})
+    return transports.get(sock.fileno())
 
 
 @types.coroutine
@@ -159,8 +166,8 @@ def check_protocol(protocol: object) -> None:
 class Handover(Generic[P]):
     """The protocol factory for the loop that makes a transport over *sock*.
 
-    Once the loop has called it, a transport exists, and owns the socket.  Call `failed`
-    when the loop has raised an error.
+    Once the loop has called it, a transport owns the socket.  Call `failed` when the
+    loop has raised an error.
     """
 
     __slots__ = (
@@ -213,9 +220,12 @@ class Handover(Generic[P]):
         """Close the socket after *exc*, unless it is still the caller's.
 
         A loop closes the transport of a handshake that failed; one whose call was
-        cancelled is aborted here.
+        cancelled is aborted here.  asyncio's loops may fail before they make one.
         """
-        if not self.was_called:
+        has_none = (
+            closes_sockets(self.loop) and _transport(self.loop, self.sock) is None
+        )
+        if not self.was_called or has_none:
             if self.is_owned:
                 self.sock.close()
             return

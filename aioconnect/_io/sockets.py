@@ -52,7 +52,7 @@ _PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 _ASK_AGAIN = frozenset({errno.EINTR, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
-# The addresses that did not answer at once, and how often.
+# The addresses that did not answer at once, and how many connects there were since.
 _late: dict[SockAddr, int] = {}
 _MOST_LATE = 512
 # Look again at one in so many: the server may be on this host by now.
@@ -115,11 +115,11 @@ def open_and_connect(
 
 
 def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> int:
-    """Start the handshake and ask once more; return 0, or the errno of a pending one.
+    """Start the handshake; return 0, or the errno of a pending one.
 
     A handshake with this host completes in the kernel at once: a second call is cheaper
-    than to register with the poller.  An address that has not answered at once, as none
-    does across a network, is not asked again every time.
+    than to register with the poller.  Across a network none does: an address that was
+    late is seldom asked a second time.
 
     Raises:
         AttemptError: The connect failed, or the socket is connected to itself.
@@ -154,7 +154,7 @@ def _look_again(sock: socket.socket, sockaddr: SockAddr, code: int) -> int:
             code = repeat_connect(sock, sockaddr)
     if code in UNDER_WAY:
         if len(_late) >= _MOST_LATE:
-            _late.clear()
+            del _late[next(iter(_late))]
         _late[sockaddr] = late + 1
     return code
 

@@ -101,15 +101,16 @@ class TLSOptions(NamedTuple):
         if self.ssl is True and not name:
             context.check_hostname = False
         # The loops wrap, too, but after they made the transport: an error would leave
-        # the transport behind.  The name was checked; some contexts need one.
-        if not name or context not in _of_clients:
+        # the transport behind.
+        if not (name and name.isascii() and _has_wrapped(context)):
             inbox, outbox = _ssl.MemoryBIO(), _ssl.MemoryBIO()
             try:
                 context.wrap_bio(inbox, outbox, server_hostname=name or None)
             except ValueError as exc:
                 text = f"ssl: {safe_repr(name)} is no name to verify: {exc}"
                 raise ValueError(text) from None
-            _of_clients.add(context)
+            if context is self.ssl:
+                _of_clients.add(context)
         return self._replace(ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
@@ -127,8 +128,16 @@ class TLSOptions(NamedTuple):
         }
 
 
-# The contexts that have been a client's.  A server's raises an error.
+# The contexts that have been a client's.
 _of_clients: weakref.WeakSet[_ssl.SSLContext] = weakref.WeakSet()
+
+
+def _has_wrapped(context: _ssl.SSLContext) -> bool:
+    """Tell whether *context* takes every checked name in ASCII: it has taken one."""
+    # A subclass may look at the name.
+    is_plain = type(context) is _ssl.SSLContext
+    is_plain = is_plain and context.sslobject_class is _ssl.SSLObject
+    return is_plain and context in _of_clients
 
 
 def _server_name(host: str) -> str:

@@ -20,7 +20,13 @@ from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport
-from aioconnect.testing import StaticResolver, TLSEchoServer, refusing, tls_echoing
+from aioconnect.testing import (
+    Server,
+    StaticResolver,
+    TLSEchoServer,
+    refusing,
+    tls_echoing,
+)
 
 # As it is written, and as it stands in a certificate.
 NAMES = {
@@ -68,7 +74,8 @@ async def test_the_context_of_a_server() -> None:
             await aioconnect.open_connection("127.0.0.1", 1, ssl=context)
 
 
-@pytest.mark.parametrize("name", ["x" * 64, "x" * 64 + ".org", ".example.org", "a..b"])
+# U+2024 is a dot to IDNA, which then finds an empty label.
+@pytest.mark.parametrize("name", ["x" * 64, ".example.org", "\u2024example.org"])
 async def test_a_name_that_tls_refuses(name: str) -> None:
     """It is refused before anything is open, also if the context was used before."""
     context = ssl.create_default_context()
@@ -77,6 +84,73 @@ async def test_a_name_that_tls_refuses(name: str) -> None:
             await aioconnect.open_connection(
                 server.host, server.port, ssl=context, server_hostname=used
             )
+
+
+class Choosy(ssl.SSLContext):
+    """Takes a name once; *names* are those that it was asked for."""
+
+    names: tuple[str | None, ...] = ()
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        name = options.get("server_hostname")
+        if name in self.names:
+            raise ValueError("once is enough")
+        self.names += (name,)
+        return super().wrap_bio(*args, **options)
+
+
+async def test_a_context_that_looks_at_the_name(port: int) -> None:
+    """A subclass is asked before anything is open, each time."""
+    context = Choosy(ssl.PROTOCOL_TLS_CLIENT)
+    for name in ("one.example", "two.example"):
+        # Nobody listens: the second question, the loop's, does not come.
+        with refusing() as server, pytest.raises(aioconnect.ConnectError):
+            await aioconnect.open_connection(
+                server.host, server.port, ssl=context, server_hostname=name
+            )
+    with pytest.raises(ValueError, match=r"no name to verify: once is enough"):
+        await aioconnect.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="two.example"
+        )
+
+
+@pytest.fixture
+async def quiet() -> None:
+    """Drop what uvloop says of a context that fails."""
+    asyncio.get_running_loop().set_exception_handler(lambda _, __: None)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_context_that_fails_in_the_loop(listener: Server) -> None:
+    """What the loop has not given to a transport is closed."""
+    context = Choosy(ssl.PROTOCOL_TLS_CLIENT)
+    kept: list[socket.socket] = []
+    with pytest.raises(ValueError, match="once is enough"):
+        await aioconnect.open_connection(
+            listener.host,
+            listener.port,
+            ssl=context,
+            server_hostname="example.org",
+            prepare=[lambda sock, _: kept.append(sock)],
+        )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [sock.fileno() for sock in kept] == [-1]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_context_that_fails_over_the_caller_s_socket(listener: Server) -> None:
+    """It stays the caller's, unless the loop has a transport for it, as uvloop has."""
+    context = Choosy(ssl.PROTOCOL_TLS_CLIENT)
+    is_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    with await aioconnect.connect(listener.host, listener.port) as sock:
+        with pytest.raises(ValueError, match="once is enough"):
+            await aioconnect.open_connection(
+                sock=sock, ssl=context, server_hostname="example.org"
+            )
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (sock.fileno() != -1) == is_asyncio
 
 
 def streams_name(streams: Any) -> str:
