@@ -70,7 +70,9 @@ async def connect_endpoint(
         if address is not None:
             first = try_fast_connect(loop, options, address)
     if first is not None and not isinstance(first, AttemptError):
-        deadline = first_deadline(options, started, attempt_started)
+        deadline = None
+        if options.timeout is not None or options.attempt_timeout is not None:
+            deadline = first_deadline(options, started, attempt_started)
         try:
             if isinstance(first, ConnectingSocket):
                 first = await first.wait_connected(loop, deadline)

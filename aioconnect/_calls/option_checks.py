@@ -59,6 +59,7 @@ _PLAIN_RESULTS = frozenset(
         "COMPARE_OP",
         "CONTAINS_OP",
         "IS_OP",
+        "LOAD_COMMON_CONSTANT",  # None, True and False, since Python 3.15
         "LOAD_CONST",
         "LOAD_SMALL_INT",
         "UNARY_NOT",

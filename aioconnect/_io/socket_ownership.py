@@ -166,13 +166,14 @@ def check_protocol(protocol: object) -> None:
 class Handover(Generic[P]):
     """The protocol factory for the loop that makes a transport over *sock*.
 
-    Once the loop has called it, a transport owns the socket.  Call `failed` when the
-    loop has raised an error.
+    Call `make_protocol` before the loop is asked, and `failed` after an error.  Once
+    the loop has called the factory, a transport owns the socket.
     """
 
     __slots__ = (
         "_factory",
         "_identity",
+        "_protocol",
         "is_owned",
         "loop",
         "runs_callers_code",
@@ -195,15 +196,26 @@ class Handover(Generic[P]):
         # Whether an error comes from the caller's own code, and not from the loop.
         self.runs_callers_code = False
         self._factory = factory
+        self._protocol: P | None = None
         self._identity: FileIdentity | None = None
 
-    def __call__(self) -> P:
+    def make_protocol(self) -> None:
+        """Call the *factory*.
+
+        asyncio closes the caller's socket if a factory raises inside the loop's call,
+        since Python 3.14.
+        """
         self.runs_callers_code = True
         protocol: Any = self._factory()
         if not isinstance(protocol, asyncio.BaseProtocol):
             check_protocol(protocol)
-        self.was_called, self.runs_callers_code = True, False
-        return protocol  # type: ignore[no-any-return]  # a P, checked
+        self._protocol = protocol
+        self.runs_callers_code = False
+
+    def __call__(self) -> P:
+        self.was_called = True
+        assert self._protocol is not None
+        return self._protocol
 
     def shakes_hands(self, on_phase: OnPhase | None) -> None:
         """Note that a TLS handshake follows, and tell the caller's *on_phase*."""

@@ -304,6 +304,7 @@ async def _hand_over(
     try:
         if tls.ssl:
             handover.shakes_hands(tell)
+        handover.make_protocol()
         if handover.is_owned:
             forget_watchers(loop, sock.fileno())
         create: Any = loop.create_connection
