@@ -7,7 +7,8 @@ import sys
 try:
     from .command import main
 except ModuleNotFoundError as exc:
-    sys.exit(f"{exc}; the benchmarks have an extra: pip install '.[bench]'")
+    install = "pip install 'pip>=25.1' && pip install . --group bench"
+    sys.exit(f"{exc}; in a checkout, {install}")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(given.quick, loops)
     outcomes: dict[str, Outcome] = {}
     if missing := [name for name in (*MODULES, *ALSO) if find_spec(name) is None]:
-        text = "not installed, and shown so (the extra bench has all)"
+        text = "not installed, and shown so (the group bench has all)"
         print(f"{text}: {', '.join(missing)}", file=sys.stderr)
     started = time.monotonic()
     try:

@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
+GROUPS: dict[str, list[str | dict[str, str]]] = PYPROJECT["dependency-groups"]
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -47,3 +49,50 @@ def test_the_index_page_has_the_code_of_the_readme() -> None:
 def test_each_url_is_of_the_repository() -> None:
     urls: dict[str, str] = PYPROJECT["project"]["urls"]
     assert all(url.startswith(urls["Source"]) for url in urls.values())
+
+
+def commands() -> list[str]:
+    """Return the lines that tell a developer to install from the checkout."""
+    told = (ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "__main__.py")
+    lines = "\n".join(path.read_text() for path in told).splitlines()
+    return [line for line in lines if re.search(r"pip install.* ('?\.|--group)", line)]
+
+
+def test_each_command_names_extras_and_groups_that_exist() -> None:
+    for command in commands():
+        extras = re.findall(r"\.\[([\w,]+)\]", command)
+        assert {name for found in extras for name in found.split(",")} <= {*EXTRAS}
+        assert {*re.findall(r"--group (\S[\w-]*)", command)} <= {*GROUPS}
+
+
+def test_each_command_with_a_group_upgrades_pip_first() -> None:
+    """The pip of a new virtual environment can be too old for groups."""
+    of_groups = [line for line in commands() if "--group " in line]
+    assert {*re.findall(r"--group ([\w-]+)", "\n".join(of_groups))} == {*GROUPS}
+    for command in of_groups:
+        upgrade, _, install = command.partition(" && ")
+        assert "pip install 'pip>=25.1'" in upgrade
+        assert "--group" in install
+
+
+def requirements() -> list[str]:
+    """Return those of all extras and groups, without what includes another."""
+    found = [one for extra in EXTRAS.values() for one in extra]
+    return found + [
+        one for group in GROUPS.values() for one in group if isinstance(one, str)
+    ]
+
+
+def test_a_package_has_one_oldest_version() -> None:
+    """Wherever it is named: groups repeat what extras have."""
+    oldest: dict[str, str] = {}
+    for requirement in requirements():
+        name, _, version = requirement.partition(">=")
+        assert oldest.setdefault(name, version) == version, name
+
+
+def test_no_group_names_the_package() -> None:
+    """Without the checkout beside it, pip would look for it on the index."""
+    name = PYPROJECT["project"]["name"]
+    named = {group for group, found in GROUPS.items() if name in str(found)}
+    assert not named

@@ -69,7 +69,7 @@ CHECKERS = {
 def test_examples_are_typed(checker: str, tmp_path: Path) -> None:
     """Every example passes, in a function of its own."""
     if importlib.util.find_spec(checker) is None:
-        pytest.skip(f"needs {checker}, of the extra dev")
+        pytest.skip(f"needs {checker}, of the group dev")
     bodies = (
         f"async def example_{number}() -> None:\n{textwrap.indent(block, '    ')}"
         for number, block in enumerate(blocks("python"))
