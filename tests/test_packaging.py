@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -44,6 +45,16 @@ def test_no_link_of_the_index_page_is_relative() -> None:
 def test_the_index_page_has_the_code_of_the_readme() -> None:
     """Code like `a[0](b)` looks like a link, and must not become one."""
     assert FENCED.findall(long_description()) == FENCED.findall(README)
+
+
+def test_each_linked_file_is_in_the_sdist() -> None:
+    """Tests that run from there look for each file that a page links to."""
+    sdist = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]
+    for link in LINK.findall(FENCED.sub("", README)):
+        path = f"/{link}"
+        if "://" not in path and not path.startswith("/#"):
+            assert any(path.startswith(one) for one in sdist["include"]), link
+            assert not any(fnmatch(path, one) for one in sdist["exclude"]), link
 
 
 def test_each_url_is_of_the_repository() -> None:
