@@ -206,9 +206,10 @@ class Handover(Generic[P]):
         since Python 3.14.
         """
         self.runs_callers_code = True
-        protocol: Any = self._factory()
-        if not isinstance(protocol, asyncio.BaseProtocol):
-            check_protocol(protocol)
+        protocol = self._factory()
+        given: object = protocol
+        if not isinstance(given, asyncio.BaseProtocol):
+            check_protocol(given)
         self._protocol = protocol
         self.runs_callers_code = False
 

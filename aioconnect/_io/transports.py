@@ -320,15 +320,13 @@ async def _hand_over(
         if reader is None:
             return transport, protocol
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-    except OSError as exc:
-        handover.failed(exc)
-        if handover.runs_callers_code:
-            raise
-        is_late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
-        failure = _attempt_error(exc, is_late, "tls" if tls.ssl else "adopt")
     except BaseException as exc:
         handover.failed(exc)
-        raise
+        is_expected = isinstance(exc, (OSError, NotImplementedError))
+        if handover.runs_callers_code or not is_expected:
+            raise
+        is_late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
+        failure = _failure(exc, is_late, "tls" if tls.ssl else "adopt", loop)
     try:
         # Not inside the except block: asyncio's error would become its context, and
         # keep these frames alive.
@@ -337,12 +335,19 @@ async def _hand_over(
         del failure
 
 
-def _attempt_error(exc: OSError, is_late: bool, phase: str) -> AttemptError:
-    failure = AttemptError(phase, exc)
+def _failure(
+    exc: BaseException, is_late: bool, phase: str, loop: asyncio.AbstractEventLoop
+) -> Exception:
+    """Return what to raise for *exc*, which *loop* has raised."""
+    if not isinstance(exc, OSError):
+        return NotImplementedError(
+            f"{type(loop).__name__} has no create_connection(sock=...): it makes no"
+            " transport of a connected socket.  aioconnect.connect returns the socket"
+        )
     if is_late and isinstance(exc, ConnectionAbortedError):
         error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
-        failure = AttemptExpired("tls", error)
-    return failure
+        return AttemptExpired("tls", error)
+    return AttemptError(phase, exc)
 
 
 def discard_connection(connection: Any) -> None:

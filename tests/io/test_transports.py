@@ -25,6 +25,7 @@ from aioconnect.testing import (
     TLSEchoServer,
     UnixServer,
     flaky,
+    leak_check,
     tls_echoing,
     unix_listening,
 )
@@ -200,6 +201,36 @@ async def test_handshake_cut_short_is_retried() -> None:
             )
         assert [attempt.phase for attempt in caught.value.attempts] == ["tls"] * 3
         server.wait_for_connections(3)
+
+
+class Bare(asyncio.SelectorEventLoop):
+    """A loop that connects, and makes no transport."""
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_a_loop_that_makes_no_transport(port: int) -> None:
+    """One sentence says what is missing, and what works."""
+
+    async def main() -> None:
+        (await aioconnect.connect("127.0.0.1", port)).close()
+        said = r"Bare has no create_connection\(sock=.* aioconnect.connect returns"
+        with pytest.raises(NotImplementedError, match=said):
+            await aioconnect.open_connection("127.0.0.1", port)
+        with pytest.raises(NotImplementedError, match=said):
+            await aioconnect.create_connection(asyncio.Protocol, "127.0.0.1", port)
+
+    def unfinished() -> asyncio.Protocol:
+        raise NotImplementedError("the factory's own")
+
+    async def of_the_factory() -> None:
+        with pytest.raises(NotImplementedError, match="the factory's own"):
+            await aioconnect.create_connection(unfinished, "127.0.0.1", port)
+
+    with asyncio.Runner(loop_factory=Bare) as runner, leak_check():
+        runner.run(main())
+        runner.run(of_the_factory())
 
 
 @pytest.mark.parametrize("given", [False, True])
