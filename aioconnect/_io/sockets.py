@@ -153,8 +153,10 @@ def _look_again(sock: socket.socket, sockaddr: SockAddr, code: int) -> int:
         if code in _ASK_AGAIN:
             code = repeat_connect(sock, sockaddr)
     if code in UNDER_WAY:
-        if len(_late) >= _MOST_LATE:
-            del _late[next(iter(_late))]
+        # One operation each, also without the GIL: other threads' loops share the dict.
+        excess = len(_late) - _MOST_LATE + 1
+        for oldest in list(_late)[:excess] if excess > 0 else ():
+            _late.pop(oldest, None)
         _late[sockaddr] = late + 1
     return code
 

@@ -9,7 +9,7 @@ import os
 import resource
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -669,3 +669,42 @@ def test_wait_to_read_that_outlives_its_loop(
         loop.remove_reader(ours)  # uvloop does not let it be closed else
         loop.close()
         waiting.close()
+
+
+class Late:
+    """A socket whose connect is under way."""
+
+    def connect_ex(self, sockaddr: Any) -> int:
+        return errno.EALREADY
+
+
+class SharedMemory(dict[Any, int]):
+    """A dict from which another thread removes the oldest entry at a bad moment."""
+
+    def __iter__(self) -> Iterator[Any]:
+        keys = list(self.keys())
+        self.pop(keys[0])
+        return iter(keys)
+
+
+def test_threads_share_the_memory_of_late_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No connect fails because two threads make room for an address at once."""
+    sock: Any = Late()
+    late = SharedMemory(dict.fromkeys(range(sockets._MOST_LATE), 1))
+    monkeypatch.setattr(sockets, "_late", late)
+    sockaddr = ("192.0.2.1", 80)
+    assert sockets._look_again(sock, sockaddr, errno.EINPROGRESS) == errno.EALREADY
+    assert late[sockaddr] == 1
+
+
+def test_the_memory_of_late_addresses_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What threads added at the same time, beyond the limit, goes with the next one."""
+    sock: Any = Late()
+    late: dict[Any, int] = dict.fromkeys(range(sockets._MOST_LATE + 50), 1)
+    monkeypatch.setattr(sockets, "_late", late)
+    sockets._look_again(sock, ("192.0.2.1", 80), errno.EINPROGRESS)
+    assert len(late) == sockets._MOST_LATE
