@@ -95,10 +95,11 @@ class History:
 
     def _keep(self, address: Address, memory: _Memory) -> None:
         # Each step is one operation of the dict, because threads may share the object.
+        # Without the GIL, list() of a dict still is one, and tuple() is not.
         self._memories.pop(address, None)
         self._memories[address] = memory
         excess = len(self._memories) - _MOST_ADDRESSES
-        for oldest in tuple(self._memories)[:excess] if excess > 0 else ():
+        for oldest in list(self._memories)[:excess] if excess > 0 else ():
             self._memories.pop(oldest, None)
 
 
