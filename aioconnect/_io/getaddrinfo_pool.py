@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import itertools
 import queue
 import socket
@@ -77,8 +78,7 @@ class GetaddrinfoPool:
         self._queued: OrderedDict[GaiQuery, SharedLookup] = OrderedDict()
         # Every live thread, with the look-up that it runs or shall run.
         self._workers: dict[_Worker, SharedLookup | None] = {}
-        # Those that have not begun yet.
-        self._starting: set[_Worker] = set()
+        self._starting: set[_Worker] = set()  # those that have not begun yet
         # A stack.  In a queue the threads would take turns, and none would ever end.
         self._idle: list[_Worker] = []
         self._numbers = itertools.count(1)
@@ -195,7 +195,8 @@ class GetaddrinfoPool:
         try:
             self._workers[worker] = None
             self._starting.add(worker)
-            thread.start()
+            # Python 3.14t's threads inherit the caller's context, and keep it alive.
+            contextvars.Context().run(thread.start)
         except BaseException:
             self._workers.pop(worker, None)
             self._starting.discard(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import linecache
 import queue
@@ -435,6 +436,89 @@ def test_nothing_is_kept_of_a_loop_or_a_future(
         assert [ref() for ref in refs] == [None] * 3
     finally:
         gc.enable()
+
+
+class Text(str):
+    """A text that a test can watch, as it cannot watch a plain one."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Found(tuple[AddrInfo, ...]):
+    """An answer that a test can watch."""
+
+
+class Failure(socket.gaierror):
+    """An error that a test can watch."""
+
+
+@pytest.mark.parametrize("kind", [Found, Failure])
+def test_an_idle_thread_keeps_nothing_of_its_last_look_up(
+    loop_factory: Factory, kind: type[Found | Failure]
+) -> None:
+    """Neither the query nor the answer, the error, the future, the loop or a value.
+
+    The thread waits for as long as it may.  The garbage collector is off.
+    """
+    refs: dict[str, weakref.ref[Any]] = {}
+    variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable")
+
+    def look_up(query: GaiQuery) -> Answer:
+        outcome = kind(FOUND)
+        refs["outcome"] = weakref.ref(outcome)
+        try:
+            if isinstance(outcome, Failure):
+                raise outcome
+            return outcome
+        finally:
+            del outcome  # its traceback has this frame
+
+    lookups = GetaddrinfoPool(look_up, idle_timeout=PATIENCE)
+
+    async def main() -> None:
+        host, value = Text("a.test"), Failure()
+        variable.set(value)
+        asked = put(lookups, host)
+        loop = asyncio.get_running_loop()
+        named = {"host": host, "value": value, "future": asked, "loop": loop}
+        refs.update({name: weakref.ref(thing) for name, thing in named.items()})
+        await asyncio.wait([asked], timeout=PATIENCE)
+        asked.exception()
+
+    gc.collect()
+    gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        del runner
+        until = time.monotonic() + PATIENCE
+        while any(ref() for ref in refs.values()) and time.monotonic() < until:
+            time.sleep(0.001)  # the answer is out before the thread waits
+        assert [name for name, ref in refs.items() if ref() is not None] == []
+        assert len(lookups._idle) == 1
+    finally:
+        gc.enable()
+        for worker in lookups._idle:
+            lookups._idle_timeout = 0.0
+            worker.put(None)  # it looks, has no look-up, and ends
+
+
+async def test_a_thread_starts_without_the_callers_context(
+    lookups: GetaddrinfoPool, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would inherit the context on Python 3.14 without the GIL, and keep it."""
+    inherited: list[object] = []
+    start = threading.Thread.start
+
+    def noting(thread: threading.Thread) -> None:
+        inherited.extend(contextvars.copy_context())
+        start(thread)
+
+    contextvars.ContextVar[int]("variable").set(1)
+    monkeypatch.setattr(threading.Thread, "start", noting)
+    system.is_open.set()
+    assert await put(lookups, "a.test") == FOUND
+    assert not inherited
 
 
 async def test_a_thread_that_cannot_start_is_a_clear_error(
