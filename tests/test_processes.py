@@ -7,10 +7,14 @@ import copy
 import logging
 import pickle
 import socket
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
+from programs import run_script
 
 import aioconnect
 from aioconnect import (
@@ -96,3 +100,15 @@ async def echo(server: EchoServer, said: bytes) -> None:
     assert await reader.readexactly(len(said)) == said
     writer.close()
     await writer.wait_closed()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_stress_of_threads(loop: str) -> None:
+    """2,000 operations in 8 threads, by shared connectors, end well and leave nothing.
+
+    CONTRIBUTING.md says how to run 100,000 of them on a Python without the GIL.
+    """
+    script = str(Path(__file__).parent / "scripts" / "threads_stress.py")
+    printed = run_script(sys.executable, script, "--loop", loop, "--operations", "2000")
+    assert printed.startswith(f"2000 operations in 8 threads, {loop}, with")
+    assert printed.endswith("; nothing left\n")
