@@ -187,6 +187,8 @@ class FlakyServer:
 
     def _on_readable(self) -> None:
         with self._lock:
+            if self._is_closed:  # while the thread waited for the lock
+                return
             if self._has_announcements:
                 self._accept_waiting()
             else:

@@ -403,3 +403,11 @@ def test_an_unknown_word_is_an_error_at_once() -> None:
         flaky([]).__enter__()
     with pytest.raises(TypeError, match="list of words"):
         flaky("accept").__enter__()  # type: ignore[arg-type]
+
+
+def test_a_thread_that_comes_after_the_end_opens_nothing() -> None:
+    """The thread may wait for the lock while the block is left."""
+    with leak_check():
+        with flaky(["reset"]) as server:
+            pass
+        server._on_readable()
