@@ -177,10 +177,7 @@ class ConnectOperation:
                 return connection
 
     async def _try(self, endpoint: Endpoint, turn: Deadline, started: float) -> Any:
-        """Return a connection to *endpoint*, or None after recording why not.
-
-        The *turn* has *started* now.
-        """
+        """Return a connection to *endpoint*, or None after recording why not."""
         try:
             if endpoint.service is not None and not self._raced:
                 endpoint, turn = await self._expand(endpoint.service, turn)

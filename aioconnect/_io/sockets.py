@@ -53,10 +53,9 @@ _ASK_AGAIN = frozenset({errno.EINTR, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
 # The addresses that did not answer at once, and how many connects there were since.
+# One in 16 looks again: the server may be on this host by now.
 _late: dict[SockAddr, int] = {}
-_MOST_LATE = 512
-# Look again at one in so many: the server may be on this host by now.
-_LOOK_EVERY = 16
+_MOST_LATE, _LOOK_EVERY = 512, 16
 
 # After this many interrupted calls in a row, the loop gets to run.
 _MOST_INTERRUPTIONS = 16
@@ -85,8 +84,7 @@ def open_and_connect(
     """
     proto = address.proto
     if not proto and address.family in INET and address.type == _STREAM:
-        # The kernel makes the same socket for 0.  But asyncio reads proto to learn
-        # whether the socket is TCP, and only then sends small writes at once.
+        # To the kernel 0 is the same.  asyncio sends small writes at once for this one.
         proto = _TCP
     may_repeat = local is None
     while True:
@@ -102,24 +100,24 @@ def open_and_connect(
             if local is not None and address.family in INET:
                 _bind(sock, address, local)
             return sock, start_connect(sock, address)
-        except AttemptError as exc:
+        except BaseException as exc:
             sock.close()
-            # EADDRNOTAVAIL is spurious if the kernel chose the port: once more (K9).
-            is_spurious = not exc.sent and exc.error.errno == errno.EADDRNOTAVAIL
-            if not (may_repeat and exc.phase == "connect" and is_spurious):
+            if not (may_repeat and _is_spurious(exc)):
                 raise
             may_repeat = False
-        except BaseException:
-            sock.close()
-            raise
+
+
+def _is_spurious(exc: BaseException) -> bool:
+    """Tell whether *exc* is worth one more try: the kernel chose the port (K9)."""
+    if not isinstance(exc, AttemptError) or exc.phase != "connect" or exc.sent:
+        return False
+    return exc.error.errno == errno.EADDRNOTAVAIL
 
 
 def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> int:
     """Start the handshake; return 0, or the errno of a pending one.
 
-    A handshake with this host completes in the kernel at once: a second call is cheaper
-    than to register with the poller.  Across a network none does: an address that was
-    late is seldom asked a second time.
+    A handshake with this host ends at once: a second call is cheaper than the poller.
 
     Raises:
         AttemptError: The connect failed, or the socket is connected to itself.
@@ -146,7 +144,7 @@ def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> 
 
 
 def _look_again(sock: socket.socket, sockaddr: SockAddr, code: int) -> int:
-    """Return what a second ``connect`` says after *code*, or *code* if it is late."""
+    """Return what a second ``connect`` says, or *code* if the address is mostly late."""
     late = _late.get(sockaddr, 0)
     if late % _LOOK_EVERY == 0 or code != errno.EINPROGRESS:
         code = sock.connect_ex(sockaddr)
@@ -154,7 +152,7 @@ def _look_again(sock: socket.socket, sockaddr: SockAddr, code: int) -> int:
             code = repeat_connect(sock, sockaddr)
     if code in UNDER_WAY:
         # One operation each, also without the GIL: other threads' loops share the dict.
-        excess = len(_late) - _MOST_LATE + 1
+        excess = len(_late) - _MOST_LATE + (sockaddr not in _late)
         for oldest in list(_late)[:excess] if excess > 0 else ():
             _late.pop(oldest, None)
         _late[sockaddr] = late + 1
