@@ -144,7 +144,7 @@ def start_connect(sock: socket.socket, address: Address, owned: bool = True) -> 
 
 
 def _look_again(sock: socket.socket, sockaddr: SockAddr, code: int) -> int:
-    """Return what a second ``connect`` says, or *code* if the address is mostly late."""
+    """Return what a second ``connect`` says, or *code* if the address is often late."""
     late = _late.get(sockaddr, 0)
     if late % _LOOK_EVERY == 0 or code != errno.EINPROGRESS:
         code = sock.connect_ex(sockaddr)

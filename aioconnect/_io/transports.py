@@ -344,10 +344,11 @@ def _failure(
             f"{type(loop).__name__} has no create_connection(sock=...): it makes no"
             " transport of a connected socket.  aioconnect.connect returns the socket"
         )
+    failure = AttemptError(phase, exc)  # takes the traceback away: a stream keeps *exc*
     if is_late and isinstance(exc, ConnectionAbortedError):
         error = os_error(errno.ETIMEDOUT, "the handshake has not ended yet")
-        return AttemptExpired("tls", error)
-    return AttemptError(phase, exc)
+        failure = AttemptExpired("tls", error)
+    return failure
 
 
 def discard_connection(connection: Any) -> None:
