@@ -30,7 +30,7 @@ from ._io.connect_outcome import Outcome
 from ._io.connecting_socket import ConnectingSocket
 from ._io.sockets import Prepare
 from ._io.targets import AnyTarget
-from ._io.tls import TLSArguments
+from ._io.tls import TLSArguments, TLSOptions
 from ._io.transports import LIMIT, Streams
 from ._sansio.addresses import Address, SockAddr
 from ._sansio.checks import explain_unknown
@@ -655,12 +655,7 @@ async def create_connection(
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
     """
-    tls: TLSArguments = {
-        "ssl": ssl,
-        "server_hostname": server_hostname,
-        "ssl_handshake_timeout": ssl_handshake_timeout,
-        "ssl_shutdown_timeout": ssl_shutdown_timeout,
-    }
+    tls = TLSOptions(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
     return await open_transport(
         _connector(options),
         protocol_factory,
@@ -710,12 +705,7 @@ async def create_unix_connection(
 
     Raises what `connect` does.
     """
-    tls: TLSArguments = {
-        "ssl": ssl,
-        "server_hostname": server_hostname,
-        "ssl_handshake_timeout": ssl_handshake_timeout,
-        "ssl_shutdown_timeout": ssl_shutdown_timeout,
-    }
+    tls = TLSOptions(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
     return await open_unix_transport(
         _connector(options), protocol_factory, path, tls, sock=sock
     )
@@ -774,12 +764,7 @@ async def open_connection(
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
     """
-    tls: TLSArguments = {
-        "ssl": ssl,
-        "server_hostname": server_hostname,
-        "ssl_handshake_timeout": ssl_handshake_timeout,
-        "ssl_shutdown_timeout": ssl_shutdown_timeout,
-    }
+    tls = TLSOptions(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
     return await open_streams(
         _connector(options),
         host,
@@ -830,12 +815,7 @@ async def open_unix_connection(
 
     Raises what `connect` does.
     """
-    tls: TLSArguments = {
-        "ssl": ssl,
-        "server_hostname": server_hostname,
-        "ssl_handshake_timeout": ssl_handshake_timeout,
-        "ssl_shutdown_timeout": ssl_shutdown_timeout,
-    }
+    tls = TLSOptions(ssl, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
     return await open_unix_streams(
         _connector(options), path, tls, limit=limit, sock=sock
     )

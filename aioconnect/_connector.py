@@ -156,7 +156,13 @@ class Connector(metaclass=PlainHelp):
     ) -> tuple[asyncio.Transport, P]:
         """Return a transport and its protocol: see `aioconnect.create_connection`."""
         return await open_transport(
-            self, protocol_factory, host, port, tls, sock=sock, all_errors=all_errors
+            self,
+            protocol_factory,
+            host,
+            port,
+            tls_options(tls),
+            sock=sock,
+            all_errors=all_errors,
         )
 
     async def open_connection(
@@ -171,7 +177,13 @@ class Connector(metaclass=PlainHelp):
     ) -> Streams:
         """Return a connected reader and writer: see `aioconnect.open_connection`."""
         return await open_streams(
-            self, host, port, tls, limit=limit, sock=sock, all_errors=all_errors
+            self,
+            host,
+            port,
+            tls_options(tls),
+            limit=limit,
+            sock=sock,
+            all_errors=all_errors,
         )
 
     async def create_unix_connection(
@@ -183,7 +195,9 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Return a transport and protocol: see `aioconnect.create_unix_connection`."""
-        return await open_unix_transport(self, protocol_factory, path, tls, sock=sock)
+        return await open_unix_transport(
+            self, protocol_factory, path, tls_options(tls), sock=sock
+        )
 
     async def open_unix_connection(
         self,
@@ -194,7 +208,9 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Return streams connected to *path*: see `aioconnect.open_unix_connection`."""
-        return await open_unix_streams(self, path, tls, limit=limit, sock=sock)
+        return await open_unix_streams(
+            self, path, tls_options(tls), limit=limit, sock=sock
+        )
 
     async def connect_any(
         self, targets: Iterable[AnyTarget], *, race: bool = False
@@ -219,7 +235,7 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
         """Iterate over connections, one at a time: see `aioconnect.reconnecting`."""
-        wrap = StreamsWrap(limit, tls_options(host, tls))
+        wrap = StreamsWrap(limit, tls_options(tls).for_host(host))
         endpoint = endpoint_from_host(self, host, port)
         return Reconnecting(self, endpoint, wrap, stable_after)
 
@@ -232,7 +248,7 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Reconnecting:
         """Iterate over connections to *path*: see `aioconnect.reconnecting_unix`."""
-        wrap = StreamsWrap(limit, tls_options(None, tls))
+        wrap = StreamsWrap(limit, tls_options(tls).for_host(None))
         return Reconnecting(self, endpoint_at_path(path), wrap, stable_after)
 
     async def wait_until_up(

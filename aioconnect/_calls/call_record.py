@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from .._io.transports import OnPhase
+from .._io.socket_ownership import OnPhase
 from .._sansio.addresses import Address
 from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from .._io.connect_outcome import has_peer
 from .._io.connecting_socket import ConnectingSocket, round_trip
+from .._io.socket_ownership import Handover, OnPhase
 from .._io.sockets import open_and_connect, start_connect
-from .._io.transports import OnPhase, Wrap, discard_connection
+from .._io.transports import Wrap, discard_connection
 from .._sansio.addresses import Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.errors import AttemptError, os_error
@@ -193,7 +194,7 @@ class Dialer:
             await self._prove(sock, deadline, on_phase)
         connection: Any = sock
         if self.wrap is not None:
-            connection = await self.wrap(
+            handover = Handover(
                 self.loop,
                 sock,
                 deadline.at,
@@ -202,6 +203,7 @@ class Dialer:
                 may_lose=is_race and (not is_asked or self.ready_gets_socket),
                 tell=on_phase,
             )
+            connection = await self.wrap(handover)
         if is_asked and not self.ready_gets_socket:
             await self._prove(connection, deadline, on_phase)
         return connection

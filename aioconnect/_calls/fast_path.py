@@ -14,15 +14,17 @@ from typing import Any, TypeVar
 
 from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
+from .._io.socket_ownership import Factory, Handover
 from .._io.sockets import open_and_connect
-from .._io.tls import TLSArguments, tls_options
-from .._io.transports import Factory, Streams, StreamsWrap, TransportWrap, Wrap
+from .._io.tls import TLSOptions
+from .._io.transports import Streams, StreamsWrap, TransportWrap, Wrap
 from .._sansio.addresses import Address
 from .._sansio.deadline import attempt_deadline, call_deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError
 from .arguments import StrOrBytesPath, endpoint_from_arguments, endpoint_from_path
 from .connect import ConnectOperation
+from .first_addresses import only_address
 from .host_lookup import HostLookup
 from .option_checks import check_factory
 from .options import Options
@@ -65,7 +67,8 @@ async def connect_endpoint(
         if address is None and options.resolution_delay != 0 and _is_plain(options):
             check_loop(loop)
             lookup = HostLookup(loop, options, None, endpoint)
-            address = await lookup.only_address(_lookup_end(options, started))
+            until = _lookup_end(options, started)
+            address = await only_address(loop, lookup, until)
             attempt_started = loop.time()
         if address is not None:
             first = try_fast_connect(loop, options, address)
@@ -78,7 +81,7 @@ async def connect_endpoint(
                 first = await first.wait_connected(loop, deadline)
             connection: Any = first
             if wrap is not None:
-                connection = await wrap(loop, first, deadline)
+                connection = await wrap(Handover(loop, first, deadline))
             return connection  # type: ignore[no-any-return]  # T, or the socket
         except AttemptError as exc:
             first = exc.with_traceback(None)
@@ -101,14 +104,14 @@ def open_streams(
     options: Options,
     host: str | None,
     port: int | str | None,
-    tls: TLSArguments,
+    tls: TLSOptions,
     *,
     limit: int,
     sock: socket.socket | None,
     all_errors: bool,
 ) -> Coroutine[Any, Any, Streams]:
     """Return the coroutine of `aioconnect.open_connection`, with checked arguments."""
-    wrap = StreamsWrap(limit, tls_options(host, tls))
+    wrap = StreamsWrap(limit, tls.for_host(host))
     endpoint = endpoint_from_arguments(options, host, port, sock)
     return connect_endpoint(options, endpoint, wrap, sock=sock, all_errors=all_errors)
 
@@ -118,14 +121,14 @@ def open_transport(
     protocol_factory: Factory[P],
     host: str | None,
     port: int | str | None,
-    tls: TLSArguments,
+    tls: TLSOptions,
     *,
     sock: socket.socket | None,
     all_errors: bool,
 ) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
     """Return the coroutine of `aioconnect.create_connection`, the same way."""
     check_factory(protocol_factory)
-    wrap = TransportWrap(protocol_factory, tls_options(host, tls))
+    wrap = TransportWrap(protocol_factory, tls.for_host(host))
     endpoint = endpoint_from_arguments(options, host, port, sock)
     return connect_endpoint(options, endpoint, wrap, sock=sock, all_errors=all_errors)
 
@@ -133,13 +136,13 @@ def open_transport(
 def open_unix_streams(
     options: Options,
     path: StrOrBytesPath | None,
-    tls: TLSArguments,
+    tls: TLSOptions,
     *,
     limit: int,
     sock: socket.socket | None,
 ) -> Coroutine[Any, Any, Streams]:
     """Return the coroutine of `aioconnect.open_unix_connection`, the same way."""
-    wrap = StreamsWrap(limit, tls_options(None, tls))
+    wrap = StreamsWrap(limit, tls.for_host(None))
     endpoint = endpoint_from_path(path, sock)
     return connect_endpoint(options, endpoint, wrap, sock=sock)
 
@@ -148,13 +151,13 @@ def open_unix_transport(
     options: Options,
     protocol_factory: Factory[P],
     path: StrOrBytesPath | None,
-    tls: TLSArguments,
+    tls: TLSOptions,
     *,
     sock: socket.socket | None,
 ) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
     """Return the coroutine of `aioconnect.create_unix_connection`, the same way."""
     check_factory(protocol_factory)
-    wrap = TransportWrap(protocol_factory, tls_options(None, tls))
+    wrap = TransportWrap(protocol_factory, tls.for_host(None))
     endpoint = endpoint_from_path(path, sock)
     return connect_endpoint(options, endpoint, wrap, sock=sock)
 

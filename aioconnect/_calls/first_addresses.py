@@ -1,6 +1,6 @@
 """Resolve a host where the addresses are needed at once, and no race waits for more.
 
-The same rules hold as in a race.
+The same rules hold as in a race.  The fast path only asks for a name's one address.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .host_lookup import HostLookup
 from .lookup_queue import LookupQueue
 from .options import Options, check_local_addr
 
-__all__ = ["first_addresses", "local_addresses"]
+__all__ = ["first_addresses", "local_addresses", "only_address"]
 
 # RFC 8305's Resolution Delay, in seconds.
 _OTHER_FAMILY_DELAY = 0.05
@@ -67,6 +67,35 @@ async def first_addresses(
                 await wait_until_done(loop, waiter, earliest(end, lookups.due()))
     finally:
         lookups.close()
+
+
+async def only_address(
+    loop: asyncio.AbstractEventLoop, lookup: HostLookup, until: float | None
+) -> Address | None:
+    """Return the address of a host that has only one, if it is known by *until*.
+
+    If not, *lookup* has begun, and goes to a race, or has to be cancelled.
+
+    Raises:
+        TypeError: The resolver returned something else.
+        Exception: The resolver raised it, and it is no `OSError`.
+    """
+    try:
+        found = lookup.known()
+    except AttemptError:
+        return None  # the race raises it again
+    if found is None:
+        query, future = lookup.begin()
+        try:
+            if not (lookup.asks_system or future.done()):
+                await asyncio.sleep(0)  # a resolver may know the answer
+            if not future.done():
+                await wait_until_done(loop, future, until, keep=True)
+        except BaseException:
+            lookup.cancel()
+            raise
+        found = lookup.answer(query, future) if future.done() else None
+    return found[0] if found and len(found) == 1 else None
 
 
 async def local_addresses(

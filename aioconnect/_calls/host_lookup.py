@@ -26,7 +26,6 @@ from .._io.resolver import (
     system_resolver,
     unanswered_error,
 )
-from .._io.timers import wait_until_done
 from .._sansio.addresses import INET, Address, plain_address
 from .._sansio.endpoints import Endpoint
 from .._sansio.error_predicates import is_transient
@@ -39,7 +38,6 @@ from .observing import Observer, events
 from .options import Options
 
 __all__ = ["HostLookup"]
-
 
 _EAI_NODATA = getattr(socket, "EAI_NODATA", None)
 
@@ -70,7 +68,6 @@ class HostLookup:
     """
 
     __slots__ = (
-        "_asks_system",
         "_begun",
         "_family",
         "_host",
@@ -78,9 +75,11 @@ class HostLookup:
         "_is_known",
         "_lookups",
         "_loop",
+        "_name",
         "_observe",
         "_options",
         "_port",
+        "asks_system",
         "has_more",
     )
 
@@ -95,14 +94,15 @@ class HostLookup:
         self._loop = loop
         self._observe = observe
         self._host = endpoint.host
+        self._name = endpoint.host or "localhost"  # in the events; None means localhost
         self._port = endpoint.port or 0
         self._index = index
         self._options = options
-        self._asks_system = endpoint.host is None or options.resolver is system_resolver
+        self.asks_system = endpoint.host is None or options.resolver is system_resolver
         self._family = options.family
         self._lookups: dict[int, _Lookup] = {}  # by family, the whole one first
         self._is_known = False  # whether no look-up was needed
-        self._begun: AnswerFuture | None = None  # by `only_address`
+        self._begun: AnswerFuture | None = None  # by `begin`
         self.has_more = True
 
     def upcoming(self) -> Sequence[Upcoming]:
@@ -115,44 +115,19 @@ class HostLookup:
         known = self.known() if self._begun is None else None
         return (((self._index, self._family), known),)
 
-    async def only_address(self, until: float | None) -> Address | None:
-        """Return the address of a host that has only one, if it is known by *until*.
-
-        If not, the look-up is kept for a race, or for `cancel`.
-
-        Raises:
-            TypeError: The resolver returned something else.
-            Exception: The resolver raised it, and it is no `OSError`.
-        """
-        try:
-            found = self.known()
-        except AttemptError:
-            return None  # the race raises it again
-        if found is None:
-            found = await self._first_answer(until)
-        return found[0] if found and len(found) == 1 else None
-
-    async def _first_answer(self, until: float | None) -> Sequence[Address] | None:
-        """Ask, and return the answer as `answer` does; None if it is late."""
+    def begin(self) -> tuple[DnsQuery, AnswerFuture]:
+        """Begin the look-up before a race, which takes it over, or `cancel`."""
         query = self._index, self._family
-        self._begun = future = self.ask(query)
-        try:
-            if not (self._asks_system or future.done()):
-                await asyncio.sleep(0)  # a resolver may know the answer
-            if not future.done():
-                await wait_until_done(self._loop, future, until, keep=True)
-        except BaseException:
-            self.cancel()
-            raise
-        return self.answer(query, future) if future.done() else None
+        self._begun = self.ask(query)
+        return query, self._begun
 
     @property
     def begun_at(self) -> float | None:
-        """When `only_address` began the look-up, if it did."""
+        """When `begin` began the look-up, if it did."""
         return None if self._begun is None else self._lookups[self._family].started
 
     def cancel(self) -> None:
-        """Cancel the look-up that `only_address` began, if no race has asked for it."""
+        """Cancel the look-up that `begin` began, if no race has asked for it."""
         if self._begun is not None:
             cancel_lookup(self._begun)
             self._begun = None
@@ -172,7 +147,7 @@ class HostLookup:
         if address is not None:
             self._is_known = True
             return (address,)
-        if not self._asks_system:
+        if not self.asks_system:
             return None
         found = resolve_without_lookup(host, port, *details)
         if found is not None:
@@ -190,7 +165,7 @@ class HostLookup:
         _, family = query
         self._start(family)
         host, resolver, flags = self._host, self._options.resolver, self._flags(family)
-        if self._asks_system:
+        if self.asks_system:
             return getaddrinfo(self._loop, host, self._port, family, flags)
         details = {"family": family, "proto": self._options.proto, "flags": flags}
         return start_lookup(self._loop, resolver, host, self._port, **details)
@@ -206,11 +181,6 @@ class HostLookup:
         """Return the flags of the query for *family*."""
         flags = self._options.flags
         return flags if family == self._family else flags_of_one_family(flags)
-
-    @property
-    def _name(self) -> str:
-        """The host's name in the events."""
-        return self._host or "localhost"  # None means localhost
 
     def answer(self, query: DnsQuery, future: AnswerFuture) -> Sequence[Address] | None:
         """Return the addresses in *future*, as `AddressProvider.answer` explains."""
@@ -232,8 +202,8 @@ class HostLookup:
         lookup.ended, lookup.error = self._loop.time(), error
         lookup.has_found = bool(found)
         lookup.is_half = error is not None and self._may_be_half(family, error)
-        is_answer = error is None or is_no_address(error)
-        lookup.is_answered = is_answer and not lookup.is_half
+        has_answer = error is None or is_no_address(error)
+        lookup.is_answered = has_answer and not lookup.is_half
         self._tell(family, found)
         return None if lookup.is_half else found
 
@@ -243,11 +213,11 @@ class HostLookup:
             return False
         # If a name has no IPv6 address, and the server fails for IPv4, glibc says that
         # there is no address.
-        is_no_data = self._asks_system and error.errno == _EAI_NODATA
+        is_no_data = self.asks_system and error.errno == _EAI_NODATA
         if not (is_no_data or is_transient(error)):
             return False
         # Do not wait for a free thread, after an answer has come.
-        return len(self._lookups) > 1 or not (self._asks_system and is_crowded())
+        return len(self._lookups) > 1 or not (self.asks_system and is_crowded())
 
     def _tell(self, family: int, found: Sequence[Address]) -> None:
         """Tell the observer that the look-up of *family* has ended."""
@@ -259,14 +229,11 @@ class HostLookup:
         if found:
             observe(events.Resolved(*what, tuple(found), elapsed))
         else:
-            observe(events.ResolveFailed(*what, self._error(lookup), elapsed))
-
-    def _error(self, lookup: _Lookup) -> OSError:
-        """Return why *lookup*, which has ended, found no address."""
-        return no_address_error(lookup.error, self._family)
+            error = no_address_error(lookup.error, self._family)
+            observe(events.ResolveFailed(*what, error, elapsed))
 
     def _addresses(self, answer: Any) -> Sequence[Address]:
-        if self._asks_system:
+        if self.asks_system:
             return addresses_of_addrinfo(answer, self._options.proto)
         if not isinstance(answer, Sequence):
             raise TypeError(f"resolver must give a sequence, not {safe_repr(answer)}")
@@ -320,7 +287,8 @@ class HostLookup:
             return unanswered_error("resolve", self._host, self._port, query)
         if lookup.has_found:
             return lookup_too_late("addresses")
-        return AttemptError("resolve", self._error(lookup), sent=False)
+        error = no_address_error(lookup.error, self._family)
+        return AttemptError("resolve", error, sent=False)
 
 
 def _checked(address: object) -> Address:

@@ -15,7 +15,7 @@ import os
 import socket
 import types
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .._sansio.text import safe_repr
 
@@ -163,21 +163,28 @@ def check_protocol(protocol: object) -> None:
         raise TypeError(text)
 
 
-class Handover(Generic[P]):
-    """The protocol factory for the loop that makes a transport over *sock*.
+class Handover:
+    """A connected *sock*, on its way to the transport that *loop* makes over it.
 
-    Call `make_protocol` before the loop is asked, and `failed` after an error.  Once
-    the loop has called the factory, a transport owns the socket.
+    The handshakes end by *deadline*, on the loop's clock.  A socket that is not *owned*
+    stays the caller's until there is a transport.  The connection *may_lose* a race.
+    *tell* is called with each phase that begins.
+
+    This is the protocol factory for the loop, too.  Call `make_protocol` before the
+    loop is asked, and `failed` after an error.  Once the loop has called the factory, a
+    transport owns the socket.
     """
 
     __slots__ = (
-        "_factory",
         "_identity",
         "_protocol",
-        "is_owned",
+        "deadline",
         "loop",
+        "may_lose",
+        "owned",
         "runs_callers_code",
         "sock",
+        "tell",
         "was_called",
     )
 
@@ -185,48 +192,51 @@ class Handover(Generic[P]):
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
-        factory: Factory[P],
+        deadline: float | None,
         *,
-        is_owned: bool = True,
+        owned: bool = True,
+        may_lose: bool = False,
+        tell: OnPhase | None = None,
     ) -> None:
         self.loop = loop
         self.sock = sock
-        self.is_owned = is_owned
+        self.deadline = deadline
+        self.owned = owned
+        self.may_lose = may_lose
+        self.tell = tell
         self.was_called = False
         # Whether an error comes from the caller's own code, and not from the loop.
         self.runs_callers_code = False
-        self._factory = factory
-        self._protocol: P | None = None
+        self._protocol: asyncio.BaseProtocol | None = None
         self._identity: FileIdentity | None = None
 
-    def make_protocol(self) -> None:
-        """Call the *factory*.
+    def make_protocol(self, factory: Callable[[], object]) -> None:
+        """Call the caller's *factory*.
 
         asyncio closes the caller's socket if a factory raises inside the loop's call,
         since Python 3.14.
         """
         self.runs_callers_code = True
-        protocol = self._factory()
-        given: object = protocol
-        if not isinstance(given, asyncio.BaseProtocol):
-            check_protocol(given)
+        protocol: Any = factory()
+        if not isinstance(protocol, asyncio.BaseProtocol):
+            check_protocol(protocol)
         self._protocol = protocol
         self.runs_callers_code = False
 
-    def __call__(self) -> P:
+    def __call__(self) -> asyncio.BaseProtocol:
         self.was_called = True
         assert self._protocol is not None
         return self._protocol
 
-    def shakes_hands(self, on_phase: OnPhase | None) -> None:
-        """Note that a TLS handshake follows, and tell the caller's *on_phase*."""
+    def shakes_hands(self) -> None:
+        """Note that a TLS handshake follows, and tell."""
         if not closes_sockets(self.loop):
             # The loop's transport tells the socket object nothing before the handshake
             # has ended.
             self._identity = file_identity(self.sock)
-        if on_phase is not None:
+        if self.tell is not None:
             self.runs_callers_code = True
-            on_phase("tls")
+            self.tell("tls")
             self.runs_callers_code = False
 
     def failed(self, exc: BaseException) -> None:
@@ -239,7 +249,7 @@ class Handover(Generic[P]):
             closes_sockets(self.loop) and _transport(self.loop, self.sock) is None
         )
         if not self.was_called or has_none:
-            if self.is_owned:
+            if self.owned:
                 self.sock.close()
             return
         try:

@@ -272,11 +272,7 @@ def refuse_self_connect(sock: socket.socket, address: Address) -> None:
 
 
 class SocketStateError(OSError, ValueError):
-    """The caller's socket cannot be connected in its present state.
-
-    This is a `ValueError` like other wrong arguments, and also an `OSError`, for code
-    that expects the system's error.
-    """
+    """The caller's socket cannot be connected: a wrong argument, and a system error."""
 
 
 def check_open(sock: socket.socket) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import ssl as _ssl
 import weakref
 from typing import Any, NamedTuple, TypedDict
 
 from .._sansio.checks import check_duration, explain_unknown
-from .._sansio.hosts import IDNA_DOTS, LONGEST_NAME, check_host, numeric_address
+from .._sansio.hosts import IDNA_DOTS, check_host, numeric_address
 from .._sansio.text import safe_repr
 from .timers import TIMER_TOLERANCE
 
@@ -46,7 +45,7 @@ class TLSArguments(TypedDict, total=False):
 
 
 class TLSOptions(NamedTuple):
-    """The TLS arguments of asyncio's ``create_connection``: see `tls_options`."""
+    """The TLS arguments of asyncio's ``create_connection``: see `for_host`."""
 
     ssl: bool | _ssl.SSLContext | None = None
     server_hostname: str | None = None
@@ -80,22 +79,27 @@ class TLSOptions(NamedTuple):
             check_duration(name, seconds, positive=True)
 
     def for_host(self, host: str | None) -> TLSOptions:
-        """Return these options with a context and a name to verify.
+        """Return these options, checked, with a context and a name to verify.
 
         The name is *host*, unless *server_hostname* gives another one.
 
         Raises:
             ValueError: There is no name (asyncio's own words), or TLS cannot verify it.
+                And what `checked` raises.
+            TypeError: The same.
         """
-        if not self.ssl:
+        if self == _NO_TLS:
             return self
-        name = self.server_hostname
+        checked = self.checked()
+        if not self.ssl:
+            return checked
+        name = checked.server_hostname
         if name is None:
             if not host:
                 raise ValueError(
                     "You must set server_hostname when using ssl without a host"
                 )
-            name = _server_name(host)
+            name = server_name(check_host(host))
         # Not by the loop: creating a context can fail, and here nothing is open yet.
         context = self.ssl if self.ssl is not True else _ssl.create_default_context()
         if self.ssl is True and not name:
@@ -109,8 +113,7 @@ class TLSOptions(NamedTuple):
             except ValueError as exc:
                 text = f"ssl: {safe_repr(name)} is no name to verify: {exc}"
                 raise ValueError(text) from None
-            if context is self.ssl:
-                _of_clients.add(context)
+            _of_clients.add(context)
         return self._replace(ssl=context, server_hostname=name)
 
     def arguments(self, remaining: float | None) -> dict[str, Any]:
@@ -140,36 +143,21 @@ def _has_wrapped(context: _ssl.SSLContext) -> bool:
     return is_plain and context in _of_clients
 
 
-def _server_name(host: str) -> str:
-    """Return the `server_name` of *host*, after a check."""
-    # The cache below holds no long texts.
-    is_cached = type(host) is str and len(host) <= LONGEST_NAME
-    return _checked_name(host) if is_cached else server_name(check_host(host))
-
-
-@functools.lru_cache(maxsize=512)
-def _checked_name(host: str) -> str:
-    return server_name(check_host(host))
-
-
-def _check_name(name: Any) -> str:
+def _check_name(name: object) -> str:
     try:
-        return _server_name(name)
+        return server_name(check_host(name))
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"server_hostname: {exc}") from None
 
 
 _NO_TLS = TLSOptions()
-_DEFAULTS = dict.fromkeys(TLSArguments.__annotations__)
 
 
-def tls_options(host: str | None, arguments: TLSArguments) -> TLSOptions:
-    """Return the *arguments*, checked, with *host* as the name to verify."""
-    if not arguments or arguments == _DEFAULTS:
-        return _NO_TLS
+def tls_options(arguments: TLSArguments) -> TLSOptions:
+    """Return *arguments* as a value, which `TLSOptions.for_host` checks."""
     unknown = arguments.keys() - TLSArguments.__annotations__.keys()
     if unknown:
         known = TLSArguments.__annotations__
         text = explain_unknown(unknown, known, "options are the Connector's")
         raise TypeError(f"no such argument: {text}")
-    return TLSOptions(**arguments).checked().for_host(host)
+    return TLSOptions(**arguments)

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -22,7 +22,6 @@ from .fd_watchers import forget_watchers
 from .socket_ownership import (
     Factory,
     Handover,
-    OnPhase,
     await_creation,
     check_protocol,
     closes_sockets,
@@ -33,8 +32,6 @@ from .tls import TLSOptions
 
 __all__ = [
     "LIMIT",
-    "Factory",
-    "OnPhase",
     "Streams",
     "StreamsWrap",
     "TransportWrap",
@@ -63,20 +60,10 @@ class Wrap(ABC, Generic[T_co]):
     has_handshake = False
 
     @abstractmethod
-    def __call__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        /,
-        *,
-        owned: bool = True,
-        may_lose: bool = False,
-        tell: OnPhase | None = None,
-    ) -> Awaitable[Any]:
-        """Return what *sock* becomes, as `create_transport` does.
+    def __call__(self, handover: Handover) -> Awaitable[Any]:
+        """Return what the socket of *handover* becomes, as `create_transport` does.
 
-        If the connection *may_lose* a race, return a first form of it, which goes to
+        If it may lose a race, return a first form of the connection, which goes to
         `adopt` or to `discard_connection`.
         """
 
@@ -111,22 +98,12 @@ class StreamsWrap(Wrap[Streams]):
         self._tls = tls
         self.has_handshake = bool(tls.ssl)
 
-    def __call__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        /,
-        *,
-        owned: bool = True,
-        may_lose: bool = False,  # noqa: ARG002  # streams that lose are just closed
-        tell: OnPhase | None = None,
-    ) -> Awaitable[Streams]:
-        """Return the streams of *sock*, as `create_transport` does a transport."""
+    def __call__(self, handover: Handover) -> Awaitable[Streams]:
+        """Return the streams, as `create_transport` does.  If they lose: close them."""
+        loop = handover.loop
         reader = asyncio.StreamReader(limit=self._limit, loop=loop)
         factory = partial(asyncio.StreamReaderProtocol, reader, loop=loop)
-        handover = Handover(loop, sock, factory, is_owned=owned)
-        return _hand_over(handover, deadline, self._tls, tell, reader)
+        return create_transport(handover, factory, self._tls, reader)
 
 
 class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
@@ -139,47 +116,22 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
         # The first whose handshake was done, in a race.
         self.winner: PlaceholderProtocol[P] | None = None
 
-    def __call__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        /,
-        *,
-        owned: bool = True,
-        may_lose: bool = False,
-        tell: OnPhase | None = None,
-    ) -> Awaitable[Any]:
-        """Return the transport and the protocol of *sock*.
+    def __call__(self, handover: Handover) -> Awaitable[Any]:
+        """Return the transport and the protocol.
 
-        If they *may_lose*, return the transport and a placeholder; without TLS, *sock*.
+        If they may lose, return the transport and a placeholder; without TLS, the
+        socket.
         """
-        if may_lose:
-            return self._with_placeholder(loop, sock, deadline, tell)
-        factory, tls = self.factory, self._tls
-        return create_transport(
-            loop, sock, deadline, factory=factory, tls=tls, owned=owned, tell=tell
-        )
+        if handover.may_lose:
+            return self._with_placeholder(handover)
+        return create_transport(handover, self.factory, self._tls)
 
-    async def _with_placeholder(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        tell: OnPhase | None,
-    ) -> Any:
+    async def _with_placeholder(self, handover: Handover) -> Any:
         if not self._tls.ssl:
-            return sock
+            return handover.sock
         placeholder = PlaceholderProtocol(self)
         try:
-            return await create_transport(
-                loop,
-                sock,
-                deadline,
-                factory=lambda: placeholder,
-                tls=self._tls,
-                tell=tell,
-            )
+            return await create_transport(handover, lambda: placeholder, self._tls)
         except BaseException:
             if self.winner is placeholder:
                 self.winner = None
@@ -203,7 +155,8 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
     ) -> tuple[asyncio.Transport, P]:
         """Return the transport and the factory's protocol."""
         if isinstance(connection, socket.socket):
-            made: tuple[asyncio.Transport, P] = await self(loop, connection, deadline)
+            handover = Handover(loop, connection, deadline)
+            made: tuple[asyncio.Transport, P] = await self(handover)
             return made
         transport, protocol = connection
         if not isinstance(protocol, PlaceholderProtocol):
@@ -265,47 +218,31 @@ class PlaceholderProtocol(asyncio.Protocol, Generic[P]):
         return error
 
 
-def create_transport(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    deadline: float | None,
-    *,
-    factory: Factory[P],
+async def create_transport(
+    handover: Handover,
+    factory: Factory[Any],
     tls: TLSOptions,
-    owned: bool = True,
-    tell: OnPhase | None = None,
-) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
-    """Return a transport over the connected *sock*, and the *factory*'s protocol.
+    reader: asyncio.StreamReader | None = None,
+) -> Any:
+    """Return a transport over the connected socket, and the *factory*'s protocol.
 
-    This call takes the socket, and closes it when it fails.  A socket that is not
-    *owned* stays the caller's until a transport exists for it.  *tell* is called with
-    the phase ``tls`` before a handshake.
+    With a *reader*, return streams.  This call takes the socket, and closes it when it
+    fails, unless it is still the caller's.
 
     Raises:
         AttemptError: The handshake, or the loop, failed.
-        AttemptExpired: The handshake had not ended at *deadline*.
+        AttemptExpired: The handshake had not ended at the deadline.
+        NotImplementedError: The loop makes no transport of a connected socket.
     """
-    handover = Handover(loop, sock, factory, is_owned=owned)
-    return _hand_over(handover, deadline, tls, tell)
-
-
-async def _hand_over(
-    handover: Handover[Any],
-    deadline: float | None,
-    tls: TLSOptions,
-    tell: OnPhase | None,
-    reader: asyncio.StreamReader | None = None,
-) -> Any:
-    """Return the transport and its protocol or, with a *reader*, the streams."""
-    loop, sock = handover.loop, handover.sock
+    loop, sock, deadline = handover.loop, handover.sock, handover.deadline
     arguments: dict[str, Any] = {}
     if tls.ssl:
         arguments = tls.arguments(None if deadline is None else deadline - loop.time())
     try:
         if tls.ssl:
-            handover.shakes_hands(tell)
-        handover.make_protocol()
-        if handover.is_owned:
+            handover.shakes_hands()
+        handover.make_protocol(factory)
+        if handover.owned:
             forget_watchers(loop, sock.fileno())
         create: Any = loop.create_connection
         if closes_sockets(loop):

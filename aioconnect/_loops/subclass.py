@@ -255,7 +255,7 @@ def _transport_wrap(
     factory: Callable[[], P], host: str | None, tls: TLSArguments
 ) -> Wrap[TransportPair[P]]:
     check_factory(factory)
-    return TransportWrap(factory, tls_options(host, tls))
+    return TransportWrap(factory, tls_options(tls).for_host(host))
 
 
 async def _connect_blocking_socket(

@@ -23,10 +23,10 @@ from anyio.abc import (
 )
 from anyio.streams.tls import TLSStream
 
-from .._io.socket_ownership import await_creation, closes_sockets
+from .._io.socket_ownership import Handover, await_creation, closes_sockets
 from .._io.sockets import system_error
 from .._io.tls import server_name
-from .._io.transports import OnPhase, Wrap
+from .._io.transports import Wrap
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
 
 __all__ = [
@@ -92,46 +92,32 @@ class StreamWrap(Wrap[tuple[StreamTransport, ByteStream]]):
         self.has_handshake = handshake is not None
 
     def __call__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        /,
-        *,
-        owned: bool = True,  # noqa: ARG002  # `to_stream` always owns the socket
-        may_lose: bool = False,  # noqa: ARG002  # a stream that loses is just closed
-        tell: OnPhase | None = None,
+        self, handover: Handover
     ) -> Awaitable[tuple[StreamTransport, ByteStream]]:
-        """Return the stream of *sock*, and a transport to abort it: see `to_stream`."""
-        return to_stream(loop, sock, deadline, handshake=self._handshake, tell=tell)
+        """Return the stream, and a transport to abort it: see `to_stream`."""
+        return to_stream(handover, self._handshake)
 
 
 async def to_stream(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    deadline: float | None,
-    /,
-    *,
-    handshake: TLSHandshake | None,
-    tell: OnPhase | None = None,
+    handover: Handover, handshake: TLSHandshake | None
 ) -> tuple[StreamTransport, ByteStream]:
-    """Return an anyio stream over the connected *sock*, and a transport to abort it.
+    """Return an anyio stream over the connected socket, and a transport to abort it.
 
-    This function takes the ownership of *sock*, even if it raises.  *deadline* is a
-    time of the loop's clock.
+    This function takes the ownership of the socket, even if it raises.
 
     Raises:
         AttemptError: The handshake failed, or the loop made no stream.
-        AttemptExpired: The handshake had not ended at *deadline*.
+        AttemptExpired: The handshake had not ended at the deadline.
     """
-    stream = await _socket_stream(loop, sock)
+    sock, tell = handover.sock, handover.tell
+    stream = await _socket_stream(handover.loop, sock)
     transport = StreamTransport(stream, sock)
     if handshake is None:
         return transport, stream
     try:
         if tell is not None:
             tell("tls")
-        return transport, await _with_handshake(handshake, stream, deadline)
+        return transport, await _with_handshake(handshake, stream, handover.deadline)
     except BaseException:
         transport.abort()
         raise

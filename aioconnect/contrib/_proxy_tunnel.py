@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
 from .._connector import Connector
-from .._io.transports import OnPhase, Wrap
+from .._io.socket_ownership import Handover
+from .._io.transports import Wrap
 from .._sansio.addresses import Address, host_and_port
 from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
@@ -95,26 +96,15 @@ class Tunnel(Wrap[T]):
         allow = self._connector.allow
         return allow is None or (address is not None and is_allowed(allow, address))
 
-    async def __call__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        *,
-        owned: bool = True,
-        may_lose: bool = False,
-        tell: OnPhase | None = None,
-    ) -> Any:
-        """Shake hands with each proxy over *sock*, then let *wrap* wrap it.
+    async def __call__(self, handover: Handover) -> Any:
+        """Shake hands with each proxy, then let *wrap* wrap the socket.
 
-        Raises what *wrap* and `ProxyHandshake.request` do; *sock* is then closed.
+        Raises what *wrap* and `ProxyHandshake.request` do.  The socket is then closed.
         """
-        await self._request(loop, sock, deadline, tell)
+        await self._request(handover)
         if self._wrap is None:
-            return sock
-        return await self._wrap(
-            loop, sock, deadline, owned=owned, may_lose=may_lose, tell=tell
-        )
+            return handover.sock
+        return await self._wrap(handover)
 
     def may_win(self, connection: Any) -> bool:
         """Tell whether *connection*, which is usable, can be the winner's."""
@@ -128,17 +118,12 @@ class Tunnel(Wrap[T]):
             return cast("T", connection)
         return await self._wrap.adopt(loop, connection, deadline)
 
-    async def _request(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        tell: OnPhase | None,
-    ) -> None:
-        """Shake hands with each proxy over *sock*, or close it."""
+    async def _request(self, handover: Handover) -> None:
+        """Shake hands with each proxy over the socket, or close it."""
+        loop, sock, deadline = handover.loop, handover.sock, handover.deadline
         try:
-            if tell is not None:
-                tell("proxy")
+            if handover.tell is not None:
+                handover.tell("proxy")
             for hop, host, port in self._requests:
                 name = f"{hop.endpoint}: " if len(self._requests) > 1 else ""
                 handshake = ProxyHandshake(loop, sock, deadline, hop, name)

@@ -91,7 +91,7 @@ class ProxyConnector:
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Open streams through the proxy, as the function `open_connection` does."""
-        wrap = StreamsWrap(limit, tls_options(host, tls))
+        wrap = StreamsWrap(limit, tls_options(tls).for_host(host))
         return await self._through(host, port, wrap)
 
     async def create_connection(
@@ -103,7 +103,7 @@ class ProxyConnector:
     ) -> tuple[asyncio.Transport, P]:
         """Create a transport and protocol, as the function `create_connection` does."""
         check_factory(protocol_factory)
-        options = tls_options(host, tls)
+        options = tls_options(tls).for_host(host)
         wrap = TransportWrap(protocol_factory, options)
         return await self._through(host, port, wrap)
 

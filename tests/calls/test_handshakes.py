@@ -26,6 +26,7 @@ from calls.resolvers import Answering
 
 import aioconnect
 from aioconnect import Address, Connector
+from aioconnect._io.socket_ownership import Handover
 from aioconnect._io.tls import TLSOptions
 from aioconnect._io.transports import TransportWrap, discard_connection
 from aioconnect.testing import (
@@ -737,7 +738,9 @@ async def test_the_second_to_be_usable_is_the_winner_after_all() -> None:
             connections = []
             for peer in (first, second):
                 sock = await aioconnect.connect_any([peer.address])
-                connections.append(await wrap(loop, sock, None, may_lose=True))
+                connections.append(
+                    await wrap(Handover(loop, sock, None, may_lose=True))
+                )
             for _ in range(20):
                 await asyncio.sleep(0.001)
             discard_connection(connections[0])

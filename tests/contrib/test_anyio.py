@@ -43,6 +43,7 @@ from aioconnect import (
     RetryScheduled,
     parse_target,
 )
+from aioconnect._io.socket_ownership import Handover
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import _anyio_streams
 from aioconnect.contrib import anyio as contrib
@@ -626,7 +627,7 @@ async def test_reset_before_anyio_has_it() -> None:
     loop = asyncio.get_running_loop()
     sock = a_reset_socket()
     with pytest.raises(AttemptError, match="adopt") as caught:
-        await _anyio_streams.to_stream(loop, sock, None, handshake=None)
+        await _anyio_streams.to_stream(Handover(loop, sock, None), None)
     assert isinstance(caught.value.error, ConnectionResetError)
     assert sock.fileno() == -1
 

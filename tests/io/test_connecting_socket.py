@@ -15,6 +15,8 @@ from socket_endpoints import settled, tcp
 
 import aioconnect
 from aioconnect import Address, outcome
+from aioconnect._io import connect_outcome
+from aioconnect._io.connecting_socket import ConnectingSocket
 from aioconnect.testing import (
     BlackHole,
     FullBacklog,
@@ -85,6 +87,35 @@ async def test_lies_do_not_connect(black_hole: BlackHole) -> None:
         await aioconnect.connect_address(
             address, timeout=0.05, outcome=outcome.zero_length_read
         )
+
+
+STREAM, PACKETS = socket.SOCK_STREAM, socket.SOCK_SEQPACKET
+
+
+@pytest.mark.parametrize(
+    ("kind", "proto", "is_believed"),
+    [
+        (STREAM, 0, True),
+        (STREAM, socket.IPPROTO_TCP, True),
+        (STREAM, 262, False),  # MPTCP's poll does not look into the error queue
+        (PACKETS, 0, False),  # SCTP's says that it can be written to before it connects
+    ],
+)
+def test_one_call_is_believed_of_tcp(
+    monkeypatch: pytest.MonkeyPatch,
+    black_hole: BlackHole,
+    kind: int,
+    proto: int,
+    is_believed: bool,
+) -> None:
+    """What only TCP's poll says is not asked of other sockets."""
+    monkeypatch.setattr(connect_outcome, "is_established", lambda _: True)
+    address = Address(socket.AF_INET, black_hole.sockaddr, proto, kind)
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        code = sock.connect_ex(black_hole.sockaddr)
+        pending = ConnectingSocket(sock, address, code, lambda _, __: 0, 0.0)
+        assert pending.poll() == is_believed
 
 
 async def test_full_backlog_is_waited_for(full_backlog: FullBacklog) -> None:

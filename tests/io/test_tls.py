@@ -280,7 +280,10 @@ async def test_a_name_that_is_given(way: str, there: TLSEchoServer) -> None:
 async def test_whose_name_is_derived(written: str) -> None:
     """The zone of an address is part of where to connect, and not of the name."""
     context = ssl.create_default_context()
-    assert tls_options(written, {"ssl": context}).server_hostname == NAMES[written]
+    assert (
+        tls_options({"ssl": context}).for_host(written).server_hostname
+        == NAMES[written]
+    )
 
 
 async def test_httpx(there: TLSEchoServer) -> None:

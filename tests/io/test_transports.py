@@ -16,6 +16,7 @@ import pytest
 
 import aioconnect
 from aioconnect import Connector
+from aioconnect._io.socket_ownership import Handover
 from aioconnect._io.tls import TLSOptions
 from aioconnect._io.transports import TransportWrap, discard_connection
 from aioconnect._sansio.errors import AttemptError
@@ -504,7 +505,7 @@ async def test_second_to_be_usable() -> None:
         connections = []
         for _ in range(2):
             sock = await aioconnect.connect(server.host, server.port)
-            connections.append(await wrap(loop, sock, None, may_lose=True))
+            connections.append(await wrap(Handover(loop, sock, None, may_lose=True)))
         first, second = connections
         assert wrap.may_win(first)
         assert not wrap.may_win(second)
@@ -534,11 +535,11 @@ async def test_first_to_be_usable_is_cancelled() -> None:
         tls = TLSOptions(server.client_context, "localhost", None, None)
         wrap = TransportWrap(factory, tls)
         sock = await aioconnect.connect(server.host, server.port)
-        calling = asyncio.ensure_future(wrap(loop, sock, None, may_lose=True))
+        calling = asyncio.ensure_future(wrap(Handover(loop, sock, None, may_lose=True)))
         with pytest.raises(asyncio.CancelledError):
             await calling
         sock = await aioconnect.connect(server.host, server.port)
-        connection = await wrap(loop, sock, None, may_lose=True)
+        connection = await wrap(Handover(loop, sock, None, may_lose=True))
         assert wrap.may_win(connection)
         transport, protocol = await wrap.adopt(loop, connection, None)
         assert made[1:] == [protocol]
@@ -563,7 +564,7 @@ async def test_second_to_be_usable_is_lost() -> None:
         connections = []
         for _ in range(2):
             sock = await aioconnect.connect(server.host, server.port)
-            connections.append(await wrap(loop, sock, None, may_lose=True))
+            connections.append(await wrap(Handover(loop, sock, None, may_lose=True)))
         for connection in connections:
             discard_connection(connection)
         wrap.winner = None
@@ -582,7 +583,7 @@ async def test_connection_that_is_lost_before_it_has_won() -> None:
         wrap = TransportWrap(Client, tls)
         loop = asyncio.get_running_loop()
         sock = await aioconnect.connect(server.host, server.port)
-        connection = await wrap(loop, sock, None, may_lose=True)
+        connection = await wrap(Handover(loop, sock, None, may_lose=True))
         raced, _ = connection
         raced.abort()
         for _ in range(5):
