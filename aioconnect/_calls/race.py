@@ -129,7 +129,7 @@ class _Race:
         """Tell the history which attempts had their time, and did not win."""
         history, now = self._dialer.record.options.history, self._dialer.loop.time()
         for address, started in others if history is not None else ():
-            had_time = self._rules.had_time(address, now - started)
+            had_time = self._rules.had_time(address, now)
             if history is not None and had_time and started < winner.started:
                 history.failed(address, now)
 

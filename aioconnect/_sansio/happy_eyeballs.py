@@ -74,7 +74,7 @@ class HappyEyeballs:
         "_attempt_delay",
         "_candidates",
         "_connected",
-        "_delays",
+        "_enough_at",
         "_found_at",
         "_last_delay",
         "_last_start",
@@ -102,7 +102,8 @@ class HappyEyeballs:
         self._advice = advice
         # How long the next attempt waits for the last one.
         self._last_delay = attempt_delay
-        self._delays: dict[Address, float] = {}  # by address, if there is advice
+        # When each address that was tried has had its time, if there is advice.
+        self._enough_at: dict[Address, float] = {}
         self._resolution_delay = resolution_delay
         is_doubtful = None if advice is None else advice.is_doubtful
         self._candidates = Candidates(first_family_count, sort, is_doubtful)
@@ -197,13 +198,14 @@ class HappyEyeballs:
         if self._advice is not None and self._attempt_delay is not None:
             known = self._advice.attempt_delay(address)
             self._last_delay = self._attempt_delay if known is None else known
-            self._delays[address] = self._last_delay
+            # The very sum of `next_start`: a difference of times rounds otherwise.
+            self._enough_at[address] = now + self._last_delay
         return address
 
-    def had_time(self, address: Address, seconds: float) -> bool:
-        """Tell whether *address*, tried for *seconds*, had the time to answer."""
-        delay = self._delays.get(address)
-        return delay is not None and seconds >= delay
+    def had_time(self, address: Address, now: float) -> bool:
+        """Tell whether *address*, if it was tried, has had the time to answer."""
+        enough_at = self._enough_at.get(address)
+        return enough_at is not None and now >= enough_at
 
     def next_start(self) -> float | None:
         """Return when the next attempt starts, if nothing happens before, or None."""

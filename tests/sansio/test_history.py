@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import socket
 import threading
@@ -48,6 +49,19 @@ def test_what_failed_lately_goes_last() -> None:
     assert order(history, 700.0) == [four(3), four(1), four(2)]
     history.usable(four(1), 701.0)
     assert order(history, 702.0) == [four(1), four(3), four(2)]
+
+
+@pytest.mark.parametrize("now", [0.071, 4.294, 99.999])
+def test_when_the_next_one_may_start_the_last_one_has_had_its_time(now: float) -> None:
+    """Neither before nor after: the difference of two times is rounded otherwise."""
+    subject = race(History(), now, 0.1)
+    first = subject.next_address(now)
+    assert first is not None
+    next_start = subject.next_start()
+    assert next_start is not None
+    assert not subject.had_time(first, math.nextafter(next_start, 0.0))
+    assert subject.had_time(first, next_start)
+    assert not subject.had_time(four(2), next_start)
 
 
 def test_connected_is_not_usable() -> None:
