@@ -182,8 +182,6 @@ def unwatch(
     the descriptor *fd* by now, with a watcher of its own (K11).  Only the loop refers
     to the callback, and it forgets a callback that it has replaced.
     """
-    if loop.is_closed():
-        return
     if watcher is _present:
         loop.remove_writer(_handle(loop, sock, fd))
     elif watcher() is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
 
 import aioconnect
+from aioconnect.testing import UnixServer
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,18 @@ async def test_bad_path() -> None:
         await aioconnect.open_unix_connection("")
     with pytest.raises(TypeError, match="path must be"):
         await aioconnect.connect_unix(7)  # type: ignore[arg-type]  # that is the test
+    with pytest.raises(TypeError, match="path must be"):
+        await aioconnect.connect_unix(bytearray(b"x"))  # type: ignore[arg-type]  # same
+    with pytest.raises(ValueError, match="kind"):
+        await aioconnect.connect_unix("x", kind=[])  # type: ignore[arg-type]  # same
+
+
+async def test_text_of_another_class(unix_listener: UnixServer) -> None:
+    """Its value counts, and not what it says of itself."""
+
+    class Path(str):
+        __slots__ = ()
+        __hash__ = None  # type: ignore[assignment]  # that is the test
+
+    with await aioconnect.connect_unix(Path(unix_listener.path)) as sock:
+        assert sock.family == socket.AF_UNIX

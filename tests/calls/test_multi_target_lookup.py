@@ -183,6 +183,19 @@ def _only(server: Any) -> Any:
     return prepare
 
 
+async def test_another_task_that_blocks_is_in_no_attempt(refused_port: int) -> None:
+    """The loop runs between targets; what it runs there is not counted as theirs."""
+    asyncio.get_running_loop().call_soon(time.sleep, 1.0)
+    targets = [(f"127.0.0.{number}", refused_port) for number in range(1, 31)]
+    with pytest.raises(aioconnect.ConnectRefusedError) as caught:
+        await aioconnect.connect_any(targets)
+    blocked, first = 0, caught.value.attempts[0]
+    for attempt in caught.value.attempts:
+        blocked += attempt.started - first.started >= 1.0
+        assert attempt.elapsed < 1.0
+    assert 0 < blocked < 30
+
+
 async def test_shares_of_the_time(black_hole: BlackHole, listener: Server) -> None:
     """One dead host does not starve the rest: each has its share of what is left."""
     with testing.black_hole("127.0.0.2") as other:

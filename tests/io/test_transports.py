@@ -193,6 +193,19 @@ async def test_handshake_is_in_the_deadline() -> None:
         assert aborted.value.attempts[-1].phase == "tls"
 
 
+async def test_handshake_over_a_path_is_in_the_deadline(
+    unix_listener: UnixServer,
+) -> None:
+    """Uvloop's `create_connection` would take the socket, and no time-out."""
+    for given in ({"timeout": 0.5}, {"ssl_handshake_timeout": 0.5}):
+        arguments: dict[str, Any] = {"ssl": True, "server_hostname": "a.test", **given}
+        with pytest.raises(aioconnect.ConnectError) as caught:
+            await asyncio.wait_for(
+                aioconnect.open_unix_connection(unix_listener.path, **arguments), 30
+            )
+        assert caught.value.attempts[-1].phase == "tls"
+
+
 async def test_handshake_cut_short_is_retried() -> None:
     """A handshake that fails is retried only if retry_on accepts its error."""
     context = ssl.create_default_context()
@@ -233,6 +246,21 @@ def test_a_loop_that_makes_no_transport(port: int) -> None:
     with asyncio.Runner(loop_factory=Bare) as runner, leak_check():
         runner.run(main())
         runner.run(of_the_factory())
+
+
+def test_the_caller_s_socket_keeps_its_reader(port: int) -> None:
+    """It is still the caller's where no transport was made of it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with await aioconnect.connect("127.0.0.1", port) as sock:
+            loop.add_reader(sock, print)
+            with pytest.raises(NotImplementedError):
+                await aioconnect.open_connection(sock=sock)
+            assert loop.remove_reader(sock)
+
+    with asyncio.Runner(loop_factory=Bare) as runner:
+        runner.run(main())
 
 
 @pytest.mark.parametrize("given", [False, True])
