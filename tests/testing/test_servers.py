@@ -101,9 +101,10 @@ def test_listening_on_a_port_again() -> None:
 def test_two_servers_on_one_port() -> None:
     """If the second server cannot have the port, both take another one."""
     with refusing() as taken:
-        ports = [0, taken.port]
+        ports = [taken.port]
         with on_one_port(
-            lambda: listening("::1", port=ports.pop()),
+            # A client may have the next port, too.
+            lambda: listening("::1", port=ports.pop() if ports else 0),
             lambda port: listening(port=port),
         ) as (first, second):
             assert first.port == second.port != taken.port
