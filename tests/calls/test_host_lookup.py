@@ -282,7 +282,7 @@ async def test_no_address(
         {("name", V6): Lookup(error=six), ("name", V4): Lookup(error=four)}
     )
     with pytest.raises(aioconnect.ResolveError) as caught:
-        await aioconnect.connect("name", 80, resolver=resolver)
+        await aioconnect.connect("name", 80, resolver=resolver, resolution_delay=60)
     assert caught.value.errno == expected
     assert caught.value.attempt_count == attempts == len(resolver.calls)
 
