@@ -27,7 +27,14 @@ from typing import Any
 import aioconnect
 from aioconnect import Address, Connector, History, system_resolver
 from aioconnect._io.getaddrinfo import _pool
-from aioconnect.testing import black_hole, echoing, leak_check, refusing
+from aioconnect.testing import (
+    TLSEchoServer,
+    black_hole,
+    echoing,
+    leak_check,
+    refusing,
+    tls_echoing,
+)
 from aioconnect.testing._open_resources import Resource, open_resources
 
 # In seconds: how long a call may take on a busy machine, and how long one takes that
@@ -50,6 +57,7 @@ class Peers:
     refused: int
     silent: int
     path: str
+    tls: TLSEchoServer
 
 
 def some_host(number: int) -> str:
@@ -125,6 +133,20 @@ async def streams(at: Peers, by: Connector, turn: int) -> str:
     return "connected"
 
 
+async def tls(at: Peers, by: Connector, turn: int) -> str:
+    """Open streams over TLS; all loops share the context."""
+    host = ("127.0.0.1", "known.test", "tls.pinned")[turn % 3]
+    context, name = at.tls.client_context, "localhost"
+    reader, writer = await by.open_connection(
+        host, at.tls.port, ssl=context, server_hostname=name
+    )
+    writer.write(b"?")
+    assert await reader.readexactly(1) == b"?"
+    writer.transport.abort()
+    await writer.wait_closed()
+    return "connected"
+
+
 async def refused(at: Peers, by: Connector, turn: int) -> str:
     try:
         await by.connect(some_host(turn), at.refused)
@@ -183,6 +205,7 @@ OPERATIONS = (
     cancelled_silent,
     threads_name,
     streams,
+    tls,
     unknown_name,
     localhost,
     cancelled_any,
@@ -283,6 +306,7 @@ def main(arguments: argparse.Namespace) -> None:
             stack.enter_context(refusing("0.0.0.0")).port,
             stack.enter_context(black_hole("0.0.0.0")).port,
             str(path),
+            stack.enter_context(tls_echoing()),
         )
         outcomes = run_threads(peers, arguments.operations, arguments.threads, factory)
     assert_no_lookups()
