@@ -116,8 +116,8 @@ BAD: dict[str, Arguments] = {
     "a parameter that there is not": at(timeouts=1),
 }
 
-# Python refuses it since 3.14.
-(BAD if sys.version_info >= (3, 14) else OVER_TLS)["no name to check"] = (
+# Python refuses it since 3.14.8.
+(BAD if sys.version_info >= (3, 14, 8) else OVER_TLS)["no name to check"] = (
     no_name_to_check
 )
 

@@ -214,7 +214,7 @@ class Handover:
         """Call the caller's *factory*.
 
         asyncio closes the caller's socket if a factory raises inside the loop's call,
-        since Python 3.14.
+        since Python 3.14.8.
         """
         self.runs_callers_code = True
         protocol: Any = factory()

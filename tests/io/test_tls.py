@@ -141,10 +141,10 @@ async def test_a_context_that_fails_in_the_loop(listener: Server) -> None:
 
 @pytest.mark.usefixtures("quiet")
 async def test_a_context_that_fails_over_the_caller_s_socket(listener: Server) -> None:
-    """It is the loop's to close then, as uvloop does, and asyncio since Python 3.14."""
+    """It is the loop's to close then, as for uvloop, and asyncio since 3.14.8."""
     context = Choosy(ssl.PROTOCOL_TLS_CLIENT)
     is_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
-    stays = is_asyncio and sys.version_info < (3, 14)
+    stays = is_asyncio and sys.version_info < (3, 14, 8)
     with await aioconnect.connect(listener.host, listener.port) as sock:
         with pytest.raises(ValueError, match="once is enough"):
             await aioconnect.open_connection(

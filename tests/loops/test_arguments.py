@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import socket
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,8 +77,10 @@ TCP = {
     "sock not connected": "the base makes a transport of it, which cannot send",
 }
 
-if sys.version_info < (3, 14):
-    TCP["{'proto': 262}"] = WIDER  # MPTCP, which getaddrinfo did not know
+try:
+    socket.getaddrinfo("127.0.0.1", 1, proto=262)
+except socket.gaierror:
+    TCP["{'proto': 262}"] = WIDER  # MPTCP, which this libc does not know
 
 UNIX = {
     "path a NUL at its end": NO_PATH,

@@ -38,6 +38,8 @@ async def close_coroutine(connecting: asyncio.Task[object] | None) -> None:
 async def cancel(connecting: asyncio.Task[object] | None) -> None:
     """Cancel, and let the loop that was inherited do what follows."""
     if connecting is not None:
+        # A child has no running loop since Python 3.14: a task's step would only fail.
+        asyncio._set_running_loop(connecting.get_loop())
         connecting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await connecting
