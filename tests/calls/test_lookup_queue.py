@@ -55,6 +55,7 @@ async def test_look_ups_at_a_time() -> None:
             [(name, refused.port) for name in names],
             race=True,
             resolver=resolver,
+            resolution_delay=60,
             observer=recorder,
         )
     assert caught.value.attempt_count == 150
