@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Service:
     """The process of a server.
 
     As an observer it keeps the events in *seen*, and starts the server once a
-    client has come too early: when its connect is to be tried again.
+    client has come too early: by default when its connect is to be tried again.
     """
 
     def __init__(
@@ -43,22 +43,24 @@ class Service:
         *command: str,
         asked: tuple[str, ...] = (),
         end: signal.Signals = signal.SIGKILL,
+        too_early: type[Event] = RetryScheduled,
         **options: Any,
     ) -> None:
         """Take the *command* that runs it, and the *options* of `subprocess.Popen`.
 
         *asked* is a command that succeeds when the server serves, if it listens
-        earlier than that; *end* is the signal that kills it.
+        earlier than that; *end* is the signal that kills it; *too_early* is the event
+        that starts it.
         """
         self.seen = Recorder()
         self._command, self._options = command, options
-        self._asked, self._end = asked, end
+        self._asked, self._end, self._too_early = asked, end, too_early
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self, event: Event) -> None:
         """Keep *event*, and start the server if it is time."""
         self.seen(event)
-        if isinstance(event, RetryScheduled) and self._process is None:
+        if isinstance(event, self._too_early) and self._process is None:
             self.start()
 
     def start(self) -> None:
@@ -71,16 +73,30 @@ class Service:
             assert time.monotonic() < deadline, "the server does not serve"
 
     def kill(self) -> None:
-        """Kill the server, and wait until it is gone."""
+        """Kill the server and its child processes, and wait until it is gone."""
         assert self._process is not None, "the server was not started"
+        children = descendants(self._process.pid)
         self._process.send_signal(self._end)
         self._process.wait(PATIENCE)
         self._process = None
+        if self._end == signal.SIGKILL:  # they were not told to end
+            for child in children:
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
 
     def close(self) -> None:
         """Kill the server if it runs."""
         if self._process is not None:
             self.kill()
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the child processes of a process, and theirs."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            found += map(int, listed.read_text().split())
+    return found + [one for child in found for one in descendants(child)]
 
 
 def own_host() -> str:
