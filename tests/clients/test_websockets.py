@@ -1,31 +1,24 @@
-"""websockets over a socket that `connect` returned, and a WebSocket server."""
+"""websockets on a loop of `loop_factory` or over a socket, and a WebSocket server."""
 
 from __future__ import annotations
 
 import pytest
-from clients.services import Service
+from clients.recipes import run_recipe
+from clients.services import Base, Service
 
-from aioconnect import Backoff, Connected, Connector, RetryScheduled
+from aioconnect import Connected, RetryScheduled
 
 pytestmark = pytest.mark.clients
-websockets = pytest.importorskip("websockets")
+pytest.importorskip("websockets")
 
 
-async def test_websockets(host: str, websocket_server: Service) -> None:
+@pytest.mark.parametrize("number", [0, 1], ids=["loop_factory", "sock"])
+def test_websockets(
+    base: Base, host: str, websocket_server: Service, number: int
+) -> None:
     """A client is there before its server, and comes back to a new one."""
-    server = websocket_server
-    waiting = Connector(retry=Backoff(maximum=0.2), timeout=30, observer=server)
-
-    uri = f"ws://{host}:8765"
-    sock = await waiting.connect(host, 8765)
-    async with websockets.connect(uri, sock=sock) as connection:
-        await connection.send("early")
-        assert await connection.recv() == "early"
-        server.kill()
-        with pytest.raises(websockets.ConnectionClosed):
-            await connection.recv()
-    sock = await waiting.connect(host, 8765)
-    async with websockets.connect(uri, sock=sock) as connection:
-        await connection.send("again")
-        assert await connection.recv() == "again"
-    server.seen.assert_in_order(RetryScheduled, Connected, RetryScheduled, Connected)
+    printed = run_recipe("websockets", base, host, websocket_server, number=number)
+    assert printed == ["early", "again"]
+    websocket_server.seen.assert_in_order(
+        RetryScheduled, Connected, RetryScheduled, Connected
+    )
