@@ -48,9 +48,14 @@ def run_recipe(
     *host* replaces "localhost".  The *server* observes the recipe's connector.
     """
     printed: list[str] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def made() -> asyncio.AbstractEventLoop:
+        loops.append(base())
+        return loops[-1]
 
     def run(main: Coroutine[object, object, None]) -> None:
-        with asyncio.Runner(loop_factory=base) as runner:
+        with asyncio.Runner(loop_factory=made) as runner:
             runner.run(main)
 
     def show(*values: object) -> None:
@@ -59,7 +64,8 @@ def run_recipe(
     program = recipe(name, number).replace("localhost", host)
     for shown, tried in REPLACED.items():
         program = program.replace(shown, tried)
-    scope = {"base": base, "print": show, "run": run, "server": server}
+    scope = {"base": made, "print": show, "run": run, "server": server}
     code = compile(program, f"<{name} in clients.md>", "exec")
     exec(code, scope)  # noqa: S102  # the page's own code
+    assert len(loops) == 1, "the recipe did not run on a loop of base"
     return printed
