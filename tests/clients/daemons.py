@@ -25,11 +25,11 @@ RABBITMQ_FILES = (
 )
 
 
-def program(name: str, folder: str) -> str:
+def program(name: str, folder: str, package: str) -> str:
     """Return the path of the program *name* in *folder*, or skip the test."""
     path = shutil.which(name, path=folder)
     if path is None:
-        pytest.skip(f"{name} is not installed in {folder}")
+        pytest.skip(f"needs {folder}/{name}, of the package {package}")
     return path
 
 
@@ -40,9 +40,7 @@ def rabbitmq_environment(host: str, folder: Path) -> Iterator[dict[str, str]]:
     Erlang would start its port mapper, epmd, as a daemon that never ends, so one of the
     test's own runs meanwhile.
     """
-    epmd = shutil.which("epmd")
-    if epmd is None:
-        pytest.skip("epmd is not installed")
+    epmd = program("epmd", "/usr/bin", "erlang-base")
     # epmd listens on 127.0.0.1, too, whatever its address.
     port = random.randrange(10_000, 30_000)
     mapper = {"ERL_EPMD_ADDRESS": host, "ERL_EPMD_PORT": str(port)}
@@ -71,9 +69,7 @@ def ssh_files(host: str, folder: Path) -> tuple[str, ...]:
 
     "key" is accepted from the user who runs it; "known_hosts" knows the server.
     """
-    keygen = shutil.which("ssh-keygen")
-    if keygen is None:
-        pytest.skip("ssh-keygen is not installed")
+    keygen = program("ssh-keygen", "/usr/bin", "openssh-client")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, and the service makes it
     for name in ("key", "host_key"):
