@@ -6,280 +6,32 @@ in a checkout, ``pip install '.[httpcore]'``.
 
 from __future__ import annotations
 
-import math
-import select
-import socket
-import ssl
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeAlias, cast
-
-from .._connector import Connector, check_connector
-from .._io.resolver import check_port
-from .._io.sockets import Prepare
-from .._sansio.addresses import Address, unix_address
-from .._sansio.hosts import check_host
-from .._sansio.text import printable, safe_repr
+from ._partner import unusable
 
 try:
     import httpcore
-    from anyio import (
-        BrokenResourceError,
-        ClosedResourceError,
-        EndOfStream,
-        fail_after,
-        sleep,
-    )
-    from anyio.abc import ByteStream, SocketAttribute
-    from anyio.streams.tls import TLSAttribute
+    from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 
-    from ._anyio_streams import TLSHandshake, abort, underlying_error
-    from ._tls_race import OtherAddresses, first_usable
-    from .anyio import Connectable
-except ModuleNotFoundError as exc:
-    raise ModuleNotFoundError(
-        "aioconnect.contrib.httpcore needs httpcore:"
-        " in a checkout, pip install '.[httpcore]'",
-        name=exc.name,
-    ) from exc
+    from ._httpcore_backend import Backend, Stream
+except ImportError as exc:
+    raise unusable("httpcore", exc) from exc
 
 __all__ = ["ConnectorBackend"]
 
-_DEFAULT = Connector()
 
-_Options: TypeAlias = Iterable[httpcore.SOCKET_OPTION]
+class _Stream(Stream[AsyncNetworkStream], AsyncNetworkStream):
+    core = httpcore
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorBackend(httpcore.AsyncNetworkBackend):
-    """A ``network_backend`` for httpcore's pools that connects as *connector* says.
+class ConnectorBackend(Backend[AsyncNetworkStream], AsyncNetworkBackend):
+    """A ``network_backend`` for the pools of httpcore.
 
-    *connector* is a `Connector` (default: one with all defaults).  The lower of its
-    timeout and the timeout of the request limits the connect with all its retries.  The
-    same limit applies again to the TLS handshake, which httpcore starts.  If that is
-    late, or fails, the other addresses of the host are tried, and the first one that
-    has shaken hands is used.  The
-    connector's *ready* hook gets an anyio stream, before the handshake.  Errors are
-    httpcore's, with the errors of this package as their causes.
+    *connector* is a `Connector` (default: one with all defaults).  Its *ready* hook
+    gets an anyio stream, before the TLS handshake.  Errors are those of httpcore, with
+    the errors of this package as their causes.
 
     Raises:
         TypeError: *connector* is not a `Connector`.
     """
 
-    connector: Connector = _DEFAULT
-
-    def __post_init__(self) -> None:
-        check_connector(self.connector)
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: _Options | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to *host* and *port*, within *timeout* seconds.
-
-        *local_address* is the source address, if not None.  The *socket_options* are
-        set before the connect, after those of the connector's *prepare*.
-
-        Raises:
-            httpcore.ConnectTimeout: The connect took too long.
-            httpcore.ConnectError: The connect failed, or *host* cannot be a host.
-        """
-        connector = self._connector_for_request(timeout, socket_options)
-        if local_address is not None:
-            connector = replace(connector, local_addr=(local_address, 0))
-        try:
-            remote = check_host(host), check_port(port)
-        except ValueError as exc:
-            # The host may come from a redirect, so the client expects a httpcore error.
-            raise httpcore.ConnectError(str(exc)) from exc
-        stream = await _connect(Connectable(remote, connector))
-        stream.remember(connector, *remote)
-        return stream
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: _Options | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the Unix socket at *path*, otherwise like `connect_tcp`.
-
-        Raises:
-            httpcore.ConnectTimeout: The connect took too long.
-            httpcore.ConnectError: The connect failed.
-        """
-        connector = self._connector_for_request(timeout, socket_options)
-        return await _connect(Connectable(unix_address(path), connector))
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait for *seconds*."""
-        await sleep(seconds)
-
-    def _connector_for_request(
-        self, timeout: float | None, socket_options: _Options | None
-    ) -> Connector:
-        connector = self.connector
-        options = tuple(socket_options or ())
-        if options:
-            hook: Prepare = partial(_set_options, options)
-            connector = replace(connector, prepare=(*connector.prepare, hook))
-        return replace(connector, timeout=_lower_timeout(timeout, connector.timeout))
-
-
-def _set_options(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
-    for option in options:
-        try:
-            sock.setsockopt(*option)
-        except OSError as exc:
-            text = f"socket option {safe_repr(option)}: {exc.strerror}"
-            raise OSError(exc.errno, text) from None
-
-
-def _lower_timeout(one: float | None, other: float | None) -> float | None:
-    """Return the lower of two timeouts; None and infinity are no limit.
-
-    A client may pass any number, so a negative one counts as 0.
-    """
-    times = [max(seconds, 0.0) for seconds in (one, other) if seconds is not None]
-    lower = min(times, default=math.inf)
-    return None if lower == math.inf else lower
-
-
-async def _connect(connectable: Connectable) -> _Stream:
-    with _translating_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
-        stream = await connectable.connect()
-    return _Stream(stream, connectable.connector.timeout)
-
-
-class _Stream(httpcore.AsyncNetworkStream):
-    """An anyio stream, with the methods that httpcore calls."""
-
-    __slots__ = ("_connect_timeout", "_others", "_stream")
-
-    def __init__(self, stream: ByteStream, limit: float | None) -> None:
-        self._stream = stream
-        self._connect_timeout = limit
-        # For `start_tls`, as long as nothing has been sent or received.
-        self._others: OtherAddresses | None = None
-
-    def remember(self, connector: Connector, host: str, port: int) -> None:
-        """Keep what `start_tls` needs to try the other addresses of *host*, too."""
-        peer: object = self._extra_attribute(SocketAttribute.remote_address)
-        # The hook *ready* gets a stream before the handshake, and has passed for this.
-        if isinstance(peer, tuple) and connector.ready is None:
-            known = str(cast("tuple[object, ...]", peer)[0])
-            self._others = OtherAddresses(connector, host, port, known)
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._others = None
-        with (
-            _translating_errors(httpcore.ReadTimeout, httpcore.ReadError),
-            fail_after(timeout),
-        ):
-            try:
-                return await self._stream.receive(max_bytes)
-            except EndOfStream:
-                return b""
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return  # h11 ends each message like this; TLS has no empty record
-        self._others = None
-        with (
-            _translating_errors(httpcore.WriteTimeout, httpcore.WriteError),
-            fail_after(timeout),
-        ):
-            await self._stream.send(buffer)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        # Few HTTP servers send a closing handshake: HTTP tells the length by itself.
-        handshake = TLSHandshake(
-            ssl_context, server_hostname, is_standard_compatible=False
-        )
-        try:
-            with (
-                _translating_errors(httpcore.ConnectTimeout, httpcore.ConnectError),
-                fail_after(_lower_timeout(timeout, self._connect_timeout)),
-            ):
-                stream = await self._secure(handshake)
-        except BaseException:
-            abort(self._stream)
-            raise
-        return _Stream(stream, self._connect_timeout)
-
-    async def _secure(self, handshake: TLSHandshake) -> ByteStream:
-        """Shake hands, with other addresses as well if this one is late, or fails."""
-        others = self._others
-        if others is None or others.is_only_one:
-            return await handshake.over(self._stream)
-        delay = others.connector.happy_eyeballs_delay
-        first, rest = handshake.over(self._stream), partial(others.connect, handshake)
-        stream: ByteStream = await first_usable(first, rest, delay)
-        if getattr(stream, "transport_stream", None) is not self._stream:
-            abort(self._stream)
-        return stream
-
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":
-            return _is_readable(self._extra_attribute(SocketAttribute.raw_socket))
-        attribute = _EXTRA_INFO.get(info)
-        return None if attribute is None else self._extra_attribute(attribute)
-
-    def _extra_attribute(self, attribute: Any) -> Any:
-        try:
-            sock = self._stream.extra(SocketAttribute.raw_socket, None)
-            if sock is None or sock.fileno() == -1:
-                return None  # uvloop would still know the peer
-            return self._stream.extra(attribute, None)
-        except (AttributeError, OSError):
-            # The stream is closed.  anyio then fails to ask for its peer, and uvloop
-            # has no socket any more.
-            return None
-
-
-_EXTRA_INFO: dict[str, Any] = {
-    "client_addr": SocketAttribute.local_address,
-    "server_addr": SocketAttribute.remote_address,
-    "socket": SocketAttribute.raw_socket,
-    "ssl_object": TLSAttribute.ssl_object,
-}
-
-
-def _is_readable(sock: socket.socket | None) -> bool:
-    """Tell whether a read would return at once.  An idle connection has then ended."""
-    if sock is None or sock.fileno() == -1:
-        return True
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-@contextmanager
-def _translating_errors(
-    late: type[Exception], failed: type[Exception]
-) -> Generator[None]:
-    """Raise httpcore's *late* for a timeout, and its *failed* for any other error."""
-    try:
-        yield
-    except TimeoutError as exc:
-        raise late(printable(str(exc))) from exc
-    except OSError as exc:
-        raise failed(printable(str(exc))) from exc
-    except (BrokenResourceError, EndOfStream) as exc:
-        raise failed(printable(str(underlying_error(exc)))) from exc
-    except ClosedResourceError as exc:
-        raise failed("the stream is closed") from exc
+    _stream_type = _Stream

@@ -651,7 +651,7 @@ def test_the_loop_fails(listener: Server) -> None:
     assert caught.value.errno == errno.ENOSPC
 
 
-@pytest.mark.parametrize("name", ["anyio", "httpcore", "httpx"])
+@pytest.mark.parametrize("name", ["anyio", "httpcore", "httpcore2", "httpx", "httpx2"])
 def test_without_the_package_it_says_what_to_install(name: str) -> None:
     program = (
         f"import sys; sys.modules[{name!r}] = None; import aioconnect.contrib.{name}"

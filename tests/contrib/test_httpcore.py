@@ -1,4 +1,4 @@
-"""A network backend for httpcore, and a transport for httpx, over a connector."""
+"""Network backends for httpcore and httpcore2, transports for httpx and httpx2."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpcore
-import httpx
 import pytest
+from http_pairs import PAIRS, PATIENCE, Pair
 
 from aioconnect import (
     Address,
@@ -31,8 +30,6 @@ from aioconnect import (
     RetryScheduled,
 )
 from aioconnect.contrib._tls_race import first_usable
-from aioconnect.contrib.httpcore import ConnectorBackend
-from aioconnect.contrib.httpx import ConnectorTransport
 from aioconnect.testing import (
     BlackHole,
     Recorder,
@@ -47,8 +44,12 @@ from aioconnect.testing import (
     unused_port,
 )
 
-# Longer, in seconds, than anything here takes.
-PATIENCE = 60.0
+
+@pytest.fixture(params=list(PAIRS.values()), ids=list(PAIRS))
+def pair(request: pytest.FixtureRequest) -> Pair:
+    """Give the packages that connect, and what they are given to connect with."""
+    found: Pair = request.param
+    return found
 
 
 class HTTPServer:
@@ -110,17 +111,18 @@ async def serving(**where: Any) -> AsyncGenerator[HTTPServer]:
         await server.kill()
 
 
-async def streamed(stream: httpcore.AsyncNetworkStream) -> bytes:
+async def streamed(stream: Any) -> bytes:
     """Return an echo server's answer to a word, and close the stream."""
     try:
         await stream.write(b"word", timeout=PATIENCE)
-        return await stream.read(100, timeout=PATIENCE)
+        answer: bytes = await stream.read(100, timeout=PATIENCE)
+        return answer
     finally:
         await stream.aclose()
 
 
-async def test_tcp_and_unix(tmp_path: Path) -> None:
-    backend = ConnectorBackend()
+async def test_tcp_and_unix(pair: Pair, tmp_path: Path) -> None:
+    backend = pair.backend()
     with echoing() as server, echoing(path=tmp_path / "echo") as unix:
         for stream in (
             await backend.connect_tcp(server.host, server.port),
@@ -131,9 +133,9 @@ async def test_tcp_and_unix(tmp_path: Path) -> None:
     await backend.sleep(0)
 
 
-async def test_the_end_of_a_stream(listener: Server) -> None:
+async def test_the_end_of_a_stream(pair: Pair, listener: Server) -> None:
     """It is not an error, and is visible even while nothing is read."""
-    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+    stream = await pair.backend().connect_tcp(listener.host, listener.port)
     peer = listener.accept()
     assert not stream.get_extra_info("is_readable")
     peer.close()
@@ -142,10 +144,10 @@ async def test_the_end_of_a_stream(listener: Server) -> None:
     await stream.aclose()
 
 
-async def test_extra_info(listener: Server) -> None:
+async def test_extra_info(pair: Pair, listener: Server) -> None:
     """It has what httpcore and its users ask for."""
     names = ("client_addr", "server_addr", "socket", "ssl_object", "else")
-    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+    stream = await pair.backend().connect_tcp(listener.host, listener.port)
     found = {name: stream.get_extra_info(name) for name in names}
     assert found["server_addr"] == (listener.host, listener.port)
     assert found["client_addr"] == found["socket"].getsockname()
@@ -154,16 +156,16 @@ async def test_extra_info(listener: Server) -> None:
     assert stream.get_extra_info("is_readable")
 
 
-async def test_extra_info_of_a_closed_stream(listener: Server) -> None:
+async def test_extra_info_of_a_closed_stream(pair: Pair, listener: Server) -> None:
     """It is None, even where anyio and uvloop raise an error."""
-    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+    stream = await pair.backend().connect_tcp(listener.host, listener.port)
     await stream.aclose()
     assert stream.get_extra_info("is_readable")
     for name in ("client_addr", "server_addr", "ssl_object"):
         assert stream.get_extra_info(name) is None
 
 
-async def test_local_address_and_socket_options() -> None:
+async def test_local_address_and_socket_options(pair: Pair) -> None:
     """They are set before the connect, after the connector's own hooks."""
     seen: list[Address] = []
 
@@ -172,7 +174,7 @@ async def test_local_address_and_socket_options() -> None:
         seen.append(address)
 
     keepalive = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    backend = ConnectorBackend(Connector(prepare=[hook]))
+    backend = pair.backend(Connector(prepare=[hook]))
     with echoing() as server:
         stream = await backend.connect_tcp(
             server.host,
@@ -191,138 +193,140 @@ async def test_local_address_and_socket_options() -> None:
     ("ours", "theirs"), [(0.05, None), (None, 0.05), (0.05, 60.0), (60.0, 0.05)]
 )
 async def test_the_lower_timeout_wins(
-    black_hole: BlackHole, ours: float | None, theirs: float | None
+    pair: Pair, black_hole: BlackHole, ours: float | None, theirs: float | None
 ) -> None:
-    backend = ConnectorBackend(Connector(timeout=ours, retry=Backoff()))
-    with pytest.raises(httpcore.ConnectTimeout, match=r"within 0\.05 s") as caught:
+    backend = pair.backend(Connector(timeout=ours, retry=Backoff()))
+    with pytest.raises(pair.httpcore.ConnectTimeout, match=r"within 0\.05 s") as caught:
         await backend.connect_tcp(black_hole.host, black_hole.port, timeout=theirs)
     assert isinstance(caught.value.__cause__, ConnectTimeoutError)
 
 
-async def test_refused(tmp_path: Path) -> None:
+async def test_refused(pair: Pair, tmp_path: Path) -> None:
     """The error is httpcore's; its text and its cause are this package's."""
-    backend = ConnectorBackend(Connector(retry=(0,)))
+    backend = pair.backend(Connector(retry=(0,)))
     with refusing() as refused:
-        with pytest.raises(httpcore.ConnectError, match="refused") as caught:
+        with pytest.raises(pair.httpcore.ConnectError, match="refused") as caught:
             await backend.connect_tcp(refused.host, refused.port)
         assert isinstance(caught.value.__cause__, ConnectRefusedError)
         assert caught.value.__cause__.attempt_count == 2
-    with pytest.raises(httpcore.ConnectError, match="no such file") as caught:
+    with pytest.raises(pair.httpcore.ConnectError, match="no such file") as caught:
         await backend.connect_unix_socket(str(tmp_path / "nothing"))
     assert isinstance(caught.value.__cause__, ConnectError)
 
 
-async def test_a_socket_option_that_fails_is_named(port: int) -> None:
+async def test_a_socket_option_that_fails_is_named(pair: Pair, port: int) -> None:
     option = (socket.SOL_SOCKET, 9999, 1)
-    with pytest.raises(httpcore.ConnectError) as caught:
-        await ConnectorBackend().connect_tcp("127.0.0.1", port, socket_options=[option])
+    with pytest.raises(pair.httpcore.ConnectError) as caught:
+        await pair.backend().connect_tcp("127.0.0.1", port, socket_options=[option])
     assert f"socket option {option}: Protocol not available" in str(caught.value)
 
 
-async def test_a_bad_host(port: int) -> None:
+async def test_a_bad_host(pair: Pair, port: int) -> None:
     """A redirect may lead to it, so it is not an error of the program."""
-    with pytest.raises(httpcore.ConnectError, match="host"):
-        await ConnectorBackend().connect_tcp("a..b", port)
+    with pytest.raises(pair.httpcore.ConnectError, match="host"):
+        await pair.backend().connect_tcp("a..b", port)
 
 
-async def test_errors_of_the_program_are_themselves(port: int) -> None:
+async def test_errors_of_the_program_are_themselves(pair: Pair, port: int) -> None:
     def hook(sock: socket.socket, address: Address) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await ConnectorBackend(Connector(prepare=[hook])).connect_tcp("127.0.0.1", port)
+        await pair.backend(Connector(prepare=[hook])).connect_tcp("127.0.0.1", port)
     with pytest.raises(TypeError, match="connector must be a Connector"):
-        ConnectorBackend({"timeout": 1})  # type: ignore[arg-type]  # on purpose
+        pair.backend({"timeout": 1})
 
 
-async def test_timeouts_of_a_client(port: int) -> None:
+async def test_timeouts_of_a_client(pair: Pair, port: int) -> None:
     """Any number works: a negative one is over at once, infinity never."""
-    backend = ConnectorBackend(Connector(timeout=30))
-    with pytest.raises(httpcore.ConnectTimeout):
+    backend = pair.backend(Connector(timeout=30))
+    with pytest.raises(pair.httpcore.ConnectTimeout):
         await backend.connect_tcp("127.0.0.1", port, timeout=-1)
     for connector in (Connector(), Connector(timeout=30)):
-        stream = await ConnectorBackend(connector).connect_tcp(
+        stream = await pair.backend(connector).connect_tcp(
             "127.0.0.1", port, timeout=math.inf
         )
         await stream.aclose()
 
 
-def test_a_backend_is_a_value() -> None:
-    one = ConnectorBackend(Connector(timeout=1))
+def test_a_backend_is_a_value(pair: Pair) -> None:
+    one = pair.backend(Connector(timeout=1))
     assert one == pickle.loads(pickle.dumps(one))
-    assert len({one, ConnectorBackend()}) == 2
+    assert len({one, pair.backend()}) == 2
 
 
-async def test_errors_of_a_stream(listener: Server) -> None:
+async def test_errors_of_a_stream(pair: Pair, listener: Server) -> None:
     """Too late, reset or closed: each becomes httpcore's own error."""
-    backend = ConnectorBackend()
+    backend = pair.backend()
     stream = await backend.connect_tcp(listener.host, listener.port)
     peer = listener.accept()
-    with pytest.raises(httpcore.ReadTimeout):
+    with pytest.raises(pair.httpcore.ReadTimeout):
         await stream.read(1, timeout=0.01)
-    with pytest.raises(httpcore.WriteTimeout):
+    with pytest.raises(pair.httpcore.WriteTimeout):
         await stream.write(b"x" * 2**26, timeout=0.05)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
-    with pytest.raises(httpcore.ReadError, match=r"reset|closed"):
+    with pytest.raises(pair.httpcore.ReadError, match=r"reset|closed"):
         await stream.read(1)
-    with pytest.raises(httpcore.WriteError, match=r"reset|closed"):
+    with pytest.raises(pair.httpcore.WriteError, match=r"reset|closed"):
         await stream.write(b"x")
     await stream.aclose()
     stream = await backend.connect_tcp(listener.host, listener.port)
     await stream.aclose()
-    with pytest.raises(httpcore.ReadError, match="the stream is closed"):
+    with pytest.raises(pair.httpcore.ReadError, match="the stream is closed"):
         await stream.read(1)
-    with pytest.raises(httpcore.WriteError, match="the stream is closed"):
+    with pytest.raises(pair.httpcore.WriteError, match="the stream is closed"):
         await stream.write(b"x")
     await stream.write(b"")
 
 
-async def test_tls() -> None:
+async def test_tls(pair: Pair) -> None:
     with tls_echoing() as server:
-        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        plain = await pair.backend().connect_tcp(server.host, server.port)
         stream = await plain.start_tls(server.client_context, "localhost")
         assert stream.get_extra_info("ssl_object").server_hostname == "localhost"
         assert await streamed(stream) == b"word"
 
 
-async def test_tls_in_tls() -> None:
+async def test_tls_in_tls(pair: Pair) -> None:
     """A proxy that speaks TLS may lead to TLS; here it echoes everything."""
     with tls_echoing() as server:
-        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        plain = await pair.backend().connect_tcp(server.host, server.port)
         outer = await plain.start_tls(server.client_context, "localhost")
-        with pytest.raises(httpcore.ConnectError):
+        with pytest.raises(pair.httpcore.ConnectError):
             await outer.start_tls(server.client_context, "localhost")
 
 
-async def test_tls_that_fails() -> None:
+async def test_tls_that_fails(pair: Pair) -> None:
     """It is an error of connecting, and nothing is left open."""
-    backend = ConnectorBackend()
+    backend = pair.backend()
     with tls_echoing(wrong_name=True) as server, echoing() as echo:
         stream = await backend.connect_tcp(server.host, server.port)
-        with pytest.raises(httpcore.ConnectError, match="certificate") as caught:
+        with pytest.raises(pair.httpcore.ConnectError, match="certificate") as caught:
             await stream.start_tls(server.client_context, "localhost")
         assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
         stream = await backend.connect_tcp(echo.host, echo.port)
-        with pytest.raises(httpcore.ConnectError):
+        with pytest.raises(pair.httpcore.ConnectError):
             await stream.start_tls(server.client_context, "localhost")
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs"), [(0.05, None), (None, 0.05), (0.05, 60.0), (60.0, 0.05)]
 )
-async def test_no_handshake(ours: float | None, theirs: float | None) -> None:
+async def test_no_handshake(
+    pair: Pair, ours: float | None, theirs: float | None
+) -> None:
     with tls_echoing(silent=True) as server:
-        backend = ConnectorBackend(Connector(timeout=ours))
+        backend = pair.backend(Connector(timeout=ours))
         stream = await backend.connect_tcp(server.host, server.port)
-        with pytest.raises(httpcore.ConnectTimeout):
+        with pytest.raises(pair.httpcore.ConnectTimeout):
             await stream.start_tls(server.client_context, "localhost", timeout=theirs)
 
 
-async def test_the_peer_ends_the_handshake(listener: Server) -> None:
-    stream = await ConnectorBackend().connect_tcp(listener.host, listener.port)
+async def test_the_peer_ends_the_handshake(pair: Pair, listener: Server) -> None:
+    stream = await pair.backend().connect_tcp(listener.host, listener.port)
     listener.accept().close()
-    with pytest.raises(httpcore.ConnectError, match=r"closed|reset"):
+    with pytest.raises(pair.httpcore.ConnectError, match=r"closed|reset"):
         await stream.start_tls(ssl.create_default_context(), "localhost")
 
 
@@ -337,9 +341,9 @@ async def cancelled_anywhere(start: Callable[[], Coroutine[Any, Any, None]]) -> 
             group.cancel_scope.cancel()
 
 
-async def test_a_handshake_that_is_cancelled() -> None:
+async def test_a_handshake_that_is_cancelled(pair: Pair) -> None:
     async def start() -> None:
-        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
+        plain = await pair.backend().connect_tcp(server.host, server.port)
         stream = plain
         try:
             stream = await plain.start_tls(server.client_context, "localhost")
@@ -367,7 +371,7 @@ def only_one_came(first: Server) -> None:
         first.accept(timeout=0)
 
 
-async def test_a_first_address_that_is_not_ready() -> None:
+async def test_a_first_address_that_is_not_ready(pair: Pair) -> None:
     """The stream of the first address stalls in *ready*; that of the second is used."""
 
     async def ready(stream: anyio.abc.ByteStream) -> bool:
@@ -378,7 +382,7 @@ async def test_a_first_address_that_is_not_ready() -> None:
         server,
         first,
     ):
-        backend = ConnectorBackend(racing(first, ready=ready, timeout=PATIENCE))
+        backend = pair.backend(racing(first, ready=ready, timeout=PATIENCE))
         async with leak_check():
             stream = await backend.connect_tcp("localhost", server.port)
             assert await streamed(stream) == b"word"
@@ -386,13 +390,13 @@ async def test_a_first_address_that_is_not_ready() -> None:
         only_one_came(first)
 
 
-async def test_a_first_address_whose_tls_stalls() -> None:
+async def test_a_first_address_whose_tls_stalls(pair: Pair) -> None:
     """The handshake belongs to the attempt: the second address is used."""
     with on_one_port(tls_echoing, lambda port: listening("127.0.0.2", port=port)) as (
         server,
         first,
     ):
-        backend = ConnectorBackend(racing(first, timeout=3))
+        backend = pair.backend(racing(first, timeout=3))
         plain = await backend.connect_tcp("localhost", server.port)
         stream = await plain.start_tls(server.client_context, "localhost")
         assert await streamed(stream) == b"word"
@@ -403,7 +407,7 @@ async def test_a_first_address_whose_tls_stalls() -> None:
     ("ours", "theirs"), [(0.3, None), (None, 0.3)], ids=["connector", "httpcore"]
 )
 async def test_all_addresses_whose_tls_stalls(
-    ours: float | None, theirs: float | None
+    pair: Pair, ours: float | None, theirs: float | None
 ) -> None:
     """The time is up while both handshakes are under way, and both are ended."""
     silent = partial(tls_echoing, silent=True)
@@ -411,10 +415,10 @@ async def test_all_addresses_whose_tls_stalls(
         server,
         first,
     ):
-        backend = ConnectorBackend(racing(first, timeout=ours))
+        backend = pair.backend(racing(first, timeout=ours))
         async with leak_check(ignore_threads=["aioconnect-"]):
             plain = await backend.connect_tcp("localhost", server.port)
-            with pytest.raises(httpcore.ConnectTimeout):
+            with pytest.raises(pair.httpcore.ConnectTimeout):
                 await plain.start_tls(server.client_context, "localhost", theirs)
         only_one_came(first)
 
@@ -447,53 +451,43 @@ async def test_a_scope_that_is_cancelled_while_a_loser_ends(listener: Server) ->
         await streams[0].send(b"word")
 
 
-@asynccontextmanager
-async def client(
-    connector: Connector = Connector(timeout=PATIENCE),  # noqa: B008  # a value
-    **options: Any,
-) -> AsyncGenerator[httpx.AsyncClient]:
-    """Yield a client of httpx that connects as *connector* says."""
-    async with httpx.AsyncClient(
-        transport=ConnectorTransport(connector, **options),
-        timeout=httpx.Timeout(PATIENCE, connect=None),
-    ) as client:
-        yield client
-
-
-async def test_a_connection_is_kept() -> None:
+async def test_a_connection_is_kept(pair: Pair) -> None:
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}/"
-        async with serving(host=held.host, port=held.port) as server, client() as http:
+        async with (
+            serving(host=held.host, port=held.port) as server,
+            pair.client() as http,
+        ):
             answers = [await http.get(url) for _ in range(5)]
             assert [answer.text for answer in answers] == ["1"] * 5
             assert {answer.http_version for answer in answers} == {"HTTP/1.1"}
             assert len(server.writers) == 1
 
 
-async def test_a_unix_socket(tmp_path: Path) -> None:
+async def test_a_unix_socket(pair: Pair, tmp_path: Path) -> None:
     path = str(tmp_path / "web")
-    async with serving(path=path), client(uds=path) as http:
+    async with serving(path=path), pair.client(uds=path) as http:
         assert (await http.get("http://web/")).text == "1"
 
 
-async def test_https() -> None:
+async def test_https(pair: Pair) -> None:
     """It sends the body of a request too, to a server with a certificate."""
     with tls_echoing() as server, unused_port() as held:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.ca.issue_cert("localhost").configure_cert(context)
         async with (
             serving(host=held.host, port=held.port, ssl=context),
-            client(verify=server.client_context) as http,
+            pair.client(verify=server.client_context) as http,
         ):
             for _ in range(2):
                 answer = await http.get(f"https://localhost:{held.port}/")
                 assert answer.text == "1"
-        async with client() as http:
-            with pytest.raises(httpx.ConnectError, match="certificate"):
+        async with pair.client() as http:
+            with pytest.raises(pair.httpx.ConnectError, match="certificate"):
                 await http.get(f"https://localhost:{server.port}/")
 
 
-async def test_http_whose_first_address_is_not_ready() -> None:
+async def test_http_whose_first_address_is_not_ready(pair: Pair) -> None:
     """A request goes to the second address, if the first accepts for nobody."""
 
     async def ready(stream: anyio.abc.ByteStream) -> None:
@@ -507,7 +501,7 @@ async def test_http_whose_first_address_is_not_ready() -> None:
         connector = racing(first, ready=ready, timeout=PATIENCE)
         async with (
             serving(host=held.host, port=held.port) as server,
-            client(connector) as http,
+            pair.client(connector) as http,
         ):
             answer = await http.get(f"http://localhost:{held.port}/")
             assert answer.text == "1"
@@ -515,7 +509,7 @@ async def test_http_whose_first_address_is_not_ready() -> None:
         only_one_came(first)
 
 
-async def test_https_whose_first_address_stalls() -> None:
+async def test_https_whose_first_address_stalls(pair: Pair) -> None:
     with (
         tls_echoing() as certified,
         on_one_port(unused_port, lambda port: listening("127.0.0.2", port=port)) as (
@@ -527,7 +521,9 @@ async def test_https_whose_first_address_stalls() -> None:
         certified.ca.issue_cert("localhost").configure_cert(context)
         async with (
             serving(host=held.host, port=held.port, ssl=context) as server,
-            client(racing(first, timeout=3), verify=certified.client_context) as http,
+            pair.client(
+                racing(first, timeout=3), verify=certified.client_context
+            ) as http,
         ):
             answer = await http.get(f"https://localhost:{held.port}/")
             assert answer.text == "1"
@@ -535,13 +531,13 @@ async def test_https_whose_first_address_stalls() -> None:
         only_one_came(first)
 
 
-async def test_tls_without_a_goodbye() -> None:
+async def test_tls_without_a_goodbye(pair: Pair) -> None:
     """It is a normal end, as in httpcore itself: many servers end like this."""
     with tls_echoing() as certified, unused_port() as held:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certified.ca.issue_cert("localhost").configure_cert(context)
         async with serving(host=held.host, port=held.port, ssl=context) as server:
-            plain = await ConnectorBackend().connect_tcp(held.host, held.port)
+            plain = await pair.backend().connect_tcp(held.host, held.port)
             stream = await plain.start_tls(certified.client_context, "localhost")
             await stream.write(b"GET / HTTP/1.1\r\n\r\n")
             assert (await stream.read(100)).endswith(b"\r\n\r\n1")
@@ -550,22 +546,22 @@ async def test_tls_without_a_goodbye() -> None:
             await stream.aclose()
 
 
-async def test_many_requests() -> None:
+async def test_many_requests(pair: Pair) -> None:
     """A pool makes no more connections than it may, and answers all."""
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}/"
         # No idle connection expires, however slow the machine is.
-        limits = httpx.Limits(max_connections=10, keepalive_expiry=None)
+        limits = pair.httpx.Limits(max_connections=10, keepalive_expiry=None)
         async with (
             serving(host=held.host, port=held.port) as server,
-            client(limits=limits) as http,
+            pair.client(limits=limits) as http,
         ):
             answers = await asyncio.gather(*(http.get(url) for _ in range(100)))
             assert {answer.status_code for answer in answers} == {200}
             assert len(server.writers) <= 10
 
 
-async def test_a_server_that_is_late_and_comes_back() -> None:
+async def test_a_server_that_is_late_and_comes_back(pair: Pair) -> None:
     """It starts after the first request, is killed, and starts after the next one."""
     recorder = Recorder()
     started = asyncio.Event()
@@ -580,23 +576,23 @@ async def test_a_server_that_is_late_and_comes_back() -> None:
         asking = asyncio.create_task(http.get(url))
         await started.wait()
         await server.listen(host=held.host, port=held.port)
-        return (await asking).text
+        return str((await asking).text)
 
     waiting = Connector(timeout=PATIENCE, retry=Backoff(maximum=0.1), observer=observer)
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}/"
-        async with serving() as server, client(waiting) as http:
+        async with serving() as server, pair.client(waiting) as http:
             assert await asked() == "1"
             await server.kill()
             assert await asked() == "2"
     recorder.assert_in_order(RetryScheduled, Connected, RetryScheduled, Connected)
 
 
-async def test_requests_that_are_cancelled() -> None:
+async def test_requests_that_are_cancelled(pair: Pair) -> None:
     """Wherever they are cancelled, the pool and the loop are as before."""
 
     async def ask() -> None:
-        async with client() as http:
+        async with pair.client() as http:
             await http.get(url)
 
     with unused_port() as held:
@@ -606,27 +602,27 @@ async def test_requests_that_are_cancelled() -> None:
             await server.kill()
 
 
-async def test_errors_are_those_of_httpx() -> None:
+async def test_errors_are_those_of_httpx(pair: Pair) -> None:
     """They occur in a connect, in a response, and in its body."""
     with unused_port() as held:
         url = f"http://{held.host}:{held.port}"
-        async with client() as http:
-            with pytest.raises(httpx.ConnectError, match="refused") as caught:
+        async with pair.client() as http:
+            with pytest.raises(pair.httpx.ConnectError, match="refused") as caught:
                 await http.get(url)
             assert caught.value.request.url == url
-            with pytest.raises(httpx.ConnectError, match="host"):
+            with pytest.raises(pair.httpx.ConnectError, match="host"):
                 await http.get("http://a..b/")
-            with pytest.raises(httpx.UnsupportedProtocol):
+            with pytest.raises(pair.httpx.UnsupportedProtocol):
                 await http.get("ftp://localhost/")
             async with serving(host=held.host, port=held.port):
-                with pytest.raises(httpx.RemoteProtocolError):
+                with pytest.raises(pair.httpx.RemoteProtocolError):
                     await http.get(f"{url}/cut")
-                times = httpx.Timeout(PATIENCE, read=0.05)
-                with pytest.raises(httpx.ReadTimeout):
+                times = pair.httpx.Timeout(PATIENCE, read=0.05)
+                with pytest.raises(pair.httpx.ReadTimeout):
                     await http.get(f"{url}/never", timeout=times)
 
 
-async def test_a_transport_needs_a_connector() -> None:
+async def test_a_transport_needs_a_connector(pair: Pair) -> None:
     with pytest.raises(TypeError, match="connector must be a Connector"):
-        ConnectorTransport({"timeout": 1})  # type: ignore[arg-type]  # on purpose
-    await ConnectorTransport().aclose()
+        pair.transport({"timeout": 1})
+    await pair.transport().aclose()

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from http_pairs import PAIRS
 from proxies import (
     CREDENTIALS,
     KINDS,
@@ -52,8 +53,6 @@ from aioconnect.contrib import proxy
 from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
-from aioconnect.contrib.httpx import ConnectorTransport
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
     EchoServer,
@@ -1100,8 +1099,11 @@ def test_no_connector() -> None:
     "make",
     [
         loop_factory,
-        ConnectorBackend,
-        ConnectorTransport,
+        *(
+            pytest.param(pair.backend, id=f"{name}: pool")
+            for name, pair in PAIRS.items()
+        ),
+        *(pytest.param(pair.transport, id=name) for name, pair in PAIRS.items()),
         partial(Connectable, "a:1"),
         lambda connector: ProxyConnector(proxy="http://b:1", connector=connector),
     ],

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpcore
 from anyio.abc import ByteStream
+from http_pairs import PAIRS, Pair
 from opentelemetry.sdk.trace import TracerProvider
 from proxies import proxying
 
@@ -28,7 +28,6 @@ from aioconnect import Address, Connector, Reconnecting, Resolver
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
@@ -68,6 +67,9 @@ class EntryPoint:
     holds: bool = True
 
 
+NETWORK_STREAMS = tuple(pair.httpcore.AsyncNetworkStream for pair in PAIRS.values())
+
+
 async def discard(connection: Any) -> None:
     """Close the result of a call: a socket, streams, a transport, or a stream."""
     if isinstance(connection, tuple):
@@ -78,7 +80,7 @@ async def discard(connection: Any) -> None:
         connection.close()
     elif isinstance(connection, ByteStream):
         await anyio.aclose_forcefully(connection)
-    elif isinstance(connection, httpcore.AsyncNetworkStream):
+    elif isinstance(connection, NETWORK_STREAMS):
         await connection.aclose()
 
 
@@ -216,14 +218,16 @@ def tls_for_anyio(at: TLSEchoServer) -> Coroutine[Any, Any, ByteStream]:
     return for_anyio(at, tls=True, **named)
 
 
-def for_httpcore(at: Any) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
-    """Connect for httpcore."""
-    return ConnectorBackend().connect_tcp(at.host, at.port, timeout=60)
+def for_httpcore(pair: Pair, at: Any) -> Coroutine[Any, Any, Any]:
+    """Connect for httpcore, or for its successor."""
+    connecting: Coroutine[Any, Any, Any]
+    connecting = pair.backend().connect_tcp(at.host, at.port, timeout=60)
+    return connecting
 
 
-async def tls_for_httpcore(at: TLSEchoServer) -> httpcore.AsyncNetworkStream:
+async def tls_for_httpcore(pair: Pair, at: TLSEchoServer) -> Any:
     """Connect for httpcore, which then shakes hands."""
-    stream = await for_httpcore(at)
+    stream = await for_httpcore(pair, at)
     return await stream.start_tls(at.client_context, "localhost", timeout=60)
 
 
@@ -551,11 +555,22 @@ ENTRY_POINTS |= {
         lambda at: for_anyio(at, connector=aioconnect.Connector(ready=never)),
         ends=False,
     ),
-    "httpcore": EntryPoint(echoing, for_httpcore),
-    "httpcore: no answer": EntryPoint(black_hole, for_httpcore, ends=False),
-    "httpcore: TLS": _tls(tls_for_httpcore, holds=False),
-    "httpcore: no handshake": _no_handshake(tls_for_httpcore),
 }
+
+
+def _httpcore(pair: Pair) -> dict[str, EntryPoint]:
+    name, start = pair.httpcore.__name__, partial(for_httpcore, pair)
+    start_tls = partial(tls_for_httpcore, pair)
+    return {
+        name: EntryPoint(echoing, start),
+        f"{name}: no answer": EntryPoint(black_hole, start, ends=False),
+        f"{name}: TLS": _tls(start_tls, holds=False),
+        f"{name}: no handshake": _no_handshake(start_tls),
+    }
+
+
+for one in PAIRS.values():
+    ENTRY_POINTS |= _httpcore(one)
 
 
 @contextmanager

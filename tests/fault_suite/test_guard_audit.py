@@ -19,18 +19,15 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-import httpcore
-import httpx
 import pytest
 from fault_suite.entry_points import discard
+from http_pairs import PAIRS, Pair
 from proxies import proxying
 
 import aioconnect
 from aioconnect import Address, Connector, SRVRecord, Target
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
-from aioconnect.contrib.httpx import ConnectorTransport
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import UnixServer, listening
 
@@ -276,15 +273,20 @@ async def first(connections: aioconnect.Reconnecting) -> Any:
     return await anext(connections)
 
 
-async def request(scene: Scene) -> None:
+async def request(pair: Pair, scene: Scene) -> None:
     """Request a page, although no server answers."""
-    async with ConnectorTransport(scene.connector) as transport:
+    async with pair.transport(scene.connector) as transport:
         url = f"http://{scene.host}:{scene.port}/"
         timeouts = {"timeout": {"connect": 20.0, "read": 0.01}}
-        with suppress(httpx.ReadTimeout):
+        with suppress(pair.httpx.ReadTimeout):
             await transport.handle_async_request(
-                httpx.Request("GET", url, extensions=timeouts)
+                pair.httpx.Request("GET", url, extensions=timeouts)
             )
+
+
+async def over_httpcore(pair: Pair, scene: Scene) -> Any:
+    """Connect as a pool of httpcore does."""
+    return await pair.backend(scene.connector).connect_tcp(*scene.at)
 
 
 def options(scene: Scene) -> dict[str, Any]:
@@ -346,9 +348,16 @@ ENTRIES: dict[str, Start] = {
     ),
     "anyio": lambda to: Connectable(to.at, to.connector).connect(),
     "anyio: an address": lambda to: Connectable(to.make(), to.connector).connect(),
-    "httpcore": lambda to: ConnectorBackend(to.connector).connect_tcp(*to.at),
-    "httpx": request,
 }
+for name, pair in PAIRS.items():
+    ENTRIES[name] = partial(request, pair)
+    ENTRIES[pair.httpcore.__name__] = partial(over_httpcore, pair)
+
+CONNECT_ERRORS = (
+    OSError,
+    *(pair.httpcore.ConnectError for pair in PAIRS.values()),
+    *(pair.httpx.ConnectError for pair in PAIRS.values()),
+)
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -361,7 +370,7 @@ async def test_what_is_dialled_was_allowed(entry: str) -> None:
                 connector = Connector(
                     allow=audit.allow, resolver=Resolver(make), timeout=20
                 )
-                with suppress(OSError, httpcore.ConnectError, httpx.ConnectError):
+                with suppress(*CONNECT_ERRORS):
                     await discard(await ENTRIES[entry](Scene(connector, make)))
             assert audit.all_of("asked"), liar
             if liar == "plain":
@@ -371,6 +380,11 @@ async def test_what_is_dialled_was_allowed(entry: str) -> None:
 def pairs(good: Address, bad: Address) -> Iterator[tuple[str, tuple[Address, Address]]]:
     """Yield each lying value with what it says and what it means, both ways round."""
     return itertools.product(LIARS, [(good, bad), (bad, good)])
+
+
+async def over_httpcore_unix(pair: Pair, by: Connector, path: Path) -> Any:
+    """Connect as a pool of httpcore with a Unix path does."""
+    return await pair.backend(by).connect_unix_socket(str(path))
 
 
 UNIX_ENTRIES: dict[str, Callable[[Connector, Path], Awaitable[Any]]] = {
@@ -384,7 +398,10 @@ UNIX_ENTRIES: dict[str, Callable[[Connector, Path], Awaitable[Any]]] = {
     "reconnecting_unix": lambda by, path: first(by.reconnecting_unix(path)),
     "connect_any": lambda by, path: by.connect_any([f"unix:{path}"]),
     "anyio": lambda by, path: Connectable(f"unix:{path}", by).connect(),
-    "httpcore": lambda by, path: ConnectorBackend(by).connect_unix_socket(str(path)),
+    **{
+        pair.httpcore.__name__: partial(over_httpcore_unix, pair)
+        for pair in PAIRS.values()
+    },
 }
 
 
@@ -394,7 +411,7 @@ async def test_no_path_is_dialled(entry: str, unix_listener: UnixServer) -> None
     with auditing() as audit:
         connector = Connector(allow=audit.allow, timeout=20)
         path = Path(str(unix_listener.path))
-        with pytest.raises((OSError, httpcore.ConnectError), match="not allowed"):
+        with pytest.raises(CONNECT_ERRORS, match="not allowed"):
             await UNIX_ENTRIES[entry](connector, path)
     assert not audit.log
 

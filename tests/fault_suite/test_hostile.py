@@ -29,6 +29,7 @@ from fault_suite.hostile_peers import (
     hostile_dns,
     message,
 )
+from http_pairs import PAIRS, Pair
 
 import aioconnect
 from aioconnect import Address, Backoff, ConnectError, Connector, ConnectTimeoutError
@@ -36,7 +37,6 @@ from aioconnect._io.transports import discard_connection
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import leak_check, refusing
 from aioconnect.testing._dns_message import Question
 
@@ -227,9 +227,9 @@ def for_anyio(server: HostileServer, **options: Any) -> Awaitable[Any]:
     return Connectable(f"{server.host}:{server.port}", connector).connect()
 
 
-def for_httpcore(server: HostileServer, **options: Any) -> Awaitable[Any]:
-    backend = ConnectorBackend(Connector(**options))
-    return backend.connect_tcp(server.host, server.port)
+async def for_httpcore(pair: Pair, server: HostileServer, **options: Any) -> Any:
+    backend = pair.backend(Connector(**options))
+    return await backend.connect_tcp(server.host, server.port)
 
 
 async def again(server: HostileServer, **options: Any) -> Any:
@@ -248,7 +248,7 @@ CONNECTED: tuple[Callable[..., Awaitable[Any]], ...] = (
     again,
     tunnel,
     for_anyio,
-    for_httpcore,
+    *(partial(for_httpcore, pair) for pair in PAIRS.values()),
 )
 
 

@@ -14,10 +14,11 @@ import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-import httpcore
 import pytest
+from http_pairs import PAIRS, Pair
 
 import aioconnect
 from aioconnect import Address, Connector, parse_target
@@ -29,7 +30,6 @@ from aioconnect._sansio.text import safe_repr
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
 
 LENGTH = 100_000
 
@@ -95,7 +95,8 @@ async def by_sock_connect(text: str) -> None:
         await by_the_loop("sock_connect", sock, (text, 80))
 
 
-REFUSED = (ValueError, OSError, CommandError, httpcore.ConnectError)
+CONNECT_ERRORS = tuple(pair.httpcore.ConnectError for pair in PAIRS.values())
+REFUSED = (ValueError, OSError, CommandError, *CONNECT_ERRORS)
 
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -152,12 +153,24 @@ SURFACES: dict[str, Callable[[str], Awaitable[object]]] = {
     "anyio: tls_hostname": lambda text: said(
         lambda: Connectable("127.0.0.1:80", tls=True, tls_hostname=text)
     ),
-    "httpcore": lambda text: ConnectorBackend().connect_tcp(text, 80),
-    "httpcore: local_address": lambda text: ConnectorBackend().connect_tcp(
-        "127.0.0.1", 80, local_address=text
-    ),
     "command line": lambda text: said(lambda: target(f"{text}:80")),
 }
+
+
+async def over_httpcore(pair: Pair, host: str, port: int, **options: str) -> object:
+    """Connect as a pool of httpcore does."""
+    return await pair.backend().connect_tcp(host, port, **options)
+
+
+async def over_httpcore_from(pair: Pair, text: str) -> object:
+    """Connect from the local address *text*."""
+    return await over_httpcore(pair, "127.0.0.1", 80, local_address=text)
+
+
+for pair in PAIRS.values():
+    name = pair.httpcore.__name__
+    SURFACES[name] = partial(over_httpcore, pair, port=80)
+    SURFACES[f"{name}: local_address"] = partial(over_httpcore_from, pair)
 
 
 @pytest.mark.parametrize("name", SURFACES)

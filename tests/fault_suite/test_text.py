@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-import httpcore
 import pytest
+from http_pairs import PAIRS, Pair
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -46,7 +46,6 @@ from aioconnect._calls.observing import Observer
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.testing import Server, tls_echoing
 
@@ -412,11 +411,13 @@ async def test_every_function(name: str) -> None:
     check([*said_by(caught.value), *told.lines()])
 
 
-async def test_a_certificate_of_a_client_of_httpcore() -> None:
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+async def test_a_certificate_of_a_client_of_httpcore(pair: Pair) -> None:
     """The name comes from a URL, and so from a server that redirects to it."""
     with tls_echoing() as server:
-        plain = await ConnectorBackend().connect_tcp(server.host, server.port)
-        with pytest.raises(httpcore.ConnectError, match="is not valid for") as caught:
+        plain = await pair.backend().connect_tcp(server.host, server.port)
+        expected = pair.httpcore.ConnectError
+        with pytest.raises(expected, match="is not valid for") as caught:
             await plain.start_tls(server.client_context, ODD_NAME)
     check([str(caught.value)])
     assert SHOWN_NAME in str(caught.value)

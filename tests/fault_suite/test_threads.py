@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from fault_suite.entry_points import discard, first_turn
+from http_pairs import PAIRS
 from proxies import proxying
 
 import aioconnect
@@ -27,7 +28,6 @@ from aioconnect._io.getaddrinfo_pool import THREAD_NAMES
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.testing import EchoServer, echoing, refusing
 
 # In seconds, for calls that have to end, and for calls that must not.
@@ -142,8 +142,11 @@ CALLS: dict[str, Call] = {
     "anyio": lambda at, t: Connectable(
         ("a.pinned", at.server.port), Connector(timeout=t)
     ).connect(),
-    "httpcore": lambda at, t: ConnectorBackend().connect_tcp(
-        "a.pinned", at.server.port, timeout=t
+    "httpcore": lambda at, t: (
+        PAIRS["httpx"].backend().connect_tcp("a.pinned", at.server.port, timeout=t)
+    ),
+    "httpcore2": lambda at, t: (
+        PAIRS["httpx2"].backend().connect_tcp("a.pinned", at.server.port, timeout=t)
     ),
 }
 

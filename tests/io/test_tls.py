@@ -7,11 +7,12 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from anyio.streams.tls import TLSAttribute
+from http_pairs import PAIRS, Pair
 from proxies import proxying
 
 import aioconnect
@@ -19,8 +20,6 @@ from aioconnect import Connector
 from aioconnect._io.tls import server_name, tls_options
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
-from aioconnect.contrib.httpx import ConnectorTransport
 from aioconnect.testing import (
     Server,
     StaticResolver,
@@ -230,8 +229,10 @@ async def over_anyio(there: TLSEchoServer, name: str, **options: Any) -> str:
         return str(stream.extra(TLSAttribute.ssl_object).server_hostname)
 
 
-async def over_httpcore(there: TLSEchoServer, name: str, **options: Any) -> str:
-    backend = ConnectorBackend(Connector(**options))
+async def over_httpcore(
+    pair: Pair, there: TLSEchoServer, name: str, **options: Any
+) -> str:
+    backend = pair.backend(Connector(**options))
     plain = await backend.connect_tcp(there.host, there.port)
     stream = await plain.start_tls(there.client_context, name)
     verified: str = stream.get_extra_info("ssl_object").server_hostname
@@ -249,7 +250,8 @@ GIVEN: dict[str, Callable[..., Awaitable[str]]] = {
     "streams": given,
     "with a socket": given_with_a_socket,
     "anyio": over_anyio,
-    "httpcore": over_httpcore,
+    "httpcore": partial(over_httpcore, PAIRS["httpx"]),
+    "httpcore2": partial(over_httpcore, PAIRS["httpx2"]),
 }
 
 
@@ -286,12 +288,12 @@ async def test_whose_name_is_derived(written: str) -> None:
     )
 
 
-async def test_httpx(there: TLSEchoServer) -> None:
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+async def test_httpx(pair: Pair, there: TLSEchoServer) -> None:
     """A URL may have the final dot: the connection is made, and then it is no HTTP."""
     connector = Connector(family=socket.AF_INET)
-    transport = ConnectorTransport(connector, verify=there.client_context)
-    async with httpx.AsyncClient(transport=transport) as client:
-        with pytest.raises(httpx.RemoteProtocolError):
+    async with pair.client(connector, verify=there.client_context) as client:
+        with pytest.raises(pair.httpx.RemoteProtocolError):
             await client.get(f"https://localhost.:{there.port}/")
 
 

@@ -9,11 +9,15 @@ from typing import Any, assert_type
 
 import anyio
 import httpcore
+import httpcore2
 import httpx
+import httpx2
 from anyio.abc import AnyByteStreamConnectable, ByteStream
 
 import aioconnect
 from aioconnect import Address, Backoff, Connector, outcome, sockopts
+from aioconnect.contrib import httpcore2 as for_httpcore2
+from aioconnect.contrib import httpx2 as for_httpx2
 from aioconnect.contrib import proxy
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
@@ -133,6 +137,25 @@ async def adapters(connector: Connector, context: ssl.SSLContext) -> None:
     transport = ConnectorTransport(connector, verify=context, http2=True)
     async with httpx.AsyncClient(transport=transport) as client:
         assert_type(await client.get("http://x/"), httpx.Response)
+    request = httpx.Request("GET", "http://x/")
+    assert_type(await transport.handle_async_request(request), httpx.Response)
+    stream = await ConnectorBackend().connect_tcp("x", 80)
+    assert_type(stream, httpcore.AsyncNetworkStream)
+
+
+async def successors(connector: Connector, context: ssl.SSLContext) -> None:
+    """Connect for httpcore2 and httpx2, whose classes are not those of httpx."""
+    backend = for_httpcore2.ConnectorBackend(connector)
+    assert_type(backend.connector, Connector)
+    httpcore2.AsyncConnectionPool(network_backend=backend)
+    stream = await backend.connect_tcp("x", 443, timeout=5)
+    assert_type(stream, httpcore2.AsyncNetworkStream)
+    limits = httpx2.Limits(max_connections=10)
+    transport = for_httpx2.ConnectorTransport(connector, verify=context, limits=limits)
+    async with httpx2.AsyncClient(transport=transport) as client:
+        assert_type(await client.get("http://x/"), httpx2.Response)
+    request = httpx2.Request("GET", "http://x/")
+    assert_type(await transport.handle_async_request(request), httpx2.Response)
 
 
 def errors(error: aioconnect.ConnectError) -> None:
