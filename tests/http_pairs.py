@@ -34,6 +34,13 @@ class Pair:
     backend: Callable[..., Any]
     transport: Callable[..., Any]
 
+    @property
+    def classes(self) -> tuple[type, type]:
+        """The backend and the transport, as classes."""
+        assert isinstance(self.backend, type)
+        assert isinstance(self.transport, type)
+        return self.backend, self.transport
+
     @asynccontextmanager
     async def client(
         self,

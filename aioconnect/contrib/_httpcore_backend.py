@@ -92,10 +92,11 @@ class Backend(Generic[NetworkStream]):
             connector = replace(connector, local_addr=(local_address, 0))
         try:
             remote = check_host(host), check_port(port)
+            connectable = Connectable(remote, connector)
         except ValueError as exc:
             # The host may come from a redirect, so the client expects its own error.
             raise self._stream_type.core.ConnectError(str(exc)) from exc
-        stream = await self._connect(Connectable(remote, connector))
+        stream = await self._connect(connectable)
         stream.remember(connector, *remote)
         return stream.for_pool()
 

@@ -221,10 +221,11 @@ async def test_a_socket_option_that_fails_is_named(pair: Pair, port: int) -> Non
     assert f"socket option {option}: Protocol not available" in str(caught.value)
 
 
-async def test_a_bad_host(pair: Pair, port: int) -> None:
+@pytest.mark.parametrize("host", ["a..b", "a%b", "a\0b", "", "a" * 300])
+async def test_a_bad_host(pair: Pair, host: str, port: int) -> None:
     """A redirect may lead to it, so it is not an error of the program."""
     with pytest.raises(pair.httpcore.ConnectError, match="host"):
-        await pair.backend().connect_tcp("a..b", port)
+        await pair.backend().connect_tcp(host, port)
 
 
 async def test_errors_of_the_program_are_themselves(pair: Pair, port: int) -> None:
@@ -612,6 +613,8 @@ async def test_errors_are_those_of_httpx(pair: Pair) -> None:
             assert caught.value.request.url == url
             with pytest.raises(pair.httpx.ConnectError, match="host"):
                 await http.get("http://a..b/")
+            with pytest.raises(pair.httpx.ConnectError, match="host"):
+                await http.get("http://a%b/")
             with pytest.raises(pair.httpx.UnsupportedProtocol):
                 await http.get("ftp://localhost/")
             async with serving(host=held.host, port=held.port):
