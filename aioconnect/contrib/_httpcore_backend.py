@@ -41,13 +41,10 @@ __all__ = ["Backend", "Stream"]
 
 _DEFAULT = Connector()
 
-# What both packages call SOCKET_OPTION.
-_Option: TypeAlias = (
-    tuple[int, int, int]
-    | tuple[int, int, bytes | bytearray]
-    | tuple[int, int, None, int]
-)
-_Options: TypeAlias = Iterable[_Option]
+# Of what both packages call SOCKET_OPTION.
+_Options: TypeAlias = Iterable[
+    tuple[int, int, int | bytes | bytearray] | tuple[int, int, None, int]
+]
 
 # The class AsyncNetworkStream of the package.
 NetworkStream = TypeVar("NetworkStream")
@@ -186,8 +183,9 @@ class Stream(Generic[NetworkStream]):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._others = None
+        late, failed = self.core.ReadTimeout, self.core.ReadError
         with (
-            _translating_errors(self.core.ReadTimeout, self.core.ReadError),
+            _translating_errors(late, failed, "no data", timeout),
             fail_after(timeout),
         ):
             try:
@@ -199,8 +197,9 @@ class Stream(Generic[NetworkStream]):
         if not buffer:
             return  # h11 ends each message like this; TLS has no empty record
         self._others = None
+        late, failed = self.core.WriteTimeout, self.core.WriteError
         with (
-            _translating_errors(self.core.WriteTimeout, self.core.WriteError),
+            _translating_errors(late, failed, "not all data sent", timeout),
             fail_after(timeout),
         ):
             await self._stream.send(buffer)
@@ -218,10 +217,12 @@ class Stream(Generic[NetworkStream]):
         handshake = TLSHandshake(
             ssl_context, server_hostname, is_standard_compatible=False
         )
+        limit = _lower_timeout(timeout, self._connect_timeout)
+        late, failed = self.core.ConnectTimeout, self.core.ConnectError
         try:
             with (
-                _translating_errors(self.core.ConnectTimeout, self.core.ConnectError),
-                fail_after(_lower_timeout(timeout, self._connect_timeout)),
+                _translating_errors(late, failed, "no TLS handshake", limit),
+                fail_after(limit),
             ):
                 stream = await self._secure(handshake)
         except BaseException:
@@ -278,13 +279,19 @@ def _is_readable(sock: socket.socket | None) -> bool:
 
 @contextmanager
 def _translating_errors(
-    late: type[Exception], failed: type[Exception]
+    late: type[Exception],
+    failed: type[Exception],
+    what: str = "",
+    limit: float | None = None,
 ) -> Generator[None]:
-    """Raise *late* for a timeout, and *failed* for any other error of a stream."""
+    """Raise *late* for a timeout, and *failed* for any other error of a stream.
+
+    A timeout of `fail_after` has no text.  It says *what* happened within *limit* s.
+    """
     try:
         yield
     except TimeoutError as exc:
-        raise late(printable(str(exc))) from exc
+        raise late(printable(str(exc)) or f"{what} within {limit} s") from exc
     except OSError as exc:
         raise failed(printable(str(exc))) from exc
     except (BrokenResourceError, EndOfStream) as exc:

@@ -38,6 +38,11 @@ class Packages(NamedTuple):
         core = self.httpcore
         try:
             yield
+        except (core.ConnectError, core.ConnectTimeout) as exc:
+            # The pool raises them again "from None", which drops the cause: the error
+            # of this package, with all its attempts.
+            exc.__cause__ = exc.__context__
+            raise self._translated(exc) from exc
         except (
             core.NetworkError,
             core.ProtocolError,
@@ -45,7 +50,11 @@ class Packages(NamedTuple):
             core.TimeoutException,
             core.UnsupportedProtocol,
         ) as exc:
-            raise getattr(self.httpx, type(exc).__name__)(str(exc)) from exc
+            raise self._translated(exc) from exc
+
+    def _translated(self, exc: Exception) -> Exception:
+        translated: Exception = getattr(self.httpx, type(exc).__name__)(str(exc))
+        return translated
 
 
 @runtime_checkable

@@ -261,9 +261,9 @@ async def test_errors_of_a_stream(pair: Pair, listener: Server) -> None:
     backend = pair.backend()
     stream = await backend.connect_tcp(listener.host, listener.port)
     peer = listener.accept()
-    with pytest.raises(pair.httpcore.ReadTimeout):
+    with pytest.raises(pair.httpcore.ReadTimeout, match=r"no data within 0\.01 s"):
         await stream.read(1, timeout=0.01)
-    with pytest.raises(pair.httpcore.WriteTimeout):
+    with pytest.raises(pair.httpcore.WriteTimeout, match=r"not all .* within 0\.05 s"):
         await stream.write(b"x" * 2**26, timeout=0.05)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
@@ -320,7 +320,8 @@ async def test_no_handshake(
     with tls_echoing(silent=True) as server:
         backend = pair.backend(Connector(timeout=ours))
         stream = await backend.connect_tcp(server.host, server.port)
-        with pytest.raises(pair.httpcore.ConnectTimeout):
+        text = r"^no TLS handshake within 0\.05 s$"
+        with pytest.raises(pair.httpcore.ConnectTimeout, match=text):
             await stream.start_tls(server.client_context, "localhost", timeout=theirs)
 
 
@@ -611,6 +612,9 @@ async def test_errors_are_those_of_httpx(pair: Pair) -> None:
             with pytest.raises(pair.httpx.ConnectError, match="refused") as caught:
                 await http.get(url)
             assert caught.value.request.url == url
+            assert isinstance(caught.value.__cause__, pair.httpcore.ConnectError)
+            # The pool raises its error "from None", and the cause is still there.
+            assert isinstance(caught.value.__cause__.__cause__, ConnectRefusedError)
             with pytest.raises(pair.httpx.ConnectError, match="host"):
                 await http.get("http://a..b/")
             with pytest.raises(pair.httpx.ConnectError, match="host"):

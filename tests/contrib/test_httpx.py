@@ -81,6 +81,19 @@ async def test_a_redirect_to_a_private_address(
 
 
 @both
+async def test_a_cause_is_no_error_that_was_there_before(pair: Pair) -> None:
+    """Only the errors of a connect get one, because only this package raises them."""
+    async with pair.client() as http:
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            with pytest.raises(pair.httpx.UnsupportedProtocol) as caught:
+                await http.get("ftp://localhost/")
+    assert caught.value.__cause__ is not None
+    assert caught.value.__cause__.__cause__ is None
+
+
+@both
 async def test_retries_of_a_pool(pair: Pair) -> None:
     """They begin the connect again, with all that the connector does in one."""
     recorder = Recorder()
