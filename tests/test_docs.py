@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 FACTS = ROOT / "docs" / "development" / "kernel-facts.md"
 
 PAGES = [
-    *sorted((ROOT / "docs" / "development").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / name for name in ("CONTRIBUTING.md", "README.md", "SECURITY.md")),
 ]
 

@@ -7,15 +7,18 @@ import inspect
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import pytest
 from http_pairs import PAIRS, PATIENCE, Pair
 from programs import run_script
 
-from aioconnect import Connector, GaveUp, only_public
+from aioconnect import AddressBlockedError, Connector, GaveUp, only_public
 from aioconnect.testing import Recorder, Server, refusing
 
 both = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
@@ -75,6 +78,7 @@ async def test_a_redirect_to_a_private_address(
                 await http.get(
                     f"http://127.0.0.1:{port}/{place}", follow_redirects=True
                 )
+    assert isinstance(caught.value.__cause__.__cause__, AddressBlockedError)
     assert caught.value.request.url == f"http://{place}"
     with pytest.raises(TimeoutError):
         listener.accept(timeout=0)
@@ -91,6 +95,57 @@ async def test_a_cause_is_no_error_that_was_there_before(pair: Pair) -> None:
                 await http.get("ftp://localhost/")
     assert caught.value.__cause__ is not None
     assert caught.value.__cause__.__cause__ is None
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "httpx.md"
+RECIPE, ERRORS, GUARDED = re.findall(
+    r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+def run_example(pair: Pair, example: str, port: int) -> str:
+    """Run an example of the page, for httpx as the page says how, and at *port*."""
+    program = example.replace("httpx2", pair.httpx.__name__)
+    program = program.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    return run_script(sys.executable, "-X", "dev", "-W", "error", "-c", program)
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers that there is no content."""
+
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Do not log requests."""
+
+
+@both
+def test_the_recipe_of_the_page(pair: Pair) -> None:
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        try:
+            assert run_example(pair, RECIPE, server.server_port) == "204\n"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@both
+def test_the_errors_of_the_page(pair: Pair) -> None:
+    with refusing() as refused:
+        said = run_example(pair, ERRORS, refused.port)
+    assert re.fullmatch(r"cannot connect to .*\nConnectRefusedError 1\n", said)
+
+
+@both
+def test_the_guard_of_the_page(pair: Pair, listener: Server) -> None:
+    said = run_example(pair, GUARDED, listener.port)
+    assert "guard: not allowed" in said
+    with pytest.raises(TimeoutError):
+        listener.accept(timeout=0)
 
 
 @both
