@@ -46,7 +46,6 @@ class Packages(NamedTuple):
         except (
             core.NetworkError,
             core.ProtocolError,
-            core.ProxyError,
             core.TimeoutException,
             core.UnsupportedProtocol,
         ) as exc:
@@ -152,8 +151,7 @@ class Transport(Generic[Request, Response]):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        with self._packages.translating_errors():
-            await self._pool.aclose()
+        await self._pool.aclose()
 
 
 def _check_limits(limits: object, httpx: ModuleType) -> None:

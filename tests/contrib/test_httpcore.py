@@ -52,14 +52,20 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     return found
 
 
+# The option SO_LINGER with no time: closing the socket resets the connection.
+RESET = b"\1\0\0\0\0\0\0\0"
+
+
 class HTTPServer:
     """An HTTP server on the running loop, which answers its connection's number.
 
-    For /cut it promises more than it sends, and for /never it does not answer.
+    For /cut it promises more than it sends, for /reset it then resets the connection,
+    and for /never it does not answer.
     """
 
     def __init__(self) -> None:
         self.writers: list[asyncio.StreamWriter] = []
+        self.may_reset = asyncio.Event()
         self._tasks: list[asyncio.Task[None] | None] = []
         self._server: asyncio.Server | None = None
 
@@ -78,12 +84,17 @@ class HTTPServer:
         with contextlib.suppress(OSError, EOFError, RuntimeError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = len(body) + head.startswith(b"GET /cut")
+                is_short = head.startswith((b"GET /cut", b"GET /reset"))
+                length = len(body) + is_short
                 if head.startswith(b"GET /never"):
                     await reader.read()
                 answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length
                 writer.write(answer + body)
-                if length > len(body):
+                if head.startswith(b"GET /reset"):
+                    await self.may_reset.wait()
+                    sock = writer.get_extra_info("socket")
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                if is_short:
                     break
         writer.close()
 
@@ -265,7 +276,7 @@ async def test_errors_of_a_stream(pair: Pair, listener: Server) -> None:
         await stream.read(1, timeout=0.01)
     with pytest.raises(pair.httpcore.WriteTimeout, match=r"not all .* within 0\.05 s"):
         await stream.write(b"x" * 2**26, timeout=0.05)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     peer.close()
     with pytest.raises(pair.httpcore.ReadError, match=r"reset|closed"):
         await stream.read(1)
@@ -621,9 +632,13 @@ async def test_errors_are_those_of_httpx(pair: Pair) -> None:
                 await http.get("http://a%b/")
             with pytest.raises(pair.httpx.UnsupportedProtocol):
                 await http.get("ftp://localhost/")
-            async with serving(host=held.host, port=held.port):
+            async with serving(host=held.host, port=held.port) as server:
                 with pytest.raises(pair.httpx.RemoteProtocolError):
                     await http.get(f"{url}/cut")
+                async with http.stream("GET", f"{url}/reset") as answer:
+                    server.may_reset.set()
+                    with pytest.raises(pair.httpx.ReadError, match=r"reset|closed"):
+                        await answer.aread()
                 times = pair.httpx.Timeout(PATIENCE, read=0.05)
                 with pytest.raises(pair.httpx.ReadTimeout):
                     await http.get(f"{url}/never", timeout=times)
