@@ -184,6 +184,9 @@ def skip_unless_there(need: str) -> None:
     elif kind == "Linux":
         if platform.system() != kind or not is_version(platform.release(), version):
             pytest.skip(f"was seen with Linux {version}")
+    elif kind == "glibc":
+        if not is_version(platform.libc_ver()[1], version):
+            pytest.skip(f"was seen with glibc {version}")
     elif kind == "uvloop":
         if not is_version(metadata.version(kind), version):
             pytest.skip(f"was seen with uvloop {version}")
