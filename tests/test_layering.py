@@ -104,7 +104,7 @@ def test_importing_is_cheap() -> None:
     )
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith("aioconnect._cli")}
-    partners = {"anyio", "httpcore", "httpx", "opentelemetry", "rich"}
+    partners = {"aiohttp", "anyio", "httpcore", "httpx", "opentelemetry", "rich"}
     partners |= {"httpcore2", "httpx2"}
     assert not loaded & {*partners, "uvloop", "pytest", "argparse"}
     late = ("_loops", "_startup", "_timeline")

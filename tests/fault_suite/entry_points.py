@@ -17,16 +17,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anyio
+from aiohttp.client_reqrep import ClientRequest
 from anyio.abc import ByteStream
 from http_pairs import PAIRS, Pair
 from opentelemetry.sdk.trace import TracerProvider
 from proxies import proxying
+from yarl import URL
 
 import aioconnect
 from aioconnect import Address, Connector, Reconnecting, Resolver
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
+from aioconnect.contrib.aiohttp import ConnectorTCPConnector, ConnectorUnixConnector
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.opentelemetry import OpenTelemetryObserver
 from aioconnect.contrib.proxy import ProxyConnector
@@ -229,6 +233,30 @@ async def tls_for_httpcore(pair: Pair, at: TLSEchoServer) -> Any:
     """Connect for httpcore, which then shakes hands."""
     stream = await for_httpcore(pair, at)
     return await stream.start_tls(at.client_context, "localhost", timeout=60)
+
+
+def for_aiohttp(at: Any, url: str, **options: Any) -> Coroutine[Any, Any, Any]:
+    """Connect for aiohttp, as its pool does."""
+    request = ClientRequest(
+        "GET", URL(url.format(at.address.sockaddr[1])), loop=asyncio.get_running_loop()
+    )
+    timeout = aiohttp.ClientTimeout(sock_connect=60)
+    connector = ConnectorTCPConnector(**options)
+    return connector._create_direct_connection(request, [], timeout)
+
+
+def tls_for_aiohttp(at: TLSEchoServer) -> Coroutine[Any, Any, Any]:
+    """Connect for aiohttp, with TLS."""
+    return for_aiohttp(at, "https://localhost:{}", ssl=at.client_context)
+
+
+async def path_for_aiohttp(at: Any) -> Any:
+    """Connect to a Unix socket for aiohttp."""
+    request = ClientRequest("GET", URL("http://web"), loop=asyncio.get_running_loop())
+    timeout = aiohttp.ClientTimeout(sock_connect=60)
+    connector = ConnectorUnixConnector(str(at.path))
+    protocol = await connector._create_connection(request, [], timeout)
+    return protocol.transport, protocol
 
 
 _any = aioconnect.connect_any
@@ -544,6 +572,23 @@ ENTRY_POINTS |= {
 
 ENTRY_POINTS |= {
     # For other libraries.
+    "aiohttp": EntryPoint(echoing, lambda at: for_aiohttp(at, "http://127.0.0.1:{}")),
+    "aiohttp: a name": EntryPoint(
+        echoing, lambda at: for_aiohttp(at, "http://localhost:{}")
+    ),
+    "aiohttp: no answer": EntryPoint(
+        black_hole, lambda at: for_aiohttp(at, "http://127.0.0.1:{}"), ends=False
+    ),
+    "aiohttp: TLS": _tls(tls_for_aiohttp),
+    "aiohttp: no handshake": _no_handshake(tls_for_aiohttp),
+    "aiohttp: never ready": EntryPoint(
+        echoing,
+        lambda at: for_aiohttp(
+            at, "http://127.0.0.1:{}", connector=Connector(ready=never)
+        ),
+        ends=False,
+    ),
+    "aiohttp: Unix": EntryPoint(unix_listening, path_for_aiohttp),
     "anyio": EntryPoint(echoing, for_anyio),
     "anyio: no answer": EntryPoint(black_hole, for_anyio, ends=False),
     "anyio: Unix": EntryPoint(unix_listening, for_anyio),

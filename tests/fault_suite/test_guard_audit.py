@@ -19,6 +19,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from fault_suite.entry_points import discard
 from http_pairs import PAIRS, Pair
@@ -27,6 +28,7 @@ from proxies import proxying
 import aioconnect
 from aioconnect import Address, Connector, SRVRecord, Target
 from aioconnect._loops.subclass import convert_loop
+from aioconnect.contrib.aiohttp import ConnectorTCPConnector, ConnectorUnixConnector
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import UnixServer, listening
@@ -289,6 +291,16 @@ async def over_httpcore(pair: Pair, scene: Scene) -> Any:
     return await pair.backend(scene.connector).connect_tcp(*scene.at)
 
 
+async def request_of_aiohttp(
+    connector: aiohttp.BaseConnector, url: str = "http://web"
+) -> None:
+    """Request a page, although no server answers."""
+    timeout = aiohttp.ClientTimeout(sock_connect=20, sock_read=0.01)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        with suppress(aiohttp.SocketTimeoutError):
+            await session.get(url)
+
+
 def options(scene: Scene) -> dict[str, Any]:
     """Return the connector's options as keyword arguments."""
     said = scene.connector
@@ -346,6 +358,9 @@ ENTRIES: dict[str, Start] = {
     "loop.sock_connect: a name": lambda to: over_loop(
         to, lambda loop: own(to, loop.sock_connect, to.at)
     ),
+    "aiohttp": lambda to: request_of_aiohttp(
+        ConnectorTCPConnector(to.connector), f"http://{to.host}:{to.port}/"
+    ),
     "anyio": lambda to: Connectable(to.at, to.connector).connect(),
     "anyio: an address": lambda to: Connectable(to.make(), to.connector).connect(),
 }
@@ -397,6 +412,9 @@ UNIX_ENTRIES: dict[str, Callable[[Connector, Path], Awaitable[Any]]] = {
     "wait_until_down_unix": lambda by, path: by.wait_until_down_unix(path),
     "reconnecting_unix": lambda by, path: first(by.reconnecting_unix(path)),
     "connect_any": lambda by, path: by.connect_any([f"unix:{path}"]),
+    "aiohttp": lambda by, path: request_of_aiohttp(
+        ConnectorUnixConnector(str(path), by)
+    ),
     "anyio": lambda by, path: Connectable(f"unix:{path}", by).connect(),
     **{
         pair.httpcore.__name__: partial(over_httpcore_unix, pair)

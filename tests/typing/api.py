@@ -7,6 +7,7 @@ import socket
 import ssl
 from typing import Any, assert_type
 
+import aiohttp
 import anyio
 import httpcore
 import httpcore2
@@ -19,6 +20,7 @@ from aioconnect import Address, Backoff, Connector, outcome, sockopts
 from aioconnect.contrib import httpcore2 as for_httpcore2
 from aioconnect.contrib import httpx2 as for_httpx2
 from aioconnect.contrib import proxy
+from aioconnect.contrib.aiohttp import ConnectorTCPConnector, ConnectorUnixConnector
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.httpcore import ConnectorBackend
 from aioconnect.contrib.httpx import ConnectorTransport
@@ -156,6 +158,15 @@ async def successors(connector: Connector, context: ssl.SSLContext) -> None:
         assert_type(await client.get("http://x/"), httpx2.Response)
     request = httpx2.Request("GET", "http://x/")
     assert_type(await transport.handle_async_request(request), httpx2.Response)
+
+
+async def for_aiohttp(connector: Connector, context: ssl.SSLContext) -> None:
+    """Connect for aiohttp."""
+    ConnectorTCPConnector()
+    ConnectorUnixConnector("/x", connector, limit=10)
+    tcp = ConnectorTCPConnector(connector, ssl=context, limit=10, family=socket.AF_INET)
+    async with aiohttp.ClientSession(connector=tcp) as session:
+        assert_type(await session.get("http://x/"), aiohttp.ClientResponse)
 
 
 def errors(error: aioconnect.ConnectError) -> None:
