@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -791,6 +792,26 @@ async def test_what_the_guard_allows_goes_through_a_proxy() -> None:
         assert proxy.asked == [(held.host, held.port)]
 
 
+@pytest.mark.parametrize("allow", [None, allowing_none])
+async def test_credentials_of_a_proxy_are_not_shown(allow: Any) -> None:
+    """They are in no error, nor among the local variables of this package's frames."""
+    told: list[str] = []
+    with refusing() as refused:
+        proxy = f"http://{CREDENTIALS['http']}@{refused.host}:{refused.port}"
+        async with session(Connector(allow=allow)) as http:
+            with pytest.raises(aiohttp.ClientConnectorError) as caught:
+                await text_of(http, "https://a.test/", proxy=proxy)
+    error: BaseException | None = caught.value
+    while error is not None:
+        told += [repr(error), str(error), repr(vars(error))]
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if "aioconnect" in Path(frame.f_code.co_filename).parts:
+                told += map(repr, frame.f_locals.values())
+        error = error.__cause__
+    for secret in SECRETS:
+        assert not [text for text in told if secret in text]
+
+
 async def test_a_proxy_that_refuses() -> None:
     """Its error is aiohttp's own; the connect to it was tried again."""
     with refusing() as refused:
@@ -844,6 +865,32 @@ async def test_a_resolver_that_sends_requests_itself() -> None:
             target = f"https://{held.host}:{held.port}"
             assert await text_of(http, target, proxy=through) == "1"
     assert limits == [None]
+
+
+# The page.
+
+
+def examples() -> list[str]:
+    """Return the programs of the page."""
+    page = Path(__file__).parents[2] / "docs" / "aiohttp.md"
+    return re.findall(
+        r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+
+
+async def test_the_examples_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """The recipe gets its answer; the guard refuses an address of this machine."""
+    recipe, guarded = examples()
+    scope: dict[str, Any] = {}
+    async with local_server() as (_, url):
+        recipe = recipe.replace("http://127.0.0.1:8080", url)
+        recipe = recipe.removesuffix("asyncio.run(main())\n")
+        exec(recipe, scope)  # noqa: S102  # the page is this package's
+        await scope["main"]()
+        assert capsys.readouterr().out == "200 1\n"
+        exec(guarded, scope)  # noqa: S102  # the same
+        with pytest.raises(aiohttp.ClientConnectorError, match="not allowed"):
+            await scope["fetch"](url)
 
 
 # The version of aiohttp.
