@@ -49,6 +49,7 @@ from aioconnect.testing import (
     Server,
     StaticResolver,
     echoing,
+    full_backlog,
     leak_check,
     listening,
     on_one_port,
@@ -272,7 +273,7 @@ async def test_defaults_of_aiohttp_leave_the_options() -> None:
         connector, family=socket.AF_UNSPEC, local_addr=None, interleave=None
     )
     assert tcp._aioconnect_connector == connector
-    assert tcp.family == socket.AF_INET
+    assert (tcp.family, tcp.use_dns_cache) == (socket.AF_INET, False)
     await tcp.close()
 
 
@@ -317,8 +318,9 @@ async def test_many_requests() -> None:
         assert len(server.transports) <= 10
 
 
+@pytest.mark.parametrize("must_wait", [False, True])
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
-async def test_tracing(name: str) -> None:
+async def test_tracing(name: str, must_wait: bool) -> None:
     """Aiohttp's signals are sent, those of DNS for names only."""
     seen: list[str] = []
     config = TraceConfig()
@@ -335,12 +337,12 @@ async def test_tracing(name: str) -> None:
             seen.append(signal.removeprefix("on_"))
 
         getattr(config, signal).append(note)
-    plain = [("127.0.0.1", 80)]
+    known = StaticResolver({"localhost": ["127.0.0.1"]})
 
-    def resolver(host: str, port: int, **asked: int) -> Any:
-        # A plain function works here, too.
-        return [Address(socket.AF_INET, (plain[0][0], port))]
+    def plain(host: str, port: int, **_: int) -> list[Address]:
+        return [Address(socket.AF_INET, ("127.0.0.1", port))]
 
+    resolver: Any = known if must_wait else plain
     async with (
         local_server() as (_, url),
         session(Connector(resolver=resolver), traces=[config]) as http,
@@ -420,6 +422,17 @@ async def test_the_lower_timeout_wins(
     assert isinstance(caught.value, aiohttp.ServerTimeoutError)
     assert isinstance(caught.value.__cause__, ConnectTimeoutError)
     assert "within 0.05 s" in str(caught.value.__cause__)
+
+
+async def test_the_lower_timeout_wins_for_a_path() -> None:
+    """A server whose backlog is full is waited for until then."""
+    timeout = ClientTimeout(total=PATIENCE, sock_connect=0.05)
+    with full_backlog() as server:
+        unix = ConnectorUnixConnector(str(server.path), Connector(timeout=PATIENCE))
+        async with aiohttp.ClientSession(connector=unix, timeout=timeout) as http:
+            with pytest.raises(aiohttp.ConnectionTimeoutError) as caught:
+                await text_of(http, "http://web")
+    assert isinstance(caught.value.__cause__, ConnectTimeoutError)
 
 
 @pytest.mark.parametrize("limit", ["total", "connect"])
@@ -627,6 +640,17 @@ async def test_a_wrong_certificate(wrong: str) -> None:
                 await text_of(http, url)
     assert isinstance(caught.value.certificate_error, ConnectError)
     assert isinstance(caught.value, ssl.SSLCertVerificationError | ssl.CertificateError)
+
+
+async def test_a_certificate_that_ready_refuses(port: int) -> None:
+    """Whatever the cause of its error is, the error is one of a certificate."""
+
+    async def ready(transport: object, protocol: object) -> None:
+        raise ssl.SSLCertVerificationError(1, "revoked") from ValueError("serial")
+
+    async with session(Connector(ready=ready)) as http:
+        with pytest.raises(aiohttp.ClientConnectorCertificateError, match="revoked"):
+            await text_of(http, f"http://127.0.0.1:{port}")
 
 
 async def test_a_server_without_tls() -> None:
