@@ -42,9 +42,11 @@ class VerifiedFingerprint:
 def translating_errors(
     key: ConnectionKey, failed: Callable[..., Exception] = aiohttp.ClientConnectorError
 ) -> Generator[None]:
-    """Raise aiohttp's error for each error of connecting; *failed* makes the others.
+    """Raise aiohttp's error for each error of a connect.
 
-    A `TimeoutError` stays: the session makes a `aiohttp.ConnectionTimeoutError` of it.
+    *failed* makes the error if none of aiohttp's other classes fits.
+
+    A `TimeoutError` is not replaced.  The session turns it into aiohttp's own error.
     """
     try:
         yield

@@ -127,7 +127,7 @@ class ConnectorTCPConnector(aiohttp.TCPConnector):
         with translating_errors(req.connection_key, client_error):
             connection = await connect_endpoint(connector, endpoint, wrap)
         limit = self._aioconnect_connector.timeout
-        # A hook of the connector may connect for something else in between.
+        # Only for the proxy itself: its resolver may send requests of its own.
         if limit is not None and client_error is aiohttp.ClientProxyConnectionError:
             _tunnel_limit.get().reschedule(started + limit)
         return connection
@@ -159,8 +159,8 @@ class ConnectorTCPConnector(aiohttp.TCPConnector):
     ) -> tuple[asyncio.BaseTransport, ResponseHandler]:
         await _check_target_of_proxy(self._aioconnect_connector, req)
         async with asyncio.timeout(None) as limit:
-            # It is set once the proxy is connected: until then, the connect has the
-            # same limit, and an error that says more.
+            # The limit is set once the proxy is connected.  Until then the connect has
+            # the same limit by itself, with an error that lists the attempts.
             token = _tunnel_limit.set(limit)
             try:
                 return await super()._create_proxy_connection(req, traces, timeout)
@@ -262,7 +262,7 @@ async def _check_target_of_proxy(connector: Connector, req: ClientRequest) -> No
 
 
 class _NoResolver(AbstractResolver):
-    """A resolver that aiohttp has no reason to call: its look-ups miss the guard."""
+    """Resolves nothing, because the guard would not see what aiohttp looks up."""
 
     async def resolve(self, host: str, *_: Any, **__: Any) -> NoReturn:
         raise AssertionError(f"aiohttp looks up {host} by itself")

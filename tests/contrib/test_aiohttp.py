@@ -766,6 +766,49 @@ async def test_through_a_proxy() -> None:
         assert proxy.asked == [("localhost", held.port)]
 
 
+async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Connect as an HTTP client asks, and carry both ways until both have ended."""
+    asked = await reader.readuntil(b"\r\n\r\n")
+    host, _, port = asked.split()[1].decode().rpartition(":")
+    back, forth = await asyncio.open_connection(host, int(port))
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    await asyncio.gather(carry(reader, forth), carry(back, writer))
+
+
+async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Forward everything from *source* to *sink*, and close it."""
+    with contextlib.suppress(OSError):
+        while data := await source.read(2**16):
+            sink.write(data)
+    sink.close()
+    with contextlib.suppress(OSError):
+        await sink.wait_closed()
+
+
+async def test_tls_through_a_proxy_with_tls() -> None:
+    """The handshake with the proxy is raced: its first address stalls."""
+    with (
+        tls_echoing() as certified,
+        unused_port() as held,
+        on_one_port(unused_port, lambda port: listening("127.0.0.2", port=port)) as (
+            at,
+            first,
+        ),
+    ):
+        context = server_context(certified)
+        proxy = await asyncio.start_server(tunnel, at.host, at.port, ssl=context)
+        target = server_context(certified, "127.0.0.1")
+        async with (
+            proxy,
+            serving(held.host, held.port, context=target),
+            session(racing(first.host), ssl=certified.client_context) as http,
+        ):
+            url = f"https://{held.host}:{held.port}"
+            through = f"https://localhost:{at.port}"
+            assert await text_of(http, url, proxy=through) == "1"
+        only_one_came(first)
+
+
 async def test_plain_http_through_a_proxy() -> None:
     async with local_server() as (server, proxy), session() as http:
         assert await text_of(http, "http://name.test/a", proxy=proxy) == "1"
