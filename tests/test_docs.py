@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -175,21 +176,22 @@ def needs_of(program: str) -> list[str]:
     return found[1].split(", ") if found else []
 
 
+VERSIONS: dict[str, Callable[[], str]] = {
+    "Linux": lambda: platform.release() if platform.system() == "Linux" else "",
+    "glibc": lambda: platform.libc_ver()[1],
+    "uvloop": lambda: metadata.version("uvloop"),
+}
+
+
 def skip_unless_there(need: str) -> None:
     """Skip unless this machine has what a program needs, or was seen with."""
     kind, _, version = need.partition(" ")
     if kind == "Python":
         if sys.version_info >= (3, 14):  # "3.11 to 3.13", and older ones run nothing
             pytest.skip(f"was seen with Python {version}")
-    elif kind == "Linux":
-        if platform.system() != kind or not is_version(platform.release(), version):
-            pytest.skip(f"was seen with Linux {version}")
-    elif kind == "glibc":
-        if not is_version(platform.libc_ver()[1], version):
-            pytest.skip(f"was seen with glibc {version}")
-    elif kind == "uvloop":
-        if not is_version(metadata.version(kind), version):
-            pytest.skip(f"was seen with uvloop {version}")
+    elif kind in VERSIONS:
+        if not is_version(VERSIONS[kind](), version):
+            pytest.skip(f"was seen with {kind} {version}")
     elif kind == "IPv6":
         skip_unless_answered(socket.AF_INET6, ("::1", 1))
     elif kind == "vsock":

@@ -19,16 +19,13 @@ from .._sansio.checks import check_duration
 from .._sansio.hosts import check_host, numeric_address
 from .._sansio.srv_records import SRVRecord
 from .._sansio.text import safe_repr
+from ._partner import unusable
 
 try:
     import aiodns
     import pycares
-except ModuleNotFoundError as exc:
-    raise ModuleNotFoundError(
-        "aioconnect.contrib.aiodns needs aiodns:"
-        " in a checkout, pip install '.[aiodns]'",
-        name=exc.name,
-    ) from exc
+except ImportError as exc:
+    raise unusable("aiodns", exc) from exc
 
 __all__ = ["AiodnsResolver"]
 

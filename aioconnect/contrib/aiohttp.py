@@ -29,6 +29,7 @@ from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.hosts import numeric_address
 from .._sansio.ip_filter import is_allowed
+from ._partner import unusable
 
 try:
     import aiohttp
@@ -38,12 +39,8 @@ try:
     from ._aiohttp_arguments import TCPConnectorArguments, split_arguments
     from ._aiohttp_errors import VerifiedFingerprint, translating_errors
     from ._aiohttp_version import check_aiohttp
-except ModuleNotFoundError as exc:
-    raise ModuleNotFoundError(
-        "aioconnect.contrib.aiohttp needs aiohttp:"
-        " in a checkout, pip install '.[aiohttp]'",
-        name=exc.name,
-    ) from exc
+except ImportError as exc:
+    raise unusable("aiohttp", exc) from exc
 
 check_aiohttp(aiohttp.__version__)
 

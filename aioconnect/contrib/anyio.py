@@ -23,6 +23,7 @@ from .._io.targets import AnyTarget, Target, check_targets
 from .._sansio.errors import ConnectError
 from .._sansio.hosts import check_host
 from .._sansio.text import safe_repr
+from ._partner import unusable
 
 try:
     from anyio import ConnectionFailed, get_cancelled_exc_class
@@ -30,11 +31,8 @@ try:
     from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
     from ._anyio_streams import StreamTransport, StreamWrap, TLSHandshake
-except ModuleNotFoundError as exc:
-    raise ModuleNotFoundError(
-        "aioconnect.contrib.anyio needs anyio: in a checkout, pip install '.[anyio]'",
-        name=exc.name,
-    ) from exc
+except ImportError as exc:
+    raise unusable("anyio", exc) from exc
 
 __all__ = ["Connectable"]
 
