@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, Unpack
+from typing import ClassVar, TypeVar, Unpack
 
 from ._calls.arguments import (
     StrOrBytesPath,
@@ -31,6 +31,7 @@ from ._calls.options import (
     History,
     LocalAddr,
     PlainHelp,
+    Route,
     check_options,
     options_repr,
 )
@@ -112,6 +113,9 @@ class Connector(metaclass=PlainHelp):
     history: History | None = None
     outcome: Outcome = default
     observer: Observer | None = None
+
+    # Those of a subclass go through proxies.
+    route: ClassVar[Route | None] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -295,8 +299,4 @@ def check_connector(connector: object) -> None:
     """Raise `TypeError` unless *connector* is a `Connector`."""
     if isinstance(connector, Connector):
         return
-    text = f"connector must be a Connector, not {redacted_repr(connector)}"
-    if isinstance(getattr(connector, "connector", None), Connector):
-        # The options do not say the way through a proxy.
-        text += f"; call the methods of the {type(connector).__name__} itself"
-    raise TypeError(text)
+    raise TypeError(f"connector must be a Connector, not {redacted_repr(connector)}")

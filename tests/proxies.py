@@ -1,4 +1,4 @@
-"""Serve as a proxy in threads, correctly or not: SOCKS 4, SOCKS 5 and HTTP CONNECT."""
+"""Serve as a proxy in threads, correctly or not: SOCKS 4 and 5, HTTP, with TLS."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import base64
 import contextlib
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
+
+from tls_ending import client_context, end_tls, server_context
 
 __all__ = [
     "CREDENTIALS",
@@ -51,8 +54,8 @@ class ProxyServer:
     It resolves the hosts in *names*, and requires *credentials* if there are some.
     Each connection gets one of *answers* instead of a correct one, until they are used
     up, and then the *ending*. *drips* sends octet by octet.  *extra* is sent together
-    with a positive answer.  *asked* lists the requested targets.  *connections* counts
-    the clients.
+    with a positive answer.  With *tls*, it speaks TLS with its clients.  *asked* lists
+    the requested targets.  *connections* counts the clients.
     """
 
     kind: Kind
@@ -63,6 +66,7 @@ class ProxyServer:
     ending: Ending = "close"
     drips: bool = False
     extra: bytes = b""
+    tls: ssl.SSLContext | None = None
     asked: list[tuple[str, int]] = field(default_factory=list)
     connections: int = 0
 
@@ -77,7 +81,8 @@ class ProxyServer:
         """Return the URL of the proxy, with *credentials* before the host."""
         at = "@" if credentials else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme or self.kind}://{credentials}{at}{host}:{self.port}"
+        kind = self.kind if self.tls is None else "https"
+        return f"{scheme or kind}://{credentials}{at}{host}:{self.port}"
 
     def serve(self) -> None:
         """Accept until the listener is shut down."""
@@ -89,7 +94,15 @@ class ProxyServer:
             self.connections += 1
             self.has_accepted.set()
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.start(self._meet, conn)
+            if self.tls is None:
+                self.start(self._meet, conn)
+            else:
+                self.start(self._meet_with_tls, self.tls, conn)
+
+    @property
+    def client_context(self) -> ssl.SSLContext:
+        """A context that trusts the certificate of a proxy that speaks TLS."""
+        return client_context()
 
     def start(
         self, target: Callable[..., None], *arguments: object
@@ -124,6 +137,13 @@ class ProxyServer:
                 self._misbehave(conn)
             else:
                 _LANGUAGES[self.kind](self, conn)
+
+    def _meet_with_tls(self, context: ssl.SSLContext, conn: socket.socket) -> None:
+        ours, theirs = socket.socketpair()
+        with self._alive(conn), self._alive(ours):
+            thread = self.start(self._meet, theirs)
+            end_tls(context, conn, ours)
+            thread.join()
 
     def _misbehave(self, conn: socket.socket) -> None:
         conn.recv(1 << 16)
@@ -264,8 +284,12 @@ def proxying(
     extra: bytes = b"",
     host: str = "127.0.0.1",
     port: int = 0,
+    certified: str = "",
 ) -> Generator[ProxyServer]:
-    """Yield a proxy of *kind* on a *port* of *host*, as `ProxyServer` describes."""
+    """Yield a proxy of *kind* on a *port* of *host*, as `ProxyServer` describes.
+
+    If *certified*, it speaks TLS with its clients, and has a certificate for that name.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
         server = ProxyServer(
@@ -277,6 +301,7 @@ def proxying(
             ending,
             drips,
             extra,
+            server_context(certified) if certified else None,
         )
         server.start(server.serve)
         try:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .._io.connecting_socket import ConnectingSocket
 from .._io.fd_watchers import check_loop
-from .._io.timers import collect_in_slices, sleep_until, wait_until_done
+from .._io.timers import sleep_until
 from .._io.transports import Wrap
 from .._sansio.addresses import INET, Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.endpoints import Endpoint
-from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late
+from .._sansio.errors import AttemptError
 from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep, Step
 from .call_record import CallRecord
 from .dialer import Dialer
@@ -30,9 +30,12 @@ from .multi_target_lookup import MultiTargetLookup
 from .observing import CallObserver, observing
 from .options import Options
 from .race import race
-from .service_lookup import ServiceLookup
+from .service_lookup import find_service
 
-__all__ = ["ConnectOperation", "FindEndpoint"]
+if TYPE_CHECKING:
+    from .passages import Passages
+
+__all__ = ["ConnectOperation"]
 
 # How many turns may fail in a row before the loop gets to run.
 _IN_A_ROW = 16
@@ -45,19 +48,18 @@ class ConnectOperation:
     *wrap* makes a connection of the connected socket.  Without *wrap*, the socket is
     returned.  *sock* is a socket of the caller's to connect instead of a new one, in a
     single round.  The option *ready* gets the connection, or, with
-    *ready_gets_socket*, the socket before it is wrapped.  *find_endpoint* is called in
-    each turn, and returns the endpoint to dial.  With *all_errors*, a failure is raised
-    as a group of the attempts' errors.
+    *ready_gets_socket*, the socket before it is wrapped.  With *all_errors*, a failure
+    is raised as a group of the attempts' errors.
     """
 
     __slots__ = (
         "_all_errors",
         "_dialer",
         "_endpoints",
-        "_find_endpoint",
         "_lookup",
         "_loop",
         "_lost",
+        "_passages",
         "_raced",
         "found_all_addresses",
         "record",
@@ -73,7 +75,6 @@ class ConnectOperation:
         all_errors: bool = False,
         raced: bool = False,
         ready_gets_socket: bool = False,
-        find_endpoint: FindEndpoint | None = None,
         first: ConnectingSocket | AttemptError | None = None,
         lookup: HostLookup | None = None,
         started: float | None = None,
@@ -81,13 +82,23 @@ class ConnectOperation:
         """Begin now or, if the fast path has, at the time *started*.
 
         Then *lookup* is what it began to look up, and *first* the first attempt.
+
+        Raises:
+            ValueError: No proxy of the options can connect to an endpoint.
         """
         self._loop = loop = asyncio.get_running_loop()
         check_loop(loop)
-        self._endpoints = endpoints
         self._all_errors = all_errors
         self._raced = raced
-        self._find_endpoint = find_endpoint
+        self._passages: Passages | None = None
+        if options.route is not None:
+            from .passages import Passages  # noqa: PLC0415  # who has a route has it
+
+            self._passages = Passages(
+                options, endpoints, wrap, raced, ready_gets_socket
+            )
+            endpoints = self._passages.endpoints
+        self._endpoints = endpoints
         schedule = RetrySchedule(
             endpoints,
             started=loop.time() if started is None else started,
@@ -180,13 +191,23 @@ class ConnectOperation:
         """Return a connection to *endpoint*, or None after recording why not."""
         try:
             if endpoint.service is not None and not self._raced:
-                endpoint, turn = await self._expand(endpoint.service, turn)
+                found = await find_service(
+                    self._loop, self.record, endpoint.service, turn
+                )
+                endpoint, turn = self.record.schedule.expand(found, self._loop.time())
                 started = self._loop.time()
-            elif self._find_endpoint is not None:
-                found = await self._find_endpoint(endpoint, turn, self)
-                if found is None:
+            if self._passages is not None:
+                way = self._passages.enter(endpoint, turn, self, self._dialer)
+                if (first := await way) is None:
                     return None
-                endpoint = found
+                endpoint = first
+                started = self._loop.time()
+            sock = self._dialer.sock
+            if sock is not None and not endpoint.address and endpoint.host is not None:
+                addresses = await self.look_up(endpoint, turn, sock.family)
+                if not addresses:
+                    return None
+                endpoint = endpoint._replace(address=addresses[0])
                 started = self._loop.time()
             if self.record.options.local_addr is not None:
                 address = None if self._raced else endpoint.address
@@ -223,22 +244,6 @@ class ConnectOperation:
             return self._lookup
         record = self.record
         return HostLookup(self._loop, record.options, record.observe, endpoint)
-
-    async def _expand(self, service: str, turn: Deadline) -> tuple[Endpoint, Deadline]:
-        """Replace the turn by one for each endpoint of *service*; return the first.
-
-        Raises:
-            AttemptError: The look-up failed, or took too long.
-        """
-        lookup = ServiceLookup(self._loop, self.record, service)
-        if not await wait_until_done(self._loop, lookup.future, turn.at):
-            raise lookup_expired("resolve")
-        found = await collect_in_slices(lookup.endpoints(lookup.future), turn.at)
-        now = self._loop.time()
-        if turn.has_passed(now):
-            raise lookup_too_late("hosts")
-        endpoints = [one for one in found if one is not None]
-        return self.record.schedule.expand(endpoints, now)
 
     async def _resolve_local(self, address: Address | None, turn: Deadline) -> None:
         """Resolve the option *local_addr*, if a new socket will be bound to it.
@@ -290,10 +295,3 @@ class ConnectOperation:
     def resume(self) -> None:
         """Make the next `run` continue where a cancellation has ended this one."""
         self.record.schedule.resume(self._loop.time())
-
-
-# Returns the endpoint to dial in the turn of an endpoint, or None after recording why
-# the turn has failed.
-FindEndpoint: TypeAlias = Callable[
-    [Endpoint, Deadline, ConnectOperation], Awaitable[Endpoint | None]
-]

@@ -19,6 +19,7 @@ from .._sansio.addresses import Address
 from .._sansio.deadline import Deadline, attempt_deadline
 from .._sansio.errors import AttemptError, os_error
 from .call_record import CallRecord
+from .options import Passage
 from .ready import pass_ready
 
 __all__ = ["Connected", "Dialer"]
@@ -43,13 +44,14 @@ class Dialer:
     connection.  *sock* is a socket of the caller's to dial with.  It is never closed
     here.  The option *ready* gets the connection, or, with *ready_gets_socket*, the
     socket before it is wrapped.  *first* is an attempt that was started before, or its
-    error.
+    error.  In a turn that goes through proxies, *passage* is the way.
     """
 
     __slots__ = (
         "first",
         "local_addresses",
         "loop",
+        "passage",
         "ready_gets_socket",
         "record",
         "sock",
@@ -67,6 +69,7 @@ class Dialer:
     ) -> None:
         self.first = first
         self.loop = loop
+        self.passage: Passage | None = None
         self.record = record
         self.wrap = wrap
         self.sock = sock
@@ -139,7 +142,8 @@ class Dialer:
     def has_handshake(self) -> bool:
         """Whether more than a connected socket makes a connection usable."""
         wrap_has = self.wrap is not None and self.wrap.has_handshake
-        return wrap_has or self.record.options.ready is not None
+        is_asked = self.record.options.ready is not None
+        return wrap_has or is_asked or self.passage is not None
 
     async def finish(self, connected: Connected) -> Any:
         """Do all that makes the *connected* socket the caller's connection.
@@ -190,6 +194,10 @@ class Dialer:
             history.connected(address, round_trip(sock), self.loop.time())
         on_phase = self.record.on_phase(address)
         is_asked = self.record.options.ready is not None
+        owned = self.sock is None
+        if self.passage is not None:
+            way = Handover(self.loop, sock, deadline.at, owned=owned, tell=on_phase)
+            await self.passage.request(way)
         if is_asked and self.ready_gets_socket:
             await self._prove(sock, deadline, on_phase)
         connection: Any = sock
@@ -198,7 +206,7 @@ class Dialer:
                 self.loop,
                 sock,
                 deadline.at,
-                owned=self.sock is None,
+                owned=owned,
                 # What the option *ready* gets has to be complete.
                 may_lose=is_race and (not is_asked or self.ready_gets_socket),
                 tell=on_phase,

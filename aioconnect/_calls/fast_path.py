@@ -206,6 +206,8 @@ def _is_plain(options: Options) -> bool:
     """Tell whether nothing but a look-up has to come before the first attempt."""
     if options.observer is not None or options.prepare or options.timeout == 0:
         return False
+    if options.route is not None:
+        return False
     if options.local_addr is not None or options.allow is not None:
         return False
     return options.ready is None and options.history is None

@@ -9,7 +9,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import Field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypedDict, cast
 
 from .._io.connect_outcome import Outcome
 from .._io.resolver import Resolver
@@ -31,8 +31,13 @@ from .option_checks import (
 from .ready import Ready
 
 if TYPE_CHECKING:
+    from .._io.socket_ownership import Handover
+    from .._io.transports import Wrap
+    from .._sansio.deadline import Deadline
+    from .._sansio.endpoints import Endpoint
     from .._sansio.history import History
     from .._sansio.ip_filter import Allow
+    from .connect import ConnectOperation
 else:
     History = Any  # for `typing.get_type_hints` at run time
     Allow = Callable[[Any, int], bool]  # for `typing.get_type_hints` at run time
@@ -43,11 +48,14 @@ __all__ = [
     "History",
     "LocalAddr",
     "Options",
+    "Passage",
     "PlainHelp",
+    "Route",
     "WaitOptions",
     "check_local_addr",
     "check_options",
     "options_repr",
+    "passage_to",
 ]
 
 LocalAddr: TypeAlias = tuple[str, int] | Sequence[tuple[str, int]]
@@ -84,17 +92,20 @@ class ConnectorOptions(WaitOptions, total=False):
 class PlainHelp(type):
     """A metaclass that hides special names, such as a dataclass's ``__match_args__``.
 
-    `help` lists what `dir` of the class lists.  Only a metaclass can change that.
+    `help` lists what `dir` of the class lists.  Only a metaclass can change that.  It
+    hides *route* as well, which is not for users.
     """
 
     def __dir__(cls) -> list[str]:
-        return [name for name in super().__dir__() if not name.startswith("__")]
+        names = (name for name in super().__dir__() if not name.startswith("__"))
+        return [name for name in names if name != "route"]
 
 
 class Options(Protocol):
     """The options that a call reads.  `Connector`, in the layer above, has them."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # for `dataclasses.replace`
+    route: ClassVar[Route | None]  # None: directly to each target
 
     @property
     def timeout(self) -> float | None: ...
@@ -151,6 +162,51 @@ class Options(Protocol):
     def observer(self) -> Observer | None: ...
 
 
+class Passage(Protocol):
+    """The way of one call to one target, through proxies.
+
+    *endpoint* is the first proxy, and its final destination is the target.  `find`
+    looks up what the proxies will be asked for; after a failure, which it has recorded,
+    it returns False.  `request` shakes hands with the proxies over the connected
+    socket.  If it raises, the socket is closed, unless it is the caller's.  *wrap* then
+    makes the caller's connection.
+    """
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+
+    @property
+    def wrap(self) -> Wrap[Any] | None: ...
+
+    async def find(self, turn: Deadline, operation: ConnectOperation) -> bool: ...
+
+    async def request(self, handover: Handover) -> None: ...
+
+
+class Route(Protocol):
+    """How all calls with some options get to their targets: see `passage_to`."""
+
+    def passage(
+        self, options: Options, target: Endpoint, wrap: Wrap[Any] | None
+    ) -> Passage | None: ...
+
+
+def passage_to(
+    options: Options, target: Endpoint, wrap: Wrap[Any] | None = None
+) -> Passage | None:
+    """Return the way to *target* through proxies, or None to connect directly.
+
+    What is on this machine (Unix and vsock addresses, no host at all, the peer of a
+    connected socket) is always connected to directly.  *wrap* makes the connection.
+
+    Raises:
+        ValueError: No proxy can connect to *target*.
+    """
+    if options.route is None or target.host is None or target.port is None:
+        return None
+    return options.route.passage(options, target, wrap)
+
+
 def check_options(options: Options) -> None:
     """Check each option, and store some in a form that compares and hashes.
 
@@ -200,9 +256,13 @@ def _check_functions(options: Options) -> None:
         raise TypeError("observer: log_events needs a logger: log_events(logger)")
 
 
-def options_repr(options: Options) -> str:
-    """Return the call that makes *options*, with the options that were changed."""
+def options_repr(options: object, kind: type[Any] | None = None) -> str:
+    """Return the call that makes *options*, with the options that were changed.
+
+    *kind* is their class by default, or the class from which that one is derived.
+    """
+    kind = cast("type[Any]", type(options)) if kind is None else kind
     # A traceback can show a Connector whose fields are not all set yet.
-    values = ((f, getattr(options, f.name, f.default)) for f in fields(options))
+    values = ((f, getattr(options, f.name, f.default)) for f in fields(kind))
     changed = [f"{f.name}={value!r}" for f, value in values if value != f.default]
-    return f"{type(options).__name__}({', '.join(changed)})"
+    return f"{kind.__name__}({', '.join(changed)})"

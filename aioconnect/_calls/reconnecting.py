@@ -15,7 +15,7 @@ from .._sansio.checks import check_duration
 from .._sansio.endpoints import Endpoint
 from .backoff import Backoff
 from .connect import ConnectOperation
-from .options import Options
+from .options import Options, passage_to
 
 __all__ = ["STABLE_AFTER", "Reconnecting"]
 
@@ -44,6 +44,7 @@ class Reconnecting:
         stable_after: float,
     ) -> None:
         check_duration("stable_after", stable_after)
+        passage_to(options, endpoint, wrap)  # what no proxy can do is refused at once
         if not options.retry:
             options = replace(options, retry=Backoff())
         self._options = options

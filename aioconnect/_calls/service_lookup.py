@@ -14,8 +14,10 @@ from typing import Any, cast
 
 from .._io.resolver import AnswerFuture, start_lookup
 from .._io.targets import Target
+from .._io.timers import collect_in_slices, wait_until_done
+from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
-from .._sansio.errors import AttemptError, os_error
+from .._sansio.errors import AttemptError, lookup_expired, lookup_too_late, os_error
 from .._sansio.srv_records import SRVRecord, srv_order
 from .._sansio.text import safe_repr
 from .arguments import endpoint_from_host
@@ -24,7 +26,7 @@ from .call_record import CallRecord
 from .observing import events
 from .options import Options
 
-__all__ = ["ServiceLookup", "check_services"]
+__all__ = ["ServiceLookup", "check_services", "find_service"]
 
 
 def check_services(options: Options, targets: Iterable[Target]) -> None:
@@ -40,6 +42,23 @@ def check_services(options: Options, targets: Iterable[Target]) -> None:
 def _look_up(options: Options) -> Any:
     look_up = getattr(options.resolver, "services", None)
     return look_up if callable(look_up) else None
+
+
+async def find_service(
+    loop: asyncio.AbstractEventLoop, record: CallRecord, service: str, turn: Deadline
+) -> list[Endpoint]:
+    """Look up *service* in its *turn*, and return its endpoints.
+
+    Raises:
+        AttemptError: The look-up failed, or took too long.
+    """
+    lookup = ServiceLookup(loop, record, service)
+    if not await wait_until_done(loop, lookup.future, turn.at):
+        raise lookup_expired("resolve")
+    found = await collect_in_slices(lookup.endpoints(lookup.future), turn.at)
+    if turn.has_passed(loop.time()):
+        raise lookup_too_late("hosts")
+    return [one for one in found if one is not None]
 
 
 class ServiceLookup:

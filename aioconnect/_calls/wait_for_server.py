@@ -31,7 +31,7 @@ from .._sansio.retry_schedule import GiveUp, RetrySchedule, Sleep, Step
 from .backoff import Backoff
 from .connect import ConnectOperation
 from .observing import CallObserver, Observer, events, observing
-from .options import Options
+from .options import Options, passage_to
 from .ready import stay_open
 
 __all__ = ["until_down", "until_up"]
@@ -106,7 +106,11 @@ async def until_down(options: Options, endpoint: Endpoint) -> float:
     Raises:
         ConnectTimeoutError: The wait has ended, and the server is up, or slow.
         ConnectError: A look failed with an error that the policy does not accept.
+        ValueError: *endpoint* is behind a proxy.
     """
+    if passage_to(options, endpoint) is not None:
+        text = "no proxy tells a server that is down from one that it cannot reach"
+        raise ValueError(f"wait_until_down: {text}; wait without a proxy")
     loop = asyncio.get_running_loop()
     return await _WaitUntilDown(loop, options, endpoint).run()
 

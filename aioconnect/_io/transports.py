@@ -38,6 +38,7 @@ __all__ = [
     "Wrap",
     "create_transport",
     "discard_connection",
+    "transport_failure",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -94,16 +95,16 @@ class StreamsWrap(Wrap[Streams]):
         if limit <= 0:
             text = f"limit must be more than 0 bytes, not {safe_repr(limit)}"
             raise ValueError(text)
-        self._limit = limit
-        self._tls = tls
+        self.limit = limit
+        self.tls = tls
         self.has_handshake = bool(tls.ssl)
 
     def __call__(self, handover: Handover) -> Awaitable[Streams]:
         """Return the streams, as `create_transport` does.  If they lose: close them."""
         loop = handover.loop
-        reader = asyncio.StreamReader(limit=self._limit, loop=loop)
+        reader = asyncio.StreamReader(limit=self.limit, loop=loop)
         factory = partial(asyncio.StreamReaderProtocol, reader, loop=loop)
-        return create_transport(handover, factory, self._tls, reader)
+        return create_transport(handover, factory, self.tls, reader)
 
 
 class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
@@ -111,7 +112,7 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
 
     def __init__(self, factory: Factory[P], tls: TLSOptions) -> None:
         self.factory = factory
-        self._tls = tls
+        self.tls = tls
         self.has_handshake = bool(tls.ssl)
         # The first whose handshake was done, in a race.
         self.winner: PlaceholderProtocol[P] | None = None
@@ -124,14 +125,14 @@ class TransportWrap(Wrap[tuple[asyncio.Transport, P]]):
         """
         if handover.may_lose:
             return self._with_placeholder(handover)
-        return create_transport(handover, self.factory, self._tls)
+        return create_transport(handover, self.factory, self.tls)
 
     async def _with_placeholder(self, handover: Handover) -> Any:
-        if not self._tls.ssl:
+        if not self.tls.ssl:
             return handover.sock
         placeholder = PlaceholderProtocol(self)
         try:
-            return await create_transport(handover, lambda: placeholder, self._tls)
+            return await create_transport(handover, lambda: placeholder, self.tls)
         except BaseException:
             if self.winner is placeholder:
                 self.winner = None
@@ -263,7 +264,7 @@ async def create_transport(
         if handover.runs_callers_code or not is_expected:
             raise
         is_late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
-        failure = _failure(exc, is_late, "tls" if tls.ssl else "adopt", loop)
+        failure = transport_failure(exc, is_late, "tls" if tls.ssl else "adopt", loop)
     try:
         # Not inside the except block: asyncio's error would become its context, and
         # keep these frames alive.
@@ -272,7 +273,7 @@ async def create_transport(
         del failure
 
 
-def _failure(
+def transport_failure(
     exc: BaseException, is_late: bool, phase: str, loop: asyncio.AbstractEventLoop
 ) -> Exception:
     """Return what to raise for *exc*, which *loop* has raised."""

@@ -27,8 +27,6 @@ from .._io.socket_ownership import Handover
 from .._io.sockets import check_sock
 from .._io.tls import TLSArguments, tls_options
 from .._io.transports import TransportWrap, Wrap
-from .._sansio.deadline import Deadline
-from .._sansio.endpoints import Endpoint
 from .._sansio.text import safe_repr
 from .arguments import endpoint_of_address, endpoint_of_path, options_and_endpoint
 
@@ -289,12 +287,4 @@ async def _connect_socket(
         await ConnectOperation(connector, (remote,), sock=sock).run()
         return
     options = replace(connector, family=sock.family, proto=sock.proto)
-
-    async def resolve(
-        endpoint: Endpoint, turn: Deadline, operation: ConnectOperation
-    ) -> Endpoint | None:
-        addresses = await operation.look_up(endpoint, turn)
-        return endpoint._replace(address=addresses[0]) if addresses else None
-
-    operation = ConnectOperation(options, (remote,), sock=sock, find_endpoint=resolve)
-    await operation.run()
+    await ConnectOperation(options, (remote,), sock=sock).run()

@@ -1,7 +1,7 @@
 """Request a connection from a proxy with SOCKS 4, SOCKS 5 or HTTP CONNECT.
 
-Only this module reads from and writes to the socket before the caller does.  It reads
-no octet beyond the proxy's answer.
+Only this module talks to a proxy.  It takes no octet beyond the proxy's answer from the
+channel.
 
 Tracebacks can show the local variables of a frame.  Therefore no frame here that an
 exception leaves holds the credentials, or an answer in which a proxy may repeat them.
@@ -9,15 +9,14 @@ exception leaves holds the credentials, or an answer in which a proxy may repeat
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import errno
 import re
 import socket
 from http import HTTPStatus
 
-from .._io.fd_watchers import is_readable
 from .._sansio.errors import AttemptError, AttemptExpired, os_error
+from ._proxy_channel import Channel
 from ._proxy_url import Hop
 
 __all__ = ["ProxyHandshake"]
@@ -66,25 +65,15 @@ _ADDRESS_SIZES = {_IPV4: 4, _IPV6: 16}
 
 
 class ProxyHandshake:
-    """The dialogue with the proxy *hop* over *sock*, which has to end by *deadline*.
+    """The dialogue with the proxy *hop* over *channel*.
 
-    *deadline* is a time of the loop's clock, or None.  *error_prefix* begins the text
-    of each error.
+    *error_prefix* begins the text of each error.
     """
 
-    __slots__ = ("_answer", "_deadline", "_error_prefix", "_hop", "_loop", "_sock")
+    __slots__ = ("_answer", "_channel", "_error_prefix", "_hop")
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        deadline: float | None,
-        hop: Hop,
-        error_prefix: str,
-    ) -> None:
-        self._loop = loop
-        self._sock = sock
-        self._deadline = deadline
+    def __init__(self, channel: Channel, hop: Hop, error_prefix: str) -> None:
+        self._channel = channel
         self._hop = hop
         self._error_prefix = error_prefix
         self._answer = b""
@@ -173,13 +162,8 @@ class ProxyHandshake:
         return AttemptError("proxy", os_error(number, self._error_prefix + text))
 
     def _send(self, data: bytes) -> None:
-        """Send *data*, for which the socket always has room.
-
-        The data is small, and the proxy has answered everything sent before.
-        """
         try:
-            while data:
-                data = data[self._sock.send(data) :]
+            self._channel.send(data)
         except BrokenPipeError:
             raise self._closed_error() from None
         except OSError as exc:
@@ -199,7 +183,7 @@ class ProxyHandshake:
         self._answer = b""
         is_whole = False
         while not is_whole:
-            seen = await self._recv(_MAX_HEAD, socket.MSG_PEEK)
+            seen = await self._recv(_MAX_HEAD, peek=True)
             size, is_whole = _part_of_head(self._answer, seen)
             del seen
             self._answer += await self._recv(size)
@@ -210,26 +194,17 @@ class ProxyHandshake:
             raise self._protocol_error()
         return int(match[1])
 
-    async def _recv(self, max_size: int, flags: int = 0) -> bytes:
+    async def _recv(self, max_size: int, *, peek: bool = False) -> bytes:
         try:
-            while (data := self._recv_now(max_size, flags)) is None:
-                await self._wait_readable()
+            data = await self._channel.recv(max_size, peek=peek)
         except OSError as exc:
             raise AttemptError("proxy", exc) from None
+        if data is None:
+            text = f"{self._error_prefix}the proxy has not answered yet"
+            raise AttemptExpired("proxy", os_error(errno.ETIMEDOUT, text))
         if not data:
             raise self._closed_error()
         return data
-
-    def _recv_now(self, max_size: int, flags: int) -> bytes | None:
-        try:
-            return self._sock.recv(max_size, flags)
-        except BlockingIOError:
-            return None
-
-    async def _wait_readable(self) -> None:
-        if not await is_readable(self._loop, self._sock, self._deadline):
-            text = f"{self._error_prefix}the proxy has not answered yet"
-            raise AttemptExpired("proxy", os_error(errno.ETIMEDOUT, text))
 
 
 def _http_request(hop: Hop, host: str, port: int) -> bytes:

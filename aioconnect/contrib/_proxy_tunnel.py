@@ -8,77 +8,98 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
+from .._calls.options import Options
 from .._connector import Connector
 from .._io.socket_ownership import Handover
-from .._io.transports import Wrap
+from .._io.tls import TLSOptions
+from .._io.transports import StreamsWrap, TransportWrap, Wrap
 from .._sansio.addresses import Address, host_and_port
 from .._sansio.deadline import Deadline
 from .._sansio.endpoints import Endpoint
 from .._sansio.errors import AttemptError, os_error
 from .._sansio.ip_filter import is_allowed
+from ._proxy_channel import SocketChannel
 from ._proxy_handshake import ProxyHandshake
+from ._proxy_tls import Request, SecureWrap
 from ._proxy_url import Hop, ascii_name
 
 __all__ = ["Tunnel"]
 
-T = TypeVar("T")
+_DEFAULT = Connector()
 
 
-class Tunnel(Wrap[T]):
-    """The way of one call through *hops* to *target*; *wrap* wraps its socket."""
+class Tunnel:
+    """The way of one call through *hops* to *target*: a `Passage`.
 
-    has_handshake = True
+    *wrap* makes the connection.  *proxy_ssl* is for TLS with a proxy.
+
+    Raises:
+        ValueError: The last proxy cannot connect to *target*, or TLS with a proxy
+            leaves no socket for *wrap*.
+    """
 
     def __init__(
         self,
-        connector: Connector,
+        options: Options,
         hops: Sequence[Hop],
         target: Endpoint,
-        wrap: Wrap[T] | None,
+        wrap: Wrap[Any] | None,
+        proxy_ssl: ssl.SSLContext | None,
     ) -> None:
+        if target.address is None:
+            # The option *family* is that of the first proxy, not that of the target.
+            target = endpoint_from_host(_DEFAULT, str(target.host), target.port or 0)
         hops[-1].check_target(target)
-        self._connector = connector
-        self._wrap = wrap
+        self._options = options
         ends = [*(hop.endpoint for hop in hops[1:]), target]
         self._links = list(zip(hops, ends, strict=True))
-        self._requests: list[tuple[Hop, str, int]] = []
+        self._requests: list[Request] = []
+        self.wrap = wrap
+        self._secure: SecureWrap | None = None
+        for hop in hops:
+            if hop.is_secure:
+                self.wrap = self._secure = _secure_wrap(hop, proxy_ssl, wrap)
         first, *beyond = (hop.endpoint for hop in hops)
-        self.endpoint = endpoint_from_host(connector, str(first.host), first.port or 0)
+        self.endpoint = endpoint_from_host(options, str(first.host), first.port or 0)
         for endpoint in reversed(beyond):
             target = endpoint._replace(destination=target)
         self.endpoint = self.endpoint._replace(destination=target)
 
-    async def find(
-        self, first: Endpoint, turn: Deadline, operation: ConnectOperation
-    ) -> Endpoint | None:
-        """Prepare each proxy's request; return *first*, or None after a failure."""
-        self._requests = []
+    async def find(self, turn: Deadline, operation: ConnectOperation) -> bool:
+        """Prepare each proxy's request; return False after a failure."""
+        requests: list[Request] = []
         for hop, end in self._links:
             address, host = end.address, str(end.host)
             if address is None and not hop.resolves_names:
                 address = await self._look_up(hop, end, turn, operation)
                 if address is None:
-                    return None
+                    return False
             if not self._is_allowed(address):
                 text = "not allowed"
                 if address is None:
                     text = "the proxy looks it up: use socks5, or give an address"
                 error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
                 now = asyncio.get_running_loop().time()
-                operation.record.failed(
-                    error, None, now, turn, host=str(end.final_destination)
-                )
-                return None
+                host = str(end.final_destination)
+                operation.record.failed(error, None, now, turn, host=host)
+                return False
             # Request the address that was allowed, with the port from the resolver.
             known = address and host_and_port(address)
             host, port = known or (ascii_name(host), end.port)
-            self._requests.append((hop, host, port or 0))
-        return first
+            name = f"{hop.endpoint}: " if len(self._links) > 1 else ""
+            requests.append((hop, name, host, port or 0))
+        secure = [hop.is_secure for hop, *_ in requests]
+        plain = secure.index(True) if self._secure is not None else len(requests)
+        self._requests = requests[:plain]
+        if self._secure is not None:
+            self._secure.requests = requests[plain:]
+        return True
 
     async def _look_up(
         self, hop: Hop, end: Endpoint, turn: Deadline, operation: ConnectOperation
@@ -93,41 +114,33 @@ class Tunnel(Wrap[T]):
         return min(found, key=lambda address: address.family, default=None)
 
     def _is_allowed(self, address: Address | None) -> bool:
-        allow = self._connector.allow
+        allow = self._options.allow
         return allow is None or (address is not None and is_allowed(allow, address))
 
-    async def __call__(self, handover: Handover) -> Any:
-        """Shake hands with each proxy, then let *wrap* wrap the socket.
+    async def request(self, handover: Handover) -> None:
+        """Shake hands with each proxy that is asked over the plain socket.
 
-        Raises what *wrap* and `ProxyHandshake.request` do.  The socket is then closed.
+        Raises what `ProxyHandshake.request` does.  The socket is then closed, unless it
+        is the caller's.
         """
-        await self._request(handover)
-        if self._wrap is None:
-            return handover.sock
-        return await self._wrap(handover)
-
-    def may_win(self, connection: Any) -> bool:
-        """Tell whether *connection*, which is usable, can be the winner's."""
-        return self._wrap is None or self._wrap.may_win(connection)
-
-    async def adopt(
-        self, loop: asyncio.AbstractEventLoop, connection: Any, deadline: float | None
-    ) -> T:
-        """Return the winner's connection."""
-        if self._wrap is None:
-            return cast("T", connection)
-        return await self._wrap.adopt(loop, connection, deadline)
-
-    async def _request(self, handover: Handover) -> None:
-        """Shake hands with each proxy over the socket, or close it."""
         loop, sock, deadline = handover.loop, handover.sock, handover.deadline
         try:
             if handover.tell is not None:
                 handover.tell("proxy")
-            for hop, host, port in self._requests:
-                name = f"{hop.endpoint}: " if len(self._requests) > 1 else ""
-                handshake = ProxyHandshake(loop, sock, deadline, hop, name)
-                await handshake.request(host, port)
+            channel = SocketChannel(loop, sock, deadline)
+            for hop, name, host, port in self._requests:
+                await ProxyHandshake(channel, hop, name).request(host, port)
         except BaseException:
-            sock.close()
+            if handover.owned:
+                sock.close()
             raise
+
+
+def _secure_wrap(
+    hop: Hop, proxy_ssl: ssl.SSLContext | None, wrap: Wrap[Any] | None
+) -> SecureWrap:
+    if not isinstance(wrap, StreamsWrap | TransportWrap):
+        text = "leaves no socket to return: use open_connection or create_connection"
+        raise ValueError(f"proxy: TLS with an https:// proxy {text}")
+    tls = TLSOptions(ssl=proxy_ssl or True).for_host(str(hop.endpoint.host))
+    return SecureWrap(tls, cast("StreamsWrap | TransportWrap[Any]", wrap))

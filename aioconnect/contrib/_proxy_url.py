@@ -25,6 +25,7 @@ __all__ = ["Hop", "ProxyURL", "ascii_name", "checked_proxy", "hops_of"]
 # For each scheme, whether the proxy looks up the names of its targets.
 _RESOLVES_NAMES = {
     "http": True,
+    "https": True,
     "socks4": False,
     "socks4a": True,
     "socks5": False,
@@ -87,7 +88,12 @@ class Hop:
     @property
     def protocol(self) -> str:
         """The protocol that the proxy speaks: http, socks4 or socks5."""
-        return self.scheme[:6]
+        return _protocol(self.scheme)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is spoken with the proxy itself."""
+        return self.scheme == "https"
 
     @property
     def family(self) -> int:
@@ -106,6 +112,10 @@ class Hop:
         elif self.resolves_names and not _NAME.fullmatch(ascii_name(host)):
             text = "neither a name nor an address that a proxy knows"
             raise ValueError(f"host: {text}: {safe_repr(host)}")
+
+
+def _protocol(scheme: str) -> str:
+    return "http" if scheme == "https" else scheme[:6]
 
 
 def ascii_name(host: str) -> str:
@@ -175,6 +185,8 @@ def _proxy_url(url: object) -> ProxyURL:
 def _check_chain(hops: Sequence[Hop]) -> None:
     for hop, following in pairwise(hops):
         hop.check_target(following.endpoint)
+    if sum(hop.is_secure for hop in hops) > 1:
+        raise ValueError("proxy: only one proxy of a chain can be https://")
 
 
 def _parse_hop(url: str) -> Hop:
@@ -209,7 +221,7 @@ def _parse_credentials(scheme: str, text: str | None) -> tuple[bytes, bytes]:
     if text is None:
         return b"", b""
     given = b"\0".join(map(_percent_decoded, text.split(":", 1)))
-    pattern, needs = _CREDENTIALS[scheme[:6]]
+    pattern, needs = _CREDENTIALS[_protocol(scheme)]
     if not re.fullmatch(pattern, given):
         raise ValueError(f"proxy: {scheme} takes {needs}, or nothing before the host")
     user, _, password = given.partition(b"\0")

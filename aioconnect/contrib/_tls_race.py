@@ -16,9 +16,11 @@ from anyio.abc import ByteStream
 
 from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
+from .._calls.options import passage_to
 from .._connector import Connector
 from .._io.timers import end_tasks
 from .._sansio.addresses import Address, host_and_port
+from .._sansio.endpoints import Endpoint
 from .._sansio.hosts import numeric_address
 from ._anyio_streams import StreamWrap, TLSHandshake, abort
 
@@ -38,8 +40,11 @@ class OtherAddresses:
 
     @property
     def is_only_one(self) -> bool:
-        """Whether the host is an address in numbers, so that there are no others."""
-        return numeric_address(self.host.partition("%")[0], self.port) is not None
+        """Whether there are no others: of an address in numbers, or behind a proxy."""
+        if numeric_address(self.host.partition("%")[0], self.port) is not None:
+            return True
+        target = Endpoint(self.host, self.port)
+        return passage_to(self.connector, target) is not None
 
     async def connect(self, handshake: TLSHandshake) -> ByteStream:
         """Return the first stream to one of them that has shaken hands.

@@ -1,4 +1,4 @@
-"""Connect through SOCKS and HTTP proxies.
+"""Connect through SOCKS and HTTP proxies, given by URL or by the environment.
 
 The first proxy is connected to like any other server.  Tracebacks can show the local
 variables of a frame, so no frame here holds the URL when an exception leaves it.  No
@@ -8,113 +8,162 @@ extra is needed.
 from __future__ import annotations
 
 import asyncio
+import importlib
+import os
 import socket
 import ssl as _ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar, Unpack
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar, Unpack
 
-from .._calls.arguments import endpoint_from_host
-from .._calls.connect import ConnectOperation
-from .._calls.option_checks import check_factory
-from .._calls.options import ConnectorOptions
+from .._calls.options import ConnectorOptions, Options, Route, options_repr
 from .._connector import Connector, check_connector
-from .._io.tls import TLSArguments, tls_options
-from .._io.transports import (
-    LIMIT,
-    Streams,
-    StreamsWrap,
-    TransportWrap,
-    Wrap,
-)
+from .._io.transports import LIMIT, Streams, Wrap
+from .._sansio.endpoints import Endpoint
+from ._proxy_environment import check_environment, proxy_for
 from ._proxy_tunnel import Tunnel
-from ._proxy_url import checked_proxy, hops_of
+from ._proxy_url import Hop, checked_proxy, hops_of
 
 __all__ = ["ProxyConnector", "connect", "create_connection", "open_connection"]
 
-T = TypeVar("T")
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
-_DEFAULT = Connector()
+# The calls need it.  Later, without a free descriptor, this would fail (K14).
+importlib.import_module("aioconnect._calls.passages")
+
+# The *proxy* that the environment gives.
+_ENVIRONMENT = "environment"
+
+
+class _ProxyRoute:
+    """The route of every `ProxyConnector`."""
+
+    def passage(
+        self, options: Options, target: Endpoint, wrap: Wrap[Any] | None
+    ) -> Tunnel | None:
+        """Return the way to *target*, or None if the environment has none."""
+        assert isinstance(options, ProxyConnector)
+        hops = _hops(options, target, wrap is not None and wrap.has_handshake)
+        if not hops:
+            return None
+        return Tunnel(options, hops, target, wrap, options.proxy_ssl)
+
+
+def _hops(options: ProxyConnector, target: Endpoint, is_tls: bool) -> tuple[Hop, ...]:
+    """Return the proxies on the way to *target*, with which TLS may be spoken."""
+    if options.proxy != _ENVIRONMENT:
+        return hops_of(options.proxy)
+    host, port = str(target.host), target.port or 0
+    url = proxy_for(os.environ, host, port, is_tls=is_tls)
+    return () if url is None else hops_of(url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
-class ProxyConnector:
-    """Reusable options for connects through *proxy*: a value, like a `Connector`.
+class ProxyConnector(Connector):
+    """A `Connector` that connects through *proxy*: a value, accepted like any other.
 
     *proxy* is a URL, ``scheme://user:password@host:port``, or a sequence of URLs, where
     each proxy is reached through the one before.  Reserved characters in user and
     password are written as ``%XX``; both are sent as UTF-8.  With the schemes
-    ``socks5h``, ``socks4a`` and ``http`` (CONNECT) the proxy looks up names.  With
-    ``socks5`` and ``socks4`` the *connector*'s resolver does, and the first IPv4
-    address is used, or an IPv6 address if there is no other.
+    ``socks5h``, ``socks4a``, ``http`` and ``https`` (CONNECT) the proxy looks up names.
+    With ``socks5`` and ``socks4`` the *resolver* does, and the first IPv4 address is
+    used, or an IPv6 address if there is no other.
 
-    *connector* says how to connect (default: a `Connector` with all defaults).  Its
-    timeouts include the handshakes with the proxies, its *family* is that of the first
-    proxy, and its *allow* is called for the target and for each proxy.  With *allow*, a
+    With ``proxy="environment"``, the variables ``https_proxy``, ``http_proxy``,
+    ``all_proxy`` and ``no_proxy`` decide as in curl.  They are checked here, and read
+    again in each call.  docs/proxies.md has the rules.
+
+    TLS with an ``https://`` proxy leaves no socket: such a proxy works with streams and
+    transports only.  *proxy_ssl* is the `ssl.SSLContext` for it (default: a secure one,
+    which verifies the proxy's host).
+
+    The options are those of `Connector`: as keyword arguments, or in *connector*.  The
+    timeouts include the handshakes with the proxies, *family* is that of the first
+    proxy, and *allow* is called for the target and for each proxy.  With *allow*, a
     name that a proxy would look up is refused.  An error is about the target and names
-    the proxies.  Its phase is ``proxy`` if a proxy's answer caused it.
+    the proxies.  Its phase is ``proxy`` if the proxy's part caused it.
+
+    Unix and vsock addresses, and a *host* of None, are connected to directly.
+    ``connect_any(race=True)`` and ``wait_until_down`` cannot go through a proxy.
 
     Raises:
         ValueError, TypeError: A value cannot work; the text shows no credentials.
     """
 
     proxy: str | Sequence[str]
-    connector: Connector = _DEFAULT
+    proxy_ssl: _ssl.SSLContext | None = None
+
+    route: ClassVar[Route | None] = _ProxyRoute()
 
     def __init__(
-        self, *, proxy: str | Sequence[str], connector: Connector = _DEFAULT
+        self,
+        *,
+        proxy: str | Sequence[str],
+        proxy_ssl: _ssl.SSLContext | None = None,
+        connector: Connector | None = None,
+        **options: Unpack[ConnectorOptions],
     ) -> None:
         try:
-            check_connector(connector)
-            object.__setattr__(self, "proxy", checked_proxy(proxy))
-            object.__setattr__(self, "connector", connector)
+            object.__setattr__(self, "proxy", _checked(proxy))
+            object.__setattr__(self, "proxy_ssl", proxy_ssl)
+            _check_proxy_ssl(self)
+            if connector is not None:
+                options = _options_of(connector, options)
+            Connector.__init__(self, **options)
         finally:
             # A traceback must not show a half-made connector either.
             del self, proxy
 
     def __repr__(self) -> str:
-        through = ", ".join(map(repr, hops_of(self.proxy)))
-        return f"{type(self).__name__}({through}, connector={self.connector!r})"
+        through = _ENVIRONMENT
+        if self.proxy != _ENVIRONMENT:
+            through = ", ".join(map(repr, hops_of(self.proxy)))
+        options = options_repr(self, Connector)
+        return f"{type(self).__name__}({through}, connector={options})"
 
-    async def connect(self, host: str, port: int | str) -> socket.socket:
-        """Connect through the proxy, as the function `connect` does."""
-        sock: socket.socket = await self._through(host, port, None)
-        return sock
+    @property
+    def connector(self) -> Connector:
+        """A `Connector` with the same options, which connects directly."""
+        names = (field.name for field in fields(Connector))
+        return Connector(**{name: getattr(self, name) for name in names})
 
-    async def open_connection(
-        self,
-        host: str,
-        port: int | str,
-        *,
-        limit: int = LIMIT,
-        **tls: Unpack[TLSArguments],
-    ) -> Streams:
-        """Open streams through the proxy, as the function `open_connection` does."""
-        wrap = StreamsWrap(limit, tls_options(tls).for_host(host))
-        return await self._through(host, port, wrap)
 
-    async def create_connection(
-        self,
-        protocol_factory: Callable[[], P],
-        host: str,
-        port: int | str,
-        **tls: Unpack[TLSArguments],
-    ) -> tuple[asyncio.Transport, P]:
-        """Create a transport and protocol, as the function `create_connection` does."""
-        check_factory(protocol_factory)
-        options = tls_options(tls).for_host(host)
-        wrap = TransportWrap(protocol_factory, options)
-        return await self._through(host, port, wrap)
+def _checked(proxy: str | Sequence[str]) -> str | Sequence[str]:
+    try:
+        if proxy != _ENVIRONMENT:
+            return checked_proxy(proxy)
+        check_environment(os.environ)
+        return _ENVIRONMENT
+    finally:
+        del proxy
 
-    async def _through(self, host: str, port: int | str, wrap: Wrap[T] | None) -> T:
-        target = endpoint_from_host(_DEFAULT, host, port)
-        tunnel = Tunnel(self.connector, hops_of(self.proxy), target, wrap)
-        operation = ConnectOperation(
-            self.connector, (tunnel.endpoint,), tunnel, find_endpoint=tunnel.find
-        )
-        connection: T = await operation.run()
-        return connection
+
+def _check_proxy_ssl(made: ProxyConnector) -> None:
+    context: object = made.proxy_ssl
+    if context is None:
+        return
+    if not isinstance(context, _ssl.SSLContext):
+        kind = type(context).__name__
+        raise TypeError(f"proxy_ssl must be an SSLContext or None, not {kind}")
+    is_used = made.proxy == _ENVIRONMENT or any(
+        hop.is_secure for hop in hops_of(made.proxy)
+    )
+    if not is_used:
+        raise ValueError("proxy_ssl is only meaningful with an https:// proxy")
+
+
+def _options_of(connector: Connector, options: ConnectorOptions) -> ConnectorOptions:
+    """Return the options in *connector*, where no other *options* may be given."""
+    check_connector(connector)
+    if isinstance(connector, ProxyConnector):
+        text = "give all proxies of a chain in proxy=[...]"
+        raise TypeError(f"connector must not be a ProxyConnector itself: {text}")
+    if options:
+        text = f"give {', '.join(sorted(options))} to the connector"
+        raise TypeError(f"connector has all options: {text}, or give no connector")
+    values: Any = {one.name: getattr(connector, one.name) for one in fields(connector)}
+    found: ConnectorOptions = values
+    return found
 
 
 async def connect(
@@ -130,10 +179,11 @@ async def connect(
     The caller closes the socket.  No data of the target has been read from it.
 
     Raises what `aioconnect.connect` does.  A refusal by the proxy raises the error that
-    it stands for, for instance `ConnectRefusedError`.
+    it stands for, for instance `ConnectRefusedError`.  And:
+        ValueError: TLS with an ``https://`` proxy leaves no socket to return.
     """
     try:
-        through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+        through = ProxyConnector(proxy=proxy, **options)
     finally:
         del proxy
     return await through.connect(host, port)
@@ -144,6 +194,7 @@ async def open_connection(
     port: int | str,
     *,
     proxy: str | Sequence[str],
+    proxy_ssl: _ssl.SSLContext | None = None,
     limit: int = LIMIT,
     ssl: bool | _ssl.SSLContext | None = None,
     server_hostname: str | None = None,
@@ -153,11 +204,13 @@ async def open_connection(
 ) -> Streams:
     """Connect through *proxy*; return a stream reader and writer.
 
-    *proxy* is as in `ProxyConnector`; the rest is as in `aioconnect.open_connection`.
-    TLS is spoken with the target.  Raises what `connect` does.
+    *proxy* and *proxy_ssl* are as in `ProxyConnector`; the rest is as in
+    `aioconnect.open_connection`.  *ssl* is for TLS with the target.
+
+    Raises what `connect` does.
     """
     try:
-        through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+        through = ProxyConnector(proxy=proxy, proxy_ssl=proxy_ssl, **options)
     finally:
         del proxy
     return await through.open_connection(
@@ -177,6 +230,7 @@ async def create_connection(
     port: int | str,
     *,
     proxy: str | Sequence[str],
+    proxy_ssl: _ssl.SSLContext | None = None,
     ssl: bool | _ssl.SSLContext | None = None,
     server_hostname: str | None = None,
     ssl_handshake_timeout: float | None = None,
@@ -185,11 +239,13 @@ async def create_connection(
 ) -> tuple[asyncio.Transport, P]:
     """Connect through *proxy*; return a transport and *protocol_factory*'s protocol.
 
-    *proxy* is as in `ProxyConnector`; the rest is as in `aioconnect.create_connection`.
-    TLS is spoken with the target.  Raises what `connect` does.
+    *proxy* and *proxy_ssl* are as in `ProxyConnector`; the rest is as in
+    `aioconnect.create_connection`.  *ssl* is for TLS with the target.
+
+    Raises what `connect` does.
     """
     try:
-        through = ProxyConnector(proxy=proxy, connector=Connector(**options))
+        through = ProxyConnector(proxy=proxy, proxy_ssl=proxy_ssl, **options)
     finally:
         del proxy
     return await through.create_connection(

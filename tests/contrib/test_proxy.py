@@ -8,7 +8,7 @@ import errno
 import pickle
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import FrozenInstanceError
 from functools import partial
@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from http_pairs import PAIRS
 from proxies import (
     CREDENTIALS,
     KINDS,
@@ -45,14 +44,13 @@ from aioconnect import (
     ResolveError,
     is_refused,
     is_transient,
-    loop_factory,
     only_public,
 )
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_channel import SocketChannel
 from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
-from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
     EchoServer,
@@ -534,7 +532,8 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def talk(sock: socket.socket) -> ProxyHandshake:
     """Return a handshake with an HTTP proxy over *sock*."""
     (hop,) = hops_of("http://a:1")
-    return ProxyHandshake(asyncio.get_running_loop(), sock, None, hop, "")
+    channel = SocketChannel(asyncio.get_running_loop(), sock, None)
+    return ProxyHandshake(channel, hop, "")
 
 
 async def test_octet_by_octet(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -1015,7 +1014,7 @@ def test_urls_that_are_taken(url: str) -> None:
         ("hidden:secret", "proxy is no URL"),
         ("hidden:secret@host:1080", "proxy is no URL"),
         ("//hidden:secret@host:1080", "proxy is no URL"),
-        ("https://hidden:secret@host:1080", "the scheme https is none of http, socks4"),
+        ("httpx://hidden:secret@host:1080", "the scheme httpx is none of http, https"),
         ("socks://hidden:secret@host:1080", "the scheme socks is none of"),
         ("socks5://hidden:sec/ret@host:1080", "is written %XX"),
         ("socks5://hidden:sec@ret@host:1080", "is written %XX"),
@@ -1095,27 +1094,13 @@ def test_no_connector() -> None:
         ProxyConnector(proxy="http://a:1", connector=connector)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        loop_factory,
-        *(
-            pytest.param(pair.backend, id=f"{name}: pool")
-            for name, pair in PAIRS.items()
-        ),
-        *(pytest.param(pair.transport, id=name) for name, pair in PAIRS.items()),
-        partial(Connectable, "a:1"),
-        lambda connector: ProxyConnector(proxy="http://b:1", connector=connector),
-    ],
-)
-def test_a_proxy_connector_is_no_connector(make: Callable[[Any], object]) -> None:
-    """Where a connector is needed, the error says what to do instead."""
-    text = (
-        r"connector must be a Connector, not ProxyConnector\(http://\*\*\*@a:1, .*\);"
-        " call the methods of the ProxyConnector itself"
-    )
-    with pytest.raises(TypeError, match=text):
-        make(ProxyConnector(proxy="http://hidden:secret@a:1"))
+def test_a_connector_of_a_chain() -> None:
+    """The error says where the proxies go, and how to give an option."""
+    through = ProxyConnector(proxy="http://hidden:secret@a:1")
+    with pytest.raises(TypeError, match=r"all proxies of a chain in proxy=\[...\]"):
+        ProxyConnector(proxy="http://b:1", connector=through)
+    with pytest.raises(TypeError, match="give retry, timeout to the connector"):
+        ProxyConnector(proxy="http://b:1", connector=Connector(), timeout=1, retry=())
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from aioconnect import (
 )
 from aioconnect._sansio.errors import AttemptError
 from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_channel import SocketChannel
 from aioconnect.contrib._proxy_handshake import ProxyHandshake
 from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.proxy import ProxyConnector
@@ -159,11 +160,15 @@ def bad_connector(url: Any) -> object:
 
 
 def bad_replacement(url: Any) -> object:
-    return replace(ProxyConnector(proxy=url), connector=5)  # type: ignore[arg-type]  # likewise
+    return replace(ProxyConnector(proxy=url), connector=5)  # type: ignore[call-arg]  # likewise
 
 
-def no_loop(url: Any) -> object:
-    return loop_factory(ProxyConnector(proxy=url))  # type: ignore[arg-type]  # likewise
+def bad_option(url: Any) -> object:
+    return replace(ProxyConnector(proxy=url), timeout=-1)
+
+
+def no_base(url: Any) -> object:
+    return loop_factory(ProxyConnector(proxy=url), base=5)  # type: ignore[arg-type]  # the mistake
 
 
 def no_method(url: Any) -> object:
@@ -182,7 +187,8 @@ def no_method(url: Any) -> object:
         bad_chain,
         bad_connector,
         bad_replacement,
-        no_loop,
+        bad_option,
+        no_base,
         no_method,
     ],
 )
@@ -262,7 +268,8 @@ async def test_traceback_of_what_cannot_be_sent(kind: Kind) -> None:
     (hop,) = hops_of(f"{kind}://{CREDENTIALS[kind]}@a:1")
     with ours:
         ours.setblocking(False)
-        handshake = ProxyHandshake(asyncio.get_running_loop(), ours, None, hop, "")
+        channel = SocketChannel(asyncio.get_running_loop(), ours, None)
+        handshake = ProxyHandshake(channel, hop, "")
         with pytest.raises(AttemptError) as caught:
             await handshake.request("x", 80)
     assert_no_secret(caught.value)

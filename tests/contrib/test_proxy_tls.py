@@ -1,0 +1,510 @@
+"""Proxies that speak TLS with their clients: https://."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from proxies import CREDENTIALS, PASSWORD, USER, ProxyServer, proxying
+
+from aioconnect import (
+    ConnectCertificateError,
+    ConnectError,
+    Connector,
+    ConnectPermissionError,
+    ConnectResetError,
+    ConnectTimeoutError,
+    ConnectTLSError,
+    loop_factory,
+)
+from aioconnect.contrib import proxy
+from aioconnect.contrib.anyio import Connectable
+from aioconnect.contrib.proxy import ProxyConnector
+from aioconnect.testing import (
+    EchoServer,
+    Recorder,
+    StaticResolver,
+    echoing,
+    leak_check,
+    listening,
+    on_one_port,
+    tls_echoing,
+)
+
+secured = partial(proxying, "http", certified="127.0.0.1")
+
+
+def through(server: ProxyServer, credentials: str = "", **options: Any) -> Any:
+    """Return a connector through *server*, whose certificate it trusts."""
+    return ProxyConnector(
+        proxy=server.url(credentials), proxy_ssl=server.client_context, **options
+    )
+
+
+async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
+    """Tell whether the other end echoes, and close."""
+    reader, writer = streams
+    writer.write(b"hello")
+    heard = await reader.readexactly(5)
+    writer.close()
+    await writer.wait_closed()
+    return heard == b"hello"
+
+
+class Greeting(asyncio.Protocol):
+    """A client that greets, and keeps what happens in order."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[None] = loop.create_future()
+        self.end: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.events.append("made")
+        transport.write(b"hello")
+
+    def data_received(self, data: bytes) -> None:
+        self.events.append(data)
+        if not self.answer.done():
+            self.answer.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.events.append("lost")
+        self.end.set_result(None)
+
+
+# Success.
+
+
+@pytest.mark.parametrize("drips", [False, True], ids=["whole", "drips"])
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+async def test_streams(inside: str, drips: bool) -> None:
+    """A plain target, and TLS inside TLS."""
+    serve: Any = tls_echoing if inside == "TLS" else echoing
+    with serve() as echo, secured(drips=drips, credentials=(USER, PASSWORD)) as server:
+        connector = through(server, CREDENTIALS["http"])
+        context = getattr(echo, "client_context", None)
+        async with leak_check():
+            streams = await connector.open_connection(echo.host, echo.port, ssl=context)
+            assert await answers(streams)
+        assert server.asked == [(echo.host, echo.port)]
+
+
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+async def test_a_transport(inside: str) -> None:
+    """The protocol is told in order."""
+    serve: Any = tls_echoing if inside == "TLS" else echoing
+    with serve() as echo, secured() as server:
+        context = getattr(echo, "client_context", None)
+        async with leak_check():
+            transport, protocol = await proxy.create_connection(
+                Greeting,
+                echo.host,
+                echo.port,
+                proxy=server.url(),
+                proxy_ssl=server.client_context,
+                ssl=context,
+            )
+            await protocol.answer
+            transport.close()
+            await protocol.end
+        assert protocol.events == ["made", b"hello", "lost"]
+
+
+@pytest.mark.parametrize("is_buffered", [False, True], ids=["plain", "buffered"])
+async def test_a_target_that_speaks_first(is_buffered: bool) -> None:
+    """What comes with the proxy's answer is not lost, nor is what follows."""
+    with echoing() as echo, secured(extra=b"220 first") as server:
+        make: Any = Buffered if is_buffered else Greeting
+        _, protocol = await through(server).create_connection(
+            make, echo.host, echo.port
+        )
+        while b"".join(protocol.events[1:]) != b"220 firsthello":
+            await asyncio.sleep(0)
+        assert protocol.events[0] == "made"
+        protocol.transport_abort() if is_buffered else _.abort()
+        await protocol.end
+
+
+class Buffered(asyncio.BufferedProtocol):
+    """The same, with a buffer of three octets."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self._buffer = bytearray(3)
+        self._transport: Any = None
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def transport_abort(self) -> None:
+        self._transport.abort()
+
+    def connection_made(self, transport: Any) -> None:
+        self.events.append("made")
+        self._transport = transport
+        transport.write(b"hello")
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.events.append(bytes(self._buffer[:nbytes]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end.set_result(None)
+
+
+async def test_a_target_that_speaks_and_leaves() -> None:
+    """The streams have its words, and then the end."""
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    with secured(answers=(head + b"bye",)) as server:
+        async with leak_check():
+            reader, writer = await through(server).open_connection("192.0.2.1", 80)
+            assert await reader.read() == b"bye"
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_much_data() -> None:
+    """Both ways, more than any buffer has room for."""
+    data = bytes(range(256)) * 4096
+    with tls_echoing() as echo, secured() as server:
+        reader, writer = await through(server).open_connection(
+            echo.host, echo.port, ssl=echo.client_context
+        )
+        writer.write(data)
+        assert await reader.readexactly(len(data)) == data
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+async def test_in_a_chain(place: int, inside: str) -> None:
+    """Wherever it is: those before get a plain request, those behind one in TLS."""
+    serve: Any = tls_echoing if inside == "TLS" else echoing
+    with serve() as echo, secured() as one, proxying() as two, proxying("socks4") as it:
+        chain = [two, it]
+        chain.insert(place, one)
+        connector = ProxyConnector(
+            proxy=[each.url() for each in chain], proxy_ssl=one.client_context
+        )
+        streams = await connector.open_connection(
+            echo.host, echo.port, ssl=getattr(echo, "client_context", None)
+        )
+        assert await answers(streams)
+        ends = [*((each.host, each.port) for each in chain[1:]), (echo.host, echo.port)]
+        assert [each.asked for each in chain] == [[end] for end in ends]
+
+
+async def test_reconnecting_through_it() -> None:
+    with echoing() as echo, secured() as server:
+        connections = through(server).reconnecting(echo.host, echo.port)
+        async for streams in connections:
+            assert await answers(streams)
+            break
+        await connections.aclose()
+
+
+def test_a_loop() -> None:
+    """Existing code goes through it too, if it asks for streams or a transport."""
+    with tls_echoing() as echo, secured() as server:
+
+        async def main() -> bool:
+            return await answers(
+                await asyncio.open_connection(
+                    echo.host, echo.port, ssl=echo.client_context
+                )
+            )
+
+        with asyncio.Runner(loop_factory=loop_factory(through(server))) as runner:
+            assert runner.run(main())
+
+
+async def test_ready_gets_the_result() -> None:
+    asked: list[bytes] = []
+
+    async def ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"?")
+        asked.append(await reader.readexactly(1))
+        return len(asked) == 2
+
+    with echoing() as echo, secured() as server:
+        connector = through(server, ready=ready, retry=(0,))
+        assert await answers(await connector.open_connection(echo.host, echo.port))
+    assert asked == [b"?", b"?"]
+
+
+# Two addresses of one proxy.
+
+
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+@pytest.mark.parametrize("first", ["silent", "silent in TLS"])
+async def test_a_race(first: str, inside: str) -> None:
+    """The one that is usable wins, and only the winner gets a protocol."""
+    mute = partial(secured, host="127.0.0.2", answers=(b"",) * 9, ending="wait")
+    serve: Any = tls_echoing if inside == "TLS" else echoing
+    with (
+        serve() as echo,
+        on_one_port(
+            mute if first == "silent in TLS" else partial(listening, "127.0.0.2"),
+            lambda port: proxying("http", certified="proxy.test", port=port),
+        ) as (_, server),
+    ):
+        made: list[Greeting] = []
+
+        def factory() -> Greeting:
+            made.append(Greeting())
+            return made[-1]
+
+        connector = ProxyConnector(
+            proxy=f"https://proxy.test:{server.port}",
+            proxy_ssl=server.client_context,
+            resolver=StaticResolver({"proxy.test": ["127.0.0.2", server.host]}),
+            happy_eyeballs_delay=0.01,
+            timeout=60,
+        )
+        async with leak_check():
+            transport, protocol = await connector.create_connection(
+                factory,
+                echo.host,
+                echo.port,
+                ssl=getattr(echo, "client_context", None),
+            )
+            assert made == [protocol]
+            await protocol.answer
+            transport.abort()
+            await protocol.end
+        assert server.asked == [(echo.host, echo.port)]
+
+
+# Failure.
+
+
+def only(error: ConnectError) -> tuple[str, int | None]:
+    """Return the phase and the errno of the only attempt."""
+    (attempt,) = error.attempts
+    assert isinstance(attempt.error, OSError)
+    return attempt.phase, attempt.error.errno
+
+
+async def failure(connector: ProxyConnector, **tls: Any) -> ConnectError:
+    """Return the error of streams to 192.0.2.1:80, which leave nothing behind."""
+    async with leak_check():
+        with pytest.raises(ConnectError) as caught:
+            await connector.open_connection("192.0.2.1", 80, **tls)
+    return caught.value
+
+
+async def test_the_proxys_certificate() -> None:
+    """It has to be for the proxy's host, and trusted; nothing is sent before."""
+    with proxying("http", certified="other.test") as server:
+        wrong = await failure(through(server))
+        unknown = await failure(ProxyConnector(proxy=server.url()))
+        for error in (wrong, unknown):
+            assert isinstance(error, ConnectCertificateError)
+            assert only(error)[0] == "proxy"
+            assert error.rounds == 1
+        assert not server.asked
+        connector = ProxyConnector(
+            proxy=f"https://other.test:{server.port}",
+            proxy_ssl=server.client_context,
+            resolver=StaticResolver({"other.test": [server.host]}),
+        )
+        with echoing() as echo:
+            assert await answers(await connector.open_connection(echo.host, echo.port))
+
+
+async def test_the_targets_certificate() -> None:
+    """The phase tells whose certificate it is."""
+    with tls_echoing(wrong_name=True) as echo, secured() as server:
+        async with leak_check():
+            with pytest.raises(ConnectCertificateError) as caught:
+                await through(server).open_connection(
+                    echo.host, echo.port, ssl=echo.client_context
+                )
+    assert only(caught.value)[0] == "tls"
+
+
+@pytest.mark.parametrize(
+    ("answer", "number", "kind"),
+    [
+        (b"HTTP/1.1 407 Who?\r\n\r\n", errno.EACCES, ConnectPermissionError),
+        (b"HTTP/1.1 502 Bad\r\n\r\n", errno.EHOSTUNREACH, ConnectError),
+        (b"SSH-2.0-x\r\n\r\n", errno.EPROTO, ConnectError),
+        (b"HTTP/1.1 200", errno.ECONNRESET, ConnectResetError),
+        (b"", errno.ECONNRESET, ConnectResetError),
+    ],
+)
+async def test_a_bad_answer(answer: bytes, number: int, kind: type[OSError]) -> None:
+    with secured(answers=(answer,)) as server:
+        error = await failure(through(server))
+    assert only(error) == ("proxy", number)
+    assert isinstance(error, kind)
+
+
+async def test_no_tls_at_all() -> None:
+    """A proxy that speaks HTTP only."""
+    with proxying("http", answers=(b"HTTP/1.1 400 Bad Request\r\n\r\n",)) as server:
+        url = server.url(scheme="https")
+        error = await failure(ProxyConnector(proxy=url))
+    assert isinstance(error, ConnectTLSError)
+    assert only(error)[0] == "proxy"
+
+
+async def test_more_than_the_answer() -> None:
+    """Nothing can come before the handshake with the target."""
+    answer = b"HTTP/1.1 200 OK\r\n\r\nboo"
+    with secured(answers=(answer,), ending="wait") as server, tls_echoing() as echo:
+        error = await failure(through(server), ssl=echo.client_context)
+    assert only(error) == ("proxy", errno.EPROTO)
+
+
+@pytest.mark.parametrize("option", ["timeout", "attempt_timeout"])
+@pytest.mark.parametrize("stage", ["no TLS", "no answer", "no handshake"])
+async def test_silence(stage: str, option: str) -> None:
+    """Each step is within the attempt's time."""
+    answer = b"HTTP/1.1 200 OK\r\n\r\n" if stage == "no handshake" else b""
+    with (
+        listening() as silent,
+        secured(answers=(answer,), ending="wait") as server,
+        tls_echoing() as echo,
+    ):
+        at = silent if stage == "no TLS" else server
+        # Time enough to get to that step on a busy machine.
+        limit: dict[str, Any] = {option: 0.05 if stage == "no TLS" else 1.0}
+        connector = ProxyConnector(
+            proxy=f"https://{at.host}:{at.port}",
+            proxy_ssl=server.client_context,
+            **limit,
+        )
+        error = await failure(connector, ssl=echo.client_context)
+    assert isinstance(error, ConnectTimeoutError)
+    phase = "tls" if stage == "no handshake" else "proxy"
+    assert only(error) == (phase, errno.ETIMEDOUT)
+
+
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+async def test_a_proxy_that_closes_in_the_handshake(inside: str) -> None:
+    """It is the end of the attempt, also inside TLS."""
+    answer = b"HTTP/1.1 200 OK\r\n\r\n" if inside == "TLS" else b"HTTP/1.1 2"
+    with secured(answers=(answer,)) as server, tls_echoing() as echo:
+        error = await failure(through(server), ssl=echo.client_context)
+    assert isinstance(error, ConnectResetError), error
+    assert only(error)[0] == ("tls" if inside == "TLS" else "proxy")
+
+
+@pytest.mark.parametrize("stage", ["no TLS", "no answer", "no handshake"])
+async def test_a_cancellation(stage: str) -> None:
+    """It leaves nothing at any step."""
+    answer = b"HTTP/1.1 200 OK\r\n\r\n" if stage == "no handshake" else b""
+    with (
+        listening() as silent,
+        secured(answers=(answer,), ending="wait") as server,
+        tls_echoing() as echo,
+    ):
+        at = silent if stage == "no TLS" else server
+        events = Recorder()
+        connector = ProxyConnector(
+            proxy=f"https://{at.host}:{at.port}",
+            proxy_ssl=server.client_context,
+            observer=events,
+        )
+        async with leak_check():
+            task = asyncio.create_task(
+                connector.open_connection("192.0.2.1", 80, ssl=echo.client_context)
+            )
+            reached: Callable[[], bool] = {
+                "no TLS": lambda: "PhaseStarted" in str(events.events),
+                "no answer": server.has_answered.is_set,
+                "no handshake": lambda: "phase='tls'" in str(events.events),
+            }[stage]
+            while not reached():
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+@pytest.mark.parametrize("where", ["factory", "connection_made"])
+async def test_a_mistake_is_raised(where: str) -> None:
+    """The protocol's own error comes out unchanged, and everything is closed."""
+
+    class Mistaken(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            raise ZeroDivisionError
+
+    def mistaken() -> asyncio.Protocol:
+        raise ZeroDivisionError
+
+    make: Any = mistaken if where == "factory" else Mistaken
+    with echoing() as echo, secured() as server:
+        async with leak_check():
+            with pytest.raises(ZeroDivisionError):
+                await through(server).create_connection(make, echo.host, echo.port)
+
+
+async def test_the_phases(echo: EchoServer) -> None:
+    with tls_echoing() as target, secured() as server:
+        events = Recorder()
+        await answers(
+            await through(server, observer=events).open_connection(
+                target.host, target.port, ssl=target.client_context
+            )
+        )
+    phases = [event.phase for event in events.events if hasattr(event, "phase")]
+    assert phases == ["proxy", "tls"]
+
+
+@pytest.fixture(name="echo")
+def _echo() -> Any:
+    with echoing() as server:
+        yield server
+
+
+# What cannot be.
+
+
+async def test_what_needs_a_socket() -> None:
+    """One sentence says what works, before anything is connected."""
+    connector = ProxyConnector(proxy="https://127.0.0.1:1")
+    for call in (
+        connector.connect("x.test", 80),
+        connector.wait_until_up("x.test", 80, timeout=1),
+        connector.connect_any([("x.test", 80)]),
+        proxy.connect("x.test", 80, proxy="https://127.0.0.1:1"),
+        Connectable("x.test:80", connector).connect(),
+    ):
+        with pytest.raises(ValueError, match="use open_connection or create_conn"):
+            await call
+
+
+def test_what_needs_a_socket_on_a_loop() -> None:
+    async def ready(_: object) -> None: ...
+
+    connector = ProxyConnector(proxy="https://127.0.0.1:1", ready=ready)
+    factory = loop_factory(connector)
+    with (
+        asyncio.Runner(loop_factory=factory) as runner,
+        pytest.raises(ValueError, match="ready: it gets a socket on this loop"),
+    ):
+        runner.run(asyncio.open_connection("x.test", 80))
+
+
+def test_values() -> None:
+    context = ssl.create_default_context()
+    with pytest.raises(ValueError, match="proxy_ssl is only meaningful with an https"):
+        ProxyConnector(proxy="http://a:1", proxy_ssl=context)
+    with pytest.raises(TypeError, match="proxy_ssl must be an SSLContext or None, not"):
+        ProxyConnector(proxy="https://a:1", proxy_ssl=True)  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(ValueError, match="only one proxy of a chain can be https"):
+        ProxyConnector(proxy=["https://a:1", "https://b:1"])
+    one, same = (ProxyConnector(proxy="https://a:1", proxy_ssl=context) for _ in "12")
+    assert one == same
+    assert one != ProxyConnector(proxy="https://a:1")
+    assert one.connector == Connector()
