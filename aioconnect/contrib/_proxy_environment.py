@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from .._sansio.hosts import numeric_address
-from ._proxy_url import ProxyURL, ascii_name, checked_proxy
+from ._proxy_url import SCHEMES, ProxyURL, ascii_name, checked_proxy
 
 __all__ = ["bypasses_proxy", "check_environment", "proxy_for"]
 
@@ -149,6 +149,9 @@ def _complete_url(value: str) -> ProxyURL:
             raise ValueError("it is no URL like scheme://user:password@host:port")
         scheme = (match["scheme"] or "http").lower()
         scheme = "socks4" if scheme == "socks" else scheme
+        if scheme not in SCHEMES:
+            # It is not quoted: it may be a part of the password.
+            raise ValueError(f"its scheme is none of {', '.join(SCHEMES)}")
         user = match["user"] or ""
         if user and ":" not in user and not scheme.startswith("socks4"):
             user = f"{user[:-1]}:@"  # without a password, it is empty

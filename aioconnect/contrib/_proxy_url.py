@@ -20,7 +20,7 @@ from .._sansio.endpoints import Endpoint
 from .._sansio.hosts import check_host
 from .._sansio.text import safe_repr
 
-__all__ = ["Hop", "ProxyURL", "ascii_name", "checked_proxy", "hops_of"]
+__all__ = ["SCHEMES", "Hop", "ProxyURL", "ascii_name", "checked_proxy", "hops_of"]
 
 # For each scheme, whether the proxy looks up the names of its targets.
 _RESOLVES_NAMES = {
@@ -31,6 +31,8 @@ _RESOLVES_NAMES = {
     "socks5": False,
     "socks5h": True,
 }
+
+SCHEMES = tuple(_RESOLVES_NAMES)
 
 _URL_FORM = "scheme://user:password@host:port"
 
@@ -196,7 +198,7 @@ def _parse_hop(url: str) -> Hop:
         raise ValueError(f"proxy is no URL like {_URL_FORM}; {text}")
     scheme = match["scheme"].lower()
     if scheme not in _RESOLVES_NAMES:
-        known = ", ".join(_RESOLVES_NAMES)
+        known = ", ".join(SCHEMES)
         raise ValueError(f"proxy: the scheme {scheme[:20]} is none of {known}")
     endpoint = _parse_endpoint(match["host"], match["port"])
     if endpoint is None:
