@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -240,8 +240,10 @@ def test_lower_case_first(no_proxy: str, other: str, is_direct: bool) -> None:
         (80, True, "https"),
         (443, False, "https"),
         (443, True, "https"),
-    ]
-    + [(8080, False, "all"), (5432, False, "all"), (5432, True, "https")],
+        (8080, False, "all"),
+        (5432, False, "all"),
+        (5432, True, "https"),
+    ],
 )
 def test_what_a_port_stands_for(port: int, is_tls: bool, counts: str) -> None:
     """There is no URL of the target here: its port and its TLS tell the scheme."""
@@ -319,9 +321,7 @@ async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) ->
 
 def ways(**options: Any) -> Iterator[Any]:
     """Yield each way to open streams by the environment."""
-    yield lambda *at, **tls: proxy.open_connection(
-        *at, proxy="environment", **options, **tls
-    )
+    yield partial(proxy.open_connection, proxy="environment", **options)
     yield ProxyConnector(proxy="environment", **options).open_connection
 
 
