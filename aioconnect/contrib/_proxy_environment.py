@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from .._sansio.hosts import numeric_address
 from ._proxy_url import SCHEMES, ProxyURL, ascii_name, checked_proxy
 
-__all__ = ["bypasses_proxy", "check_environment", "proxy_for"]
+__all__ = ["Variables", "bypasses_proxy", "check_environment", "proxy_for"]
 
 # Not HTTP_PROXY: a CGI server sets it to what a request's header "Proxy" has (httpoxy).
 _VARIABLES = {
@@ -33,8 +33,21 @@ _URL = re.compile(
 )
 
 
+class Variables:
+    """The variables of *environment*.  The `repr`, which tracebacks show, has none."""
+
+    __slots__ = ("_environment",)
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def get(self, name: str) -> str:
+        """Return the value of the variable *name*: empty, if it is not set."""
+        return self._environment.get(name, "")
+
+
 def proxy_for(
-    environment: Mapping[str, str], host: str, port: int, *, is_tls: bool
+    variables: Variables, host: str, port: int, *, is_tls: bool
 ) -> ProxyURL | None:
     """Return the URL of the proxy for *host* and *port*, or None for no proxy.
 
@@ -43,32 +56,30 @@ def proxy_for(
     Raises:
         ValueError: The variable that counts has no proxy's URL.
     """
-    name = _variable(environment, host, port, is_tls)
-    return None if name is None else _url_in(environment, name)
+    name = _variable(variables, host, port, is_tls)
+    return None if name is None else _url_in(variables, name)
 
 
-def check_environment(environment: Mapping[str, str]) -> None:
+def check_environment(variables: Variables) -> None:
     """Raise `ValueError` if a variable that may count has no proxy's URL."""
     for names in _VARIABLES.values():
-        name = _first_set(environment, names)
+        name = _first_set(variables, names)
         if name is not None:
-            _url_in(environment, name)
+            _url_in(variables, name)
 
 
-def _variable(
-    environment: Mapping[str, str], host: str, port: int, is_tls: bool
-) -> str | None:
+def _variable(variables: Variables, host: str, port: int, is_tls: bool) -> str | None:
     """Return the name of the variable that counts, if any."""
-    excluded = _first_set(environment, ("no_proxy", "NO_PROXY"))
-    if excluded is not None and bypasses_proxy(environment[excluded], host):
+    excluded = _first_set(variables, ("no_proxy", "NO_PROXY"))
+    if excluded is not None and bypasses_proxy(variables.get(excluded), host):
         return None
     kind = "https" if is_tls or port == 443 else "http" if port == 80 else "all"
-    return _first_set(environment, _VARIABLES[kind] + _VARIABLES["all"])
+    return _first_set(variables, _VARIABLES[kind] + _VARIABLES["all"])
 
 
-def _first_set(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+def _first_set(variables: Variables, names: tuple[str, ...]) -> str | None:
     """Return the first of *names* that is set to something: an empty one is not."""
-    return next((name for name in names if environment.get(name)), None)
+    return next((name for name in names if variables.get(name)), None)
 
 
 def bypasses_proxy(no_proxy: str, host: str) -> bool:
@@ -131,11 +142,11 @@ def _has_address(entry: str, address: _AnyAddress) -> bool:
     return int(base) >> unused == int(address) >> unused
 
 
-def _url_in(environment: Mapping[str, str], name: str) -> ProxyURL:
+def _url_in(variables: Variables, name: str) -> ProxyURL:
     """Return the URL in the variable *name*, with a scheme and a port."""
     failure = ""
     try:
-        return _complete_url(environment[name])
+        return _complete_url(variables.get(name))
     except ValueError as exc:
         failure = str(exc)
     # Not inside the except block: the frames of the first error hold the value.

@@ -20,7 +20,7 @@ from .._calls.options import ConnectorOptions, Options, Route, options_repr
 from .._connector import Connector, check_connector
 from .._io.transports import LIMIT, Streams, Wrap
 from .._sansio.endpoints import Endpoint
-from ._proxy_environment import check_environment, proxy_for
+from ._proxy_environment import Variables, check_environment, proxy_for
 from ._proxy_tunnel import Tunnel
 from ._proxy_url import Hop, checked_proxy, hops_of
 
@@ -33,6 +33,7 @@ importlib.import_module("aioconnect._calls.passages")
 
 # The *proxy* that the environment gives.
 _ENVIRONMENT = "environment"
+_VARIABLES = Variables(os.environ)
 
 
 class _ProxyRoute:
@@ -54,7 +55,7 @@ def _hops(options: ProxyConnector, target: Endpoint, is_tls: bool) -> tuple[Hop,
     if options.proxy != _ENVIRONMENT:
         return hops_of(options.proxy)
     host, port = str(target.host), target.port or 0
-    url = proxy_for(os.environ, host, port, is_tls=is_tls)
+    url = proxy_for(_VARIABLES, host, port, is_tls=is_tls)
     return () if url is None else hops_of(url)
 
 
@@ -132,7 +133,7 @@ def _checked(proxy: str | Sequence[str]) -> str | Sequence[str]:
     try:
         if proxy != _ENVIRONMENT:
             return checked_proxy(proxy)
-        check_environment(os.environ)
+        check_environment(_VARIABLES)
         return _ENVIRONMENT
     finally:
         del proxy

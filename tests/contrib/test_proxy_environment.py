@@ -18,7 +18,7 @@ from proxies import CREDENTIALS, PASSWORD, USER, proxying
 
 from aioconnect import Connector, ConnectRefusedError
 from aioconnect.contrib import proxy
-from aioconnect.contrib._proxy_environment import bypasses_proxy, proxy_for
+from aioconnect.contrib._proxy_environment import Variables, bypasses_proxy, proxy_for
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import echoing, refusing, tls_echoing
 
@@ -207,7 +207,7 @@ def test_which_variable_counts(
 ) -> None:
     """An empty variable is not set."""
     given = environment_with(which)
-    url = proxy_for(given, "x.test", PORTS[scheme], is_tls=False)
+    url = proxy_for(Variables(given), "x.test", PORTS[scheme], is_tls=False)
     assert url == (None if counts is None else given[counts])
 
 
@@ -226,7 +226,9 @@ def test_curl_agrees_on_the_variable(
 )
 def test_lower_case_first(no_proxy: str, other: str, is_direct: bool) -> None:
     given = {"all_proxy": "http://a:1", "no_proxy": no_proxy, "NO_PROXY": other}
-    assert (proxy_for(given, "x.test", 443, is_tls=False) is None) is is_direct
+    assert (
+        proxy_for(Variables(given), "x.test", 443, is_tls=False) is None
+    ) is is_direct
     if curl_version() >= OLD:
         given["all_proxy"] = "http://127.0.0.1:1"
         says = curl_says("https://x.test/", given)
@@ -248,7 +250,10 @@ def test_lower_case_first(no_proxy: str, other: str, is_direct: bool) -> None:
 def test_what_a_port_stands_for(port: int, is_tls: bool, counts: str) -> None:
     """There is no URL of the target here: its port and its TLS tell the scheme."""
     given = {f"{name}_proxy": f"http://{name}:1" for name in ("http", "https", "all")}
-    assert proxy_for(given, "x.test", port, is_tls=is_tls) == f"http://{counts}:1"
+    assert (
+        proxy_for(Variables(given), "x.test", port, is_tls=is_tls)
+        == f"http://{counts}:1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,7 +275,7 @@ def test_what_a_port_stands_for(port: int, is_tls: bool, counts: str) -> None:
 )
 def test_urls(value: str, url: str) -> None:
     """A scheme and a port may be missing, as in curl."""
-    assert proxy_for({"all_proxy": value}, "x", 1, is_tls=False) == url
+    assert proxy_for(Variables({"all_proxy": value}), "x", 1, is_tls=False) == url
 
 
 BAD = [

@@ -275,6 +275,74 @@ async def test_traceback_of_what_cannot_be_sent(kind: Kind) -> None:
     assert_no_secret(caught.value)
 
 
+@pytest.mark.parametrize("end", ["close", "timeout", "cancel"])
+@pytest.mark.parametrize(
+    "answer", [None, b"HTTP/1.1 403 " + BOTH + b"\r\n\r\n", BOTH, b"HTTP/1.1 200 OK"]
+)
+async def test_traceback_of_an_error_in_tls(answer: bytes | None, end: str) -> None:
+    """The same through a proxy that speaks TLS, over the loop's transport."""
+    said = () if answer is None else (answer,) * 6
+    with proxying(
+        "http",
+        certified="127.0.0.1",
+        credentials=("x", "y"),
+        answers=said,
+        ending="close" if end == "close" else "wait",
+    ) as server:
+        through = ProxyConnector(
+            proxy=server.url(CREDENTIALS["http"]),
+            proxy_ssl=server.client_context,
+            timeout=0.5 if end == "timeout" else None,
+        )
+        task = asyncio.ensure_future(through.open_connection("192.0.2.1", 80))
+        if end == "cancel" and said:
+            while not (server.has_answered.is_set() or task.done()):
+                await asyncio.sleep(0.001)
+            task.cancel()
+        with pytest.raises((ConnectError, asyncio.CancelledError)) as caught:
+            await task
+        assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", [URL.removesuffix(":1"), f"{URL}/path", URL.replace("http", PASSWORD[-4:])]
+)
+async def test_traceback_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Neither the variable that is wrong nor any other one is shown."""
+    through = ProxyConnector(proxy="environment")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("HTTP_PROXY", URL)
+    monkeypatch.setenv("all_proxy", f"{url}:x")
+    for start in starts():
+        with pytest.raises(ValueError, match="environment variable all_proxy") as error:
+            await start("environment") if start.__name__ == "by_function" else (
+                await through.connect("192.0.2.1", 80)
+            )
+        assert_no_secret(error.value)
+
+
+async def test_traceback_of_a_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with proxying("http", credentials=("x", "y")) as server:
+        monkeypatch.setenv("no_proxy", "x")
+        monkeypatch.setenv("all_proxy", server.url(CREDENTIALS["http"]))
+        monkeypatch.setenv("http_proxy", server.url(CREDENTIALS["http"]))
+        through = ProxyConnector(proxy="environment")
+        for start in (
+            through.connect,
+            through.open_connection,
+            through.wait_until_up,
+            lambda host, port: through.connect_any([(host, port)]),
+            lambda host, port: anext(through.reconnecting(host, port)),
+        ):
+            with pytest.raises(ConnectPermissionError) as caught:
+                await start("192.0.2.1", 80)
+            assert_no_secret(caught.value)
+
+
 async def test_traceback_of_a_hook() -> None:
     """The same holds when the tunnel is open already."""
 
