@@ -24,6 +24,7 @@ from anyio.abc import ByteStream
 from http_pairs import PAIRS, Pair
 from opentelemetry.sdk.trace import TracerProvider
 from proxies import proxying
+from tls_ending import client_context
 from yarl import URL
 
 import aioconnect
@@ -663,6 +664,84 @@ ENTRY_POINTS |= {
         lambda at: proxy.open_connection(
             at[0].host, at[0].port, proxy=at[1], ssl=at[0].client_context
         ),
+    ),
+}
+
+_SECURE: dict[str, Any] = {"kind": "http", "certified": "127.0.0.1"}
+_OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
+_CLIENT_CONTEXT = client_context()
+
+
+def _stuck(answer: bytes) -> dict[str, Any]:
+    """Return a proxy that speaks TLS, and says nothing but *answer* in it."""
+    return {**_SECURE, "answers": (answer,) * 500, "ending": "wait"}
+
+
+def _by(at: Any, **options: Any) -> ProxyConnector:
+    """Return a connector through the proxies of `_through`."""
+    is_secure = any(url.startswith("https") for url in at[1])
+    context = _CLIENT_CONTEXT if is_secure else None
+    return ProxyConnector(proxy=at[1], proxy_ssl=context, **options)
+
+
+def _streams_by(at: Any, **tls: Any) -> Coroutine[Any, Any, Any]:
+    return _by(at).open_connection(at[0].host, at[0].port, **tls)
+
+
+async def _on_proxied_loop(
+    start: Callable[[str, int], Coroutine[Any, Any, Any]], at: Any
+) -> Any:
+    """Connect by the loop's own method, which goes through the proxies meanwhile."""
+    loop = asyncio.get_running_loop()
+    kind = type(loop)
+    convert_loop(loop, _by(at))
+    try:
+        return await start(at[0].host, at[0].port)
+    finally:
+        loop.__class__ = kind
+
+
+ENTRY_POINTS |= {
+    # Through proxies that speak TLS.
+    "open_connection: through TLS": EntryPoint(
+        partial(_through, _SECURE), _streams_by, holds=False
+    ),
+    "open_connection: through TLS, TLS": EntryPoint(
+        partial(_through, _SOCKS, _SECURE, serve=tls_echoing),
+        lambda at: _streams_by(at, ssl=at[0].client_context),
+        holds=False,
+    ),
+    "open_connection: through TLS, no answer": EntryPoint(
+        partial(_through, _stuck(b"")), _streams_by, ends=False
+    ),
+    "open_connection: through TLS, no handshake": EntryPoint(
+        partial(_through, _stuck(_OPEN), serve=tls_echoing),
+        lambda at: _streams_by(at, ssl=at[0].client_context),
+        ends=False,
+    ),
+    "create_connection: through TLS": EntryPoint(
+        partial(_through, _SECURE),
+        lambda at: _by(at).create_connection(asyncio.Protocol, at[0].host, at[0].port),
+        holds=False,
+    ),
+    # All else that a connector does, through proxies.
+    "connect_any: through SOCKS": EntryPoint(
+        partial(_through, _SOCKS),
+        lambda at: _by(at).connect_any([("127.0.0.9", 1), (at[0].host, at[0].port)]),
+    ),
+    "wait_until_up: through SOCKS": EntryPoint(
+        partial(_through, _SOCKS),
+        lambda at: _by(at).wait_until_up(at[0].host, at[0].port),
+    ),
+    "anyio: through SOCKS": EntryPoint(
+        partial(_through, _SOCKS),
+        lambda at: Connectable((at[0].host, at[0].port), _by(at)).connect(),
+    ),
+    "create_connection, the loop's: through HTTP": EntryPoint(
+        partial(_through, _HTTP), partial(_on_proxied_loop, _loops_transport)
+    ),
+    "sock_connect, the loop's: through SOCKS": EntryPoint(
+        partial(_through, _SOCKS), partial(_on_proxied_loop, _loops_socket)
     ),
 }
 

@@ -335,7 +335,13 @@ def target(rng: Random) -> Any:
 PROXIES = (
     *("socks5h://user:secret@host:1080", "socks5://10.0.0.1:1", "socks4a://user@h:1"),
     *("socks4://[::1]:1", "http://us%40r:s%3Acret@proxy.example:3128/", "http://h:"),
-    *("https://h:1", "socks5://user@h:1", "http://user:@h:1", "http://u:%zz@h:1"),
+    *(
+        "https://h:1",
+        "environment",
+        "socks5://user@h:1",
+        "http://user:@h:1",
+        "http://u:%zz@h:1",
+    ),
     *("http://h", "http://[::1", "http://:1", "http://h:65536", "//h:1", "h:1080"),
     *("http://u:p@ss@h:1", "http://h:1/x", "http://h:1?x", "http://h:http", "http:h:1"),
     *(
