@@ -36,8 +36,9 @@ _ENVIRONMENT = "environment"
 _VARIABLES = Variables(os.environ)
 
 
+@dataclass(frozen=True, slots=True)
 class _ProxyRoute:
-    """The route of every `ProxyConnector`."""
+    """The route of every `ProxyConnector`: a value, as the connector is."""
 
     def passage(
         self, options: Options, target: Endpoint, wrap: Wrap[Any] | None

@@ -17,7 +17,8 @@ from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import echoing, tls_echoing
 
 PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(PAGE.read_text())
 
 
 def test_all_are_run() -> None:
