@@ -76,7 +76,6 @@ class SecureWrap(Wrap[Any]):
                 await ProxyHandshake(channel, hop, name).request(host, port)
             if self._inner.tls.ssl:
                 channel = await self._inside_tls(handover, channel)
-            channel.transport.pause_reading()
             if handover.may_lose:
                 return channel.transport, channel
             return self._handed_out(handover.loop, channel)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
+import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from proxies import CREDENTIALS, PASSWORD, USER, ProxyServer, proxying
+from tls_ending import client_context, server_context
 
+import aioconnect
 from aioconnect import (
     ConnectCertificateError,
     ConnectError,
@@ -22,7 +28,15 @@ from aioconnect import (
     ConnectTLSError,
     loop_factory,
 )
+from aioconnect._io.socket_ownership import Handover
+from aioconnect._io.tls import TLSOptions
+from aioconnect._io.transports import TransportWrap, discard_connection
+from aioconnect._sansio.endpoints import Endpoint
 from aioconnect.contrib import proxy
+from aioconnect.contrib._proxy_channel import TransportChannel
+from aioconnect.contrib._proxy_tls import SecureWrap
+from aioconnect.contrib._proxy_tunnel import Tunnel
+from aioconnect.contrib._proxy_url import hops_of
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
@@ -283,6 +297,41 @@ async def test_a_race(first: str, inside: str) -> None:
         assert server.asked == [(echo.host, echo.port)]
 
 
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+async def test_what_may_lose(inside: str) -> None:
+    """The factory is called for the winner, which gets what has come meanwhile."""
+    serve: Any = tls_echoing if inside == "TLS" else echoing
+    loop = asyncio.get_running_loop()
+    first = b"220 first" if inside == "plain" else b""
+    with serve() as echo, secured(extra=first) as server:
+        made: list[Greeting] = []
+
+        def factory() -> Greeting:
+            made.append(Greeting())
+            return made[-1]
+
+        tls = TLSOptions(ssl=getattr(echo, "client_context", None)).for_host(echo.host)
+        hops = hops_of(server.url())
+        wrap = TransportWrap(factory, tls)
+        target = Endpoint(echo.host, echo.port)
+        tunnel = Tunnel(Connector(), hops, target, wrap, server.client_context)
+        assert isinstance(tunnel.wrap, SecureWrap)
+        tunnel.wrap.requests = [(hops[0], "", echo.host, echo.port)]
+        forms: list[Any] = []
+        for _ in "12":
+            sock = await aioconnect.connect(server.host, server.port)
+            handover = Handover(loop, sock, None, may_lose=True)
+            forms.append(await tunnel.wrap(handover))
+        assert not made
+        discard_connection(forms[0])
+        transport, protocol = await tunnel.wrap.adopt(loop, forms[1], None)
+        assert made == [protocol]
+        while b"".join(protocol.events[1:]) != first + b"hello":
+            await asyncio.sleep(0)
+        transport.abort()
+        await protocol.end
+
+
 # Failure.
 
 
@@ -431,6 +480,46 @@ async def test_a_cancellation(stage: str) -> None:
                 await task
 
 
+@contextlib.contextmanager
+def stubborn() -> Iterator[tuple[int, threading.Event, threading.Event]]:
+    """Give a TLS server that never says goodbye: port, its handshake, and its end."""
+    shaken, gone = threading.Event(), threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        conn, _ = listener.accept()
+        with server_context("127.0.0.1").wrap_socket(conn, server_side=True) as tls:
+            shaken.set()
+            with contextlib.suppress(ConnectionResetError):
+                while os.read(tls.fileno(), 1 << 16):  # below TLS
+                    pass
+            gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1], shaken, gone
+        thread.join()
+
+
+async def test_a_proxy_that_does_not_say_goodbye() -> None:
+    """The connection ends at once.  The loop would wait for half a minute."""
+    loop = asyncio.get_running_loop()
+    with stubborn() as (port, shaken, gone):
+        connector = ProxyConnector(
+            proxy=f"https://127.0.0.1:{port}", proxy_ssl=client_context()
+        )
+        task = asyncio.create_task(connector.open_connection("192.0.2.1", 80))
+        while not shaken.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        until = loop.time() + 10
+        while not gone.is_set() and loop.time() < until:
+            await asyncio.sleep(0.001)
+        assert gone.is_set()
+
+
 @pytest.mark.parametrize("where", ["factory", "connection_made"])
 async def test_a_mistake_is_raised(where: str) -> None:
     """The protocol's own error comes out unchanged, and everything is closed."""
@@ -465,6 +554,103 @@ async def test_the_phases(echo: EchoServer) -> None:
 def _echo() -> Any:
     with echoing() as server:
         yield server
+
+
+@pytest.mark.parametrize("made", [None, asyncio.Protocol])
+async def test_a_factory_of_something_else(made: Any) -> None:
+    with echoing() as echo, secured() as server:
+        async with leak_check():
+            with pytest.raises(TypeError, match="must return a protocol"):
+                await through(server).create_connection(
+                    lambda: made, echo.host, echo.port
+                )
+
+
+# The channel by itself.
+
+
+class Transport(asyncio.Transport):
+    """A transport that does nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def pause_reading(self) -> None:
+        self.asked.append("pause")
+
+    def resume_reading(self) -> None:
+        self.asked.append("resume")
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.asked.append("set")
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def channel() -> tuple[TransportChannel, Transport]:
+    """Return a channel that is connected."""
+    made = TransportChannel(asyncio.get_running_loop(), None)
+    transport = Transport()
+    made.connection_made(transport)
+    return made, transport
+
+
+async def test_a_flood_is_paused() -> None:
+    """Nobody needs more than an answer before the protocol is there."""
+    one, transport = channel()
+    one.data_received(b"x" * 2**16)
+    assert transport.asked == []
+    one.data_received(b"x")
+    assert transport.asked == ["pause"]
+    assert one.has_unread
+
+
+async def test_a_connection_that_is_lost_meanwhile() -> None:
+    """The protocol is told all of it, in order."""
+    one, transport = channel()
+    one.data_received(b"bye")
+    one.connection_lost(None)
+    assert one.has_ended
+    protocol = Greeting()
+    protocol.connection_made = lambda *_: protocol.events.append("made")  # type: ignore[method-assign]  # it must not write
+    one.hand_to(protocol)
+    assert protocol.events == ["made", b"bye", "lost"]
+    assert transport.asked == []
+
+
+async def test_an_end_that_has_come_meanwhile() -> None:
+    """The protocol hears of the end of the stream, and later of the connection's."""
+    one, _ = channel()
+    one.data_received(b"bye")
+    one.eof_received()
+    protocol = Greeting()
+    protocol.connection_made = lambda *_: protocol.events.append("made")  # type: ignore[method-assign]  # likewise
+    protocol.eof_received = lambda: protocol.events.append("eof")  # type: ignore[method-assign]  # likewise
+    one.hand_to(protocol)
+    one.connection_lost(None)
+    assert protocol.events == ["made", b"bye", "eof", "lost"]
+
+
+async def test_the_error_of_a_lost_connection() -> None:
+    one, _ = channel()
+    one.connection_lost(ConnectionResetError(errno.ECONNRESET, "reset"))
+    with pytest.raises(ConnectionResetError):
+        await one.recv(1, peek=False)
+    with pytest.raises(BrokenPipeError):
+        one.send(b"x")
+
+
+async def test_a_buffer_that_is_empty() -> None:
+    """It is asyncio's error, and not a loop without end."""
+    one, _ = channel()
+    one.data_received(b"x")
+    protocol = Buffered()
+    protocol.connection_made = lambda *_: None  # type: ignore[method-assign]  # likewise
+    protocol.get_buffer = lambda *_: bytearray()  # type: ignore[method-assign]  # likewise
+    with pytest.raises(RuntimeError, match="empty buffer"):
+        one.hand_to(protocol)
 
 
 # What cannot be.
