@@ -305,7 +305,13 @@ async def test_traceback_of_an_error_in_tls(answer: bytes | None, end: str) -> N
 
 
 @pytest.mark.parametrize(
-    "url", [URL.removesuffix(":1"), f"{URL}/path", URL.replace("http", PASSWORD[-4:])]
+    "url",
+    [
+        f"{URL}:x",
+        f"{URL}/path",
+        URL.replace("http", PASSWORD[-4:]),
+        URL.replace("@127", "%zz@127"),
+    ],
 )
 async def test_traceback_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, url: str
@@ -314,7 +320,7 @@ async def test_traceback_of_the_environment(
     through = ProxyConnector(proxy="environment")
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("HTTP_PROXY", URL)
-    monkeypatch.setenv("all_proxy", f"{url}:x")
+    monkeypatch.setenv("all_proxy", url)
     for start in starts():
         with pytest.raises(ValueError, match="environment variable all_proxy") as error:
             await start("environment") if start.__name__ == "by_function" else (
