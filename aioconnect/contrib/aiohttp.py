@@ -238,24 +238,30 @@ async def _check_target_of_proxy(connector: Connector, req: ClientRequest) -> No
     if address is not None and is_allowed(connector.allow, address):
         return
     text = "not allowed" if address is not None else "the proxy would look it up"
-
-    async def refuse(
-        _: Endpoint, turn: Deadline, operation: ConnectOperation
-    ) -> Endpoint | None:
-        error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
-        now = asyncio.get_running_loop().time()
-        operation.record.failed(error, address, now, turn, host=host)
-        return None
-
-    operation = ConnectOperation(
-        connector, (Endpoint(host, port, address),), find_endpoint=refuse
-    )
+    error = AttemptError("guard", os_error(errno.EACCES, text), sent=False)
+    refusal = _Refusal(connector, Endpoint(host, port, address), error)
     # Without the proxy, whose credentials would be among the error's arguments.
     key = req.connection_key._replace(
         proxy=None, proxy_auth=None, proxy_headers_hash=None
     )
     with translating_errors(key):
-        await operation.run()
+        await refusal.run()
+
+
+class _Refusal(ConnectOperation):
+    """A call of *connector* to *endpoint* that dials nothing, and fails by *error*."""
+
+    __slots__ = ("_error",)
+
+    def __init__(
+        self, connector: Connector, endpoint: Endpoint, error: AttemptError
+    ) -> None:
+        super().__init__(Connector(observer=connector.observer), (endpoint,))
+        self._error = error
+
+    async def _try(self, endpoint: Endpoint, turn: Deadline, started: float) -> None:
+        address, host = endpoint.address, endpoint.host
+        self.record.failed(self._error, address, started, turn, host=host)
 
 
 class _NoResolver(AbstractResolver):
