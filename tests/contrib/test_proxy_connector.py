@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
+from http_pairs import PAIRS, Pair
 from proxies import ProxyServer, proxying
 
 from aioconnect import (
@@ -27,9 +28,8 @@ from aioconnect import (
     loop_factory,
     only_public,
 )
+from aioconnect.contrib.aiohttp import ConnectorTCPConnector
 from aioconnect.contrib.anyio import Connectable
-from aioconnect.contrib.httpcore import ConnectorBackend
-from aioconnect.contrib.httpx import ConnectorTransport
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import (
     EchoServer,
@@ -104,12 +104,24 @@ async def anyio_stream(through: ProxyConnector, port: int) -> bool:
         return await stream.receive() == b"hello"
 
 
-async def httpcore_stream(through: ProxyConnector, port: int) -> bool:
-    stream = await ConnectorBackend(through).connect_tcp("db.test", port, timeout=30)
+async def httpcore_stream(pair: Pair, through: ProxyConnector, port: int) -> bool:
+    stream = await pair.backend(through).connect_tcp("db.test", port, timeout=30)
     await stream.write(b"hello")
-    said = await stream.read(5)
+    said: bytes = await stream.read(5)
     await stream.aclose()
     return said == b"hello"
+
+
+async def aiohttp_request(through: ProxyConnector, port: int) -> bool:
+    connector = ConnectorTCPConnector(through)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        try:
+            await session.get(f"http://db.test:{port}/")
+        except aiohttp.ClientConnectorError as exc:
+            raise exc.os_error from None
+        except aiohttp.ClientResponseError as exc:  # it echoes the request
+            return "GET / HTTP/1.1" in str(exc)
+    return False
 
 
 async def taken(answer: Awaitable[Any], check: Callable[[Any], Any]) -> bool:
@@ -132,7 +144,11 @@ WAYS: dict[str, Way] = {
     ),
     "reconnecting": lambda by, port: first_of(by.reconnecting("db.test", port)),
     "anyio": anyio_stream,
-    "httpcore": httpcore_stream,
+    "aiohttp": aiohttp_request,
+    **{
+        pair.httpcore.__name__: partial(httpcore_stream, pair)
+        for pair in PAIRS.values()
+    },
 }
 
 
@@ -345,10 +361,12 @@ def test_ready_on_a_loop(
 # httpx.
 
 
-async def test_httpx() -> None:
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+async def test_httpx(pair: Pair) -> None:
     """A request goes through the proxy, which looks up the name."""
+    httpx = pair.httpx
     with tls_echoing(silent=True) as silent, scene() as it:
-        async with httpx.AsyncClient(transport=ConnectorTransport(it.through)) as http:
+        async with pair.client(it.through) as http:
             url = f"http://db.test:{it.server.port}"
             with pytest.raises(httpx.RemoteProtocolError):  # it echoes the request
                 await http.get(url)
