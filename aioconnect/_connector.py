@@ -45,11 +45,7 @@ from ._io.sockets import Prepare, check_sock
 from ._io.targets import AnyTarget, iter_targets
 from ._io.timers import collect_in_slices
 from ._io.tls import TLSArguments, tls_options
-from ._io.transports import (
-    LIMIT,
-    Streams,
-    StreamsWrap,
-)
+from ._io.transports import LIMIT, Streams, StreamsWrap
 from ._sansio.addresses import Address, SockAddr, check_address
 from ._sansio.checks import explains_misuse
 from ._sansio.endpoints import endpoint_at
