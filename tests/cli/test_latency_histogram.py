@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from cli.probe_process import is_well_formed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,6 +87,14 @@ def test_any_histogram(took: list[float], failures: dict[str, int], width: int) 
     bars = [bar for bar in histogram._bars() if bar.outcome == "ok"]
     assert sum(bar.count for bar in bars) == len(took)
     assert len(bars) <= 50
+
+
+@pytest.mark.parametrize("unit", [0.0001, 0.001, 0.1, 1.0])
+def test_round_durations(unit: float) -> None:
+    """One that is a bar's edge is in that bar: 0.7 / 0.1 is rounded to less than 7."""
+    for number in range(1, 500):
+        (bar,) = made(number * unit)._bars()
+        assert bar.count == 1
 
 
 def test_colors_of_the_histogram() -> None:

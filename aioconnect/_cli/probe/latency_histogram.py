@@ -146,20 +146,24 @@ def _edges(low: float, high: float) -> list[float]:
     They are evenly spaced.  If *high* is far above *low*, they are 1, 2, 5, 10, 20 and
     so on.
     """
+    # Each quotient and logarithm may be rounded to the wrong side of a whole number, so
+    # one more edge is made on both sides, and dropped where it is not needed.
     if high < low * _DECADE:
         step = _round_up((high - low) / _BARS or high / _BARS)
-        first, last = math.floor(low / step), math.floor(high / step) + 1
+        first, last = math.floor(low / step) - 1, math.floor(high / step) + 2
         # Round as the durations are rounded: 13 * 0.001 is more than 0.013.
-        return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
-    power = math.floor(math.log10(low))
-    tens = (10.0**exponent for exponent in itertools.count(power))
-    numbers = (digit * ten for ten in tens for digit in (1, 2, 5))
-    edges = [next(numbers)]
-    while edges[-1] <= high:
-        edges.append(next(numbers))
-    return [
-        edge for edge, above in itertools.pairwise([*edges, math.inf]) if above > low
-    ]
+        edges = [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+    else:
+        power = math.floor(math.log10(low)) - 1
+        tens = (10.0**exponent for exponent in itertools.count(power))
+        numbers = (digit * ten for ten in tens for digit in (1, 2, 5))
+        edges = [next(numbers)]
+        while edges[-1] <= high:
+            edges.append(next(numbers))
+    neighbours = zip(
+        [-math.inf, *edges[:-1]], edges, [*edges[1:], math.inf], strict=True
+    )
+    return [edge for below, edge, above in neighbours if above > low and below <= high]
 
 
 def _round_up(value: float) -> float:
