@@ -118,7 +118,7 @@ class AttemptLog:
             return []
         if len(attempts) == 1:
             return attempts
-        connected = [one for one in attempts if one.phase in _HANDSHAKES and one.sent]
+        connected = [one for one in attempts if one.sent and _has_answered(one)]
         return connected or attempts
 
     def relevant_attempts(self, number: int) -> list[Attempt]:
@@ -244,3 +244,8 @@ def error_group(error: ConnectError) -> ExceptionGroup[Exception]:
     """Return the group of errors that asyncio raises with ``all_errors=True``."""
     errors = [attempt.error for attempt in error.attempts]
     return ExceptionGroup("create_connection failed", errors or [error])
+
+
+def _has_answered(attempt: Attempt) -> bool:
+    is_certificate = isinstance(attempt.error, ssl.SSLCertVerificationError)
+    return is_certificate or attempt.phase in _HANDSHAKES

@@ -70,7 +70,8 @@ def _mismatch(error: OSError) -> aiohttp.ServerFingerprintMismatch | None:
     The original cannot be raised: it would be the cause of its own cause.
     """
     attempts = error.attempts if isinstance(error, ConnectError) else ()
-    cause = attempts[-1].error.__cause__ if attempts else None
-    if not isinstance(cause, aiohttp.ServerFingerprintMismatch):
-        return None
-    return aiohttp.ServerFingerprintMismatch(*cause.args)
+    for attempt in reversed(attempts):
+        cause = attempt.error.__cause__
+        if isinstance(cause, aiohttp.ServerFingerprintMismatch):
+            return aiohttp.ServerFingerprintMismatch(*cause.args)
+    return None

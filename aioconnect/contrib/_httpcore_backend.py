@@ -6,24 +6,17 @@ errors.  So a program that has one of the two does not need the other.
 
 from __future__ import annotations
 
-import math
+import errno
 import select
 import socket
 import ssl
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
-from anyio import (
-    BrokenResourceError,
-    ClosedResourceError,
-    EndOfStream,
-    fail_after,
-    sleep,
-)
+from anyio import EndOfStream, fail_after, move_on_after, sleep
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
@@ -31,9 +24,11 @@ from .._connector import Connector, check_connector
 from .._io.resolver import check_port
 from .._io.sockets import Prepare
 from .._sansio.addresses import Address, unix_address
+from .._sansio.errors import os_error
 from .._sansio.hosts import check_host
-from .._sansio.text import printable, safe_repr
-from ._anyio_streams import TLSHandshake, abort, underlying_error
+from .._sansio.text import safe_repr
+from ._anyio_streams import TLSHandshake, abort
+from ._httpcore_errors import lower_timeout, translating_errors
 from ._tls_race import OtherAddresses, first_usable
 from .anyio import Connectable
 
@@ -94,7 +89,7 @@ class Backend(Generic[NetworkStream]):
             # The host may come from a redirect, so the client expects its own error.
             raise self._stream_type.core.ConnectError(str(exc)) from exc
         stream = await self._connect(connectable)
-        stream.remember(connector, *remote)
+        stream.remember(*remote)
         return stream.for_pool()
 
     async def connect_unix_socket(
@@ -125,13 +120,13 @@ class Backend(Generic[NetworkStream]):
         if options:
             hook: Prepare = partial(_set_options, options)
             connector = replace(connector, prepare=(*connector.prepare, hook))
-        return replace(connector, timeout=_lower_timeout(timeout, connector.timeout))
+        return replace(connector, timeout=lower_timeout(timeout, connector.timeout))
 
     async def _connect(self, connectable: Connectable) -> Stream[NetworkStream]:
         core = self._stream_type.core
-        with _translating_errors(core.ConnectTimeout, core.ConnectError):
+        with translating_errors(core.ConnectTimeout, core.ConnectError):
             stream = await connectable.connect()
-        return self._stream_type(stream, connectable.connector.timeout)
+        return self._stream_type(stream, connectable.connector)
 
 
 def _set_options(options: tuple[Any, ...], sock: socket.socket, _: Address) -> None:
@@ -143,29 +138,19 @@ def _set_options(options: tuple[Any, ...], sock: socket.socket, _: Address) -> N
             raise OSError(exc.errno, text) from None
 
 
-def _lower_timeout(one: float | None, other: float | None) -> float | None:
-    """Return the lower of two timeouts; None and infinity are no limit.
-
-    A client may pass any number, so a negative one counts as 0.
-    """
-    times = [max(seconds, 0.0) for seconds in (one, other) if seconds is not None]
-    lower = min(times, default=math.inf)
-    return None if lower == math.inf else lower
-
-
 class Stream(Generic[NetworkStream]):
     """An anyio stream, with the methods that a pool calls.
 
     A subclass names its package in *core*, and is a *NetworkStream* of it.
     """
 
-    __slots__ = ("_connect_timeout", "_others", "_stream")
+    __slots__ = ("_connector", "_others", "_stream")
 
     core: ModuleType
 
-    def __init__(self, stream: ByteStream, limit: float | None) -> None:
+    def __init__(self, stream: ByteStream, connector: Connector) -> None:
         self._stream = stream
-        self._connect_timeout = limit
+        self._connector = connector
         # For `start_tls`, as long as nothing has been sent or received.
         self._others: OtherAddresses | None = None
 
@@ -173,8 +158,9 @@ class Stream(Generic[NetworkStream]):
         """Return this stream, typed as its package's class, a base of the subclass."""
         return cast("NetworkStream", self)
 
-    def remember(self, connector: Connector, host: str, port: int) -> None:
+    def remember(self, host: str, port: int) -> None:
         """Keep what `start_tls` needs to try the other addresses of *host*, too."""
+        connector = self._connector
         peer: object = self._extra_attribute(SocketAttribute.remote_address)
         # The hook *ready* gets a stream before the handshake, and has passed for this.
         if isinstance(peer, tuple) and connector.ready is None:
@@ -185,7 +171,7 @@ class Stream(Generic[NetworkStream]):
         self._others = None
         late, failed = self.core.ReadTimeout, self.core.ReadError
         with (
-            _translating_errors(late, failed, "no data", timeout),
+            translating_errors(late, failed, "no data", timeout),
             fail_after(timeout),
         ):
             try:
@@ -199,7 +185,7 @@ class Stream(Generic[NetworkStream]):
         self._others = None
         late, failed = self.core.WriteTimeout, self.core.WriteError
         with (
-            _translating_errors(late, failed, "not all data sent", timeout),
+            translating_errors(late, failed, "not all data sent", timeout),
             fail_after(timeout),
         ):
             await self._stream.send(buffer)
@@ -217,30 +203,38 @@ class Stream(Generic[NetworkStream]):
         handshake = TLSHandshake(
             ssl_context, server_hostname, is_standard_compatible=False
         )
-        limit = _lower_timeout(timeout, self._connect_timeout)
+        limit = lower_timeout(timeout, self._connector.timeout)
         late, failed = self.core.ConnectTimeout, self.core.ConnectError
         try:
             with (
-                _translating_errors(late, failed, "no TLS handshake", limit),
+                translating_errors(late, failed, "no TLS handshake", limit),
                 fail_after(limit),
             ):
                 stream = await self._secure(handshake)
         except BaseException:
             abort(self._stream)
             raise
-        return type(self)(stream, self._connect_timeout).for_pool()
+        return type(self)(stream, self._connector).for_pool()
 
     async def _secure(self, handshake: TLSHandshake) -> ByteStream:
         """Shake hands, with other addresses as well if this one is late, or fails."""
         others = self._others
         if others is None or others.is_only_one:
-            return await handshake.over(self._stream)
-        delay = others.connector.happy_eyeballs_delay
-        first, rest = handshake.over(self._stream), partial(others.connect, handshake)
+            return await self._secure_first(handshake)
+        delay = self._connector.happy_eyeballs_delay
+        first, rest = self._secure_first(handshake), partial(others.connect, handshake)
         stream: ByteStream = await first_usable(first, rest, delay)
         if getattr(stream, "transport_stream", None) is not self._stream:
             abort(self._stream)
         return stream
+
+    async def _secure_first(self, handshake: TLSHandshake) -> ByteStream:
+        """Shake hands over this stream, within the time of one attempt."""
+        limit = self._connector.attempt_timeout
+        with move_on_after(limit):
+            return await handshake.over(self._stream)
+        text = f"no TLS handshake within {limit} s, the attempt_timeout"
+        raise os_error(errno.ETIMEDOUT, text)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
@@ -275,26 +269,3 @@ def _is_readable(sock: socket.socket | None) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-@contextmanager
-def _translating_errors(
-    late: type[Exception],
-    failed: type[Exception],
-    what: str = "",
-    limit: float | None = None,
-) -> Generator[None]:
-    """Raise *late* for a timeout, and *failed* for any other error of a stream.
-
-    A timeout of `fail_after` has no text.  It says *what* happened within *limit* s.
-    """
-    try:
-        yield
-    except TimeoutError as exc:
-        raise late(printable(str(exc)) or f"{what} within {limit} s") from exc
-    except OSError as exc:
-        raise failed(printable(str(exc))) from exc
-    except (BrokenResourceError, EndOfStream) as exc:
-        raise failed(printable(str(underlying_error(exc)))) from exc
-    except ClosedResourceError as exc:
-        raise failed("the stream is closed") from exc

@@ -110,8 +110,9 @@ class ConnectorTCPConnector(aiohttp.TCPConnector):
     ) -> _Connection:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        connector = _within(self._aioconnect_connector, timeout)
-        endpoint, tls = self._endpoint_and_tls(req, connector)
+        connector = _limited(self._aioconnect_connector, timeout, self)
+        with translating_errors(req.connection_key, client_error):
+            endpoint, tls = self._endpoint_and_tls(req, connector)
         fingerprint = self._get_fingerprint(req) if tls.ssl else None
         if fingerprint is not None:
             connector = replace(
@@ -191,7 +192,7 @@ class ConnectorUnixConnector(aiohttp.UnixConnector):
         traces: list[Trace],  # noqa: ARG002  # there is no look-up to trace
         timeout: aiohttp.ClientTimeout,
     ) -> ResponseHandler:
-        connector = _within(self._aioconnect_connector, timeout)
+        connector = _limited(self._aioconnect_connector, timeout, self)
         failed = partial(UnixClientConnectorError, self.path)
         with translating_errors(req.connection_key, failed):
             _, protocol = await connector.create_unix_connection(
@@ -200,8 +201,17 @@ class ConnectorUnixConnector(aiohttp.UnixConnector):
         return protocol
 
 
-def _within(connector: Connector, timeout: aiohttp.ClientTimeout) -> Connector:
-    """Return *connector* with the lower of its own timeout and aiohttp's."""
+def _limited(
+    connector: Connector, timeout: aiohttp.ClientTimeout, pool: aiohttp.BaseConnector
+) -> Connector:
+    """Return *connector* with the lower of its own timeout and aiohttp's.
+
+    Once *pool* is closed, nothing is tried again.
+    """
+    accepts = connector.retry_on
+    connector = replace(
+        connector, retry_on=lambda error: not pool.closed and accepts(error)
+    )
     limit = timeout.sock_connect
     if limit is None or limit <= 0:  # to aiohttp, 0 is no limit
         return connector
