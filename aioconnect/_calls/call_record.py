@@ -62,6 +62,7 @@ class CallRecord:
         "_loop",
         "_unverified",
         "address",
+        "destination",
         "observe",
         "options",
         "schedule",
@@ -78,7 +79,10 @@ class CallRecord:
         self._endpoints = endpoints
         self._log: AttemptLog | None = None  # made for the first failure
         # The phase and the error of each certificate that does not verify.
-        self._unverified: dict[Address, tuple[str, OSError]] = {}
+        self._unverified: dict[
+            tuple[Address, Endpoint | None], tuple[str, OSError]
+        ] = {}
+        self.destination: Endpoint | None = None  # behind the proxies of this turn
         self.address: Address | None = None  # of the last connection
         self.observe: Observer | None = options.observer
         self.options = options
@@ -151,7 +155,8 @@ class CallRecord:
         has_room = len(self._unverified) < _MOST_UNVERIFIED
         if is_certificate and address is not None and has_room:
             # Not the exception itself, which refers to frames.
-            self._unverified[address] = failure.phase, failure.error
+            key = address, self.destination
+            self._unverified[key] = failure.phase, failure.error
         attempt = Attempt(
             address=address,
             phase=failure.phase,
@@ -172,8 +177,9 @@ class CallRecord:
         Raises:
             AttemptError: The same error as then, but nothing was sent.
         """
-        if self._unverified and address in self._unverified:
-            phase, error = self._unverified[address]
+        key = address, self.destination
+        if self._unverified and key in self._unverified:
+            phase, error = self._unverified[key]
             raise AttemptError(phase, error, sent=False)
 
     def lookup_failed(self, turn: Deadline, failure: LookupFailure) -> None:

@@ -70,9 +70,16 @@ class Passages:
         if way is None:  # it is connected to directly, or comes from a service
             way = self._way_to(endpoint)
         dialer.passage = way
+        operation.record.destination = way and way.endpoint.destination
         dialer.wrap = self._wrap if way is None else way.wrap
         if way is None:
             return endpoint
+        address = way.endpoint.address
+        if dialer.sock and address and address.family != dialer.sock.family:
+            text = f"{way.endpoint.host} is a proxy of another family than sock"
+            raise AttemptError(
+                "connect", os_error(errno.EAFNOSUPPORT, text), sent=False
+            )
         return way.endpoint if await way.find(turn, operation) else None
 
     def _way_to(self, endpoint: Endpoint) -> Passage | None:

@@ -76,7 +76,7 @@ class TransportChannel(asyncio.Protocol):
         self._loop = loop
         self._deadline = deadline
         self._unread = bytearray()
-        self._has_ended = False
+        self._has_ended = self._has_eof = False
         self._is_lost = False
         self._error: Exception | None = None
         self._successor: Any = None
@@ -107,7 +107,7 @@ class TransportChannel(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Note the end of the stream: the transport closes itself."""
-        self._has_ended = True
+        self._has_ended = self._has_eof = True
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,10 +157,10 @@ class TransportChannel(asyncio.Protocol):
         if self._unread:
             _feed(protocol, bytes(self._unread))
             self._unread.clear()
+        if self._has_eof:
+            protocol.eof_received()
         if self._is_lost:
             protocol.connection_lost(self._error)
-        elif self._has_ended:
-            protocol.eof_received()
 
 
 def _feed(protocol: Any, data: bytes) -> None:

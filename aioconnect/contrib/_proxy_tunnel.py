@@ -55,6 +55,8 @@ class Tunnel:
         if target.address is None:
             # The option *family* is that of the first proxy, not that of the target.
             target = endpoint_from_host(_DEFAULT, str(target.host), target.port or 0)
+        if target.address is not None and target.address.type != socket.SOCK_STREAM:
+            raise ValueError(f"address: a proxy carries streams only: {target.address}")
         hops[-1].check_target(target)
         self._options = options
         ends = [*(hop.endpoint for hop in hops[1:]), target]
