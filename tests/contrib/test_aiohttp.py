@@ -606,7 +606,50 @@ async def test_fingerprint() -> None:
                 await text_of(http, url)
 
 
+async def test_fingerprint_and_an_address_that_refuses() -> None:
+    """The wrong fingerprint is the answer, and no reason for another round."""
+    resolver = StaticResolver({"localhost": ["127.0.0.1", "127.0.0.3"]})
+    connector = Connector(resolver=resolver, retry=(0, 0))
+    with tls_echoing() as server:
+        url = f"https://localhost:{server.port}"
+        async with session(connector, ssl=Fingerprint(bytes(32))) as http:
+            with pytest.raises(aiohttp.ServerFingerprintMismatch) as caught:
+                await text_of(http, url)
+    error = caught.value.__cause__
+    assert isinstance(error, ConnectError)
+    assert error.attempt_count == 2
+
+
 # Errors.
+
+
+async def test_the_context_of_a_server(port: int) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    async with session(ssl=context) as http:
+        with pytest.raises(aiohttp.ClientConnectorSSLError, match="TLS_SERVER"):
+            await text_of(http, f"https://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("what", ["port", "path"])
+async def test_retries_end_with_the_session(what: str, tmp_path: Path) -> None:
+    """Nothing is tried again for a session that is closed."""
+    recorder = Recorder()
+    connector = Connector(retry=Backoff(maximum=0.01), observer=recorder)
+    with refusing() as refused:
+        pool: aiohttp.BaseConnector = ConnectorTCPConnector(connector)
+        if what == "path":
+            pool = ConnectorUnixConnector(str(tmp_path / "nothing"), connector)
+        http = aiohttp.ClientSession(
+            connector=pool, timeout=ClientTimeout(total=None, sock_connect=None)
+        )
+        url = f"http://{refused.host}:{refused.port}"
+        getting = asyncio.ensure_future(text_of(http, url))
+        async with asyncio.timeout(PATIENCE):
+            while not recorder.of(RetryScheduled):
+                await asyncio.sleep(0.01)
+            await http.close()
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await getting
 
 
 async def test_refused() -> None:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -336,6 +337,16 @@ async def test_no_handshake(
             await stream.start_tls(server.client_context, "localhost", timeout=theirs)
 
 
+async def test_no_handshake_within_an_attempt(pair: Pair) -> None:
+    """It belongs to the attempt, also to the only address."""
+    with tls_echoing(silent=True) as server:
+        backend = pair.backend(Connector(attempt_timeout=0.05))
+        stream = await backend.connect_tcp(server.host, server.port)
+        text = r"^.*no TLS handshake within 0\.05 s, the attempt_timeout$"
+        with pytest.raises(pair.httpcore.ConnectTimeout, match=text):
+            await stream.start_tls(server.client_context, "localhost", PATIENCE)
+
+
 async def test_the_peer_ends_the_handshake(pair: Pair, listener: Server) -> None:
     stream = await pair.backend().connect_tcp(listener.host, listener.port)
     listener.accept().close()
@@ -410,6 +421,20 @@ async def test_a_first_address_whose_tls_stalls(pair: Pair) -> None:
         first,
     ):
         backend = pair.backend(racing(first, timeout=3))
+        plain = await backend.connect_tcp("localhost", server.port)
+        stream = await plain.start_tls(server.client_context, "localhost")
+        assert await streamed(stream) == b"word"
+        only_one_came(first)
+
+
+async def test_a_first_attempt_whose_tls_stalls(pair: Pair) -> None:
+    """Without a race, the next address is tried when the attempt's time is over."""
+    with on_one_port(tls_echoing, lambda port: listening("127.0.0.2", port=port)) as (
+        server,
+        first,
+    ):
+        by = racing(first, attempt_timeout=0.3)
+        backend = pair.backend(replace(by, happy_eyeballs_delay=None))
         plain = await backend.connect_tcp("localhost", server.port)
         stream = await plain.start_tls(server.client_context, "localhost")
         assert await streamed(stream) == b"word"
