@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -193,6 +194,52 @@ async def test_a_socket_stays_the_callers() -> None:
         with pytest.raises(ConnectRefusedError, match="proxy: connection refused by"):
             await it.through.connect_sock(sock, (nobody.host, nobody.port))
         assert sock.fileno() != -1
+
+
+async def test_no_datagrams() -> None:
+    """They are refused at once, and the proxy's host gets no credentials in one."""
+    with scene() as it, socket.socket(type=socket.SOCK_DGRAM) as heard:
+        heard.bind((it.proxy.host, it.proxy.port))
+        heard.setblocking(False)
+        through = ProxyConnector(proxy=it.proxy.url("user:secret"), timeout=1)
+        at = (it.server.host, it.server.port)
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            with pytest.raises(ValueError, match="a proxy carries streams only"):
+                await through.connect_sock(sock, at)
+        address = Address(socket.AF_INET, at, type=socket.SOCK_DGRAM)
+        with pytest.raises(ValueError, match="a proxy carries streams only"):
+            await through.connect_address(address)
+        with pytest.raises(BlockingIOError):
+            heard.recv(1)
+        assert not it.proxy.connections
+
+
+async def test_a_socket_of_another_family() -> None:
+    """An IPv6 socket cannot connect to an IPv4 proxy, also if the target is IPv6."""
+    with scene() as it, socket.socket(socket.AF_INET6) as sock:
+        sock.setblocking(False)
+        with pytest.raises(ConnectError, match="a proxy of another family than sock"):
+            await it.through.connect_sock(sock, ("::1", it.server.port))
+        assert not it.proxy.connections
+
+
+async def test_a_bad_certificate_is_one_targets() -> None:
+    """The other targets behind the same proxy are tried, and this one never again."""
+    asked: list[str] = []
+
+    async def ready(sock: socket.socket) -> None:
+        host, _ = it.proxy.asked[-1]
+        asked.append(host)
+        if host == "bad.test":
+            raise ssl.SSLCertVerificationError(1, "wrong certificate")
+
+    with scene(ready=ready) as it:
+        it.proxy.names["bad.test"] = it.server.host
+        hosts = ("bad.test", "bad.test", "db.test")
+        targets = [(host, it.server.port) for host in hosts]
+        assert await echoes(await it.through.connect_any(targets))
+    assert asked == ["bad.test", "db.test"]
 
 
 async def test_waiting_for_a_target() -> None:

@@ -633,6 +633,19 @@ async def test_an_end_that_has_come_meanwhile() -> None:
     assert protocol.events == ["made", b"bye", "eof", "lost"]
 
 
+async def test_both_ends_that_have_come_meanwhile() -> None:
+    """The end of the stream is told also if the connection is lost already."""
+    one, _ = channel()
+    one.data_received(b"bye")
+    one.eof_received()
+    one.connection_lost(None)
+    protocol = Greeting()
+    protocol.connection_made = lambda *_: protocol.events.append("made")  # type: ignore[method-assign]  # likewise
+    protocol.eof_received = lambda: protocol.events.append("eof")  # type: ignore[method-assign]  # likewise
+    one.hand_to(protocol)
+    assert protocol.events == ["made", b"bye", "eof", "lost"]
+
+
 async def test_the_error_of_a_lost_connection() -> None:
     one, _ = channel()
     one.connection_lost(ConnectionResetError(errno.ECONNRESET, "reset"))
