@@ -16,8 +16,10 @@ from .._calls.arguments import (
     endpoint_from_arguments,
     endpoint_from_path,
 )
+from .._calls.options import passage_to
 from .._connector import Connector
 from .._io.resolver import check_port
+from .._io.transports import Wrap
 from .._sansio.addresses import INET, Address
 from .._sansio.endpoints import Endpoint, endpoint_at
 from .._sansio.hosts import check_host, numeric_address
@@ -26,6 +28,7 @@ from .._sansio.text import redacted_repr
 __all__ = [
     "ArgumentError",
     "PathError",
+    "check_way",
     "endpoint_of_address",
     "endpoint_of_path",
     "options_and_endpoint",
@@ -77,6 +80,22 @@ def options_and_endpoint(
         return options, endpoint_from_arguments(options, host, number, None)
     except (TypeError, ValueError) as exc:
         raise ArgumentError(code, str(exc)) from None
+
+
+def check_way(
+    options: Connector, endpoint: Endpoint, wrap: Wrap[Any] | None = None
+) -> None:
+    """Check that a proxy of *options* can connect to *endpoint*, if there is a proxy.
+
+    *wrap* makes the connection.
+
+    Raises:
+        ArgumentError: No proxy can.
+    """
+    try:
+        passage_to(options, endpoint, wrap)
+    except ValueError as exc:
+        raise ArgumentError(socket.EAI_NONAME, str(exc)) from None
 
 
 def _as_port(port: Any) -> Any:

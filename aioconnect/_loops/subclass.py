@@ -28,7 +28,12 @@ from .._io.sockets import check_sock
 from .._io.tls import TLSArguments, tls_options
 from .._io.transports import TransportWrap, Wrap
 from .._sansio.text import safe_repr
-from .arguments import endpoint_of_address, endpoint_of_path, options_and_endpoint
+from .arguments import (
+    check_way,
+    endpoint_of_address,
+    endpoint_of_path,
+    options_and_endpoint,
+)
 
 __all__ = ["convert_loop", "loop_factory"]
 
@@ -174,10 +179,12 @@ class _ConnectingMethods(asyncio.AbstractEventLoop):
             "local_addr": local_addr,
         }
         options, endpoint = options_and_endpoint(options, overrides, host, port, sock)
+        wrap = _transport_wrap(protocol_factory, host, tls)
+        check_way(options, endpoint, wrap)
         return await connect_endpoint(
             options,
             endpoint,
-            _transport_wrap(protocol_factory, host, tls),
+            wrap,
             sock=sock,
             all_errors=all_errors,
             ready_gets_socket=True,
@@ -283,6 +290,7 @@ async def _connect_socket(
     """Connect the caller's *sock* to *address*, whose host may be a name."""
     check_sock(sock)
     remote = endpoint_of_address(sock, address)
+    check_way(connector, remote)
     if remote.address is not None:
         await ConnectOperation(connector, (remote,), sock=sock).run()
         return

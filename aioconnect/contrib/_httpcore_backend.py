@@ -20,6 +20,8 @@ from anyio import EndOfStream, fail_after, move_on_after, sleep
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
+from .._calls.arguments import endpoint_from_host
+from .._calls.options import passage_to
 from .._connector import Connector, check_connector
 from .._io.resolver import check_port
 from .._io.sockets import Prepare
@@ -27,7 +29,7 @@ from .._sansio.addresses import Address, unix_address
 from .._sansio.errors import os_error
 from .._sansio.hosts import check_host
 from .._sansio.text import safe_repr
-from ._anyio_streams import TLSHandshake, abort
+from ._anyio_streams import StreamWrap, TLSHandshake, abort
 from ._httpcore_errors import lower_timeout, translating_errors
 from ._tls_race import OtherAddresses, first_usable
 from .anyio import Connectable
@@ -77,7 +79,8 @@ class Backend(Generic[NetworkStream]):
 
         Raises:
             ConnectTimeout: The connect took too long.
-            ConnectError: The connect failed, or *host* cannot be a host.
+            ConnectError: The connect failed, or *host* cannot be a host, or no proxy of
+                the connector can connect to it.
         """
         connector = self._connector_for_request(timeout, socket_options)
         if local_address is not None:
@@ -85,6 +88,9 @@ class Backend(Generic[NetworkStream]):
         try:
             remote = check_host(host), check_port(port)
             connectable = Connectable(remote, connector)
+            passage_to(
+                connector, endpoint_from_host(connector, *remote), StreamWrap(None)
+            )
         except ValueError as exc:
             # The host may come from a redirect, so the client expects its own error.
             raise self._stream_type.core.ConnectError(str(exc)) from exc

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Unpack, cast
 from .._calls.arguments import endpoint_from_host
 from .._calls.connect import ConnectOperation
 from .._calls.fast_path import connect_endpoint
+from .._calls.options import passage_to
 from .._connector import Connector, check_connector
 from .._io.resolver import Resolver
 from .._io.tls import TLSOptions
@@ -122,6 +123,10 @@ class ConnectorTCPConnector(aiohttp.TCPConnector):
             resolver = partial(_resolve_and_trace, connector.resolver, traces)
             connector = replace(connector, resolver=resolver)
         wrap = TransportWrap(self._factory, tls)
+        try:
+            passage_to(connector, endpoint, wrap)
+        except ValueError as exc:  # no proxy of the connector can connect to it
+            raise aiohttp.InvalidUrlClientError(str(endpoint), str(exc)) from None
         with translating_errors(req.connection_key, client_error):
             connection = await connect_endpoint(connector, endpoint, wrap)
         limit = self._aioconnect_connector.timeout

@@ -405,7 +405,50 @@ def test_ready_on_a_loop(
     assert seen == [b"?"]
 
 
-# httpx.
+# A proxy's scheme, and a host that it cannot connect to.
+NO_WAY = [("socks4", "[::1]"), ("socks5h", "a.0x7f.1")]
+
+
+@pytest.mark.parametrize(("scheme", "host"), NO_WAY)
+@pytest.mark.parametrize("call", [by_streams, by_sock_connect])
+def test_what_no_proxy_can_do_on_a_loop(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    call: Callable[..., Any],
+    scheme: str,
+    host: str,
+) -> None:
+    """Existing code catches the loop's own error for a bad host."""
+    through = ProxyConnector(proxy=f"{scheme}://127.0.0.1:1")
+    host = host.strip("[]")
+    kind: dict[str, Any] = {}
+    if call is by_sock_connect and ":" in host:
+        kind["family"] = socket.AF_INET6
+    with pytest.raises(socket.gaierror, match="host: ") as caught:
+        on_loop(loop_factory, through, partial(call, host, 80, **kind))
+    assert isinstance(caught.value, ValueError)
+
+
+# Clients.
+
+
+@pytest.mark.parametrize(("scheme", "host"), NO_WAY)
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+async def test_what_no_proxy_can_do_for_httpx(
+    pair: Pair, scheme: str, host: str
+) -> None:
+    """A redirect may lead there, so the client raises its own error."""
+    async with pair.client(ProxyConnector(proxy=f"{scheme}://127.0.0.1:1")) as http:
+        with pytest.raises(pair.httpx.ConnectError, match="host: "):
+            await http.get(f"http://{host}/")
+
+
+@pytest.mark.parametrize(("scheme", "host"), NO_WAY)
+async def test_what_no_proxy_can_do_for_aiohttp(scheme: str, host: str) -> None:
+    """Likewise."""
+    connector = ConnectorTCPConnector(ProxyConnector(proxy=f"{scheme}://127.0.0.1:1"))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        with pytest.raises(aiohttp.InvalidUrlClientError, match="host: "):
+            await session.get(f"http://{host}/")
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
