@@ -70,7 +70,8 @@ class Passages:
         if way is None:  # it is connected to directly, or comes from a service
             way = self._way_to(endpoint)
         dialer.passage = way
-        operation.record.destination = None if way is None else way.endpoint.destination
+        destination = None if way is None else way.endpoint.destination
+        operation.record.destination = destination
         dialer.wrap = self._wrap if way is None else way.wrap
         if way is None:
             return endpoint

@@ -108,11 +108,15 @@ async def until_down(options: Options, endpoint: Endpoint) -> float:
         ConnectError: A look failed with an error that the policy does not accept.
         ValueError: *endpoint* is behind a proxy.
     """
+    _check_is_direct(options, endpoint)
+    loop = asyncio.get_running_loop()
+    return await _WaitUntilDown(loop, options, endpoint).run()
+
+
+def _check_is_direct(options: Options, endpoint: Endpoint) -> None:
     if passage_to(options, endpoint) is not None:
         text = "no proxy tells a server that is down from one that it cannot reach"
         raise ValueError(f"wait_until_down: {text}; wait without a proxy")
-    loop = asyncio.get_running_loop()
-    return await _WaitUntilDown(loop, options, endpoint).run()
 
 
 class _WaitUntilDown:
@@ -185,6 +189,8 @@ class _WaitUntilDown:
 
         Return the error, if any, and whether it covers every address of the server.
         """
+        # The environment, which can name a proxy, may have changed since the last look.
+        _check_is_direct(self._options, self._endpoint)
         left = None
         if deadline.at is not None:
             left = max(deadline.at - self._loop.time(), 0.0)

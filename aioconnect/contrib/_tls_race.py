@@ -23,6 +23,7 @@ from .._sansio.addresses import Address, host_and_port
 from .._sansio.endpoints import Endpoint
 from .._sansio.hosts import numeric_address
 from ._anyio_streams import StreamWrap, TLSHandshake, abort
+from ._direct import without_proxy
 
 __all__ = ["OtherAddresses", "first_usable"]
 
@@ -52,7 +53,10 @@ class OtherAddresses:
         Raises:
             ConnectError: There is none.
         """
-        connector = replace(self.connector, retry=(), resolver=self._resolve)
+        # The first connection is direct, and so are these.  With TLS, the environment
+        # could name a proxy for them.
+        connector = without_proxy(self.connector)
+        connector = replace(connector, retry=(), resolver=self._resolve)
         endpoint = endpoint_from_host(connector, self.host, self.port)
         operation = ConnectOperation(connector, (endpoint,), StreamWrap(handshake))
         _, stream = await operation.run()

@@ -20,6 +20,7 @@ from .._calls.options import ConnectorOptions, Options, Route, options_repr
 from .._connector import Connector, check_connector
 from .._io.transports import LIMIT, Streams, Wrap
 from .._sansio.endpoints import Endpoint
+from ._direct import without_proxy
 from ._proxy_environment import Variables, check_environment, proxy_for
 from ._proxy_tunnel import Tunnel
 from ._proxy_url import Hop, checked_proxy, hops_of
@@ -31,8 +32,17 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 # The calls need it.  Later, without a free descriptor, this would fail (K14).
 importlib.import_module("aioconnect._calls.passages")
 
-# The *proxy* that the environment gives.
-_ENVIRONMENT = "environment"
+
+class _Environment(str):
+    """The *proxy* that the environment gives, whose variables have been checked.
+
+    A copy is made in the middle of a call, so it must not check them again.
+    """
+
+    __slots__ = ()
+
+
+_ENVIRONMENT = _Environment("environment")
 _VARIABLES = Variables(os.environ)
 
 
@@ -117,7 +127,7 @@ class ProxyConnector(Connector):
             del self, proxy
 
     def __repr__(self) -> str:
-        through = _ENVIRONMENT
+        through: str = _ENVIRONMENT
         if self.proxy != _ENVIRONMENT:
             through = ", ".join(map(repr, hops_of(self.proxy)))
         options = options_repr(self, Connector)
@@ -126,15 +136,15 @@ class ProxyConnector(Connector):
     @property
     def connector(self) -> Connector:
         """A `Connector` with the same options, which connects directly."""
-        names = (field.name for field in fields(Connector))
-        return Connector(**{name: getattr(self, name) for name in names})
+        return without_proxy(self)
 
 
 def _checked(proxy: str | Sequence[str]) -> str | Sequence[str]:
     try:
         if proxy != _ENVIRONMENT:
             return checked_proxy(proxy)
-        check_environment(_VARIABLES)
+        if not isinstance(proxy, _Environment):
+            check_environment(_VARIABLES)
         return _ENVIRONMENT
     finally:
         del proxy

@@ -14,13 +14,21 @@ from functools import cache, partial
 from typing import Any
 
 import pytest
+from http_pairs import PAIRS, Pair
 from proxies import CREDENTIALS, PASSWORD, USER, proxying
 
 from aioconnect import Connector, ConnectRefusedError
 from aioconnect.contrib import proxy
 from aioconnect.contrib._proxy_environment import Variables, bypasses_proxy, proxy_for
 from aioconnect.contrib.proxy import ProxyConnector
-from aioconnect.testing import echoing, refusing, tls_echoing
+from aioconnect.testing import (
+    StaticResolver,
+    echoing,
+    listening,
+    on_one_port,
+    refusing,
+    tls_echoing,
+)
 
 # The first version of curl that decides like this, as far as it was seen: 7.88 and 8.23
 # were looked at.
@@ -373,6 +381,61 @@ async def test_a_variable_that_breaks_later(monkeypatch: pytest.MonkeyPatch) -> 
     ):
         with pytest.raises(ValueError, match="environment variable ALL_PROXY: "):
             await call
+
+
+async def test_a_variable_that_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the connector is made, it breaks no call."""
+    with echoing() as echo, proxying("socks5") as server:
+        monkeypatch.setenv("ALL_PROXY", server.url())
+        through = ProxyConnector(proxy="environment")
+        monkeypatch.setenv("http_proxy", "ftp://hidden:hunter2@x")
+        # The proxy takes addresses only, so the name is looked up here.
+        (await through.connect("localhost", echo.port)).close()
+        await through.wait_until_up(echo.host, echo.port, timeout=60)
+        assert server.asked == [(echo.host, echo.port)] * 2
+        with pytest.raises(ValueError, match="environment variable http_proxy: "):
+            ProxyConnector(proxy="environment")
+
+
+async def test_a_proxy_that_comes_in_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that refuses is no sign that the server is down."""
+    with refusing() as nobody, echoing() as echo:
+
+        def observe(event: object) -> None:
+            if type(event).__name__ == "RetryScheduled":
+                monkeypatch.setenv("ALL_PROXY", f"http://{nobody.host}:{nobody.port}")
+
+        through = ProxyConnector(
+            proxy="environment", retry=(0,) * 9, observer=observe, timeout=60
+        )
+        with pytest.raises(ValueError, match="wait_until_down: no proxy tells"):
+            await through.wait_until_down(echo.host, echo.port)
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+async def test_httpx_has_one_way_to_a_host(
+    monkeypatch: pytest.MonkeyPatch, pair: Pair
+) -> None:
+    """It connects before TLS, so directly: then its race of TLS is direct, too."""
+    with (
+        proxying("http", names={"db.test": "127.0.0.1"}) as server,
+        on_one_port(
+            partial(tls_echoing, names=["db.test"]),
+            lambda port: listening("127.0.0.2", port=port),
+        ) as (echo, silent),
+    ):
+        monkeypatch.setenv("https_proxy", server.url())
+        through = ProxyConnector(
+            proxy="environment",
+            resolver=StaticResolver({"db.test": [silent.host, echo.host]}),
+            happy_eyeballs_delay=0.05,
+            timeout=60,
+        )
+        async with pair.client(through, verify=echo.client_context) as http:
+            with pytest.raises(pair.httpx.RemoteProtocolError):  # it echoes the request
+                await http.get(f"https://db.test:{echo.port}/")
+        assert echo.connections == 1
+        assert not server.connections
 
 
 async def test_some_targets_are_direct(monkeypatch: pytest.MonkeyPatch) -> None:
