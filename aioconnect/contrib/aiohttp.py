@@ -213,10 +213,12 @@ def _limited(
 
     Once *pool* is closed, nothing is tried again.
     """
-    accepts = connector.retry_on
-    connector = replace(
-        connector, retry_on=lambda error: not pool.closed and accepts(error)
-    )
+    retry_on = connector.retry_on
+
+    def accepts(error: OSError) -> bool:
+        return not pool.closed and retry_on(error)
+
+    connector = replace(connector, retry_on=accepts)
     limit = timeout.sock_connect
     if limit is None or limit <= 0:  # to aiohttp, 0 is no limit
         return connector
