@@ -166,6 +166,7 @@ class SecureWrap(Wrap[Any]):
     ) -> Any:
         """Give the transport to a protocol of the caller's; return what it gets."""
         inner, transport = self._inner, channel.transport
+        _mend(transport)  # the caller may start TLS inside it
         if isinstance(inner, TransportWrap):
             protocol = inner.factory()
             check_protocol(protocol)

@@ -520,6 +520,25 @@ async def test_a_proxy_that_does_not_say_goodbye() -> None:
         assert gone.is_set()
 
 
+@pytest.mark.parametrize("inside", ["plain", "TLS"])
+async def test_tls_that_the_caller_starts_and_that_fails(inside: str) -> None:
+    """It ends the connection, and the loop has nothing to complain about."""
+    complaints: list[Any] = []
+    loop = asyncio.get_running_loop()
+    serve: Any = tls_echoing if inside == "TLS" else echoing
+    with serve() as echo, secured() as server:
+        async with leak_check():
+            _, writer = await through(server).open_connection(
+                echo.host, echo.port, ssl=getattr(echo, "client_context", None)
+            )
+            loop.set_exception_handler(lambda _, context: complaints.append(context))
+            with pytest.raises(ssl.SSLError):  # the server echoes the greeting
+                await writer.start_tls(client_context(), server_hostname="x.test")
+            assert writer.transport.is_closing()
+            writer.close()
+    assert not complaints
+
+
 @pytest.mark.parametrize("where", ["factory", "connection_made"])
 async def test_a_mistake_is_raised(where: str) -> None:
     """The protocol's own error comes out unchanged, and everything is closed."""
