@@ -83,7 +83,7 @@ class ProxyConnector(Connector):
 
     With ``proxy="environment"``, the variables ``https_proxy``, ``http_proxy``,
     ``all_proxy`` and ``no_proxy`` decide as in curl.  They are checked here, and read
-    again in each call.  docs/proxies.md has the rules.
+    again when a call starts.  docs/proxies.md has the rules.
 
     TLS with an ``https://`` proxy leaves no socket: such a proxy works with streams and
     transports only.  *proxy_ssl* is the `ssl.SSLContext` for it (default: a secure one,
@@ -170,6 +170,9 @@ def _options_of(connector: Connector, options: ConnectorOptions) -> ConnectorOpt
     if isinstance(connector, ProxyConnector):
         text = "give all proxies of a chain in proxy=[...]"
         raise TypeError(f"connector must not be a ProxyConnector itself: {text}")
+    if len(options) == len(fields(Connector)):  # as `dataclasses.replace` gives them
+        text = "replace its options, or make another: ProxyConnector(proxy=..., "
+        raise TypeError(f"connector cannot be replaced: {text}connector=...)")
     if options:
         text = f"give {', '.join(sorted(options))} to the connector"
         raise TypeError(f"connector has all options: {text}, or give no connector")

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -317,6 +317,19 @@ def unix_listener(tmp_path: Any) -> Iterator[Any]:
     """Give a Unix listener."""
     with unix_listening(tmp_path / "s") as server:
         yield server
+
+
+def test_a_copy_with_another_connector() -> None:
+    """`replace` would mix the options of two connectors: the error says what works."""
+    made = ProxyConnector(proxy="http://127.0.0.1:1", connector=Connector(timeout=1))
+    change: Any = {"connector": Connector(timeout=2)}
+    with pytest.raises(
+        TypeError, match=r"make another: ProxyConnector\(proxy="
+    ) as told:
+        replace(made, **change)
+    assert "timeout" not in str(told.value)
+    other = ProxyConnector(proxy=made.proxy, connector=Connector(timeout=2))
+    assert replace(made, timeout=2) == other
 
 
 def test_bad_targets_at_once() -> None:
