@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from .._io.fd_watchers import is_readable
 from .._io.timers import wait_until_done
+from ._proxy_forwarder import Forwarder
 
 __all__ = ["Channel", "SocketChannel", "TransportChannel"]
 
@@ -79,7 +80,7 @@ class TransportChannel(asyncio.Protocol):
         self._has_ended = self._has_eof = False
         self._is_lost = False
         self._error: Exception | None = None
-        self._successor: Any = None
+        self._successor: Forwarder | None = None
         self._waiter: asyncio.Future[None] | None = None
         # With TLS, uvloop's is no `asyncio.Transport`.
         self.transport: Any = None
@@ -148,30 +149,17 @@ class TransportChannel(asyncio.Protocol):
 
     def hand_to(self, protocol: Any) -> None:
         """Give the transport, and all that has happened to it, to *protocol*."""
-        transport, self._successor = self.transport, protocol
+        transport = self.transport
+        self._successor = successor = Forwarder(
+            self._loop, transport, protocol, self._unread
+        )
         if not self._is_lost:
             transport.set_protocol(protocol)
-            # Data comes in the next turn of the loop at the earliest.
-            transport.resume_reading()
+        # Data comes in the next turn of the loop at the earliest.
+        transport.resume_reading()
         protocol.connection_made(transport)
-        if self._unread:
-            _feed(protocol, bytes(self._unread))
-            self._unread.clear()
-        if self._has_eof:
-            protocol.eof_received()
+        successor.has_eof = self._has_eof
         if self._is_lost:
-            protocol.connection_lost(self._error)
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    if not isinstance(protocol, asyncio.BufferedProtocol):
-        protocol.data_received(data)
-        return
-    while data:
-        buffer: Any = protocol.get_buffer(len(data))
-        size = min(len(buffer), len(data))
-        if not size:
-            raise RuntimeError("get_buffer() returned an empty buffer")
-        buffer[:size] = data[:size]
-        protocol.buffer_updated(size)
-        data = data[size:]
+            successor.connection_lost(self._error)
+        else:
+            successor.forward()

@@ -594,18 +594,32 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
+        self.has_paused = self.has_closed = False
+        self.protocol: Any = None
 
     def pause_reading(self) -> None:
         self.asked.append("pause")
+        self.has_paused = True
 
     def resume_reading(self) -> None:
         self.asked.append("resume")
+        self.has_paused = False
+
+    def is_reading(self) -> bool:
+        return not self.has_paused
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.asked.append("set")
+        self.protocol = protocol
+
+    def get_protocol(self) -> Any:
+        return self.protocol
 
     def is_closing(self) -> bool:
-        return False
+        return self.has_closed
+
+    def abort(self) -> None:
+        self.has_closed = True
 
 
 def channel() -> tuple[TransportChannel, Transport]:
@@ -636,7 +650,7 @@ async def test_a_connection_that_is_lost_meanwhile() -> None:
     protocol.connection_made = lambda *_: protocol.events.append("made")  # type: ignore[method-assign]  # it must not write
     one.hand_to(protocol)
     assert protocol.events == ["made", b"bye", "lost"]
-    assert transport.asked == []
+    assert transport.asked == ["resume"]
 
 
 async def test_an_end_that_has_come_meanwhile() -> None:
@@ -672,6 +686,187 @@ async def test_the_error_of_a_lost_connection() -> None:
         await one.recv(1, peek=False)
     with pytest.raises(BrokenPipeError):
         one.send(b"x")
+
+
+class Slow(asyncio.BufferedProtocol):
+    """A client that pauses whenever its buffer of three octets is full.
+
+    It starts paused.  It reads on in `read_on`, or if *reads_on*, a moment later.
+    """
+
+    def __init__(self, reads_on: bool) -> None:
+        self.events: list[Any] = []
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: Any = None
+        self._reads_on = reads_on
+        self._buffer = bytearray(3)
+        self._used = 0
+
+    @property
+    def heard(self) -> bytes:
+        return b"".join(event for event in self.events if isinstance(event, bytes))
+
+    def connection_made(self, transport: Any) -> None:
+        self.events.append("made")
+        self.transport = transport
+        self._pause()
+
+    def _pause(self) -> None:
+        self.transport.pause_reading()
+        if self._reads_on:
+            asyncio.get_running_loop().call_soon(self.read_on)
+
+    def read_on(self) -> None:
+        self._used = 0
+        self.transport.resume_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._buffer)[self._used :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        assert self.transport.is_reading()
+        self.events.append(bytes(self._buffer[self._used : self._used + nbytes]))
+        self._used += nbytes
+        if self._used == len(self._buffer):
+            self._pause()
+
+    def eof_received(self) -> None:
+        self.events.append("eof")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.events.append("lost")
+        self.end.set_result(None)
+
+
+async def test_a_slow_protocol() -> None:
+    """What came with the proxy's answer waits until it reads; then comes the rest."""
+    data = bytes(range(100))
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    with secured(answers=(head + data,)) as server:
+        async with leak_check():
+            _, protocol = await through(server).create_connection(
+                lambda: Slow(reads_on=True), "192.0.2.1", 80
+            )
+            await protocol.end
+    assert protocol.heard == data
+    assert protocol.events[-2:] == ["eof", "lost"]
+
+
+@pytest.mark.parametrize("makes", [asyncio.Protocol, asyncio.BufferedProtocol])
+async def test_a_protocol_that_pauses_at_once(makes: Any) -> None:
+    """It gets nothing before it resumes, and then what came first."""
+    heard: list[bytes] = []
+
+    class Paused(makes):  # type: ignore[misc]  # one of two bases
+        def connection_made(self, transport: Any) -> None:
+            transport.pause_reading()
+            transport.write(b"hello")
+
+        def data_received(self, data: bytes) -> None:
+            heard.append(data)
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            self.buffer = bytearray(64)
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            heard.append(bytes(self.buffer[:nbytes]))
+
+    with echoing() as echo, secured(extra=b"220 first") as server:
+        transport, protocol = await through(server).create_connection(
+            Paused, echo.host, echo.port
+        )
+        await asyncio.sleep(0.03)  # time enough to do it wrong
+        assert not heard
+        transport.resume_reading()
+        while b"".join(heard) != b"220 firsthello":
+            await asyncio.sleep(0.001)
+        # From now on, nothing is between the two.
+        assert transport.get_protocol() is protocol
+        transport.abort()
+
+
+async def slow_on_a_channel(data: bytes) -> tuple[TransportChannel, Transport, Slow]:
+    """Return a channel that has got *data*, and a paused protocol that has it now."""
+    one, transport = channel()
+    one.data_received(data)
+    protocol = Slow(reads_on=False)
+    one.hand_to(protocol)
+    assert protocol.events == ["made"]
+    return one, transport, protocol
+
+
+async def test_ends_wait_for_a_slow_protocol() -> None:
+    """All that comes while it has paused comes in order when it reads."""
+    _, transport, protocol = await slow_on_a_channel(b"abc")
+    forwarder = transport.get_protocol()
+    forwarder.data_received(b"de")
+    forwarder.eof_received()
+    forwarder.connection_lost(None)
+    assert protocol.events == ["made"]
+    while "lost" not in protocol.events:
+        protocol.read_on()
+        await asyncio.sleep(0.001)
+    assert protocol.events == ["made", b"abc", b"de", "eof", "lost"]
+
+
+async def test_the_end_comes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A protocol that never reads again is told that the connection has ended."""
+    monkeypatch.setattr("aioconnect.contrib._proxy_forwarder._PATIENCE", 0.02)
+    _, transport, protocol = await slow_on_a_channel(b"abc")
+    transport.get_protocol().eof_received()
+    transport.get_protocol().connection_lost(None)
+    assert protocol.events == ["made"]
+    await protocol.end
+    assert protocol.events == ["made", "eof", "lost"]
+
+
+async def test_a_paused_protocol_that_aborts() -> None:
+    """It hears of the end at once, and no more data."""
+    _, transport, protocol = await slow_on_a_channel(b"abc")
+    transport.abort()
+    transport.get_protocol().connection_lost(None)
+    assert protocol.events == ["made", "lost"]
+
+
+async def test_another_protocol_for_a_paused_transport() -> None:
+    """The caller has set it, so it gets the data, and the transport."""
+    _, transport, protocol = await slow_on_a_channel(b"abc")
+    other = Slow(reads_on=False)
+    other.transport = transport
+    transport.set_protocol(other)
+    while other.events != [b"abc"]:
+        protocol.read_on()
+        await asyncio.sleep(0.001)
+    assert transport.get_protocol() is other
+    assert protocol.events == ["made"]
+
+
+async def test_writing_to_a_paused_transport() -> None:
+    """The protocol hears that it should write no more, and that it may."""
+    told: list[str] = []
+    _, transport, protocol = await slow_on_a_channel(b"abc")
+    protocol.pause_writing = lambda: told.append("pause")  # type: ignore[method-assign]  # it is asked only here
+    protocol.resume_writing = lambda: told.append("resume")  # type: ignore[method-assign]  # likewise
+    transport.get_protocol().pause_writing()
+    transport.get_protocol().resume_writing()
+    assert told == ["pause", "resume"]
+    transport.abort()
+    transport.get_protocol().connection_lost(None)
+
+
+async def test_an_error_of_a_slow_protocol() -> None:
+    """It goes to the loop's handler, and the connection ends."""
+    told: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    _, transport, protocol = await slow_on_a_channel(b"abc")
+    protocol.get_buffer = lambda *_: memoryview(b"")  # type: ignore[method-assign]  # the mistake
+    protocol.read_on()
+    while not told:
+        await asyncio.sleep(0.001)
+    assert "empty buffer" in str(told[0])
+    assert transport.is_closing()
 
 
 async def test_a_buffer_that_is_empty() -> None:
