@@ -7,9 +7,9 @@ from typing import Any
 
 __all__ = ["Forwarder"]
 
-# How often, in seconds, to look whether a protocol reads again.  A transport tells
-# nobody that it was resumed.
-_PAUSE = 0.01
+# How long, in seconds, to wait before looking whether a protocol reads again: longer
+# each time, up to the second value.  A transport tells nobody that it was resumed.
+_PAUSE, _LONGEST_PAUSE = 0.01, 0.16
 
 # How many seconds a protocol has to read the rest of a stream that has ended, before it
 # is told of the end.  This is how long asyncio waits for one at the end of TLS.
@@ -39,6 +39,7 @@ class Forwarder(asyncio.Protocol):
         self._error: Exception | None = None
         self._gives_up_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pause = _PAUSE
 
     def data_received(self, data: bytes) -> None:
         """Forward *data* after what has come before."""
@@ -71,11 +72,13 @@ class Forwarder(asyncio.Protocol):
         self._follow()
         while self._data and self._transport.is_reading():
             _feed(self._protocol, self._data)
+            self._pause = _PAUSE
         if self._data and self._may_read_later():
             if not self._is_lost:
                 # New data has to wait for the old.
                 self._transport.set_protocol(self)
-            self._timer = self._loop.call_later(_PAUSE, self._look_again)
+            self._timer = self._loop.call_later(self._pause, self._look_again)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             return
         self._data.clear()
         if not self._is_lost and self._transport.get_protocol() is self:
