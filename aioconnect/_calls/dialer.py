@@ -194,23 +194,21 @@ class Dialer:
             history.connected(address, round_trip(sock), self.loop.time())
         on_phase = self.record.on_phase(address)
         is_asked = self.record.options.ready is not None
-        owned = self.sock is None
+        handover = Handover(
+            self.loop,
+            sock,
+            deadline.at,
+            owned=self.sock is None,
+            # What the option *ready* gets has to be complete.
+            may_lose=is_race and (not is_asked or self.ready_gets_socket),
+            tell=on_phase,
+        )
         if self.passage is not None:
-            way = Handover(self.loop, sock, deadline.at, owned=owned, tell=on_phase)
-            await self.passage.request(way)
+            await self.passage.request(handover)
         if is_asked and self.ready_gets_socket:
             await self._prove(sock, deadline, on_phase)
         connection: Any = sock
         if self.wrap is not None:
-            handover = Handover(
-                self.loop,
-                sock,
-                deadline.at,
-                owned=owned,
-                # What the option *ready* gets has to be complete.
-                may_lose=is_race and (not is_asked or self.ready_gets_socket),
-                tell=on_phase,
-            )
             connection = await self.wrap(handover)
         if is_asked and not self.ready_gets_socket:
             await self._prove(connection, deadline, on_phase)

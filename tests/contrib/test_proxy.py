@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from echoes import answers
 from proxies import (
     CREDENTIALS,
     KINDS,
@@ -74,16 +75,6 @@ def echo() -> Iterator[EchoServer]:
     """Give an echo server."""
     with echoing() as server:
         yield server
-
-
-async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
-    """Tell whether the other end echoes, and close."""
-    reader, writer = streams
-    writer.write(b"hello")
-    heard = await reader.readexactly(5)
-    writer.close()
-    await writer.wait_closed()
-    return heard == b"hello"
 
 
 async def failure(through: str | ProxyConnector, **options: Any) -> ConnectError:

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from echoes import answers
 from http_pairs import PAIRS, Pair
 from proxies import ProxyServer, proxying
 
@@ -75,16 +76,6 @@ async def echoes(sock: socket.socket) -> bool:
         return await loop.sock_recv(sock, 5) == b"hello"
 
 
-async def streams_echo(streams: Any) -> bool:
-    """Tell whether the other end of *streams* echoes, and close them."""
-    reader, writer = streams
-    writer.write(b"hello")
-    heard = await reader.readexactly(5)
-    writer.close()
-    await writer.wait_closed()
-    return bool(heard == b"hello")
-
-
 async def transport_echoes(pair: Any) -> bool:
     pair[0].abort()
     await asyncio.sleep(0)
@@ -93,7 +84,7 @@ async def transport_echoes(pair: Any) -> bool:
 
 async def first_of(connections: Any) -> Any:
     streams = await anext(connections)
-    assert await streams_echo(streams)
+    assert await answers(streams)
     await connections.aclose()
     return True
 
@@ -135,7 +126,7 @@ Way = Callable[[ProxyConnector, int], Awaitable[bool]]
 WAYS: dict[str, Way] = {
     "connect": lambda by, port: taken(by.connect("db.test", port), echoes),
     "open_connection": lambda by, port: taken(
-        by.open_connection("db.test", port), streams_echo
+        by.open_connection("db.test", port), answers
     ),
     "create_connection": lambda by, port: taken(
         by.create_connection(asyncio.Protocol, "db.test", port), transport_echoes
@@ -306,10 +297,10 @@ async def test_what_is_on_this_machine(unix_listener: Any) -> None:
         through = ProxyConnector(proxy="http://127.0.0.1:1")
         (await through.connect_unix(unix_listener.path)).close()
         (await through.connect_any([f"unix:{unix_listener.path}"])).close()
-        assert await streams_echo(await through.open_connection(None, echo.port))
+        assert await answers(await through.open_connection(None, echo.port))
         sock = socket.create_connection((echo.host, echo.port))
         sock.setblocking(False)
-        assert await streams_echo(await through.open_connection(sock=sock))
+        assert await answers(await through.open_connection(sock=sock))
 
 
 @pytest.fixture
@@ -369,7 +360,7 @@ async def by_sock_connect(host: str, port: int, **kind: Any) -> bool:
 
 
 async def by_streams(host: str, port: int) -> bool:
-    return await streams_echo(await asyncio.open_connection(host, port))
+    return await answers(await asyncio.open_connection(host, port))
 
 
 @pytest.mark.parametrize("call", [by_streams, by_sock_connect])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pickle
 import re
@@ -14,6 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 import pytest
+from echoes import answers
 from http_pairs import PAIRS, Pair
 from proxies import CREDENTIALS, PASSWORD, USER, proxying
 
@@ -321,16 +321,6 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the proxies of the machine that runs the tests."""
     for variable in (*ALL, "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-
-
-async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
-    """Tell whether the other end echoes, and close."""
-    reader, writer = streams
-    writer.write(b"hello")
-    heard = await reader.readexactly(5)
-    writer.close()
-    await writer.wait_closed()
-    return heard == b"hello"
 
 
 def ways(**options: Any) -> Iterator[Any]:

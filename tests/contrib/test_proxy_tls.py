@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from echoes import answers
 from proxies import CREDENTIALS, PASSWORD, USER, ProxyServer, proxying
 from tls_ending import client_context, server_context
 
@@ -34,6 +35,7 @@ from aioconnect._io.transports import TransportWrap, discard_connection
 from aioconnect._sansio.endpoints import Endpoint
 from aioconnect.contrib import proxy
 from aioconnect.contrib._proxy_channel import TransportChannel
+from aioconnect.contrib._proxy_forwarder import Forwarder
 from aioconnect.contrib._proxy_tls import SecureWrap
 from aioconnect.contrib._proxy_tunnel import Tunnel
 from aioconnect.contrib._proxy_url import hops_of
@@ -58,16 +60,6 @@ def through(server: ProxyServer, credentials: str = "", **options: Any) -> Any:
     return ProxyConnector(
         proxy=server.url(credentials), proxy_ssl=server.client_context, **options
     )
-
-
-async def answers(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
-    """Tell whether the other end echoes, and close."""
-    reader, writer = streams
-    writer.write(b"hello")
-    heard = await reader.readexactly(5)
-    writer.close()
-    await writer.wait_closed()
-    return heard == b"hello"
 
 
 class Greeting(asyncio.Protocol):
@@ -753,9 +745,19 @@ async def test_a_slow_protocol() -> None:
 
 
 @pytest.mark.parametrize("makes", [asyncio.Protocol, asyncio.BufferedProtocol])
-async def test_a_protocol_that_pauses_at_once(makes: Any) -> None:
+async def test_a_protocol_that_pauses_at_once(
+    makes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It gets nothing before it resumes, and then what came first."""
     heard: list[bytes] = []
+    looks: list[Forwarder] = []
+    look_again = Forwarder._look_again
+
+    def looking(self: Forwarder) -> None:
+        looks.append(self)
+        look_again(self)
+
+    monkeypatch.setattr(Forwarder, "_look_again", looking)
 
     class Paused(makes):  # type: ignore[misc]  # one of two bases
         def connection_made(self, transport: Any) -> None:
@@ -776,7 +778,8 @@ async def test_a_protocol_that_pauses_at_once(makes: Any) -> None:
         transport, protocol = await through(server).create_connection(
             Paused, echo.host, echo.port
         )
-        await asyncio.sleep(0.03)  # time enough to do it wrong
+        while len(looks) < 2 and not heard:
+            await asyncio.sleep(0.001)
         assert not heard
         transport.resume_reading()
         while b"".join(heard) != b"220 firsthello":
