@@ -28,6 +28,7 @@ import aioconnect
 from aioconnect import (
     Address,
     AddressBlockedError,
+    AttemptFailed,
     Backoff,
     Connected,
     ConnectError,
@@ -862,6 +863,7 @@ async def test_plain_http_through_a_proxy() -> None:
 async def test_the_guard_and_a_proxy(scheme: str) -> None:
     """It is asked about both, and refuses a name that the proxy would look up."""
     allowed = ("127.0.0.9", 7)
+    recorder = Recorder()
     with proxying("http") as proxy:
         at, targets = (proxy.host, proxy.port), f"{scheme}://127.0.0.9"
         for allow, url, why in (
@@ -874,9 +876,12 @@ async def test_the_guard_and_a_proxy(scheme: str) -> None:
             (allowing(at, allowed), f"{scheme}://0x7f.0.0.9:7/", "would look it up"),
             (allowing(allowed), f"{targets}:7/", "not allowed"),
         ):
-            async with session(Connector(allow=allow, timeout=PATIENCE)) as http:
+            recorder.clear()
+            connector = Connector(allow=allow, timeout=PATIENCE, observer=recorder)
+            async with session(connector) as http:
                 with pytest.raises(aiohttp.ClientConnectorError, match=why) as caught:
                     await text_of(http, url, proxy=proxy.url(CREDENTIALS["http"]))
+            assert len(recorder.of(AttemptFailed)) == 1
             assert isinstance(caught.value.os_error, AddressBlockedError)
             for secret in SECRETS:
                 assert secret not in repr(caught.value)

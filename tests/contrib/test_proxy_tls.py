@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -797,6 +798,29 @@ async def slow_on_a_channel(data: bytes) -> tuple[TransportChannel, Transport, S
     one.hand_to(protocol)
     assert protocol.events == ["made"]
     return one, transport, protocol
+
+
+async def test_looks_get_rarer() -> None:
+    """Up to a sixth of a second, the longer a protocol pauses; anew when it reads."""
+    pauses: list[float] = []
+
+    def call_later(delay: float, *_: object) -> Any:
+        pauses.append(delay)
+        return SimpleNamespace(cancel=lambda: None)
+
+    clock: Any = SimpleNamespace(call_later=call_later)
+    one, transport = channel()
+    one._loop = clock
+    one.data_received(bytes(9))
+    protocol = Slow(reads_on=False)
+    one.hand_to(protocol)
+    forwarder = transport.protocol
+    for _ in range(6):
+        forwarder._look_again()
+    assert pauses == [0.01, 0.02, 0.04, 0.08, 0.16, 0.16, 0.16]
+    transport.resume_reading()
+    forwarder._look_again()
+    assert pauses[7:] == [0.01]
 
 
 async def test_ends_wait_for_a_slow_protocol() -> None:
