@@ -69,6 +69,7 @@ from ._sansio.errors import ResolveError as ResolveError
 from ._sansio.srv_records import SRVRecord as SRVRecord
 
 if _typing.TYPE_CHECKING:
+    from . import checks as checks
     from . import outcome as outcome
     from . import sockopts as sockopts
     from ._loops.subclass import loop_factory as loop_factory
@@ -136,6 +137,7 @@ __all__ = [
     "SockAddr",
     "Target",
     "Timeline",
+    "checks",
     "connect",
     "connect_address",
     "connect_any",
@@ -169,6 +171,7 @@ _LATER = {
     "Allow": "_sansio.ip_filter",
     "History": "_sansio.history",
     "Timeline": "_timeline",
+    "checks": "checks",
     "loop_factory": "_loops.subclass",
     "only_public": "_sansio.ip_filter",
     "outcome": "outcome",

@@ -452,8 +452,8 @@ def reconnecting_unix(
 
 
 async def wait_until_up(
-    host: str,
-    port: int | str,
+    host: AnyTarget,
+    port: int | str | None = None,
     *,
     timeout: float | None,
     settle: float = 0.0,
@@ -461,15 +461,23 @@ async def wait_until_up(
 ) -> float:
     """Wait until *host* and *port* can be connected to; return the seconds it took.
 
+    Without *port*, *host* is a target, as for `connect_any`, or the URL of a service.
+    ``wait_until_up("postgres://db", timeout=60)`` asks the service whether it is ready.
+    `aioconnect.checks` says what each one is asked.  The schemes are amqp, dns, http,
+    https, kafka, mysql, postgres, redis, rediss, tcp, tls and unix.  ``dns://name``
+    only waits until the name has an address.
+
     *timeout* is the limit in seconds, and None waits as long as *retry* has delays.
 
     Options (durations are seconds, and None is off):
         settle=0.0: Seconds that the connection has to stay open.  A proxy that accepts
             and closes is not up.
-        attempt_timeout=None: Limit of one look.  None: 3 s, or none with *ready*.
+        attempt_timeout=None: Limit of one look.  None: 3 s, 5 s for a service's URL, or
+            none with *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
+            A service's URL takes neither.
 
     Other options, as for `connect`:
         happy_eyeballs_delay=0.25, interleave=1, resolution_delay=0.05,
@@ -530,8 +538,8 @@ async def wait_until_up_unix(
 
 
 async def wait_until_down(
-    host: str,
-    port: int | str,
+    host: AnyTarget,
+    port: int | str | None = None,
     *,
     timeout: float | None,
     **options: Unpack[WaitOptions],
@@ -540,7 +548,8 @@ async def wait_until_down(
 
     A server is gone when its host cannot be reached, or its name does not exist.  A
     server that does not answer is slow and not down.  *timeout* is the limit in
-    seconds, and None waits as long as *retry* has delays.
+    seconds, and None waits as long as *retry* has delays.  Without *port*, *host* is a
+    target, as for `wait_until_up`; the service of a URL is not asked.
 
     Options (durations are seconds, and None is off):
         attempt_timeout=None: Limit of one look.  None: 3 s.

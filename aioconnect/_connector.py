@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, TypeVar, Unpack
+from typing import Any, ClassVar, TypeVar, Unpack, cast
 
 from ._calls.arguments import (
     StrOrBytesPath,
@@ -155,14 +156,9 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> tuple[asyncio.Transport, P]:
         """Return a transport and its protocol: see `aioconnect.create_connection`."""
+        given = tls_options(tls)
         return await open_transport(
-            self,
-            protocol_factory,
-            host,
-            port,
-            tls_options(tls),
-            sock=sock,
-            all_errors=all_errors,
+            self, protocol_factory, host, port, given, sock=sock, all_errors=all_errors
         )
 
     async def open_connection(
@@ -176,14 +172,9 @@ class Connector(metaclass=PlainHelp):
         **tls: Unpack[TLSArguments],
     ) -> Streams:
         """Return a connected reader and writer: see `aioconnect.open_connection`."""
+        given = tls_options(tls)
         return await open_streams(
-            self,
-            host,
-            port,
-            tls_options(tls),
-            limit=limit,
-            sock=sock,
-            all_errors=all_errors,
+            self, host, port, given, limit=limit, sock=sock, all_errors=all_errors
         )
 
     async def create_unix_connection(
@@ -253,15 +244,19 @@ class Connector(metaclass=PlainHelp):
 
     async def wait_until_up(
         self,
-        host: str,
-        port: int | str,
+        host: AnyTarget,
+        port: int | str | None = None,
         *,
         timeout: float | None = None,
         settle: float = 0.0,
     ) -> float:
         """Wait until a server is up: see `aioconnect.wait_until_up`."""
-        endpoint = endpoint_from_host(self, host, port)
-        return await until_up(self._within(timeout), endpoint, settle)
+        within = self._within(timeout)
+        if port is None:
+            seconds: float = await _services().until_service_up(within, host, settle)
+            return seconds
+        endpoint = endpoint_from_host(self, cast("str", host), port)
+        return await until_up(within, endpoint, settle)
 
     async def wait_until_up_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
@@ -271,11 +266,19 @@ class Connector(metaclass=PlainHelp):
         return await until_up(self._within(timeout), endpoint, settle)
 
     async def wait_until_down(
-        self, host: str, port: int | str, *, timeout: float | None = None
+        self,
+        host: AnyTarget,
+        port: int | str | None = None,
+        *,
+        timeout: float | None = None,
     ) -> float:
         """Wait until a server is down: see `aioconnect.wait_until_down`."""
-        endpoint = endpoint_from_host(self, host, port)
-        return await until_down(self._within(timeout), endpoint)
+        within = self._within(timeout)
+        if port is None:
+            seconds: float = await _services().until_service_down(within, host)
+            return seconds
+        endpoint = endpoint_from_host(self, cast("str", host), port)
+        return await until_down(within, endpoint)
 
     async def wait_until_down_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None
@@ -285,6 +288,10 @@ class Connector(metaclass=PlainHelp):
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
+
+
+def _services() -> Any:  # few programs need the checks
+    return importlib.import_module("._services", __package__)
 
 
 # For `typing.get_type_hints`: these name their module, and `__module__` another one.

@@ -239,5 +239,6 @@ class Dialer:
 
     def discard(self, connection: Any) -> None:
         """Close *connection*, unless it is the caller's own socket."""
-        if connection is not self.sock:
+        # Of a name that was only looked up, nothing is open.
+        if connection != () and connection is not self.sock:
             discard_connection(connection)

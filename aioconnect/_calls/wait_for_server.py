@@ -34,7 +34,7 @@ from .observing import CallObserver, Observer, events, observing
 from .options import Options, passage_to
 from .ready import stay_open
 
-__all__ = ["until_down", "until_up"]
+__all__ = ["look_up_name", "until_down", "until_resolved", "until_up"]
 
 # The caller of a wait wants to know soon.  A few looks a second are enough.
 _DEFAULT_DELAYS = Backoff(maximum=1.0)
@@ -81,6 +81,40 @@ async def until_up(options: Options, endpoint: Endpoint, settle: float) -> float
         raise
     sock.close()
     return loop.time() - started
+
+
+async def until_resolved(options: Options, name: str) -> float:
+    """Wait until *name* exists and has an address; return the seconds that it took.
+
+    Raises:
+        ConnectError: The policy has given up, or the time is up.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    options = _with_wait_defaults(options)
+    retry_on = is_unknown_name | options.retry_on
+    await look_up_name(replace(options, ready=None, retry_on=retry_on), name)
+    return loop.time() - started
+
+
+async def look_up_name(options: Options, name: str) -> None:
+    """Look up the addresses of *name*, under *options*, and connect to none.
+
+    Raises:
+        ConnectError: It has none, the policy has given up, or the time is up.
+    """
+    await _NameLookup(options, (Endpoint(name, None),)).run()
+
+
+class _NameLookup(ConnectOperation):
+    """A call that ends when its endpoint's name has an address."""
+
+    __slots__ = ()
+
+    async def _try(
+        self, endpoint: Endpoint, turn: Deadline, started: float
+    ) -> tuple[()] | None:
+        return () if await self.look_up(endpoint, turn) else None
 
 
 def _check_settle(options: Options, settle: float) -> None:

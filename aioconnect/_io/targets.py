@@ -22,7 +22,14 @@ from .._sansio.target_text import (
 from .._sansio.text import printable, redacted_repr
 from .resolver import check_port
 
-__all__ = ["AnyTarget", "Target", "check_targets", "iter_targets", "parse_target"]
+__all__ = [
+    "AnyTarget",
+    "Target",
+    "as_target",
+    "check_targets",
+    "iter_targets",
+    "parse_target",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ def iter_targets(targets: object) -> Iterator[Target]:
             f"targets must be a list of targets, not {redacted_repr(targets)}"
         )
     # Lazily: a range of millions of numbers fails at its first.
-    checked = map(_as_target, cast("Iterable[object]", targets))
+    checked = map(as_target, cast("Iterable[object]", targets))
     first = next(checked, None)
     if first is None:
         raise ValueError("targets is empty: there is nothing to connect to")
@@ -125,7 +132,12 @@ def _is_pair(value: object) -> bool:
     )
 
 
-def _as_target(value: object) -> Target:
+def as_target(value: object) -> Target:
+    """Return *value*, a `Target`, an `Address`, a text or ``(host, port)``, as target.
+
+    Raises:
+        ValueError, TypeError: It is not a target.
+    """
     if isinstance(value, Target):
         if type(value) is Target:
             return value

@@ -6,10 +6,11 @@ password in it: no error quotes the password.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from .addresses import Address, unix_address
@@ -17,11 +18,15 @@ from .hosts import check_host, numeric_address
 from .text import UNIX_PATH, printable, redacted_repr, safe_repr
 
 __all__ = [
+    "CheckPort",
     "TargetFields",
+    "TargetSyntaxError",
     "check_service",
     "check_target_host",
     "join_host_port",
+    "parse_host_and_port",
     "parse_target_text",
+    "reporting_syntax",
 ]
 
 _FORMS = (
@@ -43,7 +48,7 @@ _SERVICE = r"_[^.:]+\._[^.:]+\.[^.:][^:]*"
 
 T = TypeVar("T")
 
-_CheckPort: TypeAlias = Callable[[str], int]
+CheckPort: TypeAlias = Callable[[str], int]
 
 
 class TargetFields(NamedTuple):
@@ -92,23 +97,30 @@ def check_service(service: object) -> str:
     return check_host(service)
 
 
-def parse_target_text(text: str, check_port: _CheckPort) -> TargetFields:
+def parse_target_text(text: str, check_port: CheckPort) -> TargetFields:
     """Return what the target *text* says; *check_port* returns the number of a port.
 
     Raises:
         ValueError: The text is wrong; the message says what is wrong, and where.
     """
-    try:
+    with reporting_syntax(text):
         return _parse(text, check_port)
-    except _SyntaxError as exc:
+
+
+@contextlib.contextmanager
+def reporting_syntax(text: str) -> Generator[None]:
+    """Turn a `TargetSyntaxError` within into the `ValueError` about all of *text*."""
+    try:
+        yield
+    except TargetSyntaxError as exc:
         target = redacted_repr(text)
         raise ValueError(
             f"target {target}, character {exc.position + 1}: {exc.text}"
         ) from None
 
 
-class _SyntaxError(Exception):
-    """The text is wrong at *position*, counted from 0.  Only this module sees it."""
+class TargetSyntaxError(Exception):
+    """The text is wrong at *position*, counted from 0: see `reporting_syntax`."""
 
     def __init__(self, position: int, text: object) -> None:
         super().__init__(position, text)
@@ -116,7 +128,7 @@ class _SyntaxError(Exception):
         self.text = text
 
 
-def _parse(text: str, check_port: _CheckPort) -> TargetFields:
+def _parse(text: str, check_port: CheckPort) -> TargetFields:
     kind, colon, rest = text.partition(":")
     if not text.isprintable():
         position, character = next(
@@ -124,12 +136,12 @@ def _parse(text: str, check_port: _CheckPort) -> TargetFields:
             for position, character in enumerate(text)
             if not character.isprintable()
         )
-        raise _SyntaxError(
+        raise TargetSyntaxError(
             position, f"{safe_repr(character)} cannot be in a target's text"
         )
     if _may_have_secrets(text):
         # This comes first, because the other errors quote the part that is wrong.
-        raise _SyntaxError(
+        raise TargetSyntaxError(
             0, f"a target has no user, password or query; it is {_FORMS}"
         )
     if colon and kind in _PARSERS:
@@ -137,8 +149,8 @@ def _parse(text: str, check_port: _CheckPort) -> TargetFields:
     if text.startswith(_TCP):
         # Programs that join URLs end one without a path with a slash.
         rest = text[len(_TCP) :].removesuffix("/")
-        return _host_and_port(rest, len(_TCP), check_port)
-    return _host_and_port(text, 0, check_port)
+        return parse_host_and_port(rest, len(_TCP), check_port)
+    return parse_host_and_port(text, 0, check_port)
 
 
 def _may_have_secrets(text: str) -> bool:
@@ -152,13 +164,18 @@ def _may_have_secrets(text: str) -> bool:
 # In the parsers, *start* is the position of *text* in the text of the target.
 
 
-def _host_and_port(text: str, start: int, check_port: _CheckPort) -> TargetFields:
+def parse_host_and_port(text: str, start: int, check_port: CheckPort) -> TargetFields:
+    """Return the host and the port of *text*, ``host:port`` or ``[IPv6]:port``.
+
+    Raises:
+        TargetSyntaxError: It is wrong.
+    """
     is_bracketed = text.startswith("[")
     split = _split_bracketed if is_bracketed else _split_bare
     host, port, port_start = split(text, start)
     _check(check_target_host, host, start + is_bracketed)
     if not port:
-        raise _SyntaxError(port_start, "the port is missing")
+        raise TargetSyntaxError(port_start, "the port is missing")
     return TargetFields(host, _check(check_port, port, port_start))
 
 
@@ -166,12 +183,12 @@ def _split_bracketed(text: str, start: int) -> tuple[str, str, int]:
     """Return the host, the port, and the position of the port, of ``[host]:port``."""
     host, bracket, rest = text[1:].partition("]")
     if not bracket:
-        raise _SyntaxError(start + len(text), "the ] is missing")
+        raise TargetSyntaxError(start + len(text), "the ] is missing")
     if ":" not in host and host not in _PARSERS:
-        raise _SyntaxError(start + 1, f"{safe_repr(host)} is no IPv6 address")
+        raise TargetSyntaxError(start + 1, f"{safe_repr(host)} is no IPv6 address")
     if not rest.startswith(":"):
         position = start + len(host) + 2
-        raise _SyntaxError(position, "a port has to follow: [host]:port")
+        raise TargetSyntaxError(position, "a port has to follow: [host]:port")
     return host, rest[1:], start + len(host) + 3
 
 
@@ -179,24 +196,24 @@ def _split_bare(text: str, start: int) -> tuple[str, str, int]:
     """Return the host, the port, and the position of the port, of ``host:port``."""
     host, colon, port = text.rpartition(":")
     if text.startswith("/"):
-        raise _SyntaxError(start, f"a path is unix:{safe_repr(text)[1:-1]}")
+        raise TargetSyntaxError(start, f"a path is unix:{safe_repr(text)[1:-1]}")
     if not colon:
         position = start + len(text)
-        raise _SyntaxError(position, f"a port is missing; a target is {_FORMS}")
+        raise TargetSyntaxError(position, f"a port is missing; a target is {_FORMS}")
     kind = text.partition(":")[0]
     # After tcp:// there is only a host, even if it has the name of a kind.
     is_kind = not start and (port.startswith("//") or kind.lower() in _PARSERS)
     if is_kind or (":" in host and not re.fullmatch(_HEXADECIMAL, kind)):
         text = f"{safe_repr(kind)} is no kind of target; it is {_FORMS}"
-        raise _SyntaxError(start, text)
+        raise TargetSyntaxError(start, text)
     if ":" in host:
-        raise _SyntaxError(start, "an IPv6 address goes in brackets: [host]:port")
+        raise TargetSyntaxError(start, "an IPv6 address goes in brackets: [host]:port")
     return host, port, start + len(host) + 1
 
 
 def _unix(path: str, start: int) -> TargetFields:
     if path == "@":
-        raise _SyntaxError(start + 1, "the abstract name is empty")
+        raise TargetSyntaxError(start + 1, "the abstract name is empty")
     name = f"\0{path[1:]}" if path.startswith("@") else path
     return TargetFields(address=_check(unix_address, name, start))
 
@@ -204,10 +221,10 @@ def _unix(path: str, start: int) -> TargetFields:
 def _vsock(text: str, start: int) -> TargetFields:
     family: int | None = getattr(socket, "AF_VSOCK", None)
     if family is None:
-        raise _SyntaxError(0, "this system has no vsock")
+        raise TargetSyntaxError(0, "this system has no vsock")
     cid, colon, port = text.partition(":")
     if not colon:
-        raise _SyntaxError(start + len(text), "it is vsock:cid:port")
+        raise TargetSyntaxError(start + len(text), "it is vsock:cid:port")
     cid_number = _vsock_number(cid, start)
     port_number = _vsock_number(port, start + len(cid) + 1)
     return TargetFields(address=Address(family, (cid_number, port_number)))
@@ -217,7 +234,7 @@ def _vsock_number(text: str, start: int) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) <= 10
     if not is_number or int(text) >= 2**32:
         message = f"{safe_repr(text)} is not between 0 and 2**32 - 1"
-        raise _SyntaxError(start, message)
+        raise TargetSyntaxError(start, message)
     return int(text)
 
 
@@ -232,4 +249,4 @@ def _check(check: Callable[[str], T], value: str, start: int) -> T:
     try:
         return check(value)
     except ValueError as exc:
-        raise _SyntaxError(start, exc) from None
+        raise TargetSyntaxError(start, exc) from None
