@@ -10,7 +10,8 @@ import argparse
 import contextlib
 
 from .._calls.backoff import Backoff
-from .._io.targets import Target, parse_target
+from .._io.service_targets import ServiceTarget, parse_service
+from .._io.targets import parse_target
 from .._sansio.checks import check_duration
 from .._sansio.text import safe_repr
 from .errors import CommandError
@@ -22,19 +23,20 @@ __all__ = [
     "interval",
     "local_addr",
     "positive_duration",
+    "status_range",
     "target",
     "whole_number",
 ]
 
 
-def target(text: str) -> Target:
-    """Return the target that *text* names.
+def target(text: str) -> ServiceTarget:
+    """Return the target or the URL of a service that *text* names.
 
     Raises:
         CommandError: It names none; the error says what is wrong, and where.
     """
     try:
-        parsed = parse_target(text)
+        parsed = parse_service(text)
     except ValueError as exc:
         raise CommandError(exc) from None
     if parsed.port == 0:
@@ -108,6 +110,18 @@ def _check_pauses(delays: Backoff, text: str) -> Backoff:
         problem = f"{text!r} is no rest between two tries: more than 0 is"
         raise argparse.ArgumentTypeError(problem)
     return delays
+
+
+def status_range(text: str) -> range:
+    """Return the HTTP status codes of FIRST-LAST, or of one code."""
+    first, dash, last = text.partition("-")
+    codes = [first, last] if dash else [first, first]
+    if all(len(one) == 3 and one.isascii() and one.isdecimal() for one in codes):
+        status = range(int(codes[0]), int(codes[1]) + 1)
+        if status and status[0] >= 100 and status[-1] <= 599:
+            return status
+    problem = f"{text!r} is not a range from 100 to 599, such as 200-299 or 204"
+    raise argparse.ArgumentTypeError(problem)
 
 
 def local_addr(text: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from .._calls.backoff import Backoff
 from .._connector import Connector
 from .._io.resolver import Resolver, system_resolver
-from .._io.targets import Target
+from .._io.service_targets import ServiceTarget
 from .argument_types import (
     backoff,
     duration_or_none,
@@ -111,7 +111,7 @@ def add_resolver_flag(options: Container) -> None:
 
 
 def connector_from(
-    arguments: argparse.Namespace, targets: Iterable[Target] = ()
+    arguments: argparse.Namespace, targets: Iterable[ServiceTarget] = ()
 ) -> Connector:
     """Return the connector that *arguments* describe, whichever flags a command has.
 
@@ -138,8 +138,8 @@ def connector_from(
         raise CommandError(exc) from None
 
 
-def _resolver(name: str | None, targets: Iterable[Target]) -> Resolver:
-    needs_services = any(target.service is not None for target in targets)
+def _resolver(name: str | None, targets: Iterable[ServiceTarget]) -> Resolver:
+    needs_services = any(getattr(target, "service", None) for target in targets)
     name = name or ("aiodns" if needs_services else "system")
     if needs_services and name == "system":
         raise CommandError("a srv: target needs --resolver aiodns")

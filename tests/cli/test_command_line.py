@@ -70,7 +70,7 @@ def test_a_target_after_a_flag_on_other_pythons(port: int, tmp_path: Path) -> No
         ("db:1 --any --anything a:b@c:1", "arguments: --anything '***@c:1' (see"),
         ("app:pw@db:1", "target '***@db:1', character 1: a target has no user"),
         ("db:99999", "port must be between 0 and 65535, not '99999'"),
-        ("http://db:80", "'http' is no kind of target"),
+        ("ftp://db:80", "'ftp' is no scheme of a service; these are: amqp, dns"),
         ("srv:db", "a service is _service._proto.name, not 'db'"),
         ("srv:_x._tcp.db --resolver system", "a srv: target needs --resolver aiodns"),
         ("db:1 --", "there is no command after --"),

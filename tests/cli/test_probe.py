@@ -160,8 +160,11 @@ def test_svg_that_cannot_be_written(
         (["db:1", "--loop", "trio"], "invalid choice: 'trio'"),
         (["db:1", "--count", "0"], "'0' is not a whole number from 1 on"),
         (["db:1", "--timeout", "-1"], "'-1' is not a number of seconds"),
-        (["db:1", "--insecure"], "--server-name and --insecure go with --tls"),
-        (["db:1", "--server-name", "x"], "--insecure go with --tls"),
+        (
+            ["db:1", "--insecure"],
+            "--insecure goes with https://, rediss://, tls:// ",
+        ),
+        (["db:1", "--server-name", "x"], "--server-name goes with --tls"),
         (["vsock:1:1", "--tls"], "--tls goes with host:port and unix:, not vsock:1:1"),
         (["srv:_a._tcp.b", "--tls"], "--tls goes with host:port and unix:"),
         (["unix:/x", "--tls"], "--tls to unix:/x needs --server-name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..argument_types import target, whole_number
+from ..check_flags import add_status_flag
 from ..connector_flags import add_connector_flags
 from ..event_loop import add_loop_flag
 from ..parser import Commands, add_command
@@ -16,7 +17,9 @@ _DESCRIPTION = (
 
 _EPILOG = """
 A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
-vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns.
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. A URL also
+asks the service whether it is ready: http://, https://, postgres://, redis://,
+rediss://, amqp://, mysql://, kafka:// and tls://. dns://name only looks the name up.
 
   $ aioconnect probe db.internal:5432
   $ aioconnect probe example.org:443 --tls --svg connect.svg
@@ -58,6 +61,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--svg", metavar="FILE", help="also write a picture to FILE")
     add_loop_flag(command)
+    add_status_flag(command)
     tls = command.add_argument_group("TLS")
     tls.add_argument("--tls", action="store_true", help="also make the TLS handshake")
     tls.add_argument(

@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 from ..._calls.observing import Observer
 from ..._connector import Connector
+from ..._io.service_targets import ServiceTarget
 from ..._io.targets import Target
+from ..check_flags import check_flags, connector_for
 from ..connector_flags import connector_from
 from ..errors import CommandError
 
@@ -33,16 +35,22 @@ def connect_once_from(arguments: argparse.Namespace) -> ConnectOnce:
     Raises:
         CommandError: The arguments contradict each other.
     """
-    target: Target = arguments.target
+    target: ServiceTarget = arguments.target
     connector = connector_from(arguments, [target])
+    check_flags(arguments, [target])
+    if not isinstance(target, Target):
+        if arguments.tls or arguments.server_name is not None:
+            raise CommandError(f"--tls and --server-name do not go with {target}")
+        connector = connector_for(connector, target, arguments)
+        return partial(_ask_once, connector, target)
     return partial(_connect_once, connector, target, _tls(arguments, target))
 
 
 def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
     name: str | None = arguments.server_name
     if not arguments.tls:
-        if name is not None or arguments.insecure:
-            raise CommandError("--server-name and --insecure go with --tls")
+        if name is not None:
+            raise CommandError("--server-name goes with --tls")
         return None
     if name == "":
         # ssl would not verify the name then.  Most likely a variable was not set.
@@ -64,6 +72,14 @@ def _unix_path(target: Target) -> str | bytes | None:
     """Return the path of a Unix *target*, or None for any other."""
     sockaddr = target.address.sockaddr if target.address is not None else None
     return sockaddr if isinstance(sockaddr, str | bytes) else None
+
+
+async def _ask_once(
+    connector: Connector, target: ServiceTarget, observer: Observer
+) -> None:
+    from ..._services import connect_to_service  # noqa: PLC0415  # a plain target needs no check
+
+    await connect_to_service(replace(connector, observer=observer), target)
 
 
 async def _connect_once(

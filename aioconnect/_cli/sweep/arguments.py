@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..argument_types import whole_number
+from ..check_flags import add_insecure_flag, add_status_flag
 from ..connector_flags import add_connector_flags
 from ..parser import Commands, add_command
 
@@ -20,9 +21,11 @@ _DESCRIPTION = (
 _EPILOG = f"""
 The list has one target per line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
 unix:@abstract, vsock:cid:port or srv:_service._proto.name, which needs the extra
-aiodns. Empty lines and what follows a # are ignored. If a line is no target, its number
-and the reason are shown, and the other lines are checked. Each target has {_TIMEOUT:g}
-s, unless --timeout says otherwise.
+aiodns. A URL also asks the service whether it is ready: http://, https://, postgres://,
+redis://, rediss://, amqp://, mysql://, kafka:// and tls://. dns://name only looks the
+name up. Empty lines and what follows a # are ignored. If a line is no target, its
+number and the reason are shown, and the other lines are checked. Each target has
+{_TIMEOUT:g} s, unless --timeout says otherwise.
 
   $ aioconnect sweep fleet.txt --limit 500 --timeout 3
   $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
@@ -58,5 +61,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--json", action="store_true", help="write one JSON object per line"
     )
+    add_status_flag(command)
+    add_insecure_flag(command)
     add_connector_flags(command.add_argument_group("how to connect"))
     command.set_defaults(timeout=_TIMEOUT)

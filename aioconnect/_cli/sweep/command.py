@@ -14,11 +14,14 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from ..._connector import Connector
+from ..._io.service_targets import ServiceTarget
 from ..._io.targets import Target
 from ..._sansio.errors import ConnectError
+from ..._sansio.text import error_text
 from ..._timeline import Timeline
 from ..._timeline.phrases import format_duration
 from ..argument_types import target as parse_target
+from ..check_flags import connector_for
 from ..connector_flags import connector_from
 from ..errors import NOT_UP, USAGE, CommandError
 from ..event_loop import run_until_signal
@@ -29,7 +32,7 @@ from .fd_limit import fit_to_fd_limit
 from .line_reader import Line, read_lines
 from .output_writer import OutputWriter
 from .progress_bar import MessagesOnly, Progress, progress_on
-from .summary import CONNECTED, Summary, outcome_of
+from .summary import CONNECTED, NOT_READY, Summary, outcome_of
 
 __all__ = ["run"]
 
@@ -43,6 +46,9 @@ _UPDATE_INTERVAL = 0.1
 # The keys of a call's record that --json leaves out: the error says why a connect
 # failed, and the steps are long.
 _LEFT_OUT = ("steps", "steps_left_out")
+
+# In characters: what the summary repeats of a service that is not ready.
+_LONGEST_REASON = 60
 
 # After this many lines, the loop gets a turn before the next connect begins.
 _BATCH = 16
@@ -104,6 +110,15 @@ def _file_size(fd: int) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+async def _connect_once(connector: Connector, target: ServiceTarget) -> None:
+    if isinstance(target, Target):
+        (await connector.connect_any((target,))).close()
+        return
+    from ..._services import connect_to_service  # noqa: PLC0415  # a plain target needs no check
+
+    await connect_to_service(connector, target)
+
+
 class _Sweep:
     """One sweep over the list called *name*, and its results so far."""
 
@@ -161,7 +176,7 @@ class _Sweep:
         except CommandError as exc:
             self._error = exc  # the connects that are under way go on
 
-    def _parse(self, line: Line) -> Target | None:
+    def _parse(self, line: Line) -> ServiceTarget | None:
         """Return the target in *line*, or None after a message about the problem."""
         try:
             if line.problem:
@@ -175,28 +190,30 @@ class _Sweep:
             return None
         return target
 
-    def _connector_for(self, target: Target) -> Connector:
-        is_service = target.service is not None
+    def _connector_for(self, target: ServiceTarget) -> Connector:
+        is_service = isinstance(target, Target) and target.service is not None
         if is_service not in self._connectors:
             self._connectors[is_service] = connector_from(self._arguments, (target,))
-        return self._connectors[is_service]
+        return connector_for(self._connectors[is_service], target, self._arguments)
 
-    async def _check(self, target: Target, line: Line) -> None:
+    async def _check(self, target: ServiceTarget, line: Line) -> None:
         connector = self._connector_for(target)
         timeline = Timeline(line.text)
         if self._writer is not None:
             connector = replace(connector, observer=timeline)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        outcome = CONNECTED
+        outcome, name = CONNECTED, line.text
         try:
-            (await connector.connect_any((target,))).close()
+            await _connect_once(connector, target)
         except ConnectError as exc:
             outcome = outcome_of(exc)
+            if outcome == NOT_READY:
+                name = f"{name} ({error_text(exc.attempts[-1].error, _LONGEST_REASON)})"
         elapsed = loop.time() - started
         if self._writer is not None:
             await self._writer.write(_record(timeline))
-        self._summary.add(line.text, outcome, elapsed)
+        self._summary.add(name, outcome, elapsed)
         self._bytes_done += line.size
         self._under_way -= 1
 

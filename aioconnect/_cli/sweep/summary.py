@@ -22,9 +22,10 @@ from ..._sansio.errors import (
 from ..._timeline.phrases import format_duration
 from ..._timeline.text_width import wrap
 
-__all__ = ["CONNECTED", "Summary", "outcome_of"]
+__all__ = ["CONNECTED", "NOT_READY", "Summary", "outcome_of"]
 
 CONNECTED = "connected"
+NOT_READY = "not ready"
 
 # How many failed targets are named for each outcome, and in how many lines.
 _EXAMPLES = 3
@@ -51,6 +52,8 @@ def outcome_of(error: ConnectError) -> str:
         case ResolveError():
             is_unknown = error.errno in _NO_SUCH_NAME
             return "no such name" if is_unknown else "look-up failed"
+        case _ if error.attempts and error.attempts[-1].phase == "ready":
+            return NOT_READY
         case _ if error.errno is not None:
             return os.strerror(error.errno).lower()
         case _:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..._io.targets import Target
+from ..._io.service_targets import ServiceTarget
 from ..argument_types import duration, positive_duration, target
+from ..check_flags import add_insecure_flag, add_status_flag
 from ..connector_flags import add_resolver_flag, add_retry_flags
 from ..errors import CommandError
 from ..parser import Commands, Parser, add_command
@@ -17,11 +18,14 @@ _DESCRIPTION = (
 
 _EPILOG = """
 A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
-vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. aioconnect
-waits for all targets at the same time. It waits for a name that does not exist yet, as
-it does for a port that refuses.
+vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. A URL asks the
+service whether it is ready: http://host/path, https://, postgres://, redis://,
+rediss://, amqp://, mysql://, kafka:// and tls://host:port. dns://name waits until the
+name has an address. aioconnect waits for all targets at the same time. It waits for a
+name that does not exist yet, as it does for a port that refuses.
 
   $ aioconnect wait db:5432 cache:6379 --timeout 60 -- gunicorn app:main
+  $ aioconnect wait postgres://db redis://cache http://web:8080/health --status 200
   $ aioconnect wait unix:/run/app.sock --settle 2 --interval 0.5
   $ aioconnect wait old:8080 --down --timeout 30 -- ./deploy
 
@@ -35,7 +39,7 @@ it.
 """
 
 
-def wait_target(text: str) -> Target:
+def wait_target(text: str) -> ServiceTarget:
     """Return the target that *text* names: a ``type`` of argparse.
 
     Raises:
@@ -68,6 +72,8 @@ def add(commands: Commands) -> None:
     )
     command.set_defaults(command=[])  # `parse` puts the words after -- there
     _add_wait_flags(command)
+    add_status_flag(command)
+    add_insecure_flag(command)
     add_retry_flags(command)
     add_resolver_flag(command)
     command.add_argument(

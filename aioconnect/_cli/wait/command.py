@@ -13,10 +13,12 @@ from dataclasses import replace
 from ..._calls.arguments import endpoint_from_target
 from ..._calls.wait_for_server import until_down, until_up
 from ..._connector import Connector
+from ..._io.service_targets import ServiceTarget
 from ..._io.targets import Target
 from ..._sansio.error_predicates import Predicate, is_transient, is_unknown_name
 from ..._sansio.errors import ConnectError, ConnectTimeoutError
 from ..._startup import die_on_sigint
+from ..check_flags import check_flags
 from ..connector_flags import connector_from
 from ..errors import NOT_UP, OUT_OF_TIME, CommandError
 from ..standard_streams import try_write
@@ -61,6 +63,15 @@ def _check(arguments: argparse.Namespace) -> None:
     timeout: float | None = arguments.timeout
     if arguments.settle and arguments.down:
         raise CommandError("--settle is for what comes up: it does not fit --down")
+    check_flags(arguments, arguments.targets)
+    for target in arguments.targets:
+        if isinstance(target, Target):
+            continue
+        if arguments.down and target.port is None:
+            raise CommandError(f"--down needs a port, and {target} has none")
+        if arguments.settle:
+            what = f"does not go with {target}, which is asked and not only watched"
+            raise CommandError(f"--settle {what}")
     if timeout is not None and arguments.settle >= timeout:
         times = f"--settle {arguments.settle:g} does not fit into"
         raise CommandError(f"{times} --timeout {timeout:g}")
@@ -97,7 +108,7 @@ class _WaitForTargets:
             CommandError: They have not, and will not.
         """
         view = self._view()
-        targets: list[Target] = self._arguments.targets
+        targets: list[ServiceTarget] = self._arguments.targets
         self._statuses += [TargetStatus(str(one), view.changed) for one in targets]
         pairs = zip(targets, self._statuses, strict=True)
         try:
@@ -124,14 +135,10 @@ class _WaitForTargets:
             return LiveView(terminal, self._statuses, self._goal, timeout)
         return LogView(sys.stderr)
 
-    async def _wait_for(self, target: Target, status: TargetStatus) -> None:
+    async def _wait_for(self, target: ServiceTarget, status: TargetStatus) -> None:
         options = replace(self._connector, observer=status)
-        endpoint = endpoint_from_target(options, target)
         try:
-            if self._arguments.down:
-                elapsed = await until_down(options, endpoint)
-            else:
-                elapsed = await until_up(options, endpoint, self._arguments.settle)
+            elapsed = await self._until_done(options, target)
         except ConnectTimeoutError:
             self._failed.append(status)
         except ConnectError:
@@ -142,6 +149,23 @@ class _WaitForTargets:
             status.end(f"{self._goal} after {elapsed:.3f} s")
         if self._is_done or self._is_lost:
             self._finished.set()
+
+    async def _until_done(self, options: Connector, target: ServiceTarget) -> float:
+        """Wait until *target* is up, or down; return how many seconds that took."""
+        down: bool = self._arguments.down
+        if not isinstance(target, Target):
+            from ..._services import until_service_down, until_service_up  # noqa: PLC0415  # a plain target needs no check
+
+            if down:
+                return await until_service_down(options, target)
+            status, insecure = self._arguments.status, self._arguments.insecure
+            return await until_service_up(
+                options, target, 0.0, status=status, insecure=insecure
+            )
+        endpoint = endpoint_from_target(options, target)
+        if down:
+            return await until_down(options, endpoint)
+        return await until_up(options, endpoint, self._arguments.settle)
 
     async def _remind(self) -> None:
         """Write at intervals which targets are not done, and why."""
