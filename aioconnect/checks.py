@@ -179,7 +179,8 @@ def http(
     """
     _check_type("path", path, str, "checks.http('/health')")
     _check_type("status", status, range, "range(200, 300)")
-    if not status or not 100 <= min(status) <= max(status) <= 599:
+    # Only the ends: `min` of a range looks at each number.
+    if not status or not all(100 <= end <= 599 for end in (status[0], status[-1])):
         raise ValueError(f"status must be between 100 and 599, not {safe_repr(status)}")
     if host is not None:
         check_authority(host)

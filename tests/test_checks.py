@@ -418,6 +418,8 @@ BAD: list[tuple[Callable[[], Check], str]] = [
     (lambda: checks.http(status=cast("range", 200)), "status must be a range, not 200"),
     (lambda: checks.http(status=range(0)), "status must be between 100 and 599"),
     (lambda: checks.http(status=range(200, 700)), "status must be between 100 and 599"),
+    (lambda: checks.http(status=range(9**30)), "status must be between 100 and 599"),
+    (lambda: checks.http(status=range(300, 9, -1)), "status must be between 100 and"),
     (lambda: checks.http(host="a\r\nb"), "host must be name, name:port"),
     (checks.tls, "host is missing: the name to verify, unless insecure=True"),
     (lambda: checks.tls(cast("Check", print)), "check must be a Check"),

@@ -28,7 +28,7 @@ from tls_ending import client_context
 from yarl import URL
 
 import aioconnect
-from aioconnect import Address, Connector, Reconnecting, Resolver
+from aioconnect import Address, Connector, Reconnecting, Resolver, checks
 from aioconnect._loops.subclass import convert_loop
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiohttp import ConnectorTCPConnector, ConnectorUnixConnector
@@ -462,6 +462,36 @@ ENTRY_POINTS |= {
     ),
     "wait_until_up: not yet": EntryPoint(
         refusing, lambda at: _up(at.host, at.port, retry=_AT_ONCE), ends=False
+    ),
+    "wait_until_up: no service": EntryPoint(
+        echoing, lambda at: _up(f"redis://{at.host}:{at.port}", retry=(50,)), ends=False
+    ),
+    "wait_until_up: a silent service": EntryPoint(
+        listening,
+        lambda at: _up(f"tls://localhost:{at.port}", family=socket.AF_INET),
+        ends=False,
+    ),
+    "wait_until_up: a name": EntryPoint(
+        no_answer,
+        lambda resolver: _up("dns://two", resolver=resolver),
+        ends=False,
+    ),
+    "connect: a check": EntryPoint(
+        listening,
+        lambda at: _connect(at.host, at.port, ready=checks.redis),
+        ends=False,
+    ),
+    "streams: a check": EntryPoint(
+        listening,
+        lambda at: aioconnect.open_connection(at.host, at.port, ready=checks.redis),
+        ends=False,
+    ),
+    "transport: a check": EntryPoint(
+        listening,
+        lambda at: aioconnect.create_connection(
+            asyncio.Protocol, at.host, at.port, ready=checks.redis
+        ),
+        ends=False,
     ),
     "wait_until_down": EntryPoint(refusing, lambda at: _down(at.host, at.port)),
     "wait_until_down: still up": EntryPoint(

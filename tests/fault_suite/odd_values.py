@@ -322,6 +322,15 @@ TARGETS = (
     *("vsock:2:1024", "srv:_a._b.example.org", "::1:80", "[::1]80", "[::1", "x:"),
     *("unix:", "unix:@", "vsock:2", "vsock:x:1", "srv:a", "http://x:80", ":80", "[]:1"),
     *("vsock:4294967296:1", "vsock:1:" + "9" * 5000, "srv:_a._b.c:80", "[1.2.3.4]:1"),
+    *("postgres://db", "redis://u:secret@db:1", "https://[::1]:1/a?b=%41", "dns://a.b"),
+    *(
+        "http://x/@secret",
+        "tls://x:443",
+        "tls://x",
+        "amqp://x:0",
+        "kafka://x/y",
+        "a://",
+    ),
 )
 
 
@@ -376,6 +385,7 @@ def argv(rng: Random) -> list[str]:
     typed = (
         *("--version", "--help", "-h", "--vers", "--", "-", "=", "db:1", "bash", "-1"),
         *("--timeout", "--settle", "--any", "--down", "--interval", "--backoff"),
+        *("--status", "200-299", "204", "http://x/", "tls://x:1", "dns://x"),
         *("--quiet", "--resolver", "system", "0.5", "1,5", "1,5,2,0", "unix:/x"),
         *("--count", "--tls", "--insecure", "--server-name", "--attempts", "--loop"),
         *(

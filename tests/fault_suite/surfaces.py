@@ -46,6 +46,7 @@ from aioconnect import (
     Backoff,
     Connector,
     Target,
+    checks,
     outcome,
     parse_target,
     sockopts,
@@ -57,12 +58,15 @@ from aioconnect._cli.errors import CommandError
 from aioconnect._cli.probe.connect_once import connect_once_from
 from aioconnect._cli.sweep.line_reader import strip_comment
 from aioconnect._io.resolver import check_port
+from aioconnect._io.service_targets import ServiceTarget, parse_service
 from aioconnect._io.targets import check_targets
 from aioconnect._io.tls import TLSOptions
 from aioconnect._loops.subclass import convert_loop
 from aioconnect._sansio.addresses import unix_address
 from aioconnect._sansio.endpoints import Endpoint
 from aioconnect._sansio.hosts import check_host, numeric_address
+from aioconnect._sansio.service_url import ServiceURL
+from aioconnect._services import with_check
 from aioconnect.contrib.anyio import Connectable
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.contrib.proxy import connect as connect_through
@@ -188,6 +192,19 @@ def a_text(made: Target, given: Drawn) -> None:
     a_value(made, given)
     assert str(made).isprintable()
     assert parse_target(str(made)) == made
+
+
+def a_service(made: ServiceTarget, given: Drawn) -> None:
+    """Check that it is a target, or has all that its check and its connect need."""
+    if not isinstance(made, ServiceURL):
+        a_text(made, given)
+        return
+    assert str(made).isprintable()
+    assert "secret" not in str(made)
+    a_host(made.host, given)
+    if made.port is not None:
+        a_port(made.port, given)
+        with_check(Connector(), made)
 
 
 def all_targets(made: tuple[Target, ...], given: Drawn) -> None:
@@ -389,6 +406,22 @@ SURFACES: dict[str, Surface] = {
         check=a_place,
     ),
     "target": Surface(parse_target, each(text=target), ("target",), a_text),
+    "service": Surface(parse_service, each(text=target), ("target",), a_service),
+    "checks.http": Surface(
+        checks.http,
+        some(
+            3,
+            path=one_of(text, choice("/", "/a?b=%41", "/a b", "/a\n"), anything),
+            host=one_of(host, choice("x:1", "[::1]:80", "a\r\nb"), anything),
+            status=one_of(choice(range(200, 300), range(0), range(9**9)), anything),
+        ),
+        check=a_value,
+    ),
+    "checks.tls": Surface(
+        partial(checks.tls, ssl=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+        each(check=choice(None, checks.redis, print), host=host),
+        ("host", "ssl"),
+    ),
     "line of a list": Surface(
         line_of_a_list, each(raw=raw_line), ("target", "list"), a_target_at_most
     ),
@@ -461,6 +494,12 @@ SURFACES: dict[str, Surface] = {
         "timeout",
         settle=seconds,
         **OPTIONS,
+    ),
+    "wait_until_up: a target": entry(
+        aioconnect.wait_until_up,
+        "host",
+        "timeout",
+        **{"host": one_of(target, pair), "settle": seconds, **OPTIONS},
     ),
     "wait_until_down": entry(
         aioconnect.wait_until_down, "host", "port", "timeout", **OPTIONS

@@ -307,6 +307,12 @@ def options(scene: Scene) -> dict[str, Any]:
     return {"allow": said.allow, "resolver": said.resolver, "timeout": said.timeout}
 
 
+async def suppressed(wait: Awaitable[float]) -> None:
+    """Await *wait*: the server is up, and no Redis."""
+    with suppress(aioconnect.ConnectTimeoutError, aioconnect.ConnectAbortedError):
+        await wait
+
+
 def look(scene: Scene) -> dict[str, Any]:
     """Return the options for a wait that looks once more and gives up."""
     return {**options(scene), "retry": (0,)}
@@ -344,6 +350,11 @@ ENTRIES: dict[str, Start] = {
         [FickleTarget(to.make)], **options(to)
     ),
     "wait_until_up": lambda to: aioconnect.wait_until_up(*to.at, **look(to)),
+    "wait_until_up: a URL": lambda to: suppressed(
+        aioconnect.wait_until_up(
+            f"redis://{to.host}:{to.port}", attempt_timeout=0.05, **look(to)
+        )
+    ),
     "wait_until_down": lambda to: aioconnect.wait_until_down(*to.at, **look(to)),
     "reconnecting": lambda to: first(aioconnect.reconnecting(*to.at, **look(to))),
     # These two functions have no option *allow*, but the methods have.

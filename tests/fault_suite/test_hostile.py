@@ -15,6 +15,7 @@ import ssl
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,14 @@ from fault_suite.hostile_peers import (
 from http_pairs import PAIRS, Pair
 
 import aioconnect
-from aioconnect import Address, Backoff, ConnectError, Connector, ConnectTimeoutError
+from aioconnect import (
+    Address,
+    Backoff,
+    ConnectError,
+    Connector,
+    ConnectTimeoutError,
+    checks,
+)
 from aioconnect._io.transports import discard_connection
 from aioconnect.contrib import proxy
 from aioconnect.contrib.aiodns import AiodnsResolver
@@ -162,6 +170,53 @@ async def test_proxy_that_drips(what: str) -> None:
         check(server, cpu)
 
 
+# Checks of services
+
+NO_ANSWER = {
+    "http": "HTTP/1.1 200 ",
+    "interim answers": "HTTP/1.1 102 Processing\r\n\r\n",
+    "postgres": "E",
+    "redis": "-ERR ",
+    "amqp": "AMQ",
+    "mysql": "\xff\xff\xff\0\x0a",
+    "kafka": "\0\0\x20\0aioc",
+}
+CHECKS: dict[str, checks.Check] = {
+    "interim answers": checks.http(),
+    "http": checks.http(),
+    **{name: getattr(checks, name) for name in ("postgres", "redis", "amqp", "mysql")},
+    "kafka": checks.kafka,
+}
+
+OVER: dict[str, Callable[..., Awaitable[Any]]] = {
+    "socket": aioconnect.connect,
+    "streams": aioconnect.open_connection,
+    "transport": partial(aioconnect.create_connection, asyncio.Protocol),
+}
+
+
+@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("what", CHECKS)
+@pytest.mark.parametrize("data", [b"x", b"\0", b"\r\n"], ids=["x", "zeros", "lines"])
+async def test_service_that_floods(what: str, over: str, data: bytes) -> None:
+    """A check reads an endless answer only up to a limit, even without a timeout."""
+    first = NO_ANSWER[what].encode("latin-1")
+    start: Any = OVER[over]
+    with hostile(endless(data, first)) as server:
+        options: Any = {"ready": CHECKS[what], "prepare": SMALL.prepare}
+        check(server, await cost_of(start(server.host, server.port, **options)))
+
+
+@pytest.mark.parametrize("what", CHECKS)
+async def test_service_that_drips(what: str) -> None:
+    """A check takes no more time than its attempt has, octet by octet."""
+    first = NO_ANSWER[what].encode("latin-1")
+    with hostile(dripping(first, first)) as server:
+        options: Any = {"ready": CHECKS[what], "timeout": 0.3}
+        start = aioconnect.connect(server.host, server.port, **options)
+        check(server, await cost_of(start))
+
+
 # TLS
 
 
@@ -184,6 +239,15 @@ TLS: dict[str, Speak] = {
     ),
     "a great record": endless(b"x", struct.pack("!BHH", HANDSHAKE, 0x0303, 0xFFFF)),
 }
+
+
+@pytest.mark.parametrize("what", TLS)
+async def test_check_of_tls_without_end(what: str) -> None:
+    """A check by TLS reads no more than a check without."""
+    asking = checks.tls(checks.redis, host="x.test")
+    with hostile(TLS[what]) as server:
+        start = replace(SMALL, ready=asking).connect(server.host, server.port)
+        check(server, await cost_of(start))
 
 
 @pytest.mark.parametrize("what", TLS)

@@ -16,7 +16,7 @@ import httpx2
 from anyio.abc import AnyByteStreamConnectable, ByteStream
 
 import aioconnect
-from aioconnect import Address, Backoff, Connector, outcome, sockopts
+from aioconnect import Address, Backoff, Connector, checks, outcome, sockopts
 from aioconnect.contrib import httpcore2 as for_httpcore2
 from aioconnect.contrib import httpx2 as for_httpx2
 from aioconnect.contrib import proxy
@@ -66,6 +66,17 @@ async def staying(connector: Connector) -> None:
     assert_type(await aioconnect.wait_until_down("x", "http", timeout=None), float)
     assert_type(await connector.wait_until_up("x", 80), float)
     target = aioconnect.parse_target("[::1]:80")
+    for where in ("postgres://db", target, ("x", 80)):
+        assert_type(await aioconnect.wait_until_up(where, timeout=1), float)
+        assert_type(await connector.wait_until_down(where, timeout=1), float)
+    web = checks.http("/health", host="x", status=range(200, 300))
+    assert_type(web, checks.Check)
+    assert_type(checks.tls(web, host="x", insecure=False), checks.Check)
+    asking = Connector(ready=checks.redis, attempt_timeout=1)
+    await asking.open_connection("x", 6379)
+    for check in (checks.amqp, checks.kafka, checks.mysql, checks.postgres):
+        await aioconnect.connect("x", 1, ready=check)
+    checks.http(status=200)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a range
     sock = await aioconnect.connect_any(
         [("x", 80), "unix:/x", target, ("y", "http")], race=True, timeout=3
     )
