@@ -112,7 +112,10 @@ class _NameLookup(ConnectOperation):
     __slots__ = ()
 
     async def _try(
-        self, endpoint: Endpoint, turn: Deadline, started: float
+        self,
+        endpoint: Endpoint,
+        turn: Deadline,
+        started: float,  # noqa: ARG002  # of an attempt, and there is none
     ) -> tuple[()] | None:
         return () if await self.look_up(endpoint, turn) else None
 
