@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 
 from .._calls.backoff import Backoff
 from .._io.service_targets import ServiceTarget, parse_service
@@ -15,6 +16,7 @@ from .._io.targets import parse_target
 from .._sansio.checks import check_duration
 from .._sansio.text import safe_repr
 from .errors import CommandError
+from .target_words import is_port
 
 __all__ = [
     "backoff",
@@ -35,6 +37,13 @@ def target(text: str) -> ServiceTarget:
     Raises:
         CommandError: It names none; the error says what is wrong, and where.
     """
+    # Some programs take these for a port of this machine.
+    if text.startswith(":") or is_port(text):
+        local = safe_repr(f"localhost:{text.removeprefix(':')}")
+        raise CommandError(
+            f"target {safe_repr(text)} has a port and no host: write {local} for this"
+            " machine"
+        )
     try:
         parsed = parse_service(text)
     except ValueError as exc:
@@ -45,9 +54,29 @@ def target(text: str) -> ServiceTarget:
     return parsed
 
 
+# A duration with units, as Go and systemd write it: 1m30s, 1.5h, 500ms.
+_WITH_UNITS = re.compile(
+    r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?(?:([\d.]+)ms)?", re.ASCII
+)
+_SECONDS = (3600.0, 60.0, 1.0, 0.001)
+
+
 def duration(text: str) -> float:
-    """Return the seconds in *text*, 0 or more."""
-    return _number(text, "seconds")
+    """Return the seconds in *text*, 0 or more: ``0.5``, ``30``, ``500ms``, ``1m30s``.
+
+    Units come from long to short, each at most once: h, m, s, ms.
+    """
+    try:
+        matched = _WITH_UNITS.fullmatch(text)
+        if not text or matched is None:
+            return _number(text)
+        pairs = zip(matched.groups("0"), _SECONDS, strict=True)
+        seconds = sum(float(number) * unit for number, unit in pairs)
+        check_duration("it", seconds)
+    except ValueError:
+        problem = f"{text!r} is not a duration, such as 30, 0.5, 500ms or 1m30s"
+        raise argparse.ArgumentTypeError(problem) from None
+    return seconds
 
 
 def positive_duration(text: str) -> float:
@@ -63,16 +92,25 @@ def duration_or_none(text: str) -> float | None:
     return None if text == "none" else duration(text)
 
 
-def _number(text: str, what: str) -> float:
-    try:
-        if "_" in text or not text.isascii():
-            raise ValueError  # only Python takes this for a number
-        number = float(text)
-        check_duration("it", number)
-    except ValueError:
-        problem = f"{text!r} is not a number of {what}, such as 0.5 or 30"
-        raise argparse.ArgumentTypeError(problem) from None
+def _number(text: str) -> float:
+    """Return the number in *text*, 0 or more.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError  # only Python takes this for a number
+    number = float(text)
+    check_duration("it", number)
     return number
+
+
+def _factor(text: str) -> float:
+    try:
+        return _number(text)
+    except ValueError:
+        problem = f"{text!r} is not a number, such as 0.5 or 2"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
 def whole_number(text: str, least: int = 1) -> int:
@@ -92,11 +130,12 @@ def interval(text: str) -> Backoff:
 
 def backoff(text: str) -> Backoff:
     """Return the delays for INITIAL,MAXIMUM[,FACTOR[,JITTER]]."""
-    numbers = [_number(one, "seconds, or a factor") for one in text.split(",")]
-    if not 2 <= len(numbers) <= 4:
+    words = text.split(",")
+    if not 2 <= len(words) <= 4:
         problem = f"{text!r} is not INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as 0.1,5"
         raise argparse.ArgumentTypeError(problem)
-    initial, maximum, *rest = numbers
+    initial, maximum = map(duration, words[:2])
+    rest = [*map(_factor, words[2:])]
     factor, jitter = (*rest, *(2.0, 1.0)[len(rest) :])
     try:
         return _check_pauses(Backoff(initial, factor, maximum, jitter), text)
@@ -105,9 +144,9 @@ def backoff(text: str) -> Backoff:
 
 
 def _check_pauses(delays: Backoff, text: str) -> Backoff:
-    """Return *delays*, unless they leave no pause between two tries."""
+    """Return *delays*, unless they leave no pause between two attempts."""
     if not min(delays.initial, delays.maximum):
-        problem = f"{text!r} is no rest between two tries: more than 0 is"
+        problem = f"{text!r} leaves no pause between two attempts: use more than 0"
         raise argparse.ArgumentTypeError(problem)
     return delays
 

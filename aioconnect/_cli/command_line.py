@@ -20,7 +20,7 @@ from .parser import Commands, HelpFormatter, Parser
 from .probe import arguments as _probe_arguments
 from .sweep import arguments as _sweep_arguments
 from .wait import arguments as _wait_arguments
-from .wait.arguments import wait_target
+from .wait.other_programs import refuse_other_flags
 
 __all__ = ["make_parser", "parse"]
 
@@ -59,13 +59,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         CommandError: An argument is wrong.
     """
     argv, command = _split_at_dashes(argv)
+    if list(argv[:1]) == ["wait"]:
+        refuse_other_flags(argv[1:])
     arguments, unknown = make_parser().parse_known_args(argv)
     # argparse takes positional arguments in one run only.  Targets after a flag
     # are left over.
-    late = [one for one in unknown if not one.startswith("-")]
-    if late and "targets" in arguments and len(late) == len(unknown):
-        arguments.targets += map(wait_target, late)
-    elif unknown:
+    take_targets = vars(arguments).pop("take_targets", None)
+    if take_targets and not any(one.startswith("-") for one in unknown):
+        unknown = take_targets(arguments, unknown)
+    if unknown:
         name = getattr(arguments, "subcommand", "")
         see = f"(see '{f'aioconnect {name}'.strip()} --help')"
         quoted = shlex.join(redact_urls(one, strict=True) for one in unknown)

@@ -52,19 +52,21 @@ def add_connector_flags(options: Container) -> None:
     """Add all flags that `connector_from` reads."""
 
     def add(flag: str, metavar: str, take: Callable[[str], Any], text: str) -> None:
+        # Programs that wait for servers have -t, so users try it here.
+        flags = ["-t", flag] if flag == "--timeout" else [flag]
         options.add_argument(
-            flag, metavar=metavar, type=take, default=_NOT_SET, help=text
+            *flags, metavar=metavar, type=take, default=_NOT_SET, help=text
         )
 
-    add("--timeout", "S", positive_duration, "seconds for the whole call")
-    attempt_timeout = "seconds for an attempt at an address"
-    add("--attempt-timeout", "S", positive_duration, attempt_timeout)
+    add("--timeout", "TIME", positive_duration, "limit the whole call to TIME")
+    attempt_timeout = "limit each attempt at an address to TIME"
+    add("--attempt-timeout", "TIME", positive_duration, attempt_timeout)
     add_retry_flags(options)
     add("--attempts", "N", whole_number, "try N times, with the delays between")
-    delay = "seconds until the next address joins the race (0.25); 'none': one by one"
-    add("--happy-eyeballs-delay", "S", duration_or_none, delay)
-    delay = "seconds until IPv6 and IPv4 are looked up apart (0.05); 'none': never"
-    add("--resolution-delay", "S", duration_or_none, delay)
+    delay = "TIME until the next address joins the race (0.25); 'none': one by one"
+    add("--happy-eyeballs-delay", "TIME", duration_or_none, delay)
+    delay = "TIME until IPv6 and IPv4 are looked up apart (0.05); 'none': never"
+    add("--resolution-delay", "TIME", duration_or_none, delay)
     interleave = "First Address Family Count (1); 0 keeps the order"
     add("--interleave", "N", partial(whole_number, least=0), interleave)
     options.add_argument(
@@ -83,10 +85,10 @@ def add_retry_flags(options: Container) -> None:
     either.add_argument(
         "--interval",
         dest="retry",
-        metavar="S",
+        metavar="TIME",
         type=interval,
         default=_NOT_SET,
-        help="wait S seconds between two attempts",
+        help="pause for TIME between two attempts",
     )
     either.add_argument(
         "--backoff",
@@ -95,8 +97,8 @@ def add_retry_flags(options: Container) -> None:
         type=backoff,
         default=_NOT_SET,
         help="or growing delays: INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as 0.1,5 or"
-        " 0.1,5,1.5,0.2; INITIAL and MAXIMUM are seconds, FACTOR (2) is the growth, and"
-        " JITTER (1) the random share from 0 to 1",
+        " 0.1,5,1.5,0.2; INITIAL and MAXIMUM are each a TIME, FACTOR (2) is the growth,"
+        " and JITTER (1) is the random share, from 0 to 1",
     )
 
 

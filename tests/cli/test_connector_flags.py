@@ -26,6 +26,9 @@ def said(line: str) -> argparse.Namespace:
     [
         ("", Connector()),
         ("--timeout 3 --attempt-timeout .5", Connector(timeout=3, attempt_timeout=0.5)),
+        ("-t 1m --attempt-timeout 5s", Connector(timeout=60, attempt_timeout=5)),
+        ("--backoff 100ms,1m,3", Connector(retry=Backoff(0.1, 3, 60, 1))),
+        ("--happy-eyeballs-delay 100ms", Connector(happy_eyeballs_delay=0.1)),
         ("--interval 2", Connector(retry=Backoff(2, 1, 2, 0))),
         ("--backoff 1,9", Connector(retry=Backoff(1, 2, 9, 1))),
         ("--backoff 1,9,3", Connector(retry=Backoff(1, 3, 9, 1))),
@@ -55,10 +58,10 @@ def test_flags(line: str, connector: Connector) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("--timeout 0", "argument --timeout: must be more than 0"),
+        ("--timeout 0", "argument -t/--timeout: must be more than 0"),
         ("--attempt-timeout 0", "argument --attempt-timeout: must be more than 0"),
-        ("--timeout 1_0", "'1_0' is not a number of seconds"),
-        ("--timeout ٣", "'٣' is not a number of seconds"),
+        ("--timeout 1_0", "'1_0' is not a duration"),
+        ("--timeout ٣", "'٣' is not a duration"),
         ("--attempts 0", "--attempts: '0' is not a whole number from 1 on"),
         ("--attempts 1.5", "'1.5' is not a whole number"),
         ("--interleave -1", "--interleave: '-1' is not a whole number from 0 on"),
@@ -68,7 +71,7 @@ def test_flags(line: str, connector: Connector) -> None:
         ("--local-addr :80", "':80' is not HOST, HOST:PORT"),
         ("--local-addr x:y", "'x:y' is not HOST, HOST:PORT"),
         ("--local-addr a:b@c:1", "'***@c:1' is not HOST, HOST:PORT"),
-        ("--happy-eyeballs-delay never", "'never' is not a number of seconds"),
+        ("--happy-eyeballs-delay never", "'never' is not a duration"),
     ],
 )
 def test_bad_flags(line: str, says: str) -> None:

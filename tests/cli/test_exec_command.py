@@ -56,7 +56,7 @@ def test_commands(tmp_path: Path, port: int) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("said\n", "", 5)
     broken = script(tmp_path / "broken", "#!/no/such/interpreter\n")
     done = program("wait", up, "--quiet", "--", broken)
-    said = "the interpreter that it names is not there"
+    said = "the interpreter in its first line does not exist"
     assert done.stderr == f"aioconnect: {broken}: {said}\n"
     assert done.returncode == 127
     assert plain

@@ -159,7 +159,7 @@ def test_svg_that_cannot_be_written(
         (["db"], "target 'db', character 3: a port is missing"),
         (["db:1", "--loop", "trio"], "invalid choice: 'trio'"),
         (["db:1", "--count", "0"], "'0' is not a whole number from 1 on"),
-        (["db:1", "--timeout", "-1"], "'-1' is not a number of seconds"),
+        (["db:1", "--timeout", "-1"], "'-1' is not a duration"),
         (
             ["db:1", "--insecure"],
             "--insecure goes with https://, rediss://, tls:// ",

@@ -166,7 +166,7 @@ def test_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
 def test_no_time(capfd: pytest.CaptureFixture[str]) -> None:
     """The error does not suggest that a sweep can have no timeout: it has a default."""
     assert main(["sweep", "-", "--timeout", "0"]) == 2
-    text = "argument --timeout: must be more than 0 (see 'aioconnect sweep --help')"
+    text = "argument -t/--timeout: must be more than 0 (see 'aioconnect sweep --help')"
     assert capfd.readouterr().err == f"aioconnect: {text}\n"
 
 

@@ -15,6 +15,15 @@ def failed(text: str) -> AttemptFailed:
     return AttemptFailed(0, Attempt(None, "connect", error, 0, 0, 1))
 
 
+def test_a_reason_is_one_line() -> None:
+    """What a server says cannot end the line, or move the cursor."""
+    stream = io.StringIO()
+    status = TargetStatus("db:1", LogView(stream).changed)
+    status(failed("busy\n\x1b[2J\udcff\u202e"))
+    status(RetryScheduled(0, 1, 0))
+    assert stream.getvalue() == "db:1: busy\\n\\x1b[2J\\udcff\\u202e\n"
+
+
 def test_reasons() -> None:
     """There is a line whenever a round's set of reasons changes."""
     stream = io.StringIO()

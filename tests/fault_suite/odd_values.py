@@ -386,7 +386,8 @@ def argv(rng: Random) -> list[str]:
         *("--version", "--help", "-h", "--vers", "--", "-", "=", "db:1", "bash", "-1"),
         *("--timeout", "--settle", "--any", "--down", "--interval", "--backoff"),
         *("--status", "200-299", "204", "http://x/", "tls://x:1", "dns://x"),
-        *("--quiet", "--resolver", "system", "0.5", "1,5", "1,5,2,0", "unix:/x"),
+        *("--quiet", "-q", "-t", "1m30s", "--resolver", "system", "0.5", "1,5"),
+        *("1,5,2,0", "unix:/x"),
         *("--count", "--tls", "--insecure", "--server-name", "--attempts", "--loop"),
         *(
             "--limit",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+
 from ..argument_types import target, whole_number
 from ..check_flags import add_status_flag
 from ..connector_flags import add_connector_flags
 from ..event_loop import add_loop_flag
 from ..parser import Commands, add_command
+from ..target_words import host_and_port
 
 __all__ = ["add"]
 
@@ -27,6 +30,9 @@ rediss://, amqp://, mysql://, kafka:// and tls://. dns://name only looks the nam
   $ aioconnect probe db:5432 --count 100 --loop uvloop
   $ aioconnect probe db:5432 --json | jq .elapsed
 
+TARGET can be two words, a host and a port. TIME is a number of seconds, such as 0.5 or
+30, or has units, such as 500ms, 30s, 1m30s or 2h.
+
 --count connects N times, one after the other. It shows how long the connects took, and
 the slowest one. --json writes each connect as an object on a line of its own; the
 docstring of aioconnect.Timeline.to_dict describes it. Everything except --json needs
@@ -36,6 +42,17 @@ that SSL_CERT_FILE names.
 Exit status: 0 connected, each time; 1 not connected; 2 an argument is wrong; 128 and
 more: ended by a signal, after showing the results so far.
 """
+
+
+def _take_target(arguments: argparse.Namespace, late: list[str]) -> list[str]:
+    """Make a target of the first word, and of the second in *late* if it is a port.
+
+    Return the words that are left over.
+    """
+    words: list[str] = [arguments.target, *late]
+    text = host_and_port(words)
+    arguments.target = target(words[0] if text is None else text)
+    return words[1:] if text is None else []
 
 
 def add(commands: Commands) -> None:
@@ -50,9 +67,9 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "target",
         metavar="TARGET",
-        type=target,
         help="where to connect to, such as db:5432",
     )
+    command.set_defaults(take_targets=_take_target)
     command.add_argument(
         "--count", metavar="N", type=whole_number, default=1, help="connect N times (1)"
     )

@@ -30,6 +30,9 @@ number and the reason are shown, and the other lines are checked. Each target ha
   $ aioconnect sweep fleet.txt --limit 500 --timeout 3
   $ grep web fleet.txt | aioconnect sweep --json - | jq -r 'select(.error).target'
 
+A line can be two words, a host and a port. TIME is a number of seconds, such as 0.5 or
+30, or has units, such as 500ms, 30s, 1m30s or 2h.
+
 With --json, each target is written as soon as it is checked, as an object on a line of
 its own: that of 'aioconnect probe --json' without the steps. The summary then goes to
 standard error, and there is no progress bar if the objects go to a terminal or a pipe.

@@ -27,6 +27,7 @@ from ..errors import NOT_UP, USAGE, CommandError
 from ..event_loop import run_until_signal
 from ..exit_by_signal import exit_by_signal
 from ..standard_streams import standard_output, try_write
+from ..target_words import host_and_port
 from ..terminal import Terminal
 from .fd_limit import fit_to_fd_limit
 from .line_reader import Line, read_lines
@@ -181,7 +182,7 @@ class _Sweep:
         try:
             if line.problem:
                 raise CommandError(line.problem)
-            target = parse_target(line.text)
+            target = parse_target(host_and_port(line.text.split()) or line.text)
             self._connector_for(target)
         except CommandError as exc:
             self._bad_lines += 1

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
+from itertools import pairwise
+
 from ..._io.service_targets import ServiceTarget
-from ..argument_types import duration, positive_duration, target
+from ..._sansio.text import redacted_repr
+from ..argument_types import duration, target
 from ..check_flags import add_insecure_flag, add_status_flag
 from ..connector_flags import add_resolver_flag, add_retry_flags
 from ..errors import CommandError
 from ..parser import Commands, Parser, add_command
+from ..target_words import host_and_port, is_port
+from .other_programs import refuse_wait4x_command
 
-__all__ = ["add", "wait_target"]
+__all__ = ["add"]
 
 _DESCRIPTION = (
-    "Wait until every TARGET accepts a connection, and show meanwhile why it does not."
-    " Then run COMMAND, if there is one."
+    "Wait until every TARGET accepts a connection, and then run COMMAND, if there is"
+    " one. There is no default timeout: without --timeout, the wait never gives up on a"
+    " server that may still start. While it waits, it shows why a TARGET is not up."
 )
 
 _EPILOG = """
@@ -28,19 +35,55 @@ name that does not exist yet, as it does for a port that refuses.
   $ aioconnect wait postgres://db redis://cache http://web:8080/health --status 200
   $ aioconnect wait unix:/run/app.sock --settle 2 --interval 0.5
   $ aioconnect wait old:8080 --down --timeout 30 -- ./deploy
+  $ aioconnect wait db 5432 -t 1m30s -q
 
-COMMAND replaces aioconnect: it keeps the process id, gets the signals, and sets the
-exit status. Before the wait, aioconnect checks that COMMAND exists.
+If there is only one TARGET, it can be two words, a host and a port. TIME is a number of
+seconds, such as 0.5 or 30, or has units, such as 500ms, 30s, 1m30s or 2h.
 
-Exit status: 0 the targets are up (with --down: down); 1 gave up, after an error that
-waiting does not mend; 124 the time ran out; 2 an argument is wrong; 126 COMMAND cannot
-be run; 127 COMMAND is not found; 128 and more: ended by a signal, as a shell reports
-it.
+aioconnect does not start servers, and one target cannot wait for another. For that, use
+depends_on in compose, or After= in systemd.
+
+COMMAND replaces aioconnect. It has the same process ID, receives the signals, and sets
+the exit status. aioconnect checks that COMMAND exists before it waits.
+
+Exit status: 0 the targets are up (with --down: down); 1 an error that waiting does not
+fix; 124 the timeout expired; 2 an argument is wrong; 126 COMMAND cannot be run; 127
+COMMAND is not found; 128 and more: ended by a signal, as a shell reports it.
 """
 
 
-def wait_target(text: str) -> ServiceTarget:
-    """Return the target that *text* names: a ``type`` of argparse.
+def _take_targets(arguments: argparse.Namespace, late: list[str]) -> list[str]:
+    """Make targets of the words before the flags and of *late*, the words after one.
+
+    Return the words that are left over: none.
+    """
+    words: list[str] = arguments.targets + late
+    text = host_and_port(words)
+    if text is None:
+        refuse_wait4x_command(words)
+        _refuse_second_pair(words)
+        arguments.targets = [*map(_wait_target, words)]
+    else:
+        arguments.targets = [target(text)]
+    return []
+
+
+def _refuse_second_pair(words: list[str]) -> None:
+    """Raise if there is a host and a port in two words among other words.
+
+    The two could also be a command without ``--``: ``db:5432 sleep 10``.
+    """
+    for pair in pairwise(words):
+        if (text := host_and_port(pair)) is not None:
+            raise CommandError(
+                f"target {redacted_repr(pair[0])} has no port; if the port is"
+                f" {pair[1]}, write {redacted_repr(text)}, because only a single target"
+                " can be two words; a command goes after --"
+            )
+
+
+def _wait_target(text: str) -> ServiceTarget:
+    """Return the target that *text* names.
 
     Raises:
         CommandError: It names none, and may be a command without ``--``.
@@ -48,9 +91,18 @@ def wait_target(text: str) -> ServiceTarget:
     try:
         return target(text)
     except CommandError as exc:
-        if ":" in text:
+        if ":" in text or is_port(text):
             raise
         raise CommandError(f"{exc}; a command goes after --") from None
+
+
+def _timeout(text: str) -> float:
+    seconds = duration(text)
+    if not seconds:
+        # For wait-for-it and wait4x, 0 is no timeout.
+        problem = "must be more than 0; to wait without a limit, leave --timeout out"
+        raise argparse.ArgumentTypeError(problem)
+    return seconds
 
 
 def add(commands: Commands) -> None:
@@ -67,38 +119,42 @@ def add(commands: Commands) -> None:
         "targets",
         metavar="TARGET",
         nargs="+",
-        type=wait_target,
         help="where to connect to, such as db:5432",
     )
-    command.set_defaults(command=[])  # `parse` puts the words after -- there
+    # `parse` calls `take_targets`, and puts the words after -- into `command`.
+    command.set_defaults(command=[], take_targets=_take_targets)
     _add_wait_flags(command)
     add_status_flag(command)
     add_insecure_flag(command)
     add_retry_flags(command)
     add_resolver_flag(command)
     command.add_argument(
-        "--quiet", action="store_true", help="write nothing, unless the wait fails"
+        *("-q", "--quiet"),
+        action="store_true",
+        help="write nothing, unless the wait fails",
     )
 
 
 def _add_wait_flags(command: Parser) -> None:
     command.add_argument(
-        "--timeout",
-        metavar="S",
-        type=positive_duration,
-        help="give up with status 124 after S seconds (never)",
+        *("-t", "--timeout"),
+        metavar="TIME",
+        type=_timeout,
+        help="give up after TIME, with exit status 124 (never)",
     )
     command.add_argument(
         "--settle",
-        metavar="S",
+        metavar="TIME",
         type=duration,
         default=0.0,
-        help="a connection has to stay open for S seconds: not every port that accepts"
-        " has a server behind it",
+        help="wait until a connection stays open for TIME (0): some ports accept"
+        " connections and close them, because no server is behind them",
     )
     command.add_argument(
-        "--any", action="store_true", help="one TARGET is enough, instead of all"
+        "--any", action="store_true", help="wait for one TARGET, instead of all"
     )
     command.add_argument(
-        "--down", action="store_true", help="wait until the targets refuse, or are gone"
+        "--down",
+        action="store_true",
+        help="wait until the targets refuse connections, or are gone",
     )

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     timeout: float | None = arguments.timeout
     if arguments.settle and arguments.down:
-        raise CommandError("--settle is for what comes up: it does not fit --down")
+        raise CommandError("--settle and --down cannot be used together")
     check_flags(arguments, arguments.targets)
     for target in arguments.targets:
         if isinstance(target, Target):
@@ -73,8 +73,8 @@ def _check(arguments: argparse.Namespace) -> None:
             what = f"does not go with {target}, which is asked and not only watched"
             raise CommandError(f"--settle {what}")
     if timeout is not None and arguments.settle >= timeout:
-        times = f"--settle {arguments.settle:g} does not fit into"
-        raise CommandError(f"{times} --timeout {timeout:g}")
+        times = f"--settle ({arguments.settle:g} s) must be shorter than"
+        raise CommandError(f"{times} --timeout ({timeout:g} s)")
     if arguments.command:
         find_command(arguments.command[0])
 

@@ -76,7 +76,7 @@ def exec_command(command: list[str]) -> NoReturn:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         if exc.errno == errno.ENOENT and os.path.exists(path):
-            text = f"{path}: the interpreter that it names is not there"
+            text = f"{path}: the interpreter in its first line does not exist"
             raise CommandError(text, _NOT_FOUND) from None
         status = _NOT_FOUND if exc.errno == errno.ENOENT else _NOT_EXECUTABLE
         raise CommandError(f"{path}: {exc.strerror}", status) from None
