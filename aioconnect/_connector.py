@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, TypeVar, Unpack, cast
+from typing import ClassVar, TypeVar, Unpack, cast
 
 from ._calls.arguments import (
     StrOrBytesPath,
@@ -111,8 +110,7 @@ class Connector(metaclass=PlainHelp):
     outcome: Outcome = default
     observer: Observer | None = None
 
-    # Those of a subclass go through proxies.
-    route: ClassVar[Route | None] = None
+    route: ClassVar[Route | None] = None  # subclasses go through proxies
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -253,8 +251,9 @@ class Connector(metaclass=PlainHelp):
         """Wait until a server is up: see `aioconnect.wait_until_up`."""
         within = self._within(timeout)
         if port is None:
-            seconds: float = await _services().until_service_up(within, host, settle)
-            return seconds
+            from ._services import until_service_up  # noqa: PLC0415  # few need checks
+
+            return await until_service_up(within, host, settle)
         endpoint = endpoint_from_host(self, cast("str", host), port)
         return await until_up(within, endpoint, settle)
 
@@ -262,8 +261,7 @@ class Connector(metaclass=PlainHelp):
         self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
     ) -> float:
         """Wait until *path* is up: see `aioconnect.wait_until_up_unix`."""
-        endpoint = endpoint_at_path(path)
-        return await until_up(self._within(timeout), endpoint, settle)
+        return await until_up(self._within(timeout), endpoint_at_path(path), settle)
 
     async def wait_until_down(
         self,
@@ -275,8 +273,9 @@ class Connector(metaclass=PlainHelp):
         """Wait until a server is down: see `aioconnect.wait_until_down`."""
         within = self._within(timeout)
         if port is None:
-            seconds: float = await _services().until_service_down(within, host)
-            return seconds
+            from ._services import until_service_down  # noqa: PLC0415  # the same
+
+            return await until_service_down(within, host)
         endpoint = endpoint_from_host(self, cast("str", host), port)
         return await until_down(within, endpoint)
 
@@ -288,10 +287,6 @@ class Connector(metaclass=PlainHelp):
 
     def _within(self, timeout: float | None) -> Connector:
         return self if timeout is None else replace(self, timeout=timeout)
-
-
-def _services() -> Any:  # few programs need the checks
-    return importlib.import_module("._services", __package__)
 
 
 # For `typing.get_type_hints`: these name their module, and `__module__` another one.

@@ -9,7 +9,8 @@ from functools import partial
 from . import checks
 from ._calls.arguments import endpoint_from_host, endpoint_from_target
 from ._calls.options import Options
-from ._calls.wait_for_server import look_up_name, until_down, until_resolved, until_up
+from ._calls.wait_for_name import look_up_name, until_resolved
+from ._calls.wait_for_server import until_down, until_up
 from ._connector import Connector
 from ._io.service_targets import ServiceTarget, parse_service
 from ._io.targets import AnyTarget, Target, as_target

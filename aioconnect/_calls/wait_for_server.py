@@ -34,7 +34,7 @@ from .observing import CallObserver, Observer, events, observing
 from .options import Options, passage_to
 from .ready import stay_open
 
-__all__ = ["look_up_name", "until_down", "until_resolved", "until_up"]
+__all__ = ["until_down", "until_up", "with_wait_defaults"]
 
 # The caller of a wait wants to know soon.  A few looks a second are enough.
 _DEFAULT_DELAYS = Backoff(maximum=1.0)
@@ -67,7 +67,7 @@ async def until_up(options: Options, endpoint: Endpoint, settle: float) -> float
     _check_settle(options, settle)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    options = _with_wait_defaults(options, settle)
+    options = with_wait_defaults(options, settle)
     if settle:
         options = replace(options, ready=partial(stay_open, settle, options.ready))
     operation = ConnectOperation(options, (endpoint,))
@@ -83,43 +83,6 @@ async def until_up(options: Options, endpoint: Endpoint, settle: float) -> float
     return loop.time() - started
 
 
-async def until_resolved(options: Options, name: str) -> float:
-    """Wait until *name* exists and has an address; return the seconds that it took.
-
-    Raises:
-        ConnectError: The policy has given up, or the time is up.
-    """
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    options = _with_wait_defaults(options)
-    retry_on = is_unknown_name | options.retry_on
-    await look_up_name(replace(options, ready=None, retry_on=retry_on), name)
-    return loop.time() - started
-
-
-async def look_up_name(options: Options, name: str) -> None:
-    """Look up the addresses of *name*, under *options*, and connect to none.
-
-    Raises:
-        ConnectError: It has none, the policy has given up, or the time is up.
-    """
-    await _NameLookup(options, (Endpoint(name, None),)).run()
-
-
-class _NameLookup(ConnectOperation):
-    """A call that ends when its endpoint's name has an address."""
-
-    __slots__ = ()
-
-    async def _try(
-        self,
-        endpoint: Endpoint,
-        turn: Deadline,
-        started: float,  # noqa: ARG002  # of an attempt, and there is none
-    ) -> tuple[()] | None:
-        return () if await self.look_up(endpoint, turn) else None
-
-
 def _check_settle(options: Options, settle: float) -> None:
     check_duration("settle", settle)
     for name in ("timeout", "attempt_timeout"):
@@ -128,7 +91,7 @@ def _check_settle(options: Options, settle: float) -> None:
             raise ValueError(f"settle: {settle:g} s do not fit into {name}={seconds:g}")
 
 
-def _with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
+def with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
     """Return *options* with a wait's own defaults for the ones that are not set."""
     if options.prepare:
         options = replace(options, prepare=(*options.prepare, disable_fast_open))
@@ -169,7 +132,7 @@ class _WaitUntilDown:
         self._endpoint = endpoint
         self._observer = self._observe = options.observer
         self._timeout = options.timeout
-        options = _with_wait_defaults(replace(options, ready=None))
+        options = with_wait_defaults(replace(options, ready=None))
         started = loop.time()
         self._schedule = RetrySchedule(
             (endpoint,), started=started, timeout=options.timeout, delays=options.retry
