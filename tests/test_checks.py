@@ -33,6 +33,7 @@ from aioconnect.testing import (
     tls_echoing,
     unix_listening,
 )
+from aioconnect.testing._ports import close_with_reset
 
 # A check, an answer that is ready, and one that is not, with what it says.
 SCRIPTS: dict[str, tuple[Check, bytes, bytes, str]] = {
@@ -296,6 +297,30 @@ async def test_the_protocol_learns_of_the_end() -> None:
             )
         await protocols[0].lost
     assert protocols[0].told[-1] == "lost"
+
+
+async def test_the_protocol_learns_of_a_reset() -> None:
+    """It is told that the connection is lost, if that ends the check."""
+    protocols: list[Noting] = []
+
+    def factory() -> Noting:
+        protocols.append(Noting())
+        return protocols[0]
+
+    loop = asyncio.get_running_loop()
+    with listening() as server:
+        connecting = asyncio.ensure_future(
+            aioconnect.create_connection(
+                factory, server.host, server.port, ready=checks.redis, timeout=30
+            )
+        )
+        conn, _ = await loop.sock_accept(server.sock)
+        await loop.sock_recv(conn, 100)
+        close_with_reset(conn)
+        with pytest.raises(OSError, match="ready: "):
+            await connecting
+    await asyncio.wait_for(protocols[0].lost, 10)
+    assert protocols[0].told == ["lost"]
 
 
 async def test_what_http_sends() -> None:

@@ -180,8 +180,6 @@ class _Collector(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        if len(self._data) > MOST_RECEIVED:
-            self._transport.abort()  # the peer floods: it is not ready
         self._wake()
 
     def eof_received(self) -> bool | None:
@@ -249,10 +247,8 @@ class TLSChannel:
         await self._exchange(lambda: self._tls.write(data))
 
     async def receive(self) -> bytes:
-        try:
-            return await self._exchange(lambda: self._tls.read(_CHUNK))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
+        # The end of the stream is an error of TLS, which says so.
+        return await self._exchange(lambda: self._tls.read(_CHUNK))
 
     async def _exchange(self, step: Callable[[], T]) -> T:
         """Return the result of *step*, after sending and receiving what it needs."""
@@ -265,10 +261,6 @@ class TLSChannel:
                     self._incoming.write(data)
                 else:
                     self._incoming.write_eof()
-            except ssl.SSLError:
-                with contextlib.suppress(OSError):  # tell the peer why, if it listens
-                    await self._flush()
-                raise
             else:
                 await self._flush()
                 return result

@@ -80,6 +80,21 @@ READY = {
 }
 
 NOT_READY = {
+    "PostgreSQL: no text of version 2": (
+        answers.postgres_answer,
+        b"E\x7f\x01\x02\x03\0",
+        "which is not PostgreSQL",
+    ),
+    "MySQL: no version": (
+        answers.mysql_answer,
+        mysql_packet(b"\x0a" + b"\x01" * 20),
+        "which is not MySQL",
+    ),
+    "Redis: almost": (
+        answers.redis_answer,
+        b"+PONGS\r\n",
+        "the peer sent '+PONGS', which is not Redis",
+    ),
     "HTTP: 503": (
         http,
         b"HTTP/1.1 503 Service Unavailable\r\n",
