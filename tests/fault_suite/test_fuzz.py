@@ -83,6 +83,7 @@ def test_accepted_or_refused_with_an_error_that_names_the_option(
 @contextlib.contextmanager
 def no_descriptor_left() -> Generator[None]:
     """Make every attempt to open something fail."""
+    "ü".encode("punycode")  # Python imports this codec when a name first needs it
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
