@@ -147,7 +147,7 @@ def test_screen_of_what_is_given_up(tmp_path: Path) -> None:
         with screen(*command, columns=80, rows=10, **env) as terminal:
             terminal.wait(lambda lines: "status 1" in lines)
             up, given_up, *rest = terminal.lines()
-    assert up.endswith(f"{targets[0][-13:]}  connected, settling")
+    assert up.endswith(f"{targets[0][-13:]}  connected, checking")
     assert given_up == "unix:/dev/null...-no-directory  gave up: not a directory"
     shown, *rest = rest
     assert re.fullmatch(r"0 of 2 up, \d+ s", shown)

@@ -135,7 +135,7 @@ def _text(status: TargetStatus) -> str:
     if status.gave_up:
         return f"gave up: {status.reason}"
     if status.is_settling:
-        return "connected, settling"
+        return "connected, checking"
     if not status.reason:
         return "connecting"
     return f"{status.reason} ({status.tries} {'try' if status.tries == 1 else 'tries'})"

@@ -40,6 +40,7 @@ _HINTS = {
     "--backoff-policy": _BACKOFF,
     "--backoff-exponential-coefficient": _BACKOFF,
     "--backoff-exponential-max-interval": _BACKOFF,
+    "--expect-status-code": "use --status",
     "--connection-timeout": "leave it out: --timeout limits the whole wait",
     "--no-color": "set the environment variable NO_COLOR",
     # wait-port
