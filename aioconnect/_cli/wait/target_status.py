@@ -23,8 +23,8 @@ class TargetStatus:
     """The status of the wait for the target *name*: an observer of its call.
 
     *reason* says why the last round failed, and *tries* counts the rounds.
-    *is_settling* tells that the target is connected, and must stay so for a while, or is
-    asked whether it is ready.
+    *is_settling* tells that the target is connected, and must stay so for a while, or
+    is asked whether it is ready.
     At the end, *done* is a text that says how the wait succeeded, or *gave_up* is
     True; neither is set if the time ran out.  *changed* is called with the status
     after each change.
