@@ -14,10 +14,11 @@ checks use the connection up, and are for waits.
 from __future__ import annotations
 
 import errno
+import re
 import ssl as _ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 from ._io.conversation import (
     MOST_RECEIVED,
@@ -27,12 +28,14 @@ from ._io.conversation import (
     channel,
 )
 from ._io.tls import TLSOptions
+from ._sansio import mysql_answers as _mysql
 from ._sansio import service_answers as _answers
 from ._sansio.error_predicates import is_transient
 from ._sansio.errors import os_error
+from ._sansio.hosts import check_host
 from ._sansio.service_url import check_authority, check_path
 from ._sansio.target_text import join_host_port
-from ._sansio.text import error_text, safe_repr
+from ._sansio.text import error_text, printable, safe_repr
 
 __all__ = [
     "Check",
@@ -46,7 +49,13 @@ __all__ = [
 ]
 
 # Asks over a channel; raises `NotReadyError` or an `OSError` if the peer is not ready.
-_Ask: TypeAlias = Callable[[Channel], Awaitable[None]]
+_Ask: TypeAlias = Callable[[Channel], Awaitable[object]]
+
+# The reasons of OpenSSL for a peer that answers a handshake with something else.
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+
+# "[SSL: REASON] text (_ssl.c:1006)".
+_OPENSSL_MARKS = re.compile(r"^\[SSL[^]]*\] | \(_ssl\.c:\d+\)$")
 
 # The final responses of RFC 9110 that are no error.  Redirects are not followed.
 _NO_ERROR = range(200, 400)
@@ -59,6 +68,7 @@ class Check:
     It is a value: it compares and hashes, and pickles unless there is a TLS context.
     """
 
+    look_timeout: ClassVar[float] = 5.0  # of a wait without *attempt_timeout*
     name: str
     ask: _Ask
 
@@ -87,13 +97,25 @@ class Check:
                 if is_transient(exc):
                     raise
                 # Waiting may mend this, too: a certificate that is replaced, say.
-                reason, cause = error_text(exc), exc
+                reason, cause = _reason_of(exc), exc
             else:
                 return
         try:
             raise os_error(errno.ECONNABORTED, reason) from cause
         finally:
             del cause
+
+
+def _reason_of(error: OSError) -> str:
+    """Return what *error* says, without what is only for OpenSSL's developers."""
+    if isinstance(error, _ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {printable(error.verify_message)}"
+    if isinstance(error, _ssl.SSLError):
+        if error.reason in _NOT_TLS:
+            return "the peer does not speak TLS"
+        if isinstance(error, _ssl.SSLEOFError):
+            return _answers.closed_text(b"")
+    return _OPENSSL_MARKS.sub("", error_text(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +125,8 @@ class _Exchange:
     request: bytes
     judge: Callable[[bytes], bool]
 
-    async def __call__(self, way: Channel) -> None:
-        """Do so.  Raises what an `_Ask` does."""
+    async def __call__(self, way: Channel) -> bytes:
+        """Do so, and return the answer.  Raises what an `_Ask` does."""
         if self.request:
             await way.send(self.request)
         received = b""
@@ -113,6 +135,7 @@ class _Exchange:
             if not data:
                 raise _answers.NotReadyError(_answers.closed_text(received))
             received += data
+        return received
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +207,8 @@ def http(
         raise ValueError(f"status must be between 100 and 599, not {safe_repr(status)}")
     if host is not None:
         check_authority(host)
-    name = f"http({safe_repr(path)})"
+    shown, has_query, _ = path.partition("?")  # the query may be secret
+    name = f"http({safe_repr(shown + '?...' if has_query else shown)})"
     return Check(name, _HTTPExchange(check_path(path), host, status))
 
 
@@ -218,6 +242,7 @@ def tls(
         )
     if host is not None:
         _check_type("host", host, str, "host='example.org'")
+        check_host(host)
     if insecure and ssl is not None:
         raise ValueError("insecure is for the default context: ssl has its own rules")
     context = _ssl.create_default_context() if ssl is None else ssl
@@ -234,6 +259,13 @@ def tls(
     return Check(f"tls({inner})", _TLSExchange(ask, context, options.server_hostname))
 
 
+async def _ask_mysql(way: Channel) -> None:
+    await _Exchange(b"", _mysql.greeting_answer)(way)
+    answer = await _Exchange(_mysql.LOGIN, _mysql.login_answer)(way)
+    if _mysql.asks_for_more(answer):
+        await _Exchange(_mysql.NO_PASSWORD, _mysql.login_answer)(way)
+
+
 # The answer to a start-up message.  "The database system is starting up", and too many
 # connections, are not ready.  Any other answer is, with "no such user" among them.
 postgres = Check(
@@ -247,9 +279,10 @@ redis = Check("redis", _Exchange(_answers.REDIS_REQUEST, _answers.redis_answer))
 # The answer to the header of AMQP 0-9-1: Connection.Start is ready.
 amqp = Check("amqp", _Exchange(_answers.AMQP_REQUEST, _answers.amqp_answer))
 
-# The greeting of a MySQL or a MariaDB.  An error, such as "Too many connections", is
-# not ready.  The server counts the connection as an aborted one.
-mysql = Check("mysql", _Exchange(b"", _answers.mysql_answer))
+# The answer to a login without a password.  It is denied, and that is ready.  A client
+# that stops after the greeting is an error of its host: after some of them, MySQL
+# blocks the host.
+mysql = Check("mysql", _ask_mysql)
 
 # The answer to ApiVersions.
 kafka = Check("kafka", _Exchange(_answers.KAFKA_REQUEST, _answers.kafka_answer))

@@ -22,17 +22,21 @@ class AnsweringServer:
 
 @asynccontextmanager
 async def answering(
-    *answers: bytes, greets: bool = False, closes: bool = False
+    *answers: bytes,
+    greeting: bytes = b"",
+    greets: bool = False,
+    closes: bool = False,
 ) -> AsyncIterator[AnsweringServer]:
     """Answer one connection after the other, each with the next one of *answers*.
 
-    The last one is for all others, too.  A server that *greets* waits for no request.
+    The last one is for all others, too.  The *greeting* comes before the request.  A
+    server that *greets* waits for no request.
     One that *closes* ends its side after the answer, and otherwise the client has to.
     """
     with listening() as listener:
         server = AnsweringServer(listener)
         serving = asyncio.create_task(
-            _serve(server, listener, list(answers), greets, closes)
+            _serve(server, listener, list(answers), greeting, greets, closes)
         )
         try:
             yield server
@@ -46,6 +50,7 @@ async def _serve(
     server: AnsweringServer,
     listener: Server,
     answers: list[bytes],
+    greeting: bytes,
     greets: bool,
     closes: bool,
 ) -> None:
@@ -54,6 +59,7 @@ async def _serve(
         conn, _ = await loop.sock_accept(listener.sock)
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         with conn, suppress(OSError):
+            await loop.sock_sendall(conn, greeting)
             if not greets:
                 server.requests.append(await loop.sock_recv(conn, 4096))
             await loop.sock_sendall(conn, answer)

@@ -63,8 +63,8 @@ SCRIPTS: dict[str, tuple[Check, bytes, bytes, str]] = {
     ),
     "mysql": (
         checks.mysql,
-        b"\x0f\0\0\0\x0a11.4.2-Maria\0\0",
-        b"\x0b\0\0\0\xff\x10\x04Too many",
+        b"\x0b\0\0\x02\xff\x15\x04#28000no",
+        b"\x0b\0\0\x02\xff\x10\x04Too many",
         "Too many",
     ),
     "kafka": (
@@ -74,6 +74,15 @@ SCRIPTS: dict[str, tuple[Check, bytes, bytes, str]] = {
         "error 8 of Kafka",
     ),
 }
+
+# What a MySQL says first.
+MYSQL_GREETING = b"\x0f\0\0\0\x0a11.4.2-Maria\0\0"
+
+
+def greeting_of(check: Check) -> bytes:
+    """Return what the service of *check* says before it is asked."""
+    return MYSQL_GREETING if check is checks.mysql else b""
+
 
 ALL = pytest.mark.parametrize(
     ("check", "good", "bad", "why"), SCRIPTS.values(), ids=list(SCRIPTS)
@@ -108,7 +117,7 @@ async def test_ready(
     connect: Connect, check: Check, good: bytes, bad: bytes, why: str
 ) -> None:
     """A check passes, and leaves the connection open."""
-    async with answering(good, greets=check is checks.mysql) as server:
+    async with answering(good, greeting=greeting_of(check)) as server:
         connection = await connect(server.host, server.port, ready=check, timeout=30)
         await discard(connection)
 
@@ -119,7 +128,7 @@ async def test_not_ready(
     connect: Connect, check: Check, good: bytes, bad: bytes, why: str
 ) -> None:
     """The error repeats what the service said, and a wait goes on after it."""
-    async with answering(bad, greets=check is checks.mysql) as server:
+    async with answering(bad, greeting=greeting_of(check)) as server:
         with pytest.raises(aioconnect.ConnectAbortedError) as caught:
             await connect(server.host, server.port, ready=check, timeout=30)
     (attempt,) = caught.value.attempts
@@ -135,7 +144,7 @@ async def test_a_wait_goes_on_until_it_is_ready(
     check: Check, good: bytes, bad: bytes, why: str
 ) -> None:
     recorder = Recorder()
-    async with answering(bad, bad, good, greets=check is checks.mysql) as server:
+    async with answering(bad, bad, good, greeting=greeting_of(check)) as server:
         await aioconnect.wait_until_up(
             *(server.host, server.port),
             ready=check,
@@ -161,9 +170,12 @@ async def test_a_byte_at_a_time(
         conn, _ = await loop.sock_accept(server.sock)
         with conn:
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for position in range(len(good)):
-                await loop.sock_sendall(conn, good[position : position + 1])
-                await asyncio.sleep(0)
+            for answer in (greeting_of(check), good):
+                for position in range(len(answer)):
+                    await loop.sock_sendall(conn, answer[position : position + 1])
+                    await asyncio.sleep(0)
+                if answer is not good:
+                    await loop.sock_recv(conn, 4096)  # the request
             await discard(await connecting)
 
 
@@ -197,6 +209,28 @@ async def test_something_else_is_there(connect: Connect, check: Check) -> None:
     async with answering(banner, greets=True) as server:
         with pytest.raises(OSError, match=r"'SSH-2\.0-OpenSSH_9\.6', which is not "):
             await connect(server.host, server.port, ready=check, timeout=30)
+
+
+@pytest.mark.parametrize("kind", [b"\xfe", b"\x01"], ids=["method", "more"])
+async def test_mysql_is_answered_to_the_end(kind: bytes) -> None:
+    """A login that stops half-way is an error of its host, which MySQL blocks then."""
+    asks, denies = b"\x06\0\0\x02" + kind + b"sha2\0", SCRIPTS["mysql"][1]
+    loop = asyncio.get_running_loop()
+    with listening() as server:
+        connecting = asyncio.ensure_future(
+            aioconnect.connect(server.host, server.port, ready=checks.mysql, timeout=30)
+        )
+        conn, _ = await loop.sock_accept(server.sock)
+        with conn:
+            await loop.sock_sendall(conn, MYSQL_GREETING)
+            login = await loop.sock_recv(conn, 4096)
+            assert int.from_bytes(login[:3], "little") == len(login) - 4
+            assert login[3] == 1
+            assert b"aioconnect\0\0" in login  # a user, and no password
+            await loop.sock_sendall(conn, asks)
+            assert await loop.sock_recv(conn, 4096) == b"\0\0\0\x03"
+            await loop.sock_sendall(conn, denies.replace(b"\x02", b"\x04", 1))
+            (await connecting).close()
 
 
 async def test_a_flood_is_cut_off() -> None:
@@ -321,6 +355,61 @@ async def test_the_protocol_learns_of_a_reset() -> None:
             await connecting
     await asyncio.wait_for(protocols[0].lost, 10)
     assert protocols[0].told == ["lost"]
+
+
+def test_a_query_is_not_shown() -> None:
+    """It may be a secret."""
+    assert "secret" not in repr(checks.http("/health?token=secret"))
+    assert repr(checks.http("/health?token=secret")) == "checks.http('/health?...')"
+
+
+async def test_a_wait_limits_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that accepts and says nothing holds no look for ever."""
+    monkeypatch.setattr(Check, "look_timeout", 0.05)
+    loop = asyncio.get_running_loop()
+    with listening() as server:
+        waiting = asyncio.ensure_future(
+            aioconnect.wait_until_up(
+                server.host, server.port, ready=checks.redis, timeout=60
+            )
+        )
+        silent, _ = await loop.sock_accept(server.sock)
+        with silent:
+            conn, _ = await loop.sock_accept(server.sock)
+        with conn:
+            await loop.sock_sendall(conn, b"+PONG\r\n")
+            await waiting
+
+
+async def test_a_peer_without_tls() -> None:
+    """The reason is for people, and has no words of OpenSSL's developers."""
+    bare = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    async with answering(bare) as server:
+        with pytest.raises(OSError, match=r"ready: the peer does not speak TLS \("):
+            await aioconnect.connect(
+                *(server.host, server.port),
+                ready=checks.tls(insecure=True),
+                timeout=30,
+            )
+    async with answering(b"", closes=True) as server:
+        with pytest.raises(OSError, match=r"closed the connection without an answer"):
+            await aioconnect.connect(
+                *(server.host, server.port),
+                ready=checks.tls(insecure=True),
+                timeout=30,
+            )
+
+
+async def test_a_certificate_that_does_not_verify() -> None:
+    with (
+        tls_echoing() as server,
+        pytest.raises(OSError, match="ready: certificate verify failed") as caught,
+    ):
+        await aioconnect.connect(
+            *(server.host, server.port), ready=checks.tls(host="x.test"), timeout=30
+        )
+    assert "_ssl" not in str(caught.value)
+    assert "[SSL" not in str(caught.value)
 
 
 async def test_what_http_sends() -> None:

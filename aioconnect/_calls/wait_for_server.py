@@ -95,8 +95,11 @@ def with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
     """Return *options* with a wait's own defaults for the ones that are not set."""
     if options.prepare:
         options = replace(options, prepare=(*options.prepare, disable_fast_open))
-    if options.attempt_timeout is None and options.ready is None:
-        options = replace(options, attempt_timeout=_LOOK_TIMEOUT + settle)
+    limit: float | None = _LOOK_TIMEOUT
+    if options.ready is not None:  # only a check knows how long it needs
+        limit = getattr(options.ready, "look_timeout", None)
+    if options.attempt_timeout is None and limit is not None:
+        options = replace(options, attempt_timeout=limit + settle)
     return options if options.retry else replace(options, retry=_DEFAULT_DELAYS)
 
 

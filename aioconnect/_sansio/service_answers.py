@@ -1,4 +1,4 @@
-"""Judge what services answer: PostgreSQL, Redis, RabbitMQ, MySQL, Kafka, a web server.
+"""Judge what services answer: PostgreSQL, Redis, RabbitMQ, Kafka, a web server.
 
 Each function gets all that a peer has sent so far.  It returns True if that proves the
 service ready, and False if more has to come.  Otherwise it raises `NotReadyError`.
@@ -14,20 +14,23 @@ from .text import printable, safe_repr
 __all__ = [
     "AMQP_REQUEST",
     "KAFKA_REQUEST",
+    "LONGEST_ANSWER",
     "POSTGRES_REQUEST",
     "REDIS_REQUEST",
     "NotReadyError",
     "amqp_answer",
     "closed_text",
     "http_answer",
+    "is_text",
     "kafka_answer",
-    "mysql_answer",
     "postgres_answer",
     "redis_answer",
+    "unlike",
+    "words_of",
 ]
 
 # A longer line, or a longer message, is no answer to any of the requests.
-_LONGEST_ANSWER = 16384
+LONGEST_ANSWER = 16384
 
 # In characters: what a reason repeats of the service's words, and of unknown bytes.
 _LONGEST_REASON = 200
@@ -91,20 +94,20 @@ def http_answer(data: bytes, status: Container[int]) -> bool:
             return False
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
-            raise _unlike(data, "HTTP")
+            raise unlike(data, "HTTP")
         code = int(match[1])
         if code in status:
             return True
         # RFC 9110, section 15.2: the final response follows an interim one.  101 is
         # the exception: another protocol follows, and nobody has asked for one.
         if not 100 <= code < 200 or code == 101:
-            reason = _words(match[2] or b"")
+            reason = words_of(match[2] or b"")
             raise NotReadyError(f"{code} {reason}" if reason else f"status {code}")
         head = _END_OF_HEAD.search(data)
         if head is None:
             return False
         data = data[head.end() :]
-    raise _unlike(whole, "HTTP")
+    raise unlike(whole, "HTTP")
 
 
 def postgres_answer(data: bytes) -> bool:
@@ -119,31 +122,31 @@ def postgres_answer(data: bytes) -> bool:
     length = int.from_bytes(data[1:5])
     if data[:1] == b"E":
         return _postgres_error(data, length)
-    if length > _LONGEST_ANSWER or length < 8:
-        raise _unlike(data, "PostgreSQL")
+    if length > LONGEST_ANSWER or length < 8:
+        raise unlike(data, "PostgreSQL")
     return len(data) >= 9
 
 
 def _postgres_error(data: bytes, length: int) -> bool:
-    if length > _LONGEST_ANSWER:
+    if length > LONGEST_ANSWER:
         # A server that cannot even start a process writes its reason as in version 2
         # of the protocol: a text that ends with a NUL.
         text, end, _ = data[1:].partition(b"\0")
         if not end:
             _check_length(len(text), data, "PostgreSQL")
             return False
-        if not _is_text(text):
-            raise _unlike(data, "PostgreSQL")
-        raise NotReadyError(_words(text))
+        if not is_text(text):
+            raise unlike(data, "PostgreSQL")
+        raise NotReadyError(words_of(text))
     if len(data) < length + 1:
         return False
     parts = data[5 : length + 1].split(b"\0")
     fields = {part[:1]: part[1:] for part in parts if part}
     if b"C" not in fields or b"M" not in fields:
-        raise _unlike(data, "PostgreSQL")
+        raise unlike(data, "PostgreSQL")
     code, text = fields[b"C"], fields[b"M"]
     if code.decode("latin-1").startswith(_POSTGRES_NOT_READY):
-        raise NotReadyError(_words(text) or f"error {_words(code)}")
+        raise NotReadyError(words_of(text) or f"error {words_of(code)}")
     return True
 
 
@@ -156,9 +159,9 @@ def redis_answer(data: bytes) -> bool:
         return False
     if line == b"+PONG":
         return True
-    words = _words(line[1:])
+    words = words_of(line[1:])
     if not words or not line.startswith(b"-"):
-        raise _unlike(data, "Redis")
+        raise unlike(data, "Redis")
     if words.split(" ", 1)[0] in _REDIS_READY:
         return True
     raise NotReadyError(words)
@@ -179,33 +182,11 @@ def amqp_answer(data: bytes) -> bool:
     return len(data) >= 7 + len(_AMQP_START)
 
 
-def mysql_answer(data: bytes) -> bool:
-    """Judge the greeting of a MySQL or a MariaDB."""
-    if len(data) < 5:
-        return False
-    length, number, kind = int.from_bytes(data[:3], "little"), data[3], data[4]
-    if not 3 <= length <= _LONGEST_ANSWER or number or kind not in (10, 255):
-        raise _unlike(data, "MySQL")
-    if len(data) < 4 + length:
-        return False
-    packet = data[5 : 4 + length]
-    if kind == 10:
-        version, end, _ = packet.partition(b"\0")
-        if not end or not _is_text(version):
-            raise _unlike(data, "MySQL")
-        return True
-    text = packet[2:]  # after the number of the error
-    if text.startswith(b"#"):
-        text = text[6:]  # after the SQL state
-    number = int.from_bytes(packet[:2], "little")
-    raise NotReadyError(_words(text) or f"error {number}")
-
-
 def kafka_answer(data: bytes) -> bool:
     """Judge the answer to ApiVersions."""
     length = int.from_bytes(data[:4])
-    if len(data) >= 4 and not 6 <= length <= _LONGEST_ANSWER:
-        raise _unlike(data, "Kafka")
+    if len(data) >= 4 and not 6 <= length <= LONGEST_ANSWER:
+        raise unlike(data, "Kafka")
     _check_beginning(data[4:], _KAFKA_ID, "Kafka", data)
     if len(data) < 10:
         return False
@@ -221,15 +202,16 @@ def _check_beginning(
     """Raise unless *data* begins as one of *wanted* does, as far as it has come."""
     alternatives = (wanted,) if isinstance(wanted, bytes) else wanted
     if not any(data[: len(one)] == one[: len(data)] for one in alternatives):
-        raise _unlike(whole or data, what)
+        raise unlike(whole or data, what)
 
 
 def _check_length(length: int, data: bytes, what: str) -> None:
-    if length > _LONGEST_ANSWER:
-        raise _unlike(data, what)
+    if length > LONGEST_ANSWER:
+        raise unlike(data, what)
 
 
-def _unlike(data: bytes, what: str) -> NotReadyError:
+def unlike(data: bytes, what: str) -> NotReadyError:
+    """Return the error for *data*, which is not of the protocol *what*."""
     if re.match(rb"[\x15\x16]\x03[\0-\x04]", data):
         return NotReadyError(f"the peer speaks TLS, and not {what} in plain text")
     return NotReadyError(f"the peer sent {_quote(data)}, which is not {what}")
@@ -237,15 +219,19 @@ def _unlike(data: bytes, what: str) -> NotReadyError:
 
 def _quote(data: bytes) -> str:
     beginning = data.lstrip()[:_LONGEST_QUOTE] or data[:_LONGEST_QUOTE]
-    text = beginning.splitlines()[0].decode("utf-8", "backslashreplace")
-    return safe_repr(text)
+    line = beginning.splitlines()[0]
+    try:
+        return safe_repr(line.decode())
+    except UnicodeDecodeError:
+        return safe_repr(line)
 
 
-def _words(text: bytes) -> str:
+def words_of(text: bytes) -> str:
     """Return what a service says, as one line of printable characters."""
     return printable(text.decode("utf-8", "replace").strip(), _LONGEST_REASON)
 
 
-def _is_text(text: bytes) -> bool:
+def is_text(text: bytes) -> bool:
+    """Tell whether *text* is made of printable characters, and not empty."""
     words = text.decode("utf-8", "replace").strip()
     return bool(words) and words.isprintable()

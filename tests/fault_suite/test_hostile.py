@@ -179,12 +179,14 @@ NO_ANSWER = {
     "redis": "-ERR ",
     "amqp": "AMQ",
     "mysql": "\xff\xff\xff\0\x0a",
+    "mysql's answer": "\x05\0\0\0\x0a1.2\0\xff\xff\xff\x02",
     "kafka": "\0\0\x20\0aioc",
 }
 CHECKS: dict[str, checks.Check] = {
     "interim answers": checks.http(),
     "http": checks.http(),
     **{name: getattr(checks, name) for name in ("postgres", "redis", "amqp", "mysql")},
+    "mysql's answer": checks.mysql,
     "kafka": checks.kafka,
 }
 

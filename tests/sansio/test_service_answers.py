@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioconnect._sansio import mysql_answers as mysql
 from aioconnect._sansio import service_answers as answers
 from aioconnect._sansio.service_answers import NotReadyError
 
@@ -21,7 +22,8 @@ JUDGES: dict[str, Judge] = {
     "PostgreSQL": answers.postgres_answer,
     "Redis": answers.redis_answer,
     "AMQP": answers.amqp_answer,
-    "MySQL": answers.mysql_answer,
+    "MySQL": mysql.greeting_answer,
+    "MySQL, later": mysql.login_answer,
     "Kafka": answers.kafka_answer,
 }
 
@@ -74,7 +76,16 @@ READY = {
     ),
     "Redis: a right": (answers.redis_answer, b"-NOPERM no permissions\r\n"),
     "AMQP": (answers.amqp_answer, START),
-    "MySQL": (answers.mysql_answer, GREETING),
+    "MySQL": (mysql.greeting_answer, GREETING),
+    "MySQL: it denies": (
+        mysql.login_answer,
+        mysql_packet(b"\xff\x15\x04#28000Access denied", number=2),
+    ),
+    "MySQL: it accepts": (mysql.login_answer, mysql_packet(bytes(7), number=4)),
+    "MySQL: another method": (
+        mysql.login_answer,
+        mysql_packet(b"\xfecaching_sha2_password\0", number=2),
+    ),
     "Kafka": (answers.kafka_answer, kafka_response(0)),
     "Kafka: another version": (answers.kafka_answer, kafka_response(35)),
 }
@@ -86,7 +97,7 @@ NOT_READY = {
         "which is not PostgreSQL",
     ),
     "MySQL: no version": (
-        answers.mysql_answer,
+        mysql.greeting_answer,
         mysql_packet(b"\x0a" + b"\x01" * 20),
         "which is not MySQL",
     ),
@@ -175,23 +186,38 @@ NOT_READY = {
         "the peer sent 'HTTP/1.1 400 Bad Request', which is not AMQP",
     ),
     "MySQL: full": (
-        answers.mysql_answer,
+        mysql.greeting_answer,
         mysql_packet(b"\xff\x10\x04#08004Too many connections"),
         "Too many connections",
     ),
     "MySQL: blocked": (
-        answers.mysql_answer,
+        mysql.greeting_answer,
         mysql_packet(b"\xff\x69\x04Host '10.0.0.9' is blocked"),
         "Host '10.0.0.9' is blocked",
     ),
     "MySQL: no text": (
-        answers.mysql_answer,
+        mysql.greeting_answer,
         mysql_packet(b"\xff\x10\x04"),
         "error 1040",
     ),
     "MySQL: another number": (
-        answers.mysql_answer,
+        mysql.greeting_answer,
         mysql_packet(b"\x0a5.7\0" + bytes(40), number=1),
+        "which is not MySQL",
+    ),
+    "MySQL: full, later": (
+        mysql.login_answer,
+        mysql_packet(b"\xff\xb3\x04#42000Too many of yours", number=2),
+        "Too many of yours",
+    ),
+    "MySQL: another kind": (
+        mysql.login_answer,
+        mysql_packet(b"\x0a", number=2),
+        "which is not MySQL",
+    ),
+    "MySQL: another number, later": (
+        mysql.login_answer,
+        mysql_packet(bytes(7), number=3),
         "which is not MySQL",
     ),
     "Kafka: an error": (answers.kafka_answer, kafka_response(-1), "error -1 of Kafka"),
@@ -270,7 +296,7 @@ def test_whatever_comes(judge: Judge, data: bytes) -> None:
         (answers.redis_answer, b"-" + b"x" * 20_000),
         (answers.postgres_answer, b"E" + b"x" * 20_000),
         (answers.postgres_answer, b"R\0\0\xff\xff" + b"x" * 20),
-        (answers.mysql_answer, b"\0\0\xff\0\x0a" + b"x" * 20),
+        (mysql.greeting_answer, b"\0\0\xff\0\x0a" + b"x" * 20),
         (answers.kafka_answer, b"\0\xff\0\0aioc"),
     ],
 )
@@ -285,5 +311,7 @@ def test_requests_have_no_secrets_and_the_right_lengths() -> None:
     assert size == len(answers.POSTGRES_REQUEST)
     assert answers.POSTGRES_REQUEST[4:8] == b"\0\x03\0\0"  # protocol 3.0
     assert b"password" not in answers.POSTGRES_REQUEST
+    size = int.from_bytes(mysql.LOGIN[:3], "little")
+    assert size == len(mysql.LOGIN) - 4
     size = int.from_bytes(answers.KAFKA_REQUEST[:4])
     assert size == len(answers.KAFKA_REQUEST) - 4
