@@ -463,9 +463,9 @@ async def wait_until_up(
 
     Without *port*, *host* is a target, as for `connect_any`, or the URL of a service.
     ``wait_until_up("postgres://db", timeout=60)`` asks the service whether it is ready.
-    `aioconnect.checks` says what each one is asked.  The schemes are amqp, dns, http,
-    https, kafka, mysql, postgres, redis, rediss, tcp, tls and unix.  ``dns://name``
-    only waits until the name has an address.
+    `aioconnect.checks` says what each one is asked.  The schemes are amqp, amqps, dns,
+    http, https, kafka, mysql, postgres, postgresql, redis, rediss, tcp, tls and unix.
+    ``dns://name`` only waits until the name has an address.
 
     *timeout* is the limit in seconds, and None waits as long as *retry* has delays.
 

@@ -30,6 +30,7 @@ __all__ = [
 
 _PLAIN_CHECKS = {
     "amqp": checks.amqp,
+    "amqps": checks.amqp,
     "kafka": checks.kafka,
     "mysql": checks.mysql,
     "postgres": checks.postgres,

@@ -30,7 +30,7 @@ def add_insecure_flag(options: Container) -> None:
     options.add_argument(
         "--insecure",
         action="store_true",
-        help="accept any certificate of https://, rediss:// and tls://",
+        help="accept any certificate of https://, rediss://, amqps:// and tls://",
     )
 
 

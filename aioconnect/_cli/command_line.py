@@ -60,7 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     argv, command = _split_at_dashes(argv)
     if list(argv[:1]) == ["wait"]:
-        refuse_other_flags(argv[1:])
+        refuse_other_flags(argv[1:], has_command=bool(command))
     arguments, unknown = make_parser().parse_known_args(argv)
     # argparse takes positional arguments in one run only.  Targets after a flag
     # are left over.

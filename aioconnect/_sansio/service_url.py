@@ -32,6 +32,7 @@ __all__ = [
 # The schemes, each with its usual port, if it has one.
 _USUAL_PORTS = {
     "amqp": 5672,
+    "amqps": 5671,
     "dns": None,
     "http": 80,
     "https": 443,
@@ -48,7 +49,7 @@ _USUAL_PORTS = {
 _PLAIN = ("tcp", "unix")
 
 HTTP_SCHEMES = ("http", "https")
-TLS_SCHEMES = ("https", "rediss", "tls")
+TLS_SCHEMES = ("amqps", "https", "rediss", "tls")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 
@@ -92,7 +93,7 @@ class ServiceURL(NamedTuple):
 def has_service_scheme(text: str) -> bool:
     """Tell whether *text* is a URL, and of no plain connect: ``tcp://``, ``unix://``."""
     match = _URL.match(text)
-    return match is not None and match[1] not in _PLAIN
+    return match is not None and match[1].lower() not in _PLAIN
 
 
 def parse_service_url(text: str, check_port: CheckPort) -> ServiceURL:
@@ -111,7 +112,7 @@ def _parse(text: str, check_port: CheckPort) -> ServiceURL:
         raise TargetSyntaxError(0, "it is no URL")
     if not text.isprintable():
         raise TargetSyntaxError(0, "there is a character that cannot be printed")
-    scheme, authority, path = match.groups()
+    scheme, authority, path = match[1].lower(), match[2], match[3]
     start = match.start(2)
     if scheme not in _USUAL_PORTS:
         known = ", ".join(sorted({*_USUAL_PORTS, *_PLAIN}))
@@ -123,11 +124,13 @@ def _parse(text: str, check_port: CheckPort) -> ServiceURL:
         raise TargetSyntaxError(0, f"{problem} (in a path, write %40)")
     if scheme in HTTP_SCHEMES:
         try:
-            path = check_path(path or "/")
+            path = check_path(path if path.startswith("/") else f"/{path}")
         except ValueError as exc:
             raise TargetSyntaxError(match.start(3), exc) from None
     elif path not in ("", "/"):
-        problem = f"a {scheme}:// URL ends after the host and the port"
+        shown = re.split("[?#]", path, maxsplit=1)[0]  # the query may be secret
+        more = safe_repr(shown) if shown else f"what follows {path[0]}"
+        problem = f"a {scheme}:// URL ends after host and port: leave out {more}"
         raise TargetSyntaxError(match.start(3), problem)
     else:
         path = ""
@@ -141,6 +144,8 @@ def _host_and_port(
     scheme: str, authority: str, start: int, check_port: CheckPort
 ) -> tuple[str, int]:
     usual = _USUAL_PORTS[scheme]
+    # RFC 6874: the % before a scope is written %25.
+    authority = re.sub(r"^(\[[^]%]*%)25", r"\1", authority)
     has_port = ":" in authority.rpartition("]")[2]
     if not has_port and usual is not None:
         authority = f"{authority}:{usual}"

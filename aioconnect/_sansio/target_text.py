@@ -205,6 +205,8 @@ def _split_bare(text: str, start: int) -> tuple[str, str, int]:
     is_kind = not start and (port.startswith("//") or kind.lower() in _PARSERS)
     if is_kind or (":" in host and not re.fullmatch(_HEXADECIMAL, kind)):
         text = f"{safe_repr(kind)} is no kind of target; it is {_FORMS}"
+        if port.startswith("//"):
+            text += "; wait_until_up also takes the URL of a service"
         raise TargetSyntaxError(start, text)
     if ":" in host:
         raise TargetSyntaxError(start, "an IPv6 address goes in brackets: [host]:port")

@@ -81,6 +81,28 @@ def test_wait_for_a_status() -> None:
     assert "secret" not in done.stderr
 
 
+def test_wait_for_two_queries() -> None:
+    """Two URLs that differ only in their queries have a line each."""
+    with scripted(UNAVAILABLE) as server:
+        urls = [f"http://{server.where}/?a={number}" for number in (1, 2)]
+        done = program("wait", *urls, "--timeout", "0.3")
+    assert done.returncode == 124
+    name = f"http://{server.where}/?..."
+    assert f"{name}: 503 Service Unavailable\n" in done.stderr
+    assert f"{name} (2): 503 Service Unavailable\n" in done.stderr
+
+
+def test_wait_for_a_silent_service() -> None:
+    """Each look has its time, which a flag sets, and the log says so."""
+    with listening() as server:
+        url = f"redis://127.0.0.1:{server.port}"
+        flags = ("--timeout", "60", "--attempt-timeout", "100ms")
+        with started(*WAIT, url, *flags) as process:
+            assert line_of(process) == f"{url}: no answer within 0.1 s\n"
+            process.terminate()
+            process.communicate(timeout=20)
+
+
 def test_wait_for_a_name() -> None:
     assert program("wait", "dns://localhost", "--timeout", "20").returncode == 0
     done = program("wait", "dns://nowhere.invalid", "--timeout", "0.5")
@@ -127,7 +149,7 @@ def test_sweep() -> None:
     """The URLs of a list are asked; one that is wrong is reported with its line."""
     with scripted(UNAVAILABLE) as server, listening() as plain:
         lines = [
-            f"http://{server.where}",
+            f"http://{server.where}?token=secret",
             f"127.0.0.1:{plain.port}",
             "dns://localhost",
             "ftp://x",
@@ -136,22 +158,23 @@ def test_sweep() -> None:
     assert done.returncode == 2
     assert re.search(r"connected +2 ", done.stdout)
     assert re.search(r"not ready +1 ", done.stdout)
-    assert f"http://{server.where} (503 Service Unavailable)" in done.stdout
+    assert f"http://{server.where}/?... (503 Service Unavailable)" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
     assert "<stdin>:4: target 'ftp://x', character 1: 'ftp' is no scheme" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ("wait ftp://x", "'ftp' is no scheme of a service; these are: amqp, dns, http"),
+        ("wait ftp://x", "'ftp' is no scheme of a service; these are: amqp, amqps"),
         ("wait redis://:secret@x", "a URL has no user and no password here"),
-        ("wait postgres://x/app", "a postgres:// URL ends after the host and the port"),
+        ("wait postgres://x/app", "URL ends after host and port: leave out '/app'"),
         ("wait tls://x", "the port is missing: tls:// has no usual one"),
         ("wait redis://x:0", "nobody can listen on port 0"),
         ("wait x:1 --status 200", "--status goes with an http:// or https:// target"),
         (
             "wait http://x --insecure",
-            "--insecure goes with https://, rediss://, tls://",
+            "--insecure goes with amqps://, https://, rediss://, tls://",
         ),
         ("wait http://x --status 2xx", "'2xx' is not a range from 100 to 599, such as"),
         ("wait http://x --status 299-200", "'299-200' is not a range from 100 to 599"),
@@ -161,7 +184,7 @@ def test_sweep() -> None:
         ("probe http://x --tls", "--tls and --server-name do not go with http://x:80/"),
         ("probe http://x --server-name a", "--tls and --server-name do not go with"),
         ("probe x:1 --status 200", "--status goes with an http:// or https:// target"),
-        ("probe x:1 --insecure", "--insecure goes with https://, rediss://, tls://"),
+        ("probe x:1 --insecure", "--insecure goes with amqps://, https://, rediss://"),
     ],
 )
 def test_usage(arguments: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,18 @@ from aioconnect._cli.wait.other_programs import _HINTS
         ("db:1 --backoff-policy exponential", "use --backoff INITIAL,MAXIMUM,FACTOR"),
         ("tcp db:1", "tcp: leave it out: targets need no command before them"),
         ("tcp db:1 -t 5", "tcp: leave it out: targets need no command before them"),
-        ("redis redis://u:pw@db:1", "redis: leave it out: targets need no command"),
+        ("redis redis://u:pw@db:1", "redis: leave it out: a target is a URL without"),
+        ("mysql u:pw@tcp(h:3306)/x", "mysql: leave it out: a target is a URL without"),
+        ("dns A example.org", "dns: write dns://NAME"),
+        ("db -p1", "-p: write the target as HOST:PORT"),
+        ("db:1 -i100ms", "-i: use --interval"),
+        ("db:1 -st1", "-s: leave it out: COMMAND never runs"),
+        ("db:1 -qs", "-s: leave it out: COMMAND never runs"),
+        ("db:1 --connection-timeout 1s", "use --attempt-timeout"),
+        ("-h -t 15 -- ./start", "-h: write the target as HOST:PORT"),
+        ("db:1 -h", "-h: write the target as HOST:PORT"),
+        ("-qh db", "-qh: write the target as HOST:PORT"),
+        ("tcp://db:1 -wait-http-header Authorization:pw", "sends no headers of yours"),
         ("db:1 -o dots", "-o: use --quiet"),
         ("db:1 --wait-for-dns", "leave it out: aioconnect always waits for names"),
     ],
@@ -71,6 +82,11 @@ def test_other_mistakes(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("line", ["db:1 -t30", "db:1 -qt30", "db:1 -q"])
+def test_joined_flags_that_are_known(line: str) -> None:
+    assert parse(["wait", *line.split()]).targets
+
+
 @pytest.mark.parametrize(
     ("line", "targets"),
     [
@@ -83,8 +99,9 @@ def test_hosts_that_are_called_like_commands(line: str, targets: list[str]) -> N
     assert [*map(str, parse(["wait", *line.split()]).targets)] == targets
 
 
-@pytest.mark.parametrize("line", ["-h", "db:1 -h", "-h --timeout 5"])
+@pytest.mark.parametrize("line", ["-h", "--help", "db:1 --help", "--help -t 5"])
 def test_the_help_is_still_there(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """But ``-h`` is only the help if it is alone: a script's host may be empty."""
     assert main(["wait", *line.split()]) == 0
     assert "usage: aioconnect wait" in capsys.readouterr().out
 

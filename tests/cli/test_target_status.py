@@ -7,7 +7,7 @@ import io
 
 from aioconnect import Attempt, AttemptFailed, RetryScheduled
 from aioconnect._cli.wait.log_view import LogView
-from aioconnect._cli.wait.target_status import TargetStatus
+from aioconnect._cli.wait.target_status import TargetStatus, distinct_names
 
 
 def failed(text: str) -> AttemptFailed:
@@ -34,3 +34,21 @@ def test_reasons() -> None:
         status(RetryScheduled(0, 1, 0))
     assert status.tries == 4
     assert stream.getvalue() == "db:1: a; b\ndb:1: b\n"
+
+
+def test_names_of_two_targets_with_one_text() -> None:
+    """The query of a URL is not shown, but each target has a name of its own."""
+    assert distinct_names(["a", "b", "a", "a"]) == ["a", "b", "a (2)", "a (3)"]
+
+
+def test_a_service_that_is_silent() -> None:
+    """The reason says how long the look was, unless the wait's end cut it short."""
+    stream = io.StringIO()
+    status = TargetStatus("http://web:80/", LogView(stream).changed, limit=5.0)
+    error = TimeoutError(errno.ETIMEDOUT, "no answer yet")
+    for elapsed in (5.001, 2.0):
+        status(AttemptFailed(0, Attempt(None, "ready", error, 0, elapsed, 1)))
+        status(RetryScheduled(0, 1, 0))
+    assert stream.getvalue() == (
+        "http://web:80/: no answer within 5 s\nhttp://web:80/: no answer yet\n"
+    )

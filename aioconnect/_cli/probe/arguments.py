@@ -22,7 +22,8 @@ _EPILOG = """
 A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
 vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. A URL also
 asks the service whether it is ready: http://, https://, postgres://, redis://,
-rediss://, amqp://, mysql://, kafka:// and tls://. dns://name only looks the name up.
+rediss://, amqp://, amqps://, mysql://, kafka:// and tls://. dns://name only looks the
+name up.
 
   $ aioconnect probe db.internal:5432
   $ aioconnect probe example.org:443 --tls --svg connect.svg

@@ -22,9 +22,9 @@ _EPILOG = f"""
 The list has one target per line: host:port or tcp://host:port, [IPv6]:port, unix:/path,
 unix:@abstract, vsock:cid:port or srv:_service._proto.name, which needs the extra
 aiodns. A URL also asks the service whether it is ready: http://, https://, postgres://,
-redis://, rediss://, amqp://, mysql://, kafka:// and tls://. dns://name only looks the
-name up. Empty lines and what follows a # are ignored. If a line is no target, its
-number and the reason are shown, and the other lines are checked. Each target has
+redis://, rediss://, amqp://, amqps://, mysql://, kafka:// and tls://. dns://name only
+looks the name up. Empty lines and what follows a # are ignored. If a line is no target,
+its number and the reason are shown, and the other lines are checked. Each target has
 {_TIMEOUT:g} s, unless --timeout says otherwise.
 
   $ aioconnect sweep fleet.txt --limit 500 --timeout 3

@@ -199,12 +199,13 @@ class _Sweep:
 
     async def _check(self, target: ServiceTarget, line: Line) -> None:
         connector = self._connector_for(target)
-        timeline = Timeline(line.text)
+        shown = line.text if isinstance(target, Target) else str(target)
+        timeline = Timeline(shown)
         if self._writer is not None:
             connector = replace(connector, observer=timeline)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        outcome, name = CONNECTED, line.text
+        outcome, name = CONNECTED, shown
         try:
             await _connect_once(connector, target)
         except ConnectError as exc:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ..._io.service_targets import ServiceTarget
 from ..._sansio.text import redacted_repr
-from ..argument_types import duration, target
+from ..argument_types import duration, positive_duration, target
 from ..check_flags import add_insecure_flag, add_status_flag
 from ..connector_flags import add_resolver_flag, add_retry_flags
 from ..errors import CommandError
@@ -27,9 +27,9 @@ _EPILOG = """
 A TARGET is host:port or tcp://host:port, [IPv6]:port, unix:/path, unix:@abstract,
 vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. A URL asks the
 service whether it is ready: http://host/path, https://, postgres://, redis://,
-rediss://, amqp://, mysql://, kafka:// and tls://host:port. dns://name waits until the
-name has an address. aioconnect waits for all targets at the same time. It waits for a
-name that does not exist yet, as it does for a port that refuses.
+rediss://, amqp://, amqps://, mysql://, kafka:// and tls://host:port. dns://name waits
+until the name has an address. aioconnect waits for all targets at the same time. It
+waits for a name that does not exist yet, as it does for a port that refuses.
 
   $ aioconnect wait db:5432 cache:6379 --timeout 60 -- gunicorn app:main
   $ aioconnect wait postgres://db redis://cache http://web:8080/health --status 200
@@ -141,6 +141,14 @@ def _add_wait_flags(command: Parser) -> None:
         metavar="TIME",
         type=_timeout,
         help="give up after TIME, with exit status 124 (never)",
+    )
+    command.add_argument(
+        "--attempt-timeout",
+        metavar="TIME",
+        type=positive_duration,
+        default=argparse.SUPPRESS,
+        help="end a look at an address after TIME (3; 5 if a service is asked), and"
+        " look again",
     )
     command.add_argument(
         "--settle",

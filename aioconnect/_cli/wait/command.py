@@ -26,7 +26,7 @@ from ..terminal import Terminal
 from .exec_command import exec_command, find_command
 from .live_view import LiveView
 from .log_view import LogView
-from .target_status import TargetStatus
+from .target_status import TargetStatus, distinct_names
 
 __all__ = ["run"]
 
@@ -109,7 +109,11 @@ class _WaitForTargets:
         """
         view = self._view()
         targets: list[ServiceTarget] = self._arguments.targets
-        self._statuses += [TargetStatus(str(one), view.changed) for one in targets]
+        limits = map(self._look_limit, targets)
+        self._statuses += [
+            TargetStatus(name, view.changed, limit)
+            for name, limit in zip(distinct_names(targets), limits, strict=True)
+        ]
         pairs = zip(targets, self._statuses, strict=True)
         try:
             async with asyncio.TaskGroup() as group:
@@ -126,6 +130,14 @@ class _WaitForTargets:
             view.close()
         if not self._is_done:
             raise self._failure(with_reasons=not view.shows_reasons)
+
+    def _look_limit(self, target: ServiceTarget) -> float | None:
+        """Return the limit of each look at *target*, if it is a service."""
+        if isinstance(target, Target) or self._arguments.down:
+            return None
+        from ..._services import with_check  # noqa: PLC0415  # a plain target needs no check
+
+        return with_check(self._connector, target).attempt_timeout
 
     def _view(self) -> LogView | LiveView:
         if self._arguments.quiet:

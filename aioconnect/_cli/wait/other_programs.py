@@ -6,8 +6,8 @@ The programs are wait-for-it, dockerize, wait4x and wait-port.  A flag of theirs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 from ..errors import CommandError
 
@@ -16,6 +16,9 @@ __all__ = ["refuse_other_flags", "refuse_wait4x_command"]
 _HOST_PORT = "write the target as HOST:PORT, such as db:5432"
 _BACKOFF = "use --backoff INITIAL,MAXIMUM,FACTOR, such as --backoff 1,5,2"
 _ONLY_WAITS = "leave it out: aioconnect fills in no templates, and follows no log files"
+
+_NO_BODY = "leave it out: the check of http:// looks at the status only"
+_NO_HEADER = "leave it out: the check of http:// sends no headers of yours"
 
 _HINTS = {
     # wait-for-it
@@ -30,6 +33,10 @@ _HINTS = {
     "-timeout": "use --timeout",
     "-wait-retry-interval": "use --interval",
     "--wait-retry-interval": "use --interval",
+    "-wait-http-header": _NO_HEADER,
+    "--wait-http-header": _NO_HEADER,
+    "-skip-tls-verify": "use --insecure",
+    "--skip-tls-verify": "use --insecure",
     "-template": _ONLY_WAITS,
     "-stdout": _ONLY_WAITS,
     "-stderr": _ONLY_WAITS,
@@ -41,7 +48,11 @@ _HINTS = {
     "--backoff-exponential-coefficient": _BACKOFF,
     "--backoff-exponential-max-interval": _BACKOFF,
     "--expect-status-code": "use --status",
-    "--connection-timeout": "leave it out: --timeout limits the whole wait",
+    "--expect-body-regex": _NO_BODY,
+    "--expect-body-json": _NO_BODY,
+    "--request-header": _NO_HEADER,
+    "--insecure-skip-tls-verify": "use --insecure",
+    "--connection-timeout": "use --attempt-timeout",
     "--no-color": "set the environment variable NO_COLOR",
     # wait-port
     "-o": "use --quiet",
@@ -52,10 +63,12 @@ _HINTS = {
 # The commands of wait4x whose argument can be a target here.  They can be hosts, too:
 # "redis 6379" is a target.
 _WAIT4X = {
+    "dns",
     "http",
     "influxdb",
     "kafka",
     "mongodb",
+    "mysql",
     "postgresql",
     "rabbitmq",
     "redis",
@@ -63,8 +76,13 @@ _WAIT4X = {
 }
 
 
-def refuse_other_flags(argv: Sequence[str]) -> None:
-    """Raise if *argv* has a flag that only another program has.
+_RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "TXT")
+
+_JOINED = re.compile("-q*([psivo]).*")
+
+
+def refuse_other_flags(argv: Sequence[str], *, has_command: bool) -> None:
+    """Raise if *argv*, without the command, has a flag that only another program has.
 
     This comes before argparse, because ``-h db`` would show the help and end with
     status 0, as if the server were up.
@@ -72,10 +90,16 @@ def refuse_other_flags(argv: Sequence[str]) -> None:
     Raises:
         CommandError: It has one; the error names the flag to use.
     """
-    for word, following in pairwise([*argv, "-"]):
+    for word in argv:
         flag = word.partition("=")[0]
         hint = _HINTS.get(flag)
-        if word == "-h" and not following.startswith("-"):
+        # As in -p5432, -st1 or -qs: a flag with its value, or several flags.
+        joined = _JOINED.fullmatch(word)
+        if hint is None and joined is not None:
+            flag = f"-{joined[1]}"
+            hint = _HINTS[flag]
+        # Also without a host: in a script, the variable that names it may be empty.
+        if re.fullmatch("-q?h", word) and (len(argv) > 1 or has_command):
             hint = f"{_HOST_PORT}; --help shows the help"
         if hint:
             raise CommandError(f"{flag}: {hint} (see 'aioconnect wait --help')")
@@ -88,8 +112,13 @@ def refuse_wait4x_command(words: Sequence[str]) -> None:
         CommandError: They do.
     """
     command, following, *_ = [*words, "", ""]
-    if (command in _WAIT4X and "://" in following) or (
-        command == "tcp" and ":" in following
-    ):
+    if command == "dns" and following in _RECORDS:
+        text = "write dns://NAME"
+    elif command in _WAIT4X and re.search("://|@", following):
+        text = "leave it out: a target is a URL without user and password"
+    elif command == "tcp" and ":" in following:
         text = "leave it out: targets need no command before them"
+    else:
+        text = ""
+    if text:
         raise CommandError(f"{command}: {text} (see 'aioconnect wait --help')")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..._sansio.errors import attempt_reason
+from ..._sansio.errors import Attempt, attempt_reason
 from ..._sansio.events import (
     AttemptFailed,
     Connected,
@@ -15,7 +16,20 @@ from ..._sansio.events import (
     RetryScheduled,
 )
 
-__all__ = ["TargetStatus"]
+__all__ = ["TargetStatus", "distinct_names"]
+
+
+def distinct_names(targets: Iterable[object]) -> list[str]:
+    """Return the text of each target, with a number if others have the same text.
+
+    The texts of URLs leave out the query, which may be all that differs.
+    """
+    seen = Counter[str]()
+    names: list[str] = []
+    for text in map(str, targets):
+        seen[text] += 1
+        names.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
+    return names
 
 
 @dataclass(slots=True)
@@ -23,6 +37,7 @@ class TargetStatus:
     """The status of the wait for the target *name*: an observer of its call.
 
     *reason* says why the last round failed, and *tries* counts the rounds.
+    *limit* is the time of each look in seconds, if a service is asked.
     *is_settling* tells that the target is connected, and must stay so for a while, or
     is asked whether it is ready.
     At the end, *done* is a text that says how the wait succeeded, or *gave_up* is
@@ -32,6 +47,7 @@ class TargetStatus:
 
     name: str
     changed: Callable[[TargetStatus], None]
+    limit: float | None = None
     reason: str = ""
     tries: int = 0
     is_settling: bool = False
@@ -47,6 +63,8 @@ class TargetStatus:
                 # The phase "ready" is the watch for --settle.  The user gave no
                 # `ready`, so the word would only confuse.
                 reason = attempt_reason(event.attempt).removeprefix("ready: ")
+                if self._used_up_limit(event.attempt):
+                    reason = f"no answer within {self.limit:g} s"
                 self._round_results.add(reason)
             case Connected():
                 self._round_results.add("it is up")
@@ -61,6 +79,12 @@ class TargetStatus:
                 self.changed(self)
             case _:
                 pass
+
+    def _used_up_limit(self, attempt: Attempt) -> bool:
+        """Tell whether the service of *attempt* was silent to the end."""
+        is_silent = attempt.phase == "ready" and isinstance(attempt.error, TimeoutError)
+        # The deadline of the wait may cut the last look short.
+        return is_silent and self.limit is not None and attempt.elapsed >= self.limit
 
     def end(self, done: str = "", *, gave_up: bool = False) -> None:
         """Record how the wait ended."""
