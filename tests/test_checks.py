@@ -605,7 +605,7 @@ async def _ask(check: Check, data: bytes) -> int:
     return len(data) - left
 
 
-PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
+PAGE = Path(__file__).parents[1] / "docs" / "howto" / "checks.md"
 
 
 def examples() -> list[str]:

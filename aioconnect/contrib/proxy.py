@@ -83,7 +83,7 @@ class ProxyConnector(Connector):
 
     With ``proxy="environment"``, the variables ``https_proxy``, ``http_proxy``,
     ``all_proxy`` and ``no_proxy`` decide as in curl.  They are checked here, and read
-    again when a call starts.  docs/proxies.md has the rules.
+    again when a call starts.  docs/howto/proxies.md has the rules.
 
     TLS with an ``https://`` proxy leaves no socket: such a proxy works with streams and
     transports only.  *proxy_ssl* is the `ssl.SSLContext` for it (default: a secure one,

@@ -1,4 +1,4 @@
-"""What docs/containers.md shows is run, and the commands in its tables are compared."""
+"""Run what docs/howto/containers.md shows, and compare the commands in its tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aioconnect._cli.argument_types import duration
 from aioconnect._cli.command_line import parse
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "containers.md").read_text()
+TEXT = (ROOT / "docs" / "howto" / "containers.md").read_text()
 
 CONSOLE = re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 

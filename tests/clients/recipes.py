@@ -1,4 +1,4 @@
-"""Run the recipes of docs/clients.md with a server that is late, and restarts once."""
+"""Run each recipe of docs/howto/clients.md: its server is late, and restarts once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clients.services import Base, Service
 
 __all__ = ["RESTART", "recipe", "recipes", "run_recipe"]
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "clients.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "howto" / "clients.md"
 
 # The line of a recipe where the test kills the server.  The next connect comes too
 # early, which starts the server again.

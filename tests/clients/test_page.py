@@ -1,4 +1,4 @@
-"""What docs/clients.md shows is whole, and each of its recipes is run by a test."""
+"""What docs/howto/clients.md shows is whole, and a test runs each of its recipes."""
 
 from __future__ import annotations
 

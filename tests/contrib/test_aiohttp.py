@@ -987,7 +987,7 @@ async def test_a_resolver_that_sends_requests_itself() -> None:
 
 def examples() -> list[str]:
     """Return the programs of the page."""
-    page = Path(__file__).parents[2] / "docs" / "aiohttp.md"
+    page = Path(__file__).parents[2] / "docs" / "howto" / "aiohttp.md"
     return re.findall(
         r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
     )

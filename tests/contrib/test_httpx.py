@@ -97,7 +97,7 @@ async def test_a_cause_is_no_error_that_was_there_before(pair: Pair) -> None:
     assert caught.value.__cause__.__cause__ is None
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "httpx.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "httpx.md"
 RECIPE, ERRORS, GUARDED = re.findall(
     r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL
 )

@@ -1,4 +1,4 @@
-"""What docs/proxies.md shows is run as it stands there."""
+"""What docs/howto/proxies.md shows is run as it stands there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import aioconnect
 from aioconnect.contrib.proxy import ProxyConnector
 from aioconnect.testing import echoing, tls_echoing
 
-PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "proxies.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(PAGE.read_text())
 
