@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.conf import SOURCE, for_the_site
+
 ROOT = Path(__file__).parent.parent
 FACTS = ROOT / "docs" / "development" / "kernel-facts.md"
 
@@ -52,7 +54,7 @@ PROGRAM = re.compile(
 
 
 def name_of(page: Path) -> str:
-    return page.name
+    return str(page.relative_to(ROOT).with_suffix(""))
 
 
 def named_in(page: Path) -> set[tuple[str, str | None]]:
@@ -134,6 +136,26 @@ def test_each_link_leads_somewhere(page: Path) -> None:
         if not other.exists() or (anchor and anchor not in anchors_of(other)):
             broken.add(link)
     assert not broken
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "on_the_site"),
+    [
+        ("docs/howto/tls.md", "checks.md#tls", "checks.md#tls"),
+        ("docs/howto/tls.md", "#a-heading", "#a-heading"),
+        ("docs/howto/tls.md", "https://a.example/b.md", "https://a.example/b.md"),
+        ("docs/howto/tls.md", "../../CHANGELOG.md", "../changelog.md"),
+        ("docs/index.md", "../README.md#a", f"{SOURCE}/blob/main/README.md#a"),
+        ("docs/index.md", "../tests/cli", f"{SOURCE}/tree/main/tests/cli"),
+        ("CHANGELOG.md", "docs/howto/tls.md", "howto/tls.md"),
+        ("CHANGELOG.md", "SECURITY.md", f"{SOURCE}/blob/main/SECURITY.md"),
+    ],
+)
+def test_links_on_the_site(page: str, link: str, on_the_site: str) -> None:
+    """A link to a file outside of docs/ leads to the repository; code is no link."""
+    text = f"[one]({link})\n```python\na[0]({link})\n```\n![picture](../a.svg)\n"
+    shown = text.replace(f"[one]({link})", f"[one]({on_the_site})")
+    assert for_the_site(text, ROOT / page) == shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -64,8 +64,12 @@ def test_each_url_is_of_the_repository() -> None:
 
 def commands() -> list[str]:
     """Return the lines that tell a developer to install from the checkout."""
-    told = (ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "__main__.py")
-    lines = "\n".join(path.read_text() for path in told).splitlines()
+    told = (
+        "CONTRIBUTING.md",
+        "benchmarks/__main__.py",
+        "docs/development/documentation.md",
+    )
+    lines = "\n".join((ROOT / path).read_text() for path in told).splitlines()
     return [line for line in lines if re.search(r"pip install.* ('?\.|--group)", line)]
 
 
