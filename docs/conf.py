@@ -31,12 +31,8 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
-    # Of this folder: docstrings, and the command line.
-    *(
-        name
-        for name in ("_reference", "_command_line")
-        if (DOCS / f"{name}.py").is_file()
-    ),
+    # Of this folder: it shows docstrings.
+    *(["_reference"] if (DOCS / "_reference.py").is_file() else []),
 ]
 exclude_patterns = ["_build", "examples/README.md"]
 
