@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import importlib
 import inspect
 import io
 import json
@@ -199,10 +200,13 @@ def run(block: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer until the end of stdin."""
+    """Say that this is ready, and answer until the end of stdin."""
     use(sys.argv[1])
+    importlib.import_module("aioconnect")  # once, and not in the first block
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a block's own children write is no answer
+    answers.write("{}\n")
+    answers.flush()
     for line in sys.stdin:
         answers.write(json.dumps(run(json.loads(line))) + "\n")
         answers.flush()

@@ -54,7 +54,6 @@ class Launcher:
     def __init__(self, loop: str, troupe: Troupe, folder: str) -> None:
         self._names = Path(folder) / "names.json"
         self._errors = Path(folder) / "errors.txt"
-        self._names.write_text("{}")
         env = _environment(DOCS_STAGE=str(self._names), SSL_CERT_FILE=str(troupe.roots))
         warns = ("-W", "error::DeprecationWarning:__main__")
         with self._errors.open("w") as errors:
@@ -69,7 +68,7 @@ class Launcher:
 
     def run(self, block: Block, stage: Stage) -> dict[str, Any]:
         """Return what came of *block*."""
-        self._names.write_text(json.dumps(stage.names))
+        stage.write(self._names)
         order = {
             "page": str(block.page),
             "line": block.line,
@@ -78,9 +77,13 @@ class Launcher:
             "setup_line": block.setup_line,
         }
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """Return the next answer of the process, or why there is none."""
+        assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if ready else b""
         if line:
@@ -110,6 +113,7 @@ def _launched(loop: str, troupe: Troupe) -> Generator[Launcher]:
     with tempfile.TemporaryDirectory() as folder:
         launcher = Launcher(loop, troupe, folder)
         try:
+            launcher.answer()  # it has started
             yield launcher
         finally:
             launcher.close()
@@ -170,8 +174,9 @@ def _run_console(block: Block, blocks: list[Block], stage: Stage) -> list[str]:
     for other in blocks:
         if found := re.match(r"# (\w+\.py)\n", other.code):
             (folder / found[1]).write_text(stage.local(other.code))
-    with stage.environment() as said:
-        env = _environment(**said)
+    names = stage.folder / "names.json"
+    stage.write(names)
+    env = _environment(DOCS_STAGE=str(names), SSL_CERT_FILE=str(stage.roots))
     env["PATH"] = os.pathsep.join([str(programs), env["PATH"]])
     shown = _commands(block)
     lines = [f"{command}\ns=$?; echo '{MARK}'; (exit $s)" for command, _ in shown]

@@ -114,6 +114,9 @@ class Stage:
         self.ca = troupe.ca
         self.roots = troupe.roots
         self.folder = folder
+        # It gets a file with the name of each host that a program has asked for.
+        self.asked = folder / "asked"
+        self.asked.mkdir()
         # Blocks that listen on 127.0.0.1 do so beside each other.
         self.own = _draw()
         self.names: dict[str, list[str]] = {"localhost": [self.own]}
@@ -155,12 +158,10 @@ class Stage:
             text = text.replace(real, path)
         return text
 
-    @contextmanager
-    def environment(self) -> Generator[dict[str, str]]:
-        """Yield the variables that make a program know the stage."""
-        names = self.folder / "names.json"
-        names.write_text(json.dumps(self.names))
-        yield {"DOCS_STAGE": str(names), "SSL_CERT_FILE": str(self.roots)}
+    def write(self, path: Path) -> None:
+        """Write the file that programs read to know the stage, to *path*."""
+        asked = str(self.asked)
+        path.write_text(json.dumps({"names": self.names, "asked": asked}))
 
 
 def _draw() -> str:
@@ -228,11 +229,18 @@ def _refusing(stage: Stage, entry: Entry, address: str) -> Generator[None]:
 
 @contextmanager
 def _late(stage: Stage, entry: Entry, address: str) -> Generator[None]:
-    """Refuse for some seconds, then echo."""
+    """Refuse for some seconds, then echo.
+
+    The time begins with the first lookup, however long the program takes to start.
+    """
     over = threading.Event()
+    numeric = entry.host == "127.0.0.1"
+    asked = stage.asked / entry.host
     with bound_socket(address, entry.port, is_shared=True):
 
         def serve() -> None:
+            while not (numeric or asked.exists() or over.is_set()):
+                over.wait(0.005)
             if not over.wait(float(entry.what)):
                 with (
                     _listener(stage, entry, address) as sock,

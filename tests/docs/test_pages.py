@@ -59,6 +59,8 @@ def test_each_fence_is_understood(page: Path) -> None:
     _blocks(page)
 
 
+# In all, the pages take longer than the README's command may.
+@pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("page", _having("python"), ids=name_of)
 def test_python(page: Path, loop: str, troupe: Troupe) -> None:
@@ -68,12 +70,14 @@ def test_python(page: Path, loop: str, troupe: Troupe) -> None:
         pytest.skip(f"needs {', '.join(result.missing)}")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", _having("console"), ids=name_of)
 def test_console(page: Path, troupe: Troupe) -> None:
     result = run_console(_blocks(page), troupe)
     assert not result.failures, "\n\n".join(result.failures)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_types(checker: str, tmp_path: Path) -> None:
     """Each block passes in strict mode, and so does each program of the examples."""

@@ -247,6 +247,20 @@ def test_a_name_with_two_addresses(page: Path, troupe: Troupe) -> None:
         assert ran(page, text, troupe, loop).failures == []
 
 
+def test_a_late_server(page: Path, troupe: Troupe) -> None:
+    """It is late for a program that takes long to start, too."""
+    text = (
+        "<!-- stage: db:5432 late 0.3 -->\n"
+        "'''python\nimport asyncio\nimport time\nimport aioconnect\n"
+        "time.sleep(0.5)\ntimeline = aioconnect.Timeline()\nasyncio.run("
+        "aioconnect.wait_until_up('db:5432', timeout=5, observer=timeline))\n"
+        "assert 'connection refused' in str(timeline)\n'''\n\n"
+        "'''console\n$ sleep 0.5; aioconnect wait db:5432\n"
+        "db:5432: connection refused\ndb:5432: up after 0.31 s\n'''\n"
+    )
+    assert ran(page, text, troupe).failures == []
+
+
 def test_programs_of_a_page(page: Path, troupe: Troupe) -> None:
     """A block that begins with its name is a file for the commands."""
     text = (
@@ -285,6 +299,7 @@ def test_wrong_types(page: Path, tmp_path: Path, checker: str) -> None:
         ("a ━━━━ ok 3 ms", "a  ━ ok 0.2 ms"),
         ("one\n...\ntwo", "one\nand\nmore\ntwo"),
         ("2026-01-02 03:04:05,678 INFO", "2025-11-12 13:14:15,001 INFO"),
+        ("5 targets, 407/s", "5 targets, 61.5/s"),
         ("fd=7 at 0x7f01", "fd=12 at 0x55aa"),
     ],
 )

@@ -1,7 +1,7 @@
 """Resolve the names of a stage, in each Python that a test of the pages starts.
 
 Python imports this at its start.  The variable DOCS_STAGE has the path of a file with
-the names: an object of lists of addresses.
+the names, each with its addresses.  A file tells the stage when a name is asked for.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ def _addresses(host: str) -> list[str] | None:
     try:
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
     except OSError:
-        names = json.loads(Path(os.environ["DOCS_STAGE"]).read_text())
-        found: list[str] = names.get(host.rstrip(".").lower(), [])
+        stage = json.loads(Path(os.environ["DOCS_STAGE"]).read_text())
+        name = host.rstrip(".").lower()
+        found: list[str] = stage["names"].get(name, [])
+        if found:
+            Path(stage["asked"], name).touch()
         return found
     return None
 
