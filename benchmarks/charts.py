@@ -1,6 +1,7 @@
 """Draw bars, lines and columns, as SVG that can be read in light and in dark.
 
-The colours are classes, of which a style sheet in the picture has two sets.
+The colours are classes, of which a style sheet in the picture has two sets.  Each
+picture paints its own background, so that it does not matter which colour the page has.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ text { font-family: system-ui, sans-serif; font-size: 12px; fill: #1f2328 }
 .trio { fill: #7d52cc; stroke: #7d52cc } .none { fill: #6e7781; stroke: #6e7781 }
 .other { stroke: #8b949e; fill: #59636e }
 rect, circle { stroke: none !important } path { fill: none !important }
+.background { fill: #ffffff }
 @media (prefers-color-scheme: dark) {
+.background { fill: #0d1117 }
 text { fill: #f0f6fc } .small { fill: #9198a1 } .failed { fill: #ff9a8d }
 .spread { stroke: #f0f6fc } .asyncio { fill: #6ea8ff; stroke: #6ea8ff }
 .uvloop { fill: #f0954b; stroke: #f0954b } .trio { fill: #b392f0; stroke: #b392f0 }
@@ -58,6 +61,7 @@ class Canvas:
         self._drawing = drawsvg.Drawing(WIDTH, height)
         self._drawing.append_css(STYLE)
         self._drawing.append_title(title)
+        self.box(0, 0, WIDTH, height, "background")
         self.text(title, 12, 22, "title")
         self.text(below, 12, height - 8, "small")
         self.y = 40.0

@@ -1,7 +1,9 @@
 """Write self-contained SVG that is readable in light and in dark.
 
 This module is pure.  The colours are CSS classes, with a second set for dark mode.
-The style sheet applies to this picture only, wherever a page embeds it.
+Each picture paints its own background: a page may be dark while the reader's system is
+light, and the text must be readable even there.  The style sheet applies to this
+picture only, wherever a page embeds it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ _CHARACTER_WIDTH = 7.0
 _MARGIN, _TITLE_Y = 12, 20
 
 _STYLE = """
+.aioconnect rect.background { fill: #ffffff; stroke: #d1d9e0 }
 .aioconnect text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .aioconnect .title { font-size: 14px; font-weight: 600 }
 .aioconnect .small { font-size: 11px; fill: #59636e }
@@ -29,6 +32,7 @@ _STYLE = """
 .aioconnect .pending { fill: #9a6700 } .aioconnect .dropped { fill: #8b949e }
 .aioconnect rect.wait { fill: #8b949e; opacity: .35 }
 @media (prefers-color-scheme: dark) {
+.aioconnect rect.background { fill: #0d1117; stroke: #3d444d }
 .aioconnect text { fill: #f0f6fc } .aioconnect .small { fill: #9198a1 }
 .aioconnect .ok { fill: #3fb950 } .aioconnect .failed { fill: #ff7b72 }
 .aioconnect .pending { fill: #d29922 } .aioconnect .dropped { fill: #9198a1 }
@@ -44,7 +48,10 @@ def document(title: str, height: float, body: Sequence[str]) -> str:
     shortened = truncate(title, most_characters(WIDTH - 2 * _MARGIN) * 6 // 7)
     style = f"<style>{_STYLE}</style>"
     drawn_title = text(shortened, _MARGIN, _TITLE_Y, "title")
-    return "\n".join([head, tooltip(title), style, drawn_title, *body, "</svg>", ""])
+    inside = f'width="{WIDTH - 1}" height="{height - 1:g}"'
+    background = f'<rect x="0.5" y="0.5" {inside} rx="6" class="background"/>'
+    above = [head, tooltip(title), style, background, drawn_title]
+    return "\n".join([*above, *body, "</svg>", ""])
 
 
 def most_characters(width: float) -> int:
