@@ -1,4 +1,4 @@
-"""Make the README's picture of a probe, with the program's own command.
+"""Make the documentation's picture of a probe, with the program's own command.
 
 ``python -m benchmarks.probed FILE`` draws it.  The server is on loopback, and has all
 that there is to see: its IPv6 address is silent, and on the other it starts late, and
@@ -70,5 +70,7 @@ def _serve_late(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit(f"usage: python -m benchmarks.probed FILE (the README's is {PICTURE})")
+        sys.exit(
+            f"usage: python -m benchmarks.probed FILE (the documentation's is {PICTURE})"
+        )
     print(probe(Path(sys.argv[1])))

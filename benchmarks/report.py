@@ -1,8 +1,8 @@
 """Show stored results again: ``python -m benchmarks.report [--draw] [directory]``.
 
-Prints the table of the bounds as Markdown, as the README has it, of the results in
-``benchmarks/results``, or the directory that is named.  With ``--draw`` the pictures
-there are drawn again, too.
+Prints the table of the bounds as Markdown, as ``docs/explanation/cost.md`` has it.  The
+results are those in ``benchmarks/results``, or in the directory that is named.  With
+``--draw`` the pictures there are drawn again, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["main", "markdown"]
 
 def markdown(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     """Yield the lines of the table; values within their bound are bold."""
-    yield "| ratio, median of one run: ours, of at most (floor) | asyncio | uvloop |"
+    yield "| ratio: measured, of at most (floor) | asyncio | uvloop |"
     yield "|---|---|---|"
     rows: dict[str, dict[str, str]] = {}
     for verdict in judge(outcomes):

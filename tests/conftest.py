@@ -77,11 +77,11 @@ THROWN = pytest.StashKey[Thrown]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that writes the README's table."""
+    """Add the option that writes the table of faults."""
     parser.addoption(
         "--write-table",
         action="store_true",
-        help="write what the fault suite threw, and what came of it, into README.md",
+        help="write what the fault suite threw into docs/explanation/faults.md",
     )
 
 

@@ -447,7 +447,7 @@ def test_a_server_is_a_process_of_its_own() -> None:
 
 
 def test_the_report() -> None:
-    """It is the README's table: bold is within its bound, the floor in brackets."""
+    """It is the table of cost.md: bold is within its bound, the floor in brackets."""
     said = list(markdown({"connect": OUTCOME}))
     assert said[2] == (
         "| connect / loop.sock_connect | 0.50 of 0.40 (0.25)"

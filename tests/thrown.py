@@ -1,7 +1,7 @@
-"""Count the faults that the fault suite injects, and write README's table of them.
+"""Count the faults that the fault suite injects, and write the table of them.
 
 A test reports a fault with its row, one of `ROWS`, and its result.  The run prints the
-table, and ``pytest --write-table`` writes it into the README.
+table, and ``pytest --write-table`` writes it into ``docs/explanation/faults.md``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import pytest
 
 __all__ = ["ROWS", "Thrown", "rows_in"]
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "faults.md"
 
 # The rows in the order of the table.  A test that uses another name fails.
 ROWS: dict[str, str] = {
-    "kernel": "an error of the real kernel, each errno of the contract",
-    "injection": "a system call that fails, by `strace`: each errno at each occurrence",
-    "cancellation": "a cancellation, at each iteration of the loop of each entry point",
-    "machine": "a connect with options and faults drawn at random, against a model",
-    "fuzzing": "an input drawn at random, to everything that parses",
-    "races": "a race: on real packets, or cancelled at a random point",
+    "kernel": "an error of the real kernel: each `errno` that the contract names",
+    "injection": "a system call that fails, by `strace`: each `errno`, at each call",
+    "cancellation": "a cancellation at each turn of the loop, of each kind of call",
+    "machine": "a connect with random options and faults, compared with a model",
+    "fuzzing": "a random input to everything that parses",
+    "races": "a race with real packets, or cancelled at a random point",
     "peers": "a known bug of asyncio, uvloop, anyio, trio or aiohappyeyeballs",
-    "descriptors": "a connect or a cancel among strangers' reused descriptors",
-    "lifetimes": "a fork, thread, shut-down or garbage collection half-way",
+    "descriptors": "a connect or a cancellation beside descriptors that others reuse",
+    "lifetimes": "a fork, thread, shut-down or garbage collection during a call",
     "soak": "an operation of the soak",
 }
 
@@ -53,7 +53,7 @@ class Thrown:
 
     def table(self) -> str:
         """Return the rows as a Markdown table, with the most frequent result first."""
-        lines = ["| what was thrown | times | what came of it |", "|---|---:|---|"]
+        lines = ["| what was thrown | times | results |", "|---|---:|---|"]
         for row, said in ROWS.items():
             came = self._rows[row]
             if came:
@@ -61,18 +61,18 @@ class Thrown:
                 lines.append(f"| {said} | {came.total():,} | {counts} |")
         return "\n".join(lines)
 
-    def write(self, readme: Path = README) -> None:
-        """Write the table into *readme*, between its marks."""
+    def write(self, page: Path = PAGE) -> None:
+        """Write the table into *page*, between its marks."""
         text, found = _MARKS.subn(
-            lambda marks: f"{marks[1]}{self.table()}\n{marks[2]}", readme.read_text()
+            lambda marks: f"{marks[1]}{self.table()}\n{marks[2]}", page.read_text()
         )
         if found != 1:
-            raise pytest.UsageError(f"{readme} has no place for the table")
-        readme.write_text(text)
+            raise pytest.UsageError(f"{page} has no place for the table")
+        page.write_text(text)
 
 
-def rows_in(readme: Path = README) -> list[str]:
-    """Return the faults in the rows of the table in *readme*."""
-    found = _MARKS.search(readme.read_text())
-    assert found, f"{readme} has no place for the table"
+def rows_in(page: Path = PAGE) -> list[str]:
+    """Return the faults in the rows of the table in *page*."""
+    found = _MARKS.search(page.read_text())
+    assert found, f"{page} has no place for the table"
     return [line.split(" | ")[0][2:] for line in found[0].splitlines()[3:-1]]

@@ -39,7 +39,7 @@ from aioconnect.testing import (
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
-NOT_OURS = "not ours"
+NOT_OURS = "does not happen here"
 
 Start = Callable[[], Coroutine[Any, Any, Any]]
 
