@@ -70,7 +70,5 @@ def _serve_late(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit(
-            f"usage: python -m benchmarks.probed FILE (the documentation's is {PICTURE})"
-        )
+        sys.exit(f"usage: python -m benchmarks.probed FILE (the docs': {PICTURE})")
     print(probe(Path(sys.argv[1])))
