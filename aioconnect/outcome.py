@@ -6,22 +6,22 @@ function is right in every case.  The table shows what each answers on Linux, wh
 called once after the event in the first column.  An answer in [brackets] is wrong or
 useless.
 
-================== ============ ============= ============ ============ ============
-outcome            so_error     peername_     peername_    zero_length_ connect_
-                                so_error      read         read         again
-================== ============ ============= ============ ============ ============
-connected          0            0             0            0            0
-connected, data    0            0             0            0            0
-connected, reset   ECONNRESET   ECONNRESET    ECONNRESET   [0]          ECONNRESET
-refused            ECONNREFUSED ECONNREFUSED  ECONNREFUSED [0]          ECONNREFUSED
-unreachable        [0]          [EINPROGRESS] [ENOTCONN]   [0]          ENETUNREACH
-timed out          ETIMEDOUT    ETIMEDOUT     ETIMEDOUT    [0]          ETIMEDOUT
-still pending      [0]          EINPROGRESS   EINPROGRESS  [0]          EINPROGRESS
-Unix, connected    0            0             0            0            0
-Unix, refused      [0]          [EINPROGRESS] [EINVAL]     [0]          ECONNREFUSED
-Unix, missing      [0]          [EINPROGRESS] [EINVAL]     [0]          ENOENT
-Unix, backlog full [0]          [EINPROGRESS] [EINVAL]     [0]          EAGAIN
-================== ============ ============= ============ ============ ============
+================== ============ ============= ============ ============= ============
+outcome            so_error     peername_     peername_    zero_length_  connect_
+                                so_error      read         read          again
+================== ============ ============= ============ ============= ============
+connected          0            0             0            0             0
+connected, data    0            0             0            0             0
+connected, reset   ECONNRESET   ECONNRESET    ECONNRESET   [0]           ECONNRESET
+refused            ECONNREFUSED ECONNREFUSED  ECONNREFUSED [0]           ECONNREFUSED
+unreachable        [0]          [EINPROGRESS] [ENOTCONN]   [0]           ENETUNREACH
+timed out          ETIMEDOUT    ETIMEDOUT     ETIMEDOUT    [0]           ETIMEDOUT
+still pending      [0]          EINPROGRESS   EINPROGRESS  [0]           EINPROGRESS
+Unix, connected    0            0             0            0             0
+Unix, refused      [0]          [EINPROGRESS] [EINVAL]     [0]           ECONNREFUSED
+Unix, missing      [0]          [EINPROGRESS] [EINVAL]     [0]           ENOENT
+Unix, backlog full [0]          [EINPROGRESS] [EINVAL]     [0]           EAGAIN
+================== ============ ============= ============ ============= ============
 
 Reading ``SO_ERROR`` clears it, so a second read returns 0.  A read of one byte consumes
 that byte if the connect succeeds meanwhile, and it sees queued data before a reset.  A

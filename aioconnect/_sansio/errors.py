@@ -112,11 +112,12 @@ class AttemptDisplaced(AttemptError):  # noqa: N818  # likewise
 class ConnectError(OSError):
     """A connect that failed, with every attempt.
 
-    *host* and *port* are the arguments of the call; *port* is None for a Unix path, and
-    both are None for several targets.  *attempts* lists the failed attempts: of a long
-    history the first 16 and the last 48.  *attempt_count* counts all of them.  *rounds*
-    and *elapsed* (seconds) are for the whole call.  ``errno`` is the one on which the
-    attempts of the last round agree, or None.
+    *host* and *port* are the arguments of the call.  For a Unix path, *host* is its
+    text, such as ``unix:/run/app.sock``, and *port* is None.  Both are None for several
+    targets.  *attempts* lists the failed attempts: of a long history the first 16 and
+    the last 48.  *attempt_count* counts all of them.  *rounds* and *elapsed* (seconds)
+    are for the whole call.  ``errno`` is the one on which the attempts of the last
+    round agree, or None.
     """
 
     host: str | None = None

@@ -72,12 +72,12 @@ class Timeline(CallObserver):
         """Return the record of the call, in JSON's types, with all of these keys.
 
         ``schema`` (1); ``target``; ``outcome``: ``connected``, ``failed``,
-        ``cancelled``, ``ended`` (a wait until the target was down, or a socket that was
-        connected before) or ``pending``; ``elapsed``; ``address``: the address that is
-        connected, or None; ``error``: None, or its ``type``, ``errno`` (a name such as
-        ``ECONNREFUSED`` or ``EAI_NONAME``, or None) and ``message``; ``rounds``;
-        ``steps``; and ``steps_left_out``: how many steps are missing after the first
-        64.
+        ``cancelled``, ``ended`` (without a new connection: a wait until the target was
+        down, a look-up alone, or a socket that was connected before) or ``pending``;
+        ``elapsed``; ``address``: the address that is connected, or None; ``error``:
+        None, or its ``type``, ``errno`` (a name such as ``ECONNREFUSED`` or
+        ``EAI_NONAME``, or None) and ``message``; ``rounds``; ``steps``; and
+        ``steps_left_out``: how many steps are missing after the first 64.
 
         A step has ``kind``: ``lookup``, ``attempt``, ``proxy``, ``tls``, ``ready`` or
         ``wait``; ``what``: ``AAAA db.internal``, an address, ``for round 2``;
