@@ -84,9 +84,20 @@ def _configure(_: Sphinx, config: Config) -> None:
     config.python_use_unqualified_type_names = True
 
 
+def _resolve(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
+    # In a docstring of a submodule, `Connector` is that of the package.
+    domain, name = env.get_domain("py"), f"aioconnect.{node.get('reftarget')}"
+    if node.get("refdomain") != "py" or name not in domain.objects:
+        return None
+    return domain.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", name, node, contnode
+    )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Set up the extension."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("config-inited", _configure)
     app.connect("autodoc-process-docstring", _process)
+    app.connect("missing-reference", _resolve)
     return {"parallel_read_safe": True}
