@@ -114,8 +114,8 @@ async def connect(
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: as answered.
-        resolution_delay=0.05: How long to wait for both families in one answer, before
-            each is asked for apart as well.  None: they never are.
+        resolution_delay=0.05: How long to wait for one answer with both families,
+            before IPv6 and IPv4 are also looked up separately.  None: never.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
@@ -145,7 +145,7 @@ async def connect(
     to leave time for a last round: twice the longest answer so far, at least 50 ms, and
     at most half of the time that is left.
 
-    *retry* holds the delays between rounds.  A round resolves the name anew and makes
+    *retry* holds the delays between rounds.  A round resolves the name again and makes
     one attempt at each address, with new sockets.  When all attempts of a round have
     failed, another round follows if *retry_on* accepts at least one of the errors.  The
     call fails at once when there is no further delay.
@@ -361,8 +361,8 @@ def reconnecting(
     """Return an asynchronous iterator of streams: ``async for reader, writer in ...``.
 
     Each turn connects as `open_connection` does, with the retry policy.  When a
-    connection has lasted *stable_after* seconds, the policy begins anew, and the next
-    turn connects at once.
+    connection has lasted *stable_after* seconds, the policy starts from its first delay
+    again, and the next turn connects at once.
 
     Options (durations are seconds, and None is off):
         stable_after=10.0: A connection that ends earlier, on either side, counts as a
@@ -371,7 +371,7 @@ def reconnecting(
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  None: *host*.
         ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
-        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        ssl_shutdown_timeout=None: Limit of TLS's closing handshake.  None: 30 s.
         timeout=None: Limit of one turn: look-ups, attempts, delays and TLS.
         retry=(): Delays of the retry policy.  (): ``Backoff()``, which has no end.
         ready=None: Coroutine function of the reader and the writer that has to pass.
@@ -426,7 +426,7 @@ def reconnecting_unix(
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  It is needed for TLS.
         ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
-        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        ssl_shutdown_timeout=None: Limit of TLS's closing handshake.  None: 30 s.
         timeout=None: Limit of one turn: look-ups, attempts, delays and TLS.
         retry=(): Delays of the retry policy.  (): ``Backoff()``, which has no end.
         ready=None: Coroutine function of the reader and the writer that has to pass.
@@ -491,9 +491,9 @@ async def wait_until_up(
     exist is such an error.  If the name comes with the server, accept it:
     ``retry_on=is_transient | is_unknown_name``.
 
-    Data that arrives while the connection settles is not read.  Over TCP, the end of
-    the stream is therefore not noticed behind more data than the kernel holds (some
-    100 kB).  A reset is always noticed.
+    Data that arrives while the connection settles is not read.  If a TCP peer sends
+    more data than the kernel holds (some 100 kB), the end of the stream behind it is
+    not noticed.  A reset is always noticed.
 
     Up means that the server has answered.  If a function of *prepare* turns TCP Fast
     Open on, the wait turns it off.
@@ -628,7 +628,7 @@ async def create_connection(
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  None: *host*.
         ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
-        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        ssl_shutdown_timeout=None: Limit of TLS's closing handshake.  None: 30 s.
         all_errors=False: Raise an `ExceptionGroup` of the attempts' errors.
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
         attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
@@ -636,8 +636,8 @@ async def create_connection(
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: as answered.
-        resolution_delay=0.05: How long to wait for both families in one answer, before
-            each is asked for apart as well.  None: they never are.
+        resolution_delay=0.05: How long to wait for one answer with both families,
+            before IPv6 and IPv4 are also looked up separately.  None: never.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
@@ -655,11 +655,11 @@ async def create_connection(
     then it belongs to the caller, who closes it if the call raises.
 
     *protocol_factory* is called once, for the connection that has won.  With *ready*,
-    it is called for each connection that has to pass, and the protocols of the others
-    are told that theirs is lost.
+    it is called for each connection that *ready* gets.  A protocol whose connection is
+    not returned gets ``connection_lost``.
 
-    An exception of *protocol_factory* is raised unchanged.  Before, the call closes a
-    socket of its own.
+    If *protocol_factory* raises an exception, the call closes the socket that it opened
+    and raises the exception unchanged.
 
     Raises what `connect` does, and:
         ExceptionGroup: With *all_errors*, of the attempts' errors.
@@ -689,7 +689,7 @@ async def create_unix_connection(
 ) -> tuple[asyncio.Transport, P]:
     """Connect to *path*, and return a transport and the protocol of *protocol_factory*.
 
-    This is `asyncio.loop.create_unix_connection` with options.  *path* is that of
+    This is `asyncio.loop.create_unix_connection` with options.  *path* works as in
     `connect_unix`.
 
     Options (durations are seconds, and None is off):
@@ -697,7 +697,7 @@ async def create_unix_connection(
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  It is needed for TLS.
         ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
-        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        ssl_shutdown_timeout=None: Limit of TLS's closing handshake.  None: 30 s.
         timeout=None: Limit of the whole call: attempts, retries and TLS.
         retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
         ready=None: Coroutine function of the transport and protocol that has to pass.
@@ -744,7 +744,7 @@ async def open_connection(
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  None: *host*.
         ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
-        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        ssl_shutdown_timeout=None: Limit of TLS's closing handshake.  None: 30 s.
         all_errors=False: Raise an `ExceptionGroup` of the attempts' errors.
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
         attempt_timeout=None: Limit of one attempt at one address, with TLS and *ready*.
@@ -752,8 +752,8 @@ async def open_connection(
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: as answered.
-        resolution_delay=0.05: How long to wait for both families in one answer, before
-            each is asked for apart as well.  None: they never are.
+        resolution_delay=0.05: How long to wait for one answer with both families,
+            before IPv6 and IPv4 are also looked up separately.  None: never.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.
@@ -798,7 +798,7 @@ async def open_unix_connection(
 ) -> Streams:
     """Connect to the Unix socket at *path*; return asyncio's reader and writer.
 
-    This is `asyncio.open_unix_connection` with options.  *path* is that of
+    This is `asyncio.open_unix_connection` with options.  *path* works as in
     `connect_unix`.
 
     Options (durations are seconds, and None is off):
@@ -807,7 +807,7 @@ async def open_unix_connection(
         ssl=None: True or an `ssl.SSLContext` to start TLS.
         server_hostname=None: Name to verify.  It is needed for TLS.
         ssl_handshake_timeout=None: Limit of the TLS handshake.  None: 60 s.
-        ssl_shutdown_timeout=None: Limit of the TLS goodbye.  None: 30 s.
+        ssl_shutdown_timeout=None: Limit of TLS's closing handshake.  None: 30 s.
         timeout=None: Limit of the whole call: attempts, retries and TLS.
         retry=(): Delays between attempts, such as ``(0.1, 0.5)`` or ``Backoff()``.
         ready=None: Coroutine function of the reader and the writer that has to pass.

@@ -63,8 +63,9 @@ class Connector(metaclass=PlainHelp):
     """A set of options for connecting.  Its methods connect with these options.
 
     Each method does what the function of the same name does.  `aioconnect.connect` has
-    the fine print of the options.  A wait's *timeout* replaces the option.  The value
-    is immutable, hashes, pickles and works in any thread; `dataclasses.replace` copies.
+    the fine print of the options.  The *timeout* of a wait replaces the option.  A
+    connector is an immutable value: it compares, hashes and pickles, and works in any
+    thread.  `dataclasses.replace` makes a changed copy.
 
     Options (keyword arguments; durations are seconds, and None is off):
         timeout=None: Limit of the whole call: look-ups, attempts, retries and TLS.
@@ -73,8 +74,8 @@ class Connector(metaclass=PlainHelp):
         retry_on=is_transient: Function that tells if an error is worth a retry.
         happy_eyeballs_delay=0.25: Head start of each address.  None: one at a time.
         interleave=1: How many addresses of one family come first.  0: as answered.
-        resolution_delay=0.05: How long to wait for both families in one answer, before
-            each is asked for apart as well.  None: they never are.
+        resolution_delay=0.05: How long to wait for one answer with both families,
+            before IPv6 and IPv4 are also looked up separately.  None: never.
         family=AF_UNSPEC: ``AF_INET`` or ``AF_INET6`` to use that family only.
         proto=0: Protocol of the sockets, such as ``IPPROTO_MPTCP``.
         flags=0: Flags of ``getaddrinfo``, such as ``AI_ADDRCONFIG``.

@@ -27,8 +27,8 @@ Reading ``SO_ERROR`` clears it, so a second read returns 0.  A read of one byte 
 that byte if the connect succeeds meanwhile, and it sees queued data before a reset.  A
 second ``connect`` reports the error once; a third one starts a new handshake.  On a
 Unix socket, it looks the path up again, which may be gone or have a full backlog.
-None of them proves a success: the socket's peer does.  Therefore `aioconnect` always
-looks for the peer as well.  `default` is the function that is right most often.
+No function proves a success.  Only the socket's peer does, so `aioconnect` always looks
+for the peer as well.  `default` is the function that is right most often.
 
 Sources: D. J. Bernstein, "Non-blocking BSD socket connections"; W. R. Stevens,
 UNIX Network Programming vol. 1, section 16.4; connect(2), socket(7), tcp(7).

@@ -29,6 +29,8 @@ _ENTRY = re.compile(r"(?P<term>[\w.]+(?:=[^ ]+)?(?:, [\w.]+)*): +(?P<text>\S.*)"
 
 _OPTION = re.compile(r"\w+=[^ ,]+")
 
+_FUNCTION = re.compile(r"<function (\w+)(?: at 0x\w+)?>")
+
 # A word that goes on in the next line of a table.  reStructuredText sees a link in it.
 _UNDERSCORE = re.compile(r"(?<=\w)_(?: |$)")
 
@@ -75,6 +77,14 @@ def _process(*arguments: Any) -> None:
     lines[:] = definition_lists(lines)
 
 
+def _name_functions(*arguments: Any) -> tuple[str, str | None] | None:
+    # The repr of a function, as a default, is no Python: Sphinx would give up.
+    signature, returned = arguments[-2:]
+    if signature is None:
+        return None
+    return _FUNCTION.sub(r"\1", signature), returned
+
+
 def _configure(_: Sphinx, config: Config) -> None:
     config.default_role = "py:obj"  # in docstrings, `name` is code of this package
     config.autodoc_typehints = "signature"
@@ -99,5 +109,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("config-inited", _configure)
     app.connect("autodoc-process-docstring", _process)
+    app.connect("autodoc-process-signature", _name_functions)
     app.connect("missing-reference", _resolve)
     return {"parallel_read_safe": True}

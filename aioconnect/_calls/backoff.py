@@ -20,7 +20,8 @@ class Backoff:
     *jitter* is the random share of each delay.  With 1.0 ("full jitter") a delay is
     drawn evenly from 0 to its whole length, so that clients that failed together do
     not come back together.  With 0.0 a delay always has its whole length.  *attempts*
-    limits how many delays there are; None means no end.  Each iteration starts anew.
+    limits how many delays there are; None means no end.  Each iteration starts with
+    *initial* again.
 
     The first ten delays, in seconds, each drawn from 0 to:
 

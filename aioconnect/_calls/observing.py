@@ -34,9 +34,10 @@ Observer: TypeAlias = Callable[[Event], None]
 
 
 class CallObserver(ABC):
-    """An observer that tells the events of one call from those of another.
+    """An observer that has an observer of its own for each call.
 
-    As the option ``observer``, it is asked for an observer at the start of each call.
+    Derive a class from it, and define `call`.  Pass an instance as ``observer``: each
+    call that connects then begins with ``instance.call(host, port)``.
     """
 
     @abstractmethod
@@ -47,7 +48,7 @@ class CallObserver(ABC):
 
         It is exited when the call ends, with the exception of the call, if any.  That
         can be an `asyncio.CancelledError`.  The context manager cannot suppress an
-        exception.  *host* and *port* are those of `ConnectError`.
+        exception.  *host* and *port* are the same as in `ConnectError`.
         """
 
     def __call__(self, event: Event) -> None:  # noqa: ARG002  # as observers do

@@ -65,7 +65,7 @@ def add_connector_flags(options: Container) -> None:
     add("--attempts", "N", whole_number, "try N times, with the delays between")
     delay = "TIME until the next address joins the race (0.25); 'none': one by one"
     add("--happy-eyeballs-delay", "TIME", duration_or_none, delay)
-    delay = "TIME until IPv6 and IPv4 are looked up apart (0.05); 'none': never"
+    delay = "TIME until IPv6 and IPv4 are also looked up alone (0.05); 'none': never"
     add("--resolution-delay", "TIME", duration_or_none, delay)
     interleave = "First Address Family Count (1); 0 keeps the order"
     add("--interleave", "N", partial(whole_number, least=0), interleave)

@@ -95,17 +95,16 @@ async def system_resolver(
 ) -> Sequence[Address]:
     """Return the addresses that the system's getaddrinfo knows for *host*, each once.
 
-    getaddrinfo runs in aioconnect's own threads, once for each call, and its order is
-    that of the answer.  Numeric addresses, and ``localhost`` if there are no *flags*,
-    need no thread; ``localhost`` is ``::1`` and ``127.0.0.1``, whatever the system has
-    configured.  *proto* becomes the protocol of the sockets: DNS knows nothing of
-    MPTCP, say.  When cancelled, this returns at once; a thread that hangs ends by
-    itself.
+    getaddrinfo runs in aioconnect's own threads, once for each call.  The addresses
+    keep its order.  Numeric addresses, and ``localhost`` if there are no *flags*, need
+    no thread.  ``localhost`` is ``::1`` and ``127.0.0.1``, whatever the system has
+    configured.  *proto* is the protocol of the sockets, such as MPTCP, which DNS does
+    not know.  When cancelled, this returns at once; a thread that hangs ends by itself.
 
     Raises:
         socket.gaierror: There is no address.  Code and text are the system's, and the
-            text says for which *family* it was asked.  The code is ``EAI_AGAIN`` also
-            when not one thread can be started.
+            text names the *family* if only one was asked for.  The code is also
+            ``EAI_AGAIN`` if no thread can be started.
         OSError: The system could not ask, for lack of a descriptor, say.
         ValueError: *host* is not a host name, or *port* not a port.
     """

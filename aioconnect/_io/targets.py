@@ -42,7 +42,7 @@ class Target:
     ``str`` returns the text of a target.
 
     Raises:
-        ValueError, TypeError: It is not one of the three, or cannot work.
+        ValueError, TypeError: The arguments are not one of the three, or cannot work.
     """
 
     host: str | None = None

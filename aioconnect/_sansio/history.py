@@ -45,9 +45,8 @@ class History:
     one start when a lost packet to it would be sent again (100 ms to 2 s), if its round
     trip is known.
 
-    Whoever has the same object shares the memory: connectors, tasks, and loops in
-    other threads.  A copy by pickle begins empty, because times are those of this
-    machine.
+    Connectors, tasks, and loops in other threads share the memory if they have the same
+    object.  A pickled copy starts empty, because its times are on this machine's clock.
     """
 
     __slots__ = ("__weakref__", "_memories", "_races")

@@ -23,18 +23,19 @@ __all__ = ["Timeline"]
 class Timeline(CallObserver):
     """An observer of a call, ``observer=timeline``, that shows what the call did.
 
-    You can look at it while the call is under way.  What is not over is *pending* then,
-    and drawn up to *end*, a time of `time.monotonic`; the default is now, if a loop is
-    running.  *target* is the name to show for the call's target; by default it is what
-    the call connects to.  Of a call with very many steps, the first 64 and the last 448
-    are kept.
+    You can look at it while the call is under way.  A step that is not over is then
+    *pending*, and is drawn up to *end*, a time of `time.monotonic` (default: now, if a
+    loop is running).  *target* is the name to show for the call's target (default: what
+    the call connects to).  A timeline keeps the first 64 steps of a call and the last
+    448.
 
-    If several calls have the same timeline, it shows the one that began last.  It reads
-    the clock whenever something happens, because uvloop's clock counts milliseconds,
-    and can stand still while callbacks run.
+    If several calls have the same timeline, it shows the one that began last.  Its
+    times are from `time.monotonic` and not from the loop, because uvloop's clock counts
+    milliseconds, and can stand still while callbacks run.
 
-    You can also call a timeline with events.  Events do not say which call they belong
-    to, so they must all be of one call.  It then shows the times of the events.
+    You can also call a timeline with events yourself.  Events do not say which call
+    they belong to, so they must all be of one call.  The timeline then shows the times
+    of the events.
     """
 
     __module__ = "aioconnect"  # where users import it from
@@ -107,10 +108,11 @@ class Timeline(CallObserver):
     def to_text(
         self, width: int = 80, *, color: bool = False, end: float | None = None
     ) -> str:
-        """Return a waterfall: a line for each step, none wider than *width* (from 20).
+        """Return a waterfall: a line for each step, at most *width* columns wide.
 
-        In few columns a step has two lines.  Many rounds are folded into one line.
-        With *color*, outcomes have terminal colours as well as their marks.
+        *width* is at least 20.  If there are few columns, a step takes two lines.  Many
+        rounds are folded into one line.  With *color*, outcomes have terminal colours
+        as well as their marks.
         """
         return draw_text_chart(self._record(end), width, color=color)
 

@@ -101,8 +101,8 @@ def echoing(
 ) -> Generator[EchoServer]:
     """Yield an `EchoServer` on a port of *host*, or on a Unix socket at *path*.
 
-    *host* is a numeric address (127.0.0.1).  *backlog* is that of listen(2) (128).  At
-    exit every connection is reset, and the server's thread is joined.
+    *host* is a numeric address (127.0.0.1).  *backlog* is passed to listen(2) (128).
+    At exit every connection is reset, and the server's thread is joined.
 
     Raises:
         ValueError: *host* is a name, or *path* cannot be a Unix path.

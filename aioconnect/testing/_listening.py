@@ -120,7 +120,7 @@ def unix_listening(
 
     *path* is by default in a new temporary directory; if it begins with a NUL, it is
     abstract.  *kind* is ``SOCK_STREAM`` (the default) or ``SOCK_SEQPACKET``.  *backlog*
-    is that of listen(2) (128).  At exit the path and the new directory are removed.
+    is passed to listen(2) (128).  At exit the path and the new directory are removed.
 
     Raises:
         ValueError: *path* is too long or has a NUL inside, or *kind* is another one.

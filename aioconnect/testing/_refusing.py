@@ -80,7 +80,7 @@ class HeldPort:
     def listen(self, backlog: int = 128) -> Server:
         """Start to listen, until `refuse` or the exit.
 
-        *backlog* is that of listen(2) (128).
+        *backlog* is passed to listen(2) (128).
 
         Raises:
             OSError: This or another socket listens already (EADDRINUSE).
