@@ -87,8 +87,7 @@ def _name_functions(*arguments: Any) -> tuple[str, str | None] | None:
 
 def _configure(_: Sphinx, config: Config) -> None:
     config.default_role = "py:obj"  # in docstrings, `name` is code of this package
-    config.autodoc_typehints = "signature"
-    config.autodoc_member_order = "bysource"
+    config.autodoc_preserve_defaults = False  # 65536 says more than LIMIT
     config.autodoc_class_signature = "mixed"
     config.python_maximum_signature_line_length = 72
     config.python_use_unqualified_type_names = True
