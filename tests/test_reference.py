@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import errno
 import importlib
 import importlib.util
 import inspect
@@ -20,7 +21,17 @@ from typing import Any, get_args
 import pytest
 
 import aioconnect
-from aioconnect import _cli
+from aioconnect import _cli, _services
+from aioconnect._calls import lookup_queue, reconnecting, wait_for_server
+from aioconnect._io import getaddrinfo_pool
+from aioconnect._sansio import (
+    deadline,
+    error_report,
+    happy_eyeballs,
+    history,
+    retry_schedule,
+)
+from aioconnect._timeline import model
 from aioconnect.testing import late, refusing
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -75,7 +86,8 @@ def rows(text: str, heading: str) -> list[list[str]]:
     table: list[list[str]] = []
     for line in lines:
         if line.startswith("|"):
-            table.append([cell.strip() for cell in line[1:-1].split(" | ")])
+            cells = re.split(r"(?<!\\)\|", line[1:-1])
+            table.append([cell.strip() for cell in cells])
         elif table:
             break
     return table[2:]
@@ -132,6 +144,41 @@ def test_each_call_is_in_the_table_of_options() -> None:
     assert named == {*functions, "loop_factory"}
 
 
+def test_fixed_numbers() -> None:
+    """The table has the numbers of the code, in this order."""
+    said = [
+        float(number.replace(",", ""))
+        for _, number in rows(page("options"), "## Numbers that are fixed")
+        for number in re.findall(
+            r"(?<![\w.=])\d[\d,]*(?:\.\d+)?(?![\w)]|[.,]\d)", number
+        )
+    ]
+    assert said == [
+        happy_eyeballs.MOST_LIVE,
+        happy_eyeballs.MINIMUM_ATTEMPT_DELAY,
+        happy_eyeballs.MAXIMUM_ATTEMPT_DELAY,
+        deadline.LEAST_SHARE,
+        retry_schedule._SHORTEST_LAST_ROUND,
+        wait_for_server._LOOK_TIMEOUT,
+        _services._LOOK_TIMEOUT,
+        reconnecting._FLUSH_TIMEOUT,
+        getaddrinfo_pool.MOST_THREADS,
+        getaddrinfo_pool.MOST_THREADS // 2,
+        lookup_queue.MOST_TARGETS,
+        lookup_queue._PATIENCE,
+        history._LIFETIME / 60,
+        history._MOST_ADDRESSES,
+        history._IGNORED_ONCE_IN,
+        history._RETRANSMISSION_ROUND_TRIPS,
+        history._LEAST_DELAY,
+        history._MOST_DELAY,
+        error_report._FIRST_KEPT,
+        error_report._LAST_KEPT,
+        model._FIRST_KEPT,
+        model._LAST_KEPT,
+    ]
+
+
 def test_each_error_is_in_the_table() -> None:
     """With the builtin exception that it also is."""
     known = {**vars(builtins), "ssl": ssl, "socket": socket}
@@ -156,6 +203,21 @@ def test_each_error_is_in_the_table() -> None:
         base: Any = known[first]
         base = getattr(base, rest) if rest else base
         assert issubclass(getattr(aioconnect, name), base), name
+
+
+def test_which_error_is_worth_a_retry() -> None:
+    """The predicates answer as the table says."""
+    predicates = ("is_refused", "is_transient", "is_unknown_name")
+    count = 0
+    for listed, *answers in rows(page("errors"), "## What is tried again"):
+        for code in re.findall(r"`(E\w+[A-Z])`", listed):
+            is_lookup = code.startswith("EAI_")
+            number = getattr(socket if is_lookup else errno, code)
+            error = (socket.gaierror if is_lookup else OSError)(number, "")
+            for name, answer in zip(predicates, answers, strict=True):
+                assert getattr(aioconnect, name)(error) is (answer == "yes"), code
+            count += 1
+    assert count > 20
 
 
 @pytest.mark.parametrize("heading", ["## The order of events", "## Fields"])
