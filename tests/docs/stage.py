@@ -11,6 +11,7 @@ import ssl
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -87,6 +88,8 @@ class Troupe:
             # The path of a Unix socket must be short.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stage"))
             stage = Stage(self, Path(folder))
+            if any(entry.host == "localhost" for entry in entries):
+                stage.use_localhost()
             for host, parts in _addresses(entries):
                 stage.enter(stack, host, parts)
             yield stage
@@ -122,6 +125,11 @@ class Stage:
         self.names: dict[str, list[str]] = {"localhost": [self.own]}
         self.paths: dict[str, str] = {}
 
+    def use_localhost(self) -> None:
+        """Use 127.0.0.1 itself: aioconnect looks localhost up nowhere."""
+        self.own = "127.0.0.1"
+        self.names["localhost"] = [self.own]
+
     def enter(self, stack: ExitStack, host: str, parts: list[Entry]) -> None:
         """Start the servers of one address."""
         if path := parts[0].path:
@@ -136,6 +144,7 @@ class Stage:
                     for entry in parts:
                         attempt.enter_context(_play(self, entry, address, [host]))
                 except TakenError:
+                    time.sleep(0.1)  # another test may use 127.0.0.1
                     continue
                 stack.enter_context(attempt.pop_all())
             self.names.setdefault(host, [])

@@ -241,7 +241,9 @@ def test_a_name_with_two_addresses(page: Path, troupe: Troupe) -> None:
         "r, w = await asyncio.open_connection('localhost', 7003)\nw.close()\n"
         "sock = socket.socket()\nsock.setblocking(False)\n"
         "await asyncio.get_running_loop().sock_connect(sock, ('localhost', 7002))\n"
-        "sock.close()\nserver.close()\n'''\n'''text\n2\n...\n'''\n"
+        "sock.close()\nserver.close()\n"
+        "r, w = await aioconnect.open_connection('localhost', 7002)\nw.close()\n"
+        "'''\n'''text\n2\n...\n'''\n"
     )
     for loop in ("asyncio", "uvloop"):
         assert ran(page, text, troupe, loop).failures == []
