@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from fnmatch import fnmatch
@@ -50,9 +51,12 @@ def test_the_index_page_has_the_code_of_the_readme() -> None:
 def test_each_linked_file_is_in_the_sdist() -> None:
     """Tests that run from there look for each file that a page links to."""
     sdist = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]
-    for link in LINK.findall(FENCED.sub("", README)):
-        path = f"/{link}"
-        if "://" not in path and not path.startswith("/#"):
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for link in LINK.findall(FENCED.sub("", page.read_text())):
+            if "://" in link or link.startswith("#"):
+                continue
+            target = os.path.normpath(page.parent / link.partition("#")[0])
+            path = f"/{Path(target).relative_to(ROOT)}"
             assert any(path.startswith(one) for one in sdist["include"]), link
             assert not any(fnmatch(path, one) for one in sdist["exclude"]), link
 
