@@ -428,6 +428,9 @@ def _amqp(peer: Peer) -> None:
 
 def _mysql(peer: Peer) -> None:
     peer.say(b"\x0f\0\0\0\x0a11.4.2-Maria\0\0")
+    size = int.from_bytes(peer.exactly(3), "little")
+    peer.exactly(1 + size)
+    peer.say(b"\x16\0\0\x02\xff\x15\x04#28000Access denied")
     peer.rest()
 
 

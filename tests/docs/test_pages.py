@@ -12,15 +12,12 @@ from docs.running import run_console, run_python
 from docs.stage import Troupe
 from docs.typing_run import CHECKERS, type_errors
 
-# Pages that are not written for this runner yet.
-NOT_YET = {"README.md"}
-
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT).with_suffix("")).removeprefix("docs/")
 
 
-PAGES = [page for page in pages() if str(page.relative_to(ROOT)) not in NOT_YET]
+PAGES = pages()
 
 
 @cache
@@ -83,8 +80,3 @@ def test_types(checker: str, tmp_path: Path) -> None:
         pytest.skip("there are none yet")
     said = type_errors(checker, blocks, programs, tmp_path)
     assert not said, said
-
-
-def test_the_list_of_pages_is_no_longer_than_it_must_be() -> None:
-    for name in NOT_YET:
-        assert (ROOT / name).is_file(), name
