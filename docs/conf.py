@@ -32,7 +32,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
     # Of this folder: it shows docstrings.
-    *(["_reference"] if (DOCS / "_reference.py").is_file() else []),
+    "_reference",
 ]
 exclude_patterns = ["_build", "examples/README.md"]
 

@@ -8,6 +8,7 @@ It needs the extra ``httpx2``.  Run: python docs/examples/ssrf_safe_fetch.py URL
 
 import argparse
 import asyncio
+import ssl
 import sys
 
 import httpx2
@@ -22,7 +23,10 @@ CONNECTOR = aioconnect.Connector(allow=aioconnect.only_public, timeout=10)
 
 
 class FetchError(Exception):
-    """The URL could not be fetched.  The text says why, and is fit for the user."""
+    """The text says why, and is fit for the user.
+
+    The cause is for your log: it can name addresses of your own network.
+    """
 
 
 async def fetch(url: str, *, connector: aioconnect.Connector = CONNECTOR) -> bytes:
@@ -39,6 +43,7 @@ async def fetch(url: str, *, connector: aioconnect.Connector = CONNECTOR) -> byt
                 transport=ConnectorTransport(connector),
                 follow_redirects=True,
                 max_redirects=5,
+                timeout=httpx2.Timeout(5, connect=None),  # the connector has its own
                 trust_env=False,
             ) as client,
             client.stream("GET", url) as response,
@@ -60,15 +65,25 @@ async def fetch(url: str, *, connector: aioconnect.Connector = CONNECTOR) -> byt
         raise FetchError(reason(error)) from error
 
 
+REASONS: dict[type[BaseException], str] = {
+    aioconnect.AddressBlockedError: "this address is not public",
+    aioconnect.ResolveError: "this name cannot be looked up",
+    aioconnect.ConnectRefusedError: "the server refuses connections",
+    aioconnect.ConnectTimeoutError: "the server did not answer in time",
+    ssl.SSLError: "there is no secure connection to the server",
+    aioconnect.ConnectError: "the server cannot be reached",
+    ValueError: "this host or port cannot exist",
+}
+
+
 def reason(error: BaseException) -> str:
-    """Say why: the errors of a connect are causes of httpx2's error."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, aioconnect.AddressBlockedError):
-            return "this address is not public"
-        if isinstance(cause, aioconnect.ConnectError):
-            return str(cause)
-        cause = cause.__cause__
+    """Say why.  The errors of a connect are causes of httpx2's error."""
+    for kind, text in REASONS.items():
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, kind):
+            cause = cause.__cause__
+        if cause is not None:
+            return text
     return str(error) or type(error).__name__
 
 
