@@ -170,6 +170,13 @@ class _Logger:
 
 _FAMILIES: dict[int, str] = {socket.AF_INET: " for IPv4", socket.AF_INET6: " for IPv6"}
 
+# What follows a connect before the call ends.
+_NEXT_STEPS = {
+    "proxy": "the proxy",
+    "ready": "the ready check",
+    "tls": "the TLS handshake",
+}
+
 
 def _line(event: Event) -> str:
     match event:
@@ -185,7 +192,8 @@ def _line(event: Event) -> str:
         case AttemptStarted():
             return f"connecting to {event.address} (round {event.round})"
         case PhaseStarted():
-            return f"connected to {event.address}, now {event.phase}"
+            step = _NEXT_STEPS.get(event.phase, event.phase)
+            return f"connected to {event.address}; next is {step}"
         case AttemptFailed():
             return str(event.attempt)
         case Connected():

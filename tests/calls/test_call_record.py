@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -123,6 +124,10 @@ async def test_observer_that_breaks(kind: type, port: int) -> None:
         await connector.create_connection(asyncio.Protocol, "127.0.0.1", port)
 
 
+async def passing(sock: socket.socket) -> None:
+    """Be ready."""
+
+
 async def test_log(
     port: int, refused_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,6 +138,8 @@ async def test_log(
     (await connector.connect("localhost", port)).close()
     with pytest.raises(aioconnect.ConnectError):
         await connector.connect("127.0.0.1", refused_port)
+    checking = replace(connector, ready=passing)
+    (await checking.connect("127.0.0.1", port)).close()
     with pytest.raises(aioconnect.ConnectError):
         await connector.connect("no-such-name.invalid", 80)
     lines = [record.message for record in caplog.records if record.name == "test"]
@@ -142,6 +149,7 @@ async def test_log(
         "localhost is ",
         "connecting to 127.0.0.1:",
         "connected to 127.0.0.1:",
+        "; next is the ready check",
         "connection refused",
         "round 1 failed, next one in 0.000 s",
         "gave up: cannot connect to 127.0.0.1:",
