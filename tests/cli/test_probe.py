@@ -162,7 +162,7 @@ def test_svg_that_cannot_be_written(
         (["db:1", "--timeout", "-1"], "'-1' is not a duration"),
         (
             ["db:1", "--insecure"],
-            "--insecure goes with https://, rediss://, tls:// ",
+            "--insecure goes with amqps://, https://, rediss://, tls:// ",
         ),
         (["db:1", "--server-name", "x"], "--server-name goes with --tls"),
         (["vsock:1:1", "--tls"], "--tls goes with host:port and unix:, not vsock:1:1"),
