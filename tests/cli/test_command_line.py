@@ -98,7 +98,7 @@ def test_a_target_after_a_flag_on_other_pythons(port: int, tmp_path: Path) -> No
         ("db:1 --any --anything a:b@c:1", "arguments: --anything '***@c:1' (see"),
         ("app:pw@db:1", "target '***@db:1', character 1: a target has no user"),
         ("db:99999", "port must be between 0 and 65535, not '99999'"),
-        ("ftp://db:80", "'ftp' is no scheme of a service; these are: amqp, dns"),
+        ("ftp://db:80", "'ftp' is no scheme of a service; these are: amqp, amqps, dns"),
         ("srv:db", "a service is _service._proto.name, not 'db'"),
         ("srv:_x._tcp.db --resolver system", "a srv: target needs --resolver aiodns"),
         ("db:1 --", "there is no command after --"),
@@ -116,6 +116,10 @@ def test_a_target_after_a_flag_on_other_pythons(port: int, tmp_path: Path) -> No
         (
             "db:1 --timeout 2s --settle 2",
             "--settle (2 s) must be shorter than --timeout (2 s)",
+        ),
+        (
+            "db:1 --attempt-timeout 2s --settle 2",
+            "--settle (2 s) must be shorter than --attempt-timeout (2 s)",
         ),
         ("db:1 --settle 1 --down", "--settle and --down cannot be used together"),
         ("db:1 --interval 0", "--interval: '0' leaves no pause between two attempts"),

@@ -60,7 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    timeout: float | None = arguments.timeout
     if arguments.settle and arguments.down:
         raise CommandError("--settle and --down cannot be used together")
     check_flags(arguments, arguments.targets)
@@ -72,9 +71,12 @@ def _check(arguments: argparse.Namespace) -> None:
         if arguments.settle:
             what = f"does not go with {target}, which is asked and not only watched"
             raise CommandError(f"--settle {what}")
-    if timeout is not None and arguments.settle >= timeout:
-        times = f"--settle ({arguments.settle:g} s) must be shorter than"
-        raise CommandError(f"{times} --timeout ({timeout:g} s)")
+    for flag in ("timeout", "attempt_timeout"):
+        limit: float | None = vars(arguments).get(flag)
+        if limit is not None and arguments.settle >= limit:
+            times = f"--settle ({arguments.settle:g} s) must be shorter than"
+            name = flag.replace("_", "-")
+            raise CommandError(f"{times} --{name} ({limit:g} s)")
     if arguments.command:
         find_command(arguments.command[0])
 
