@@ -38,6 +38,8 @@ from aioconnect._cli.wait.other_programs import _HINTS
         ("-h -t 15 -- ./start", "-h: write the target as HOST:PORT"),
         ("db:1 -h", "-h: write the target as HOST:PORT"),
         ("-qh db", "-qh: write the target as HOST:PORT"),
+        ("-hq db", "-hq: write the target as HOST:PORT"),
+        ("-qqh", "-qqh: write the target as HOST:PORT"),
         ("tcp://db:1 -wait-http-header Authorization:pw", "sends no headers of yours"),
         ("db:1 -o dots", "-o: use --quiet"),
         ("db:1 --wait-for-dns", "leave it out: aioconnect always waits for names"),
@@ -71,6 +73,8 @@ def test_each_hint(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("wait redis db:1", "target 'redis', character 6: a port is missing"),
         ("wait 5432 tcp://db:1", "target '5432' has a port and no host"),
         ("wait db:1 -x", "unrecognized arguments: -x"),
+        ("wait https://db -insecure", "unrecognized arguments: -insecure"),
+        ("wait http://db -skip-redirect", "unrecognized arguments: -skip-redirect"),
         ("probe db:1 -i", "unrecognized arguments: -i"),
     ],
 )

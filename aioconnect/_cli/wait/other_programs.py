@@ -78,7 +78,8 @@ _WAIT4X = {
 
 _RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "TXT")
 
-_JOINED = re.compile("-q*([psivo]).*")
+# A long word is another flag: -insecure, -status.
+_JOINED = re.compile("-q*([psivo])(?![a-z-]{3}).*")
 
 
 def refuse_other_flags(argv: Sequence[str], *, has_command: bool) -> None:
@@ -99,7 +100,9 @@ def refuse_other_flags(argv: Sequence[str], *, has_command: bool) -> None:
             flag = f"-{joined[1]}"
             hint = _HINTS[flag]
         # Also without a host: in a script, the variable that names it may be empty.
-        if re.fullmatch("-q?h", word) and (len(argv) > 1 or has_command):
+        # For argparse, -hq is -h, too.
+        is_alone = word == "-h" and len(argv) == 1 and not has_command
+        if re.match("-q*h", word) and not is_alone:
             hint = f"{_HOST_PORT}; --help shows the help"
         if hint:
             raise CommandError(f"{flag}: {hint} (see 'aioconnect wait --help')")
