@@ -42,13 +42,16 @@ def test_names_of_two_targets_with_one_text() -> None:
 
 
 def test_a_service_that_is_silent() -> None:
-    """The reason says how long the look was, unless the wait's end cut it short."""
+    """The reason says how long the look was.
+
+    If the end of the wait cuts a look short, the reason from before stays.
+    """
     stream = io.StringIO()
     status = TargetStatus("http://web:80/", LogView(stream).changed, limit=5.0)
     error = TimeoutError(errno.ETIMEDOUT, "no answer yet")
-    for elapsed in (5.001, 2.0):
+    for elapsed in (1.0, 5.001, 2.0):
         status(AttemptFailed(0, Attempt(None, "ready", error, 0, elapsed, 1)))
         status(RetryScheduled(0, 1, 0))
     assert stream.getvalue() == (
-        "http://web:80/: no answer within 5 s\nhttp://web:80/: no answer yet\n"
+        "http://web:80/: no answer yet\nhttp://web:80/: no answer within 5 s\n"
     )

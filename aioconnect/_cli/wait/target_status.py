@@ -63,8 +63,14 @@ class TargetStatus:
                 # The phase "ready" is the watch for --settle.  The user gave no
                 # `ready`, so the word would only confuse.
                 reason = attempt_reason(event.attempt).removeprefix("ready: ")
-                if self._used_up_limit(event.attempt):
-                    reason = f"no answer within {self.limit:g} s"
+                if self._is_silent(event.attempt):
+                    assert self.limit is not None
+                    if event.attempt.elapsed >= self.limit:
+                        reason = f"no answer within {self.limit:g} s"
+                    elif self.reason:
+                        # The end of the wait has cut the look short.  What the service
+                        # said before, says more.
+                        return
                 self._round_results.add(reason)
             case Connected():
                 self._round_results.add("it is up")
@@ -80,11 +86,10 @@ class TargetStatus:
             case _:
                 pass
 
-    def _used_up_limit(self, attempt: Attempt) -> bool:
-        """Tell whether the service of *attempt* was silent to the end."""
-        is_silent = attempt.phase == "ready" and isinstance(attempt.error, TimeoutError)
-        # The deadline of the wait may cut the last look short.
-        return is_silent and self.limit is not None and attempt.elapsed >= self.limit
+    def _is_silent(self, attempt: Attempt) -> bool:
+        """Tell whether the service of *attempt* was asked, and has not answered."""
+        is_late = attempt.phase == "ready" and isinstance(attempt.error, TimeoutError)
+        return is_late and self.limit is not None
 
     def end(self, done: str = "", *, gave_up: bool = False) -> None:
         """Record how the wait ended."""
