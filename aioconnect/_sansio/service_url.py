@@ -17,7 +17,7 @@ from .target_text import (
     parse_host_and_port,
     reporting_syntax,
 )
-from .text import escape, safe_repr
+from .text import escape, redacted_repr, safe_repr
 
 __all__ = [
     "HTTP_SCHEMES",
@@ -129,7 +129,8 @@ def _parse(text: str, check_port: CheckPort) -> ServiceURL:
             raise TargetSyntaxError(match.start(3), exc) from None
     elif path not in ("", "/"):
         shown = re.split("[?#]", path, maxsplit=1)[0]  # the query may be secret
-        more = safe_repr(shown) if shown else f"what follows {path[0]}"
+        is_needless = shown not in ("", "/")
+        more = safe_repr(shown) if is_needless else f"what follows {path[len(shown)]}"
         problem = f"a {scheme}:// URL ends after host and port: leave out {more}"
         raise TargetSyntaxError(match.start(3), problem)
     else:
@@ -137,7 +138,19 @@ def _parse(text: str, check_port: CheckPort) -> ServiceURL:
     if scheme == "dns":
         return ServiceURL(scheme, _name(authority, start), None)
     host, port = _host_and_port(scheme, authority, start, check_port)
-    return ServiceURL(scheme, host, port, path)
+    url = ServiceURL(scheme, host, port, path)
+    if scheme in HTTP_SCHEMES:
+        _check_name_for_http(url, start)
+    return url
+
+
+def _check_name_for_http(url: ServiceURL, start: int) -> None:
+    try:
+        check_authority(url.authority)
+    except ValueError:
+        # IDNA makes ASCII of some characters: "a/c" of U+2100.
+        problem = f"host: {safe_repr(url.host)} is no name in a URL"
+        raise TargetSyntaxError(start, problem) from None
 
 
 def _host_and_port(
@@ -193,4 +206,4 @@ def check_authority(host: object) -> None:
         raise TypeError(f"host must be a str, not {safe_repr(host)}")
     if not _AUTHORITY.fullmatch(host):
         form = "name, name:port, [IPv6] or [IPv6]:port, in ASCII"
-        raise ValueError(f"host must be {form}, not {safe_repr(host)}")
+        raise ValueError(f"host must be {form}, not {redacted_repr(host)}")

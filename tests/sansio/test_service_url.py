@@ -68,7 +68,8 @@ def test_plain_targets(text: str) -> None:
         ("postgres://db/app", "URL ends after host and port: leave out '/app'"),
         ("mysql://db/a?x=secret", "URL ends after host and port: leave out '/a'"),
         ("redis://db?x=secret", "host and port: leave out what follows ?"),
-        ("redis://db/#secret", "host and port: leave out '/'"),
+        ("redis://db/#secret", "host and port: leave out what follows #"),
+        ("http://\u2100.example", "host: '\u2100.example' is no name in a URL"),
         ("http://h/#secret", "path: a path begins with a slash"),
         ("http://h/a b", "path: a path begins with a slash"),
         ("http://h#x", "path: a path begins with a slash"),
@@ -117,3 +118,9 @@ def test_bad_authority(host: str) -> None:
         check_authority(host)
     with pytest.raises(TypeError, match=r"^host must be a str"):
         check_authority(7)
+
+
+def test_a_bad_authority_has_no_secret() -> None:
+    with pytest.raises(ValueError, match=r"^host must be name") as caught:
+        check_authority("user:secret@web")
+    assert "secret" not in str(caught.value)
