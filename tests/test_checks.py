@@ -521,6 +521,35 @@ async def test_what_a_check_takes() -> None:
         await checks.redis()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"GET /?token=S3CRET-VALUE HTTP/1.1\r\n",
+        b"HTTP/1.1 404 no /?token=S3CRET-VALUE\r\n",
+        b"HTTP/1.1 401 bad S3CRET-VALUE\r\n",
+        b"HTTP/1.1 404 /?token=S3CRET-VAL",
+        b"x" * 45 + b"?token=S3CRET-VALUE",
+    ],
+    ids=["echo", "reason", "value", "half", "cut off"],
+)
+async def test_a_peer_that_repeats_the_query(answer: bytes) -> None:
+    """The query may be secret: what a reason repeats of it is left out."""
+    check = checks.http("/?token=S3CRET-VALUE")
+    async with answering(answer, closes=True) as server:
+        with pytest.raises(aioconnect.ConnectAbortedError) as caught:
+            await aioconnect.connect(server.host, server.port, ready=check, timeout=30)
+    said = str(caught.value)
+    assert "..." in said
+    assert "S3CR" not in said
+    for secret in (check, check.ask):
+        assert "S3CR" not in repr(secret)
+
+
+def test_a_path_of_another_type_is_not_shown() -> None:
+    with pytest.raises(TypeError, match="path must be a str, not bytes: write"):
+        checks.http(cast("str", b"/?token=secret"))
+
+
 BAD: list[tuple[Callable[[], Check], str]] = [
     (lambda: checks.http("health"), "path: a path begins with a slash"),
     (lambda: checks.http("/a b"), "path: a path begins with a slash"),

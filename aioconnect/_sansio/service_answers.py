@@ -20,6 +20,7 @@ __all__ = [
     "NotReadyError",
     "amqp_answer",
     "closed_text",
+    "hide",
     "http_answer",
     "is_text",
     "kafka_answer",
@@ -35,6 +36,9 @@ LONGEST_ANSWER = 16384
 # In characters: what a reason repeats of the service's words, and of unknown bytes.
 _LONGEST_REASON = 200
 _LONGEST_QUOTE = 60
+
+# A reason repeats no more characters of a secret in a row than one less.
+_SHOWN_OF_SECRET = 4
 
 # PostgreSQL, "Message Formats": StartupMessage, protocol 3.0.  It has no password.
 _STARTUP = (
@@ -224,6 +228,22 @@ def _quote(data: bytes) -> str:
         return safe_repr(line.decode())
     except UnicodeDecodeError:
         return safe_repr(line)
+
+
+def hide(text: str, secret: str) -> str:
+    """Return *text*, a reason, with "..." for what it repeats of *secret*.
+
+    A peer may send a request back, or a part of it, or cut off.
+    """
+    hidden = [False] * len(text)
+    for start in range(len(text) - _SHOWN_OF_SECRET + 1):
+        end = start + _SHOWN_OF_SECRET
+        if text[start:end] in secret:
+            hidden[start:end] = [True] * _SHOWN_OF_SECRET
+    marked = zip(text, hidden, strict=True)
+    # A reason is printable: it has no NUL.
+    kept = "".join("\0" if is_hidden else one for one, is_hidden in marked)
+    return re.sub("\0+", "...", kept)
 
 
 def words_of(text: bytes) -> str:
