@@ -545,6 +545,14 @@ async def test_a_peer_that_repeats_the_query(answer: bytes) -> None:
         assert "S3CR" not in repr(secret)
 
 
+async def test_a_peer_that_repeats_a_short_query() -> None:
+    async with answering(b"HTTP/1.1 401 no /?abc\r\n") as server:
+        with pytest.raises(aioconnect.ConnectAbortedError, match=r"401 no /\?\.\.\."):
+            await aioconnect.connect(
+                server.host, server.port, ready=checks.http("/?abc"), timeout=30
+            )
+
+
 def test_a_path_of_another_type_is_not_shown() -> None:
     with pytest.raises(TypeError, match="path must be a str, not bytes: write"):
         checks.http(cast("str", b"/?token=secret"))

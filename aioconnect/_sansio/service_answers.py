@@ -37,8 +37,8 @@ LONGEST_ANSWER = 16384
 _LONGEST_REASON = 200
 _LONGEST_QUOTE = 60
 
-# A reason repeats no more characters of a secret in a row than one less.
-_SHOWN_OF_SECRET = 4
+# A reason repeats fewer characters of a secret in a row.
+_MOST_REPEATED = 4
 
 # PostgreSQL, "Message Formats": StartupMessage, protocol 3.0.  It has no password.
 _STARTUP = (
@@ -236,10 +236,11 @@ def hide(text: str, secret: str) -> str:
     A peer may send a request back, or a part of it, or cut off.
     """
     hidden = [False] * len(text)
-    for start in range(len(text) - _SHOWN_OF_SECRET + 1):
-        end = start + _SHOWN_OF_SECRET
-        if text[start:end] in secret:
-            hidden[start:end] = [True] * _SHOWN_OF_SECRET
+    # A single character, or two, are in too many words.
+    size = min(_MOST_REPEATED, max(len(secret), 3))
+    for start in range(len(text) - size + 1):
+        if text[start : start + size] in secret:
+            hidden[start : start + size] = [True] * size
     marked = zip(text, hidden, strict=True)
     # A reason is printable: it has no NUL.
     kept = "".join("\0" if is_hidden else one for one, is_hidden in marked)

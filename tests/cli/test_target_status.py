@@ -49,9 +49,13 @@ def test_a_service_that_is_silent() -> None:
     stream = io.StringIO()
     status = TargetStatus("http://web:80/", LogView(stream).changed, limit=5.0)
     error = TimeoutError(errno.ETIMEDOUT, "no answer yet")
-    for elapsed in (1.0, 5.001, 2.0):
-        status(AttemptFailed(0, Attempt(None, "ready", error, 0, elapsed, 1)))
+    for elapsed in (5.001, 2.0, None, 2.0):
+        status(failed("refused"))  # by another address
+        if elapsed is not None:
+            status(AttemptFailed(0, Attempt(None, "ready", error, 0, elapsed, 1)))
         status(RetryScheduled(0, 1, 0))
-    assert stream.getvalue() == (
-        "http://web:80/: no answer yet\nhttp://web:80/: no answer within 5 s\n"
-    )
+    assert stream.getvalue().splitlines() == [
+        "http://web:80/: no answer within 5 s; refused",
+        "http://web:80/: refused",
+        "http://web:80/: no answer yet; refused",
+    ]

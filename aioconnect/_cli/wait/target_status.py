@@ -54,6 +54,9 @@ class TargetStatus:
     done: str = ""
     gave_up: bool = False
     _round_results: set[str] = field(default_factory=set[str])
+    # Of the services that were asked, in this round and in the one before.
+    _answers: set[str] = field(default_factory=set[str])
+    _last_answers: set[str] = field(default_factory=set[str])
 
     def __call__(self, event: Event) -> None:
         """Take an event of the call."""
@@ -63,15 +66,10 @@ class TargetStatus:
                 # The phase "ready" is the watch for --settle.  The user gave no
                 # `ready`, so the word would only confuse.
                 reason = attempt_reason(event.attempt).removeprefix("ready: ")
-                if self._is_silent(event.attempt):
-                    assert self.limit is not None
-                    if event.attempt.elapsed >= self.limit:
-                        reason = f"no answer within {self.limit:g} s"
-                    elif self.reason:
-                        # The end of the wait has cut the look short.  What the service
-                        # said before, says more.
-                        return
-                self._round_results.add(reason)
+                if event.attempt.phase == "ready" and self.limit is not None:
+                    self._answers |= self._answers_of(event.attempt, reason, self.limit)
+                else:
+                    self._round_results.add(reason)
             case Connected():
                 self._round_results.add("it is up")
             case PhaseStarted():
@@ -80,16 +78,22 @@ class TargetStatus:
             case RetryScheduled() | GaveUp():
                 self.tries += 1
                 # Racing addresses fail in any order.  Sorting keeps the text the same.
-                self.reason = "; ".join(sorted(self._round_results)) or self.reason
+                results = sorted(self._round_results | self._answers)
+                self.reason = "; ".join(results) or self.reason
                 self._round_results.clear()
+                self._last_answers, self._answers = self._answers, set()
                 self.changed(self)
             case _:
                 pass
 
-    def _is_silent(self, attempt: Attempt) -> bool:
-        """Tell whether the service of *attempt* was asked, and has not answered."""
-        is_late = attempt.phase == "ready" and isinstance(attempt.error, TimeoutError)
-        return is_late and self.limit is not None
+    def _answers_of(self, attempt: Attempt, reason: str, limit: float) -> set[str]:
+        """Return what to show for *attempt*, whose service was asked."""
+        if not isinstance(attempt.error, TimeoutError):
+            return {reason}
+        if attempt.elapsed >= limit:
+            return {f"no answer within {limit:g} s"}
+        # The end of the wait has cut the look short.  What was said before says more.
+        return self._last_answers or {reason}
 
     def end(self, done: str = "", *, gave_up: bool = False) -> None:
         """Record how the wait ended."""
