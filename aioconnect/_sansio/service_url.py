@@ -75,7 +75,8 @@ class ServiceURL(NamedTuple):
     def __str__(self) -> str:
         """Return the URL, with the port, and without the query: it may be secret."""
         path, has_query, _ = self.path.partition("?")
-        shown = escape(f"{path}{'?...' if has_query else ''}")
+        # As `redact_urls` shows a URL.  It would cut this again after a ?.
+        shown = escape(f"{path}{'...' if has_query else ''}")
         if self.port is None:
             return f"{self.scheme}://{escape(self.host)}"
         return f"{self.scheme}://{join_host_port(self.host, self.port)}{shown}"

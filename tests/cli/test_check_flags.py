@@ -76,7 +76,7 @@ def test_wait_for_a_status() -> None:
         assert program("wait", url, "--timeout", "20").returncode == 0
         done = program("wait", url, "--timeout", "0.3", "--status", "200-299")
     assert done.returncode == 124
-    shown = f"http://{server.where}/health?..."
+    shown = f"http://{server.where}/health..."
     assert done.stderr.splitlines()[0] == f"{shown}: 302 Found"
     assert "secret" not in done.stderr
 
@@ -87,9 +87,13 @@ def test_wait_for_two_queries() -> None:
         urls = [f"http://{server.where}/?a={number}" for number in (1, 2)]
         done = program("wait", *urls, "--timeout", "0.3")
     assert done.returncode == 124
-    name = f"http://{server.where}/?..."
+    name = f"http://{server.where}/..."
     assert f"{name}: 503 Service Unavailable\n" in done.stderr
     assert f"{name} (2): 503 Service Unavailable\n" in done.stderr
+    # The last line repeats the names as they are.
+    reason = "(503 Service Unavailable)"
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith(f": {name} {reason}, {name} (2) {reason}")
 
 
 def test_wait_for_a_silent_service() -> None:
@@ -158,7 +162,7 @@ def test_sweep() -> None:
     assert done.returncode == 2
     assert re.search(r"connected +2 ", done.stdout)
     assert re.search(r"not ready +1 ", done.stdout)
-    assert f"http://{server.where}/?... (503 Service Unavailable)" in done.stdout
+    assert f"http://{server.where}/... (503 Service Unavailable)" in done.stdout
     assert "secret" not in done.stdout + done.stderr
     assert "<stdin>:4: target 'ftp://x', character 1: 'ftp' is no scheme" in done.stderr
 

@@ -25,9 +25,9 @@ def parse(text: str) -> ServiceURL:
         (
             "http://[::1]:8080/a?token=b",
             ("http", "::1", 8080, "/a?token=b"),
-            "http://[::1]:8080/a?...",
+            "http://[::1]:8080/a...",
         ),
-        ("HTTP://x?token=b", ("http", "x", 80, "/?token=b"), "http://x:80/?..."),
+        ("HTTP://x?token=b", ("http", "x", 80, "/?token=b"), "http://x:80/..."),
         (
             "redis://[fe80::1%25eth0]",
             ("redis", "fe80::1%eth0", 6379, ""),
