@@ -19,6 +19,7 @@ _ONLY_WAITS = "leave it out: aioconnect fills in no templates, and follows no lo
 
 _NO_BODY = "leave it out: the check of http:// looks at the status only"
 _NO_HEADER = "leave it out: the check of http:// sends no headers of yours"
+_NO_DATA = "leave it out: the check only asks whether the service is ready"
 
 _HINTS = {
     # wait-for-it
@@ -50,6 +51,12 @@ _HINTS = {
     "--expect-status-code": "use --status",
     "--expect-body-regex": _NO_BODY,
     "--expect-body-json": _NO_BODY,
+    "--expect-body-xpath": _NO_BODY,
+    "--expect-header": _NO_BODY,
+    "--expect-key": _NO_DATA,
+    "--expect-table": _NO_DATA,
+    "--no-redirect": "leave it out: redirects are not followed",
+    "--request-body": "leave it out: the check of http:// sends no body",
     "--request-header": _NO_HEADER,
     "--insecure-skip-tls-verify": "use --insecure",
     "--connection-timeout": "use --attempt-timeout",
