@@ -13,8 +13,9 @@ def add(commands: Commands) -> None:
         commands,
         "demo",
         summary="connect to difficult servers, and compare with asyncio",
-        description="Connect to a server that starts late, on asyncio and on uvloop; to"
-        " a name whose IPv6 address is silent; and to a name whose DNS answer is slow."
-        " The demo shows what happens, next to what asyncio.open_connection does in the"
-        " same case. Everything is on loopback, and takes about seven seconds.",
+        description="Connect to difficult servers: one that starts late (on asyncio and"
+        " on uvloop), a name whose IPv6 address is silent, a name whose DNS answer is"
+        " slow, and an address whose TLS handshake stalls. For each, the demo shows"
+        " what asyncio.open_connection does, and then what aioconnect does. Everything"
+        " runs on this machine, and takes about ten seconds.",
     )

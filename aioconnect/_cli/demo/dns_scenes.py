@@ -73,16 +73,17 @@ async def silent_ipv6(stage: Stage, port: int) -> None:
     """Show how to connect to *port* of a name whose IPv6 address does not answer.
 
     Raises:
-        UntrueError: Something was not as the demo says.
+        UntrueError: A check failed.
     """
-    stage.say(f"{_SILENT} is ::1, which drops what is sent to it, and 127.0.0.1.")
+    addresses = "::1 never answers, and 127.0.0.1 accepts"
+    stage.say(f"{_SILENT} has two addresses: {addresses}.")
     result = await stage.connect_by_asyncio(_SILENT, port)
     if result.error is None:
-        raise UntrueError("::1 was to be silent, and asyncio was connected")
-    one = "it tries one address after the other"
-    stage.say(f"asyncio.open_connection: {result}, as {one}.")
+        raise UntrueError("::1 should be silent, but asyncio connected")
+    one = "It tries one address after the other"
+    stage.say(f"asyncio.open_connection: {result}. {one}.")
     raced = await stage.connect_by_asyncio(_SILENT, port, happy_eyeballs_delay=STAGGER)
-    stage.say(f"The same with happy_eyeballs_delay={STAGGER}: {raced}.")
+    stage.say(f"The same, with happy_eyeballs_delay={STAGGER}: {raced}.")
     await _show_connect(stage, _SILENT, port)
 
 
@@ -90,20 +91,20 @@ async def slow_answer(stage: Stage, port: int) -> None:
     """Show how to connect to *port* of a name whose AAAA answer is late, and empty.
 
     Raises:
-        UntrueError: Something was not as the demo says.
+        UntrueError: A check failed.
     """
-    late = f"the answer that there is no AAAA takes {_ANSWER_DELAY:g} s"
-    stage.say(f"{_SLOW} is 127.0.0.1; {late}.")
+    late = f"It has no IPv6 address, but DNS takes {_ANSWER_DELAY:g} s to say so"
+    stage.say(f"{_SLOW} is 127.0.0.1. {late}.")
     result = await stage.connect_by_asyncio(_SLOW, port, happy_eyeballs_delay=STAGGER)
     if result.error is not None or result.elapsed < _ANSWER_DELAY:
-        raise UntrueError(f"asyncio.open_connection was to wait, and: {result}")
-    whole = "it has one answer for both families"
-    stage.say(f"asyncio.open_connection: {result}, as {whole}.")
+        raise UntrueError(f"asyncio.open_connection should wait, but: {result}")
+    whole = "It waits for the answers of both families"
+    stage.say(f"asyncio.open_connection: {result}. {whole}.")
     await _show_connect(stage, _SLOW, port)
 
 
 async def _show_connect(stage: Stage, host: str, port: int) -> None:
-    stage.say("aioconnect.connect, as it is:")
+    stage.say("aioconnect.connect, with its default delays:")
     timeline = Timeline()
     connecting = connect(
         host, port, timeout=ASYNCIO_TIMEOUT, resolver=RESOLVER, observer=timeline
@@ -111,4 +112,4 @@ async def _show_connect(stage: Stage, host: str, port: int) -> None:
     (await stage.show_connecting(connecting, timeline)).close()
     outcomes = [step["outcome"] for step in timeline.to_dict()["steps"]]
     if "dropped" not in outcomes:
-        raise UntrueError("something was to be slower than the connect, and was not")
+        raise UntrueError("nothing was slower than the connect")

@@ -41,14 +41,14 @@ async def late_server(stage: Stage, port: int) -> None:
     """Show how to connect to *port*, where a server listens in a second.
 
     Raises:
-        UntrueError: Something was not as the demo says.
+        UntrueError: A check failed.
     """
-    stage.say(f"127.0.0.1:{port} belongs to a server that listens in {_DELAY:g} s.")
+    stage.say(f"A server will listen on 127.0.0.1:{port} in {_DELAY:g} s.")
     result = await stage.connect_by_asyncio("127.0.0.1", port)
     if not isinstance(result.error, ConnectionRefusedError):
-        raise UntrueError("asyncio.open_connection was to be refused, and was not")
-    stage.say(f"asyncio.open_connection: {result}, and that was its only try.")
-    stage.say("aioconnect.open_connection, retry=Backoff(...), timeout=10:")
+        raise UntrueError("asyncio.open_connection was not refused")
+    stage.say(f"asyncio.open_connection: {result}. It does not try again.")
+    stage.say("aioconnect.open_connection, with retry=Backoff(...), timeout=10:")
     timeline = Timeline()
     connecting = open_connection(
         "127.0.0.1", port, timeout=10, retry=_RETRY, observer=timeline
@@ -56,10 +56,10 @@ async def late_server(stage: Stage, port: int) -> None:
     reader, writer = await stage.show_connecting(connecting, timeline)
     await _echo_over_streams(reader, writer)
     if timeline.to_dict()["rounds"] == 1:
-        raise UntrueError("the server was to refuse at first, and did not")
-    stage.say(f"Streams: {len(_MESSAGE)} bytes there and back.")
+        raise UntrueError("the server never refused a connection")
+    stage.say(f"Streams: the server echoed {len(_MESSAGE)} bytes.")
     await _echo_over_socket(port)
-    stage.say(f"A raw socket: {len(_MESSAGE)} bytes there and back.")
+    stage.say(f"A raw socket: the server echoed {len(_MESSAGE)} bytes.")
 
 
 async def _echo_over_streams(
@@ -69,7 +69,7 @@ async def _echo_over_streams(
         writer.write(len(_MESSAGE).to_bytes(4, "big") + _MESSAGE)
         size = int.from_bytes(await reader.readexactly(4), "big")
         if await reader.readexactly(size) != _MESSAGE:
-            raise UntrueError("the streams gave back other bytes than were sent")
+            raise UntrueError("the streams returned other bytes than were sent")
     await writer.wait_closed()
 
 
@@ -83,4 +83,4 @@ async def _echo_over_socket(port: int) -> None:
             if len(answer) >= len(_MESSAGE):
                 break
     if answer != _MESSAGE:
-        raise UntrueError("the socket gave back other bytes than were sent")
+        raise UntrueError("the socket returned other bytes than were sent")

@@ -42,7 +42,7 @@ class AsyncioResult:
         if self.error is None:
             return f"connected after {took}"
         if isinstance(self.error, TimeoutError) and self.elapsed >= ASYNCIO_TIMEOUT:
-            return f"not connected when {ASYNCIO_TIMEOUT:g} s were over"
+            return f"not connected after {ASYNCIO_TIMEOUT:g} s"
         return f"{type(self.error).__name__} after {took}"
 
 

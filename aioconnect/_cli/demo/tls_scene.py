@@ -73,25 +73,25 @@ async def stalled_handshake(stage: Stage) -> None:
 
     Raises:
         OSError: There is no IPv6.
-        UntrueError: Something was not as the demo says.
+        UntrueError: A check failed.
     """
     context = _client_context()
     async with _servers() as port:
         stage.say(
-            f"{STALLED} is ::1, which accepts and says nothing, and 127.0.0.1, which"
-            " speaks TLS."
+            f"{STALLED} has two addresses: ::1 accepts and then says nothing, and"
+            " 127.0.0.1 speaks TLS."
         )
         raced = await stage.connect_by_asyncio(
             STALLED, port, ssl=context, happy_eyeballs_delay=STAGGER
         )
         if raced.error is None:
-            raise UntrueError("::1 was to stall, and asyncio was connected")
-        first = "its race ends when ::1 has accepted"
+            raise UntrueError("::1 should stall, but asyncio connected")
+        first = "Its race ends as soon as ::1 accepts"
         stage.say(
-            f"asyncio.open_connection, with happy_eyeballs_delay={STAGGER}: {raced},"
-            f" as {first}."
+            f"asyncio.open_connection, with happy_eyeballs_delay={STAGGER}: {raced}."
+            f" {first}."
         )
-        stage.say("aioconnect.open_connection, as it is:")
+        stage.say("aioconnect.open_connection, with its default delays:")
         timeline = Timeline()
         connecting = open_connection(
             STALLED,
@@ -104,4 +104,4 @@ async def stalled_handshake(stage: Stage) -> None:
         _, writer = await stage.show_connecting(connecting, timeline)
         writer.transport.abort()
     if not any(step["outcome"] == "dropped" for step in timeline.to_dict()["steps"]):
-        raise UntrueError("::1 was to stall, and did not")
+        raise UntrueError("::1 should stall, but did not")
