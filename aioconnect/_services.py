@@ -59,7 +59,7 @@ def with_check(
         ValueError: *connector* has a *ready* of its own.
     """
     if connector.ready is not None:
-        text = f"ready: {url} is asked already; write host and port for your own check"
+        text = f"ready: {url} has its own check; give host and port to use yours"
         raise ValueError(text)
     limit = connector.attempt_timeout or _LOOK_TIMEOUT
     check = _check_of(url, status, insecure=insecure)
@@ -122,8 +122,8 @@ async def until_service_up(
     checked = _as_service(target)
     if isinstance(checked, ServiceURL):
         if settle:
-            text = f"{checked} is asked, and not only watched"
-            raise ValueError(f"settle is for a host and a port: {text}")
+            text = f"{checked} asks the service, and cannot have settle"
+            raise ValueError(text)
         connector = with_check(connector, checked, status=status, insecure=insecure)
         if checked.port is None:
             return await until_resolved(connector, checked.host)
@@ -144,9 +144,7 @@ async def until_service_down(
     checked = _as_service(target)
     endpoint = _endpoint(connector, checked)
     if endpoint is None:
-        raise ValueError(
-            f"{checked} is only a name: it cannot be waited for to go down"
-        )
+        raise ValueError(f"{checked} is only a name, and cannot go down")
     return await until_down(connector, endpoint)
 
 

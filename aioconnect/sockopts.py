@@ -117,7 +117,7 @@ def user_timeout(seconds: float) -> SocketOptions:
     """
     check_duration("seconds", seconds, positive=True)
     if seconds > 2**31 / 1000 - 1:
-        raise ValueError(f"seconds must fit the kernel, not {seconds}")
+        raise ValueError(f"seconds is too long for the kernel: {seconds}")
     _require_linux("user_timeout")
     value = math.ceil(seconds * 1000)
     option = _tcp(socket.TCP_USER_TIMEOUT, value)
@@ -136,7 +136,7 @@ def bind_device(name: str) -> SocketOptions:
     raw = os.fsencode(name) if name.isascii() else b""
     if not 0 < len(raw) < 16 or b"\0" in raw:
         raise ValueError(
-            f"name must be an interface's, 1 to 15 bytes, not {safe_repr(name)}"
+            f"name must be an interface name of 1 to 15 bytes, not {safe_repr(name)}"
         )
     option = (_IP_FAMILIES, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, raw)
     return SocketOptions(f"bind_device({name!r})", (option,))

@@ -171,11 +171,19 @@ async def test_an_observer_that_fails_after_a_look_up() -> None:
 @pytest.mark.parametrize(
     ("target", "options", "why"),
     [
-        ("ftp://db", {}, "'ftp' is no scheme of a service"),
-        ("redis://:secret@db", {}, "a URL has no user and no password here"),
+        ("ftp://db", {}, "'ftp' is not a known scheme"),
+        ("redis://:secret@db", {}, "leave out the user and the password"),
         ("db", {}, "a port is missing"),
-        ("http://db", {"settle": 1}, "settle is for a host and a port: http://db:80/"),
-        ("redis://db", {"ready": checks.http()}, "ready: redis://db:6379 is asked"),
+        (
+            "http://db",
+            {"settle": 1},
+            "http://db:80/ asks the service, and cannot have settle",
+        ),
+        (
+            "redis://db",
+            {"ready": checks.http()},
+            "ready: redis://db:6379 has its own check",
+        ),
         (7, {}, "a target must be a text"),
         (None, {}, "a target must be a text"),
     ],

@@ -88,8 +88,8 @@ def check_retry(retry: Iterable[float]) -> Iterable[float]:
     """Check delays that every call iterates from the beginning."""
     if isinstance(retry, Iterator):
         raise TypeError(
-            f"retry must be iterable again and again, not {safe_repr(retry)}, which is"
-            " used up by one call: give a tuple, or Backoff(...)"
+            f"retry must not be {safe_repr(retry)}, which is used up by one call: give"
+            " a tuple, or Backoff(...)"
         )
     if isinstance(retry, str | bytes) or not isinstance(retry, Iterable):
         text = f"retry must be an iterable of seconds, not {safe_repr(retry)}"
@@ -119,7 +119,9 @@ def check_count(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {safe_repr(value)}")
     if not 0 <= value < 2**31:
-        raise ValueError(f"{name} must be 0 or more, and a C int: {safe_repr(value)}")
+        raise ValueError(
+            f"{name} must be 0 or more, and fit a C int: {safe_repr(value)}"
+        )
 
 
 def check_family(family: object) -> None:
@@ -204,7 +206,9 @@ def check_synchronous(name: str, value: object) -> None:
     function = value if hasattr(value, "__code__") else type(value).__call__
     code = getattr(function, "__code__", None)
     if isinstance(code, CodeType) and code.co_flags & _ASYNC_FLAGS:
-        raise TypeError(f"{name} must be no asynchronous function: {safe_repr(value)}")
+        raise TypeError(
+            f"{name} must not be an asynchronous function: {safe_repr(value)}"
+        )
 
 
 def check_prepare(prepare: Sequence[Prepare]) -> tuple[Prepare, ...]:

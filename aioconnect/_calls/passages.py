@@ -93,5 +93,5 @@ class Passages:
 
 def _check_socket(way: Passage, wrap: Wrap[Any] | None) -> None:
     if way.wrap is not wrap:
-        text = "it gets a socket on this loop, and an https:// proxy gives none"
+        text = "it needs a socket on this loop, and an https:// proxy has none to give"
         raise ValueError(f"ready: {text}")

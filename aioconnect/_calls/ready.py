@@ -50,9 +50,12 @@ async def pass_ready(ready: Ready, connection: Any, deadline: float | None) -> N
         try:
             async with scope:
                 if await _call_ready(ready, connection) is False:
-                    error = os_error(errno.ECONNABORTED, "it says that it is not")
+                    error = os_error(
+                        errno.ECONNABORTED, "the ready check returned False"
+                    )
                 elif _is_closed(connection):
-                    error = os_error(errno.ECONNABORTED, "it has closed the connection")
+                    text = "the connection was closed during the check"
+                    error = os_error(errno.ECONNABORTED, text)
         except EOFError:
             error = os_error(errno.ECONNRESET, "the peer has closed the connection")
         except OSError as exc:
@@ -119,7 +122,7 @@ async def stay_open(seconds: float, ready: Ready | None, sock: socket.socket) ->
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise system_error(code)
-    text = f"closed again, and not open for {seconds:g} s"
+    text = f"the peer closed the connection within {seconds:g} s"
     raise os_error(errno.ECONNRESET, text)
 
 

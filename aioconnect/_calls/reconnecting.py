@@ -113,7 +113,7 @@ class Reconnecting:
         if loop.time() - self._connected_at >= self._stable_after:
             self._operation = None
         else:
-            text = f"the connection has not lasted {self._stable_after:g} s"
+            text = f"the connection ended within {self._stable_after:g} s"
             self._operation.lost(self._connected_at, text)
 
     async def aclose(self) -> None:

@@ -107,7 +107,7 @@ class ServiceLookup:
                 yield endpoint
             if is_somewhere:
                 return
-            text = "the service is nowhere available"
+            text = "the service is not available at this domain"
             error = socket.gaierror(socket.EAI_NONAME, text)
         self._tell(error)
         raise AttemptError("resolve", error, sent=False)

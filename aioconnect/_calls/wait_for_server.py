@@ -88,7 +88,9 @@ def _check_settle(options: Options, settle: float) -> None:
     for name in ("timeout", "attempt_timeout"):
         seconds = getattr(options, name)
         if seconds and settle >= seconds:
-            raise ValueError(f"settle: {settle:g} s do not fit into {name}={seconds:g}")
+            raise ValueError(
+                f"settle ({settle:g} s) must be shorter than {name} ({seconds:g} s)"
+            )
 
 
 def with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
@@ -118,7 +120,7 @@ async def until_down(options: Options, endpoint: Endpoint) -> float:
 
 def _check_is_direct(options: Options, endpoint: Endpoint) -> None:
     if passage_to(options, endpoint) is not None:
-        text = "no proxy tells a server that is down from one that it cannot reach"
+        text = "a proxy does not tell whether a server is down or out of its reach"
         raise ValueError(f"wait_until_down: {text}; wait without a proxy")
 
 
@@ -215,7 +217,7 @@ class _WaitUntilDown:
 
     def _not_down_error(self, last: ConnectError | None) -> ConnectTimeoutError:
         """Return the error of the wait.  *last* is the error of the last look."""
-        state = "it is up"
+        state = "still up"
         if last is not None:
             lines = (
                 f"{attempt_subject(one)}: {attempt_reason(one)}"
@@ -226,8 +228,8 @@ class _WaitUntilDown:
         count = self._schedule.round
         plural = "" if count == 1 else "s"
         elapsed = self._loop.time() - self._schedule.started
-        looks = f"{count} look{plural}, {elapsed:.3f} s"
-        text = f"{self._endpoint} is not down{within}: {state} ({looks})"
+        checks = f"{count} check{plural}, {elapsed:.3f} s"
+        text = f"{self._endpoint} is not down{within}: {state} ({checks})"
         error = ConnectTimeoutError(errno.ETIMEDOUT, text)
         error.host, error.port = self._endpoint.host, self._endpoint.port
         error.rounds, error.elapsed = count, elapsed

@@ -242,7 +242,7 @@ def unanswered_error(
     if count is None:
         return lookup_expired(phase)
     hang = "1 look-up hangs" if count == 1 else f"{count:,} look-ups hang"
-    return lookup_expired(phase, f"{hang}, and names wait for a free thread")
+    return lookup_expired(phase, f"{hang}, and no thread is free")
 
 
 def cancel_lookup(future: AnswerFuture) -> None:

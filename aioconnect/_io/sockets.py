@@ -267,7 +267,7 @@ def refuse_self_connect(sock: socket.socket, address: Address) -> None:
         raise AttemptError("connect", exc) from None
     if is_own_peer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        text = f"{os.strerror(errno.ECONNREFUSED)} (it was this very socket)"
+        text = f"{os.strerror(errno.ECONNREFUSED)} (the socket connected to itself)"
         raise AttemptError("connect", os_error(errno.ECONNREFUSED, text))
 
 

@@ -111,7 +111,7 @@ class TLSOptions(NamedTuple):
             try:
                 context.wrap_bio(inbox, outbox, server_hostname=name or None)
             except ValueError as exc:
-                text = f"ssl: {safe_repr(name)} is no name to verify: {exc}"
+                text = f"ssl: {safe_repr(name)} is not a name to verify: {exc}"
                 raise ValueError(text) from None
             _of_clients.add(context)
         return self._replace(ssl=context, server_hostname=name)

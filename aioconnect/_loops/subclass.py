@@ -83,13 +83,13 @@ loop_factory.__module__ = "aioconnect"  # users import it from there
 
 def _check(connector: object, base: object) -> None:
     if callable(connector):
-        text = "a function that makes loops is given as base=..."
+        text = "give a function that makes loops as base=..."
         raise TypeError(f"connector must be a Connector; {text}")
     check_connector(connector)
     if isinstance(base, type) and issubclass(base, asyncio.AbstractEventLoop):
         check_loop(base)
     elif isinstance(base, type) or not callable(base):
-        text = "what makes event loops, such as uvloop.new_event_loop, or their class"
+        text = "a function such as uvloop.new_event_loop, or a class of event loops"
         raise TypeError(f"base must be {text}, not {safe_repr(base)}")
 
 

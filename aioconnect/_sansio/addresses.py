@@ -213,7 +213,7 @@ def _unix_sockaddr(sockaddr: object) -> str | bytes:
     limit = _SUN_PATH if is_abstract else _SUN_PATH - 1
     if len(raw) > limit:
         raise ValueError(
-            f"path is {len(raw)} bytes long, the kernel takes {limit}:"
+            f"path is {len(raw)} bytes long, the kernel takes at most {limit}:"
             f" {safe_repr(path)}"
         )
     return path

@@ -37,7 +37,9 @@ def check_count(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {safe_repr(value)}")
     if not 0 <= value < 2**31:
-        raise ValueError(f"{name} must be 0 or more, and a C int: {safe_repr(value)}")
+        raise ValueError(
+            f"{name} must be 0 or more, and fit a C int: {safe_repr(value)}"
+        )
 
 
 def check_port_number(port: object) -> int:

@@ -189,9 +189,11 @@ class AttemptLog:
         reasons = "; ".join(lines) or "nothing was tried"
         if self.count == 0:
             return f"{reasons} ({elapsed:.3f} s)"
+        are_lookups = all(attempt.phase == "resolve" for attempt in self.attempts)
+        what = "look-up" if are_lookups else "attempt"
         plural = "" if self.count == 1 else "s"
         in_rounds = f" in {rounds} rounds" if rounds > 1 else ""
-        return f"{reasons} ({self.count} attempt{plural}{in_rounds}, {elapsed:.3f} s)"
+        return f"{reasons} ({self.count} {what}{plural}{in_rounds}, {elapsed:.3f} s)"
 
     def _line(self, attempt: Attempt) -> str:
         endpoint = self._endpoints[0]

@@ -213,7 +213,7 @@ def os_error(code: int, text: str) -> OSError:
 
 def lookup_expired(phase: str, why: str | None = None) -> AttemptExpired:
     """Return the error of an attempt that expired before a name was resolved."""
-    text = "the resolver has not answered yet"
+    text = "the resolver did not answer in time"
     error = os_error(errno.ETIMEDOUT, text if why is None else f"{text}: {why}")
     return AttemptExpired(phase, error, sent=False)
 
@@ -225,13 +225,13 @@ def attempt_subject(attempt: Attempt) -> str:
 
 def lookup_too_late(what: str) -> AttemptExpired:
     """Return the error of a look-up that found *what* too late to try them."""
-    text = f"the time was up before its {what} could be tried"
+    text = f"the time ran out before its {what} could be tried"
     return AttemptExpired("resolve", os_error(errno.ETIMEDOUT, text), sent=False)
 
 
 def lookup_displaced() -> OSError:
     """Return the error of a look-up that was given up to make room for another."""
-    text = "the resolver has not answered yet, given up for the next name"
+    text = "the resolver did not answer in time, given up for the next name"
     return os_error(errno.ETIMEDOUT, text)
 
 

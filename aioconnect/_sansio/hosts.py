@@ -49,7 +49,7 @@ def check_host(host: object) -> str:
     host = str.__str__(host)
     # First of all: the other checks look at each character, and the cache keeps text.
     if len(host) > _MOST_CHARACTERS + 1:  # the root's dot
-        raise ValueError(f"host is {len(host):,} characters long, no name is")
+        raise ValueError(f"host is {len(host):,} characters long: too long for a name")
     return _check_name(host)
 
 
@@ -73,7 +73,9 @@ def _check_name(host: str) -> str:
             f"host: {redacted_repr(host)} is not a host name: {exc}"
         ) from None
     if octets > LONGEST_NAME:
-        raise ValueError(f"host is {octets} octets long, DNS takes {LONGEST_NAME}")
+        raise ValueError(
+            f"host is {octets} octets long, DNS takes at most {LONGEST_NAME}"
+        )
     return host
 
 
@@ -90,9 +92,11 @@ def _without_brackets(host: str) -> str:
     name, colon, port = host.rpartition(":")
     if "://" in host or (colon and ("@" in host or "?" in host)):
         # The message does not quote the text: there may be a password in it.
-        raise ValueError("host must be a host alone, not a URL: its port goes apart")
+        raise ValueError(
+            "host must be only a host, not a URL: give the port separately"
+        )
     if colon and "%" not in port and (":" not in name or name.endswith("]")):
-        text = f"host: {redacted_repr(host)} has a port in it: the port goes apart"
+        text = f"host: {redacted_repr(host)} has a port in it: give both separately"
         raise ValueError(f"{text}, {redacted_repr(name)} and {redacted_repr(port)}")
     return host
 

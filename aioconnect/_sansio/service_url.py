@@ -110,19 +110,19 @@ def parse_service_url(text: str, check_port: CheckPort) -> ServiceURL:
 def _parse(text: str, check_port: CheckPort) -> ServiceURL:
     match = _URL.match(text)
     if match is None:
-        raise TargetSyntaxError(0, "it is no URL")
+        raise TargetSyntaxError(0, "it is not a URL")
     if not text.isprintable():
         raise TargetSyntaxError(0, "there is a character that cannot be printed")
     scheme, authority, path = match[1].lower(), match[2], match[3]
     start = match.start(2)
     if scheme not in _USUAL_PORTS:
         known = ", ".join(sorted({*_USUAL_PORTS, *_PLAIN}))
-        problem = f"{safe_repr(scheme)} is no scheme of a service; these are: {known}"
+        problem = f"{safe_repr(scheme)} is not a known scheme; these are: {known}"
         raise TargetSyntaxError(0, problem)
     # A password can have any character, so no other error may quote a part before @.
     if "@" in text:
-        problem = "a URL has no user and no password here: no check uses one"
-        raise TargetSyntaxError(0, f"{problem} (in a path, write %40)")
+        problem = "leave out the user and the password: no check uses them"
+        raise TargetSyntaxError(0, f"{problem} (in a path, write @ as %40)")
     if scheme in HTTP_SCHEMES:
         try:
             path = check_path(path if path.startswith("/") else f"/{path}")
@@ -164,7 +164,7 @@ def _host_and_port(
     if not has_port and usual is not None:
         authority = f"{authority}:{usual}"
     elif not has_port:
-        problem = f"the port is missing: {scheme}:// has no usual one"
+        problem = f"the port is missing: {scheme}:// has no default port"
         raise TargetSyntaxError(start + len(authority), problem)
     host, port, *_ = parse_host_and_port(authority, start, check_port)
     assert host is not None
@@ -177,7 +177,7 @@ def _host_and_port(
 
 def _name(authority: str, start: int) -> str:
     if ":" in authority:
-        raise TargetSyntaxError(start, "a dns:// URL has a name only, and no port")
+        raise TargetSyntaxError(start, "a dns:// URL has only a name, without a port")
     try:
         return check_target_host(authority)
     except ValueError as exc:

@@ -142,7 +142,7 @@ def _parse(text: str, check_port: CheckPort) -> TargetFields:
     if _may_have_secrets(text):
         # This comes first, because the other errors quote the part that is wrong.
         raise TargetSyntaxError(
-            0, f"a target has no user, password or query; it is {_FORMS}"
+            0, f"leave out user, password and query; a target is {_FORMS}"
         )
     if colon and kind in _PARSERS:
         return _PARSERS[kind](rest, len(kind) + 1)
@@ -185,7 +185,7 @@ def _split_bracketed(text: str, start: int) -> tuple[str, str, int]:
     if not bracket:
         raise TargetSyntaxError(start + len(text), "the ] is missing")
     if ":" not in host and host not in _PARSERS:
-        raise TargetSyntaxError(start + 1, f"{safe_repr(host)} is no IPv6 address")
+        raise TargetSyntaxError(start + 1, f"{safe_repr(host)} is not an IPv6 address")
     if not rest.startswith(":"):
         position = start + len(host) + 2
         raise TargetSyntaxError(position, "a port has to follow: [host]:port")
@@ -196,7 +196,7 @@ def _split_bare(text: str, start: int) -> tuple[str, str, int]:
     """Return the host, the port, and the position of the port, of ``host:port``."""
     host, colon, port = text.rpartition(":")
     if text.startswith("/"):
-        raise TargetSyntaxError(start, f"a path is unix:{safe_repr(text)[1:-1]}")
+        raise TargetSyntaxError(start, f"write a path as unix:{safe_repr(text)[1:-1]}")
     if not colon:
         position = start + len(text)
         raise TargetSyntaxError(position, f"a port is missing; a target is {_FORMS}")
@@ -204,7 +204,7 @@ def _split_bare(text: str, start: int) -> tuple[str, str, int]:
     # After tcp:// there is only a host, even if it has the name of a kind.
     is_kind = not start and (port.startswith("//") or kind.lower() in _PARSERS)
     if is_kind or (":" in host and not re.fullmatch(_HEXADECIMAL, kind)):
-        text = f"{safe_repr(kind)} is no kind of target; it is {_FORMS}"
+        text = f"{safe_repr(kind)} is not a kind of target; a target is {_FORMS}"
         if port.startswith("//"):
             text += "; wait_until_up also takes the URL of a service"
         raise TargetSyntaxError(start, text)

@@ -157,7 +157,7 @@ def _complete_url(value: str) -> ProxyURL:
     try:
         match = _URL.fullmatch(value)
         if match is None:
-            raise ValueError("it is no URL like scheme://user:password@host:port")
+            raise ValueError("it is not a URL like scheme://user:password@host:port")
         scheme = (match["scheme"] or "http").lower()
         scheme = "socks4" if scheme == "socks" else scheme
         if scheme not in SCHEMES:

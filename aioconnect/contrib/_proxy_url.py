@@ -106,10 +106,12 @@ class Hop:
         """Raise `ValueError` if the proxy cannot connect to *endpoint*."""
         host = str(endpoint.host)
         if "%" in host:
-            raise ValueError(f"host: a proxy knows no scope ids: {safe_repr(host)}")
+            raise ValueError(
+                f"host: a proxy does not support scope ids: {safe_repr(host)}"
+            )
         if endpoint.address is not None:
             if self.family not in (socket.AF_UNSPEC, endpoint.address.family):
-                text = f"{self.scheme} knows no IPv6, use socks5 or http"
+                text = f"{self.scheme} does not support IPv6, use socks5 or http"
                 raise ValueError(f"host: {text}: {safe_repr(host)}")
         elif self.resolves_names and not _NAME.fullmatch(ascii_name(host)):
             text = "neither a name nor an address that a proxy knows"

@@ -120,7 +120,7 @@ class AiodnsResolver:
         """
         host, port = check_host(host), check_port(port)
         if flags & ~int(socket.AI_NUMERICSERV):
-            text = f"c-ares knows no flags like {flags:#x}"
+            text = f"c-ares does not support the flags {flags:#x}"
             raise socket.gaierror(socket.EAI_BADFLAGS, text)
         try:
             async with _shared_channel(self) as channel:

@@ -75,7 +75,7 @@ class Connectable(ByteStreamConnectable):
         check_services(self.connector, targets)
         target = targets[0]
         if target.address is not None and target.address.type != socket.SOCK_STREAM:
-            raise ValueError(f"remote: {target} is no socket of streams")
+            raise ValueError(f"remote: {target} is not a stream socket")
         object.__setattr__(self, "remote", target)
         for name, kind in (("ssl_context", ssl.SSLContext), ("tls_hostname", str)):
             value = getattr(self, name)

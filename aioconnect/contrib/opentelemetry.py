@@ -257,4 +257,6 @@ def _logging_errors() -> Generator[None]:
     try:
         yield
     except Exception:  # a processor or a view may raise anything; the connect goes on
-        _logger.exception("OpenTelemetry failed, and misses a part of a connect")
+        _logger.exception(
+            "OpenTelemetry failed: a part of this connect is not recorded"
+        )

@@ -207,7 +207,7 @@ def _check_lookups(steps: Sequence[object]) -> None:
     for step in steps:
         if not isinstance(step, Lookup):
             raise TypeError(
-                f"script: {safe_repr(step)} is no Lookup, as Lookup([address])"
+                f"script: {safe_repr(step)} is not a Lookup, such as Lookup([address])"
             )
 
 

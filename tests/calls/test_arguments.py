@@ -34,7 +34,7 @@ async def test_bad_target(
 
 
 async def test_bad_path() -> None:
-    with pytest.raises(ValueError, match="the kernel takes 107"):
+    with pytest.raises(ValueError, match="the kernel takes at most 107"):
         await aioconnect.connect_unix("x" * 200)
     with pytest.raises(ValueError, match="path is empty"):
         await aioconnect.open_unix_connection("")

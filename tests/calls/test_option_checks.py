@@ -78,7 +78,7 @@ async def asynchronous_generator(*what: object) -> AsyncIterator[bool]:
 def test_an_asynchronous_function_is_refused(name: str, asked: Any) -> None:
     """A coroutine is true: every error would be retried."""
     options: Any = {name: [asked] if name == "prepare" else asked}
-    with pytest.raises(TypeError, match=f"{name} must be no asynchronous function"):
+    with pytest.raises(TypeError, match=f"{name} must not be an asynchronous function"):
         Connector(**options)
 
 

@@ -184,5 +184,5 @@ async def test_the_time_is_up_before_an_address_is_tried() -> None:
             "name", 1, resolver=resolver, timeout=0.2, observer=late
         )
     assert [attempt.phase for attempt in caught.value.attempts] == ["resolve"] * 3
-    assert "the time was up before its addresses could be tried" in str(caught.value)
-    assert "the resolver has not answered yet" in str(caught.value)
+    assert "the time ran out before its addresses could be tried" in str(caught.value)
+    assert "the resolver did not answer in time" in str(caught.value)

@@ -106,7 +106,7 @@ async def final(*connection: object) -> None:
 @pytest.mark.parametrize(
     ("ready", "kind", "says", "attempts"),
     [
-        (no, aioconnect.ConnectAbortedError, "it says that it is not", 3),
+        (no, aioconnect.ConnectAbortedError, "the ready check returned False", 3),
         (ends, aioconnect.ConnectResetError, "the peer has closed", 3),
         (resets, aioconnect.ConnectResetError, "said the ping", 3),
         (final, aioconnect.ConnectError, "it is another server", 1),
@@ -425,7 +425,7 @@ async def test_a_hook_that_closes_the_connection() -> None:
     """It is not returned: a call returns what is connected."""
     with echoing() as server:
         for connect in (aioconnect.connect, aioconnect.open_connection):
-            with pytest.raises(aioconnect.ConnectAbortedError, match="has closed"):
+            with pytest.raises(aioconnect.ConnectAbortedError, match="closed during"):
                 await connect(server.host, server.port, ready=closes)
 
 

@@ -499,7 +499,7 @@ async def test_ready_has_closed_it(listener: Server) -> None:
         await stream.aclose()
 
     connector = Connector(ready=closing)
-    with pytest.raises(ConnectError, match="closed the connection"):
+    with pytest.raises(ConnectError, match="closed during the check"):
         await Connectable(listener.address, connector).connect()
 
 

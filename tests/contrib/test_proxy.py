@@ -1097,10 +1097,10 @@ def test_a_connector_of_a_chain() -> None:
 @pytest.mark.parametrize(
     ("scheme", "host", "text"),
     [
-        ("socks4", "::1", "socks4 knows no IPv6, use socks5 or http"),
-        ("socks4a", "2001:db8::1", "socks4a knows no IPv6"),
-        ("socks5", "fe80::1%1", "a proxy knows no scope ids"),
-        ("socks5h", "fe80::1%eth0", "a proxy knows no scope ids"),
+        ("socks4", "::1", "socks4 does not support IPv6, use socks5 or http"),
+        ("socks4a", "2001:db8::1", "socks4a does not support IPv6"),
+        ("socks5", "fe80::1%1", "a proxy does not support scope ids"),
+        ("socks5h", "fe80::1%eth0", "a proxy does not support scope ids"),
         ("socks5h", "127.1", "neither a name nor an address that a proxy knows"),
         ("http", "010.0.0.1", "neither a name nor an address"),
         ("http", "1.2.3.4.", "neither a name nor an address"),
@@ -1123,7 +1123,7 @@ async def test_hosts_that_no_proxy_can_connect_to(
 
 
 def test_a_bad_chain() -> None:
-    with pytest.raises(ValueError, match="socks4 knows no IPv6"):
+    with pytest.raises(ValueError, match="socks4 does not support IPv6"):
         ProxyConnector(proxy=["socks4://a:1", "http://[::1]:1"])
 
 

@@ -398,7 +398,7 @@ async def test_a_proxy_that_comes_in_a_wait(monkeypatch: pytest.MonkeyPatch) -> 
         through = ProxyConnector(
             proxy="environment", retry=(0,) * 9, observer=observe, timeout=60
         )
-        with pytest.raises(ValueError, match="wait_until_down: no proxy tells"):
+        with pytest.raises(ValueError, match="wait_until_down: a proxy does not tell"):
             await through.wait_until_down(echo.host, echo.port)
 
 

@@ -931,7 +931,7 @@ def test_what_needs_a_socket_on_a_loop() -> None:
     factory = loop_factory(connector)
     with (
         asyncio.Runner(loop_factory=factory) as runner,
-        pytest.raises(ValueError, match="ready: it gets a socket on this loop"),
+        pytest.raises(ValueError, match="ready: it needs a socket on this loop"),
     ):
         runner.run(asyncio.open_connection("x.test", 80))
 

@@ -87,7 +87,7 @@ async def test_settling(watched: tuple[str, ...]) -> None:
     """A connection that does not last is noticed."""
     with (
         flaky(["accept_close"]) as server,
-        pytest.raises(aioconnect.ConnectResetError, match="closed again"),
+        pytest.raises(aioconnect.ConnectResetError, match="closed the connection"),
     ):
         async with closed(watched) as stale:
             await aioconnect.wait_until_up(

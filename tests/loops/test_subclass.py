@@ -473,7 +473,7 @@ def test_sock_connect_to_no_name(loop_factory: Factory) -> None:
             for host in ("none", "::1", "six"):
                 with pytest.raises(socket.gaierror, match=r"IPv4|[Aa]ddress"):
                     await loop.sock_connect(sock, (host, 80))
-            with pytest.raises(TimeoutError, match="resolver has not answered"):
+            with pytest.raises(TimeoutError, match="resolver did not answer"):
                 await loop.sock_connect(sock, ("hung", 80))
 
     run(loop_factory, Connector(timeout=0.5, resolver=resolver), main)
@@ -675,15 +675,15 @@ class Rigid(asyncio.SelectorEventLoop):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ((uvloop.new_event_loop, None), TypeError, "given as base="),
+        ((uvloop.new_event_loop, None), TypeError, "loops as base="),
         ((None, None), TypeError, "connector must be a Connector, not None"),
         (
             (Connector(), Connector()),
             TypeError,
-            "what makes event loops, such as uvloop",
+            "a function such as uvloop",
         ),
-        ((Connector(), None), TypeError, "base must be what makes"),
-        ((Connector(), int), TypeError, "or their class"),
+        ((Connector(), None), TypeError, "base must be a function such as"),
+        ((Connector(), int), TypeError, "or a class of event loops"),
         ((Connector(), Blind), NotImplementedError, "Blind has no add_writer"),
     ],
 )

@@ -48,8 +48,8 @@ def test_a_positive_duration() -> None:
 @pytest.mark.parametrize(
     ("value", "error", "says"),
     [
-        (-1, ValueError, "proto must be 0 or more, and a C int: -1"),
-        (2**31, ValueError, "proto must be 0 or more, and a C int"),
+        (-1, ValueError, "proto must be 0 or more, and fit a C int: -1"),
+        (2**31, ValueError, "proto must be 0 or more, and fit a C int"),
         (1.0, TypeError, "proto must be an int, not 1.0"),
         (True, TypeError, "proto must be an int, not True"),
     ],

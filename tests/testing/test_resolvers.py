@@ -62,7 +62,7 @@ def test_a_bad_answer_is_refused_at_once() -> None:
         Lookup(["::1"], delay=float("nan"))
     with pytest.raises(ValueError, match="no look-up"):
         ScriptedResolver({"a": []})
-    with pytest.raises(TypeError, match=r"script: '::1' is no Lookup"):
+    with pytest.raises(TypeError, match=r"script: '::1' is not a Lookup"):
         ScriptedResolver({"a": ["::1"]})  # type: ignore[list-item]  # that is the test
 
 
