@@ -117,7 +117,7 @@ def whole_number(text: str, least: int = 1) -> int:
     """Return the whole number in *text*, *least* or more."""
     is_number = text.isascii() and text.isdecimal() and len(text) < 10
     if not is_number or int(text) < least:
-        problem = f"{text!r} is not a whole number from {least} on"
+        problem = f"{text!r} is not a whole number of {least} or more"
         raise argparse.ArgumentTypeError(problem)
     return int(text)
 

@@ -1,4 +1,4 @@
-"""The flags that say how a service is asked, and the connector that asks it."""
+"""The flags for the checks of services, and the connector that makes a check."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["add_insecure_flag", "add_status_flag", "check_flags", "connector_for
 
 
 def add_status_flag(options: Container) -> None:
-    """Add the flag that says which status of HTTP is ready."""
+    """Add the flag for the HTTP status codes that count as ready."""
     options.add_argument(
         "--status",
         metavar="RANGE",
         type=status_range,
-        help="the status codes of http:// and https:// that are ready (200-399)",
+        help="the HTTP status codes that count as ready (200-399)",
     )
 
 
@@ -30,7 +30,7 @@ def add_insecure_flag(options: Container) -> None:
     options.add_argument(
         "--insecure",
         action="store_true",
-        help="accept any certificate of https://, rediss://, amqps:// and tls://",
+        help="accept any certificate from https://, rediss://, amqps:// and tls://",
     )
 
 
@@ -40,12 +40,12 @@ def check_flags(
     """Raise `CommandError` unless the flags of *arguments* fit one of the *targets*."""
     schemes = {one.scheme for one in targets if isinstance(one, ServiceURL)}
     if arguments.status is not None and schemes.isdisjoint(HTTP_SCHEMES):
-        raise CommandError("--status goes with an http:// or https:// target")
+        raise CommandError("--status needs an http:// or https:// target")
     has_tls = not schemes.isdisjoint(TLS_SCHEMES) or vars(arguments).get("tls")
     if arguments.insecure and not has_tls:
         tls = ", ".join(f"{scheme}://" for scheme in TLS_SCHEMES)
-        flag = " and --tls" if "tls" in arguments else ""
-        raise CommandError(f"--insecure goes with {tls} targets{flag}")
+        flag = ", or --tls" if "tls" in arguments else ""
+        raise CommandError(f"--insecure needs a target with TLS ({tls}){flag}")
 
 
 def connector_for(

@@ -37,9 +37,9 @@ def make_parser() -> Parser:
     """Return the parser of all commands."""
     parser = Parser(
         prog="aioconnect",
-        description="Connect from asyncio: you get a connected socket, or one error"
-        " that says why not.",
-        epilog="'aioconnect COMMAND --help' says more, with examples.",
+        description="Wait until servers are up, see why a connect is slow or fails, and"
+        " check many servers at once.",
+        epilog="Run 'aioconnect COMMAND --help' for details and examples.",
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )

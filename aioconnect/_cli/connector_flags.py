@@ -58,21 +58,25 @@ def add_connector_flags(options: Container) -> None:
             *flags, metavar=metavar, type=take, default=_NOT_SET, help=text
         )
 
-    add("--timeout", "TIME", positive_duration, "limit the whole call to TIME")
+    timeout = "limit each connect to TIME, with its look-ups and retries"
+    add("--timeout", "TIME", positive_duration, timeout)
     attempt_timeout = "limit each attempt at an address to TIME"
     add("--attempt-timeout", "TIME", positive_duration, attempt_timeout)
     add_retry_flags(options)
-    add("--attempts", "N", whole_number, "try N times, with the delays between")
-    delay = "TIME until the next address joins the race (0.25); 'none': one by one"
+    add("--attempts", "N", whole_number, "try up to N times, with pauses between")
+    delay = "try the next address, too, after TIME (0.25); 'none': one at a time"
     add("--happy-eyeballs-delay", "TIME", duration_or_none, delay)
-    delay = "TIME until IPv6 and IPv4 are also looked up alone (0.05); 'none': never"
+    delay = "look up IPv6 and IPv4 separately after TIME (0.05); 'none': never"
     add("--resolution-delay", "TIME", duration_or_none, delay)
-    interleave = "First Address Family Count (1); 0 keeps the order"
+    interleave = (
+        "try N addresses of the first family before one of the other (1); 0 keeps the"
+        " order of the look-up"
+    )
     add("--interleave", "N", partial(whole_number, least=0), interleave)
     options.add_argument(
         "--family", choices=_FAMILIES, default=_NOT_SET, help="IPv4 or IPv6 only"
     )
-    add("--local-addr", "ADDR", local_addr, "HOST[:PORT] to connect from")
+    add("--local-addr", "ADDR", local_addr, "connect from HOST[:PORT]")
     options.add_argument(
         "--only-public", action="store_true", help="refuse private addresses"
     )
@@ -88,7 +92,7 @@ def add_retry_flags(options: Container) -> None:
         metavar="TIME",
         type=interval,
         default=_NOT_SET,
-        help="pause for TIME between two attempts",
+        help="pause for TIME between two tries",
     )
     either.add_argument(
         "--backoff",
@@ -96,9 +100,9 @@ def add_retry_flags(options: Container) -> None:
         metavar="DELAYS",
         type=backoff,
         default=_NOT_SET,
-        help="or growing delays: INITIAL,MAXIMUM[,FACTOR[,JITTER]], such as 0.1,5 or"
-        " 0.1,5,1.5,0.2; INITIAL and MAXIMUM are each a TIME, FACTOR (2) is the growth,"
-        " and JITTER (1) is the random share, from 0 to 1",
+        help="or make growing pauses, such as 0.1,5 or 0.1,5,1.5,0.2: the first TIME,"
+        " the longest TIME, the growth factor (2), and the random share of each pause"
+        " from 0 to 1 (1)",
     )
 
 
@@ -108,7 +112,7 @@ def add_resolver_flag(options: Container) -> None:
         "--resolver",
         choices=("system", "aiodns"),
         default=_NOT_SET,
-        help="what looks up names (system; aiodns if there is a srv: target)",
+        help="how to look up names (system; aiodns if there is a srv: target)",
     )
 
 

@@ -23,7 +23,7 @@ def add_loop_flag(options: Container) -> None:
         "--loop",
         choices=("asyncio", "uvloop"),
         default="asyncio",
-        help="the event loop to use (asyncio)",
+        help="use this event loop (asyncio)",
     )
 
 

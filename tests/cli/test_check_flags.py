@@ -164,31 +164,40 @@ def test_sweep() -> None:
     assert re.search(r"not ready +1 ", done.stdout)
     assert f"http://{server.where}/... (503 Service Unavailable)" in done.stdout
     assert "secret" not in done.stdout + done.stderr
-    assert "<stdin>:4: target 'ftp://x', character 1: 'ftp' is no scheme" in done.stderr
+    assert "<stdin>:4: target 'ftp://x', character 1: 'ftp' is not" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ("wait ftp://x", "'ftp' is no scheme of a service; these are: amqp, amqps"),
-        ("wait redis://:secret@x", "a URL has no user and no password here"),
+        ("wait ftp://x", "'ftp' is not a known scheme; these are: amqp, amqps"),
+        ("wait redis://:secret@x", "leave out the user and the password"),
         ("wait postgres://x/app", "URL ends after host and port: leave out '/app'"),
-        ("wait tls://x", "the port is missing: tls:// has no usual one"),
+        ("wait tls://x", "the port is missing: tls:// has no default port"),
         ("wait redis://x:0", "nobody can listen on port 0"),
-        ("wait x:1 --status 200", "--status goes with an http:// or https:// target"),
+        ("wait x:1 --status 200", "--status needs an http:// or https:// target"),
         (
             "wait http://x --insecure",
-            "--insecure goes with amqps://, https://, rediss://, tls://",
+            "--insecure needs a target with TLS (amqps://, https://, rediss://, tls://)",
         ),
         ("wait http://x --status 2xx", "'2xx' is not a range from 100 to 599, such as"),
         ("wait http://x --status 299-200", "'299-200' is not a range from 100 to 599"),
         ("wait http://x --status 600", "'600' is not a range from 100 to 599"),
-        ("wait http://x --settle 1", "--settle does not go with http://x:80/"),
+        (
+            "wait http://x --settle 1",
+            "http://x:80/ asks the service, and cannot have --settle",
+        ),
         ("wait dns://x --down", "--down needs a port, and dns://x has none"),
-        ("probe http://x --tls", "--tls and --server-name do not go with http://x:80/"),
-        ("probe http://x --server-name a", "--tls and --server-name do not go with"),
-        ("probe x:1 --status 200", "--status goes with an http:// or https:// target"),
-        ("probe x:1 --insecure", "--insecure goes with amqps://, https://, rediss://"),
+        ("probe http://x --tls", "http://x:80/ cannot have --tls or --server-name"),
+        (
+            "probe http://x --server-name a",
+            "http://x:80/ cannot have --tls or --server-name",
+        ),
+        ("probe x:1 --status 200", "--status needs an http:// or https:// target"),
+        (
+            "probe x:1 --insecure",
+            "--insecure needs a target with TLS (amqps://, https://",
+        ),
     ],
 )
 def test_usage(arguments: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,16 +68,16 @@ def test_a_target_after_a_flag_on_other_pythons(port: int, tmp_path: Path) -> No
         ("db:1 --any cache", "target 'cache', character 6: a port is missing"),
         (
             "db 1 cache 2",
-            "if the port is 1, write 'db:1', because only a single target",
+            "if 1 is the port, write 'db:1' (only a single target",
         ),
         (
             "db:1 sleep 10",
-            "target 'sleep' has no port; if the port is 10, write 'sleep:",
+            "target 'sleep' has no port; if 10 is the port, write 'sleep:",
         ),
-        ("db:1 sleep 10", "can be two words; a command goes after --\n"),
+        ("db:1 sleep 10", "can be two words); a command goes after --\n"),
         (
             "pw@db 1 cache:2",
-            "target '***@db' has no port; if the port is 1, write '***@",
+            "target '***@db' has no port; if 1 is the port, write '***@",
         ),
         (
             "5432",
@@ -96,9 +96,9 @@ def test_a_target_after_a_flag_on_other_pythons(port: int, tmp_path: Path) -> No
         ),
         ("db:1 --any ./run", "a command goes after --"),
         ("db:1 --any --anything a:b@c:1", "arguments: --anything '***@c:1' (see"),
-        ("app:pw@db:1", "target '***@db:1', character 1: a target has no user"),
+        ("app:pw@db:1", "target '***@db:1', character 1: leave out user"),
         ("db:99999", "port must be between 0 and 65535, not '99999'"),
-        ("ftp://db:80", "'ftp' is no scheme of a service; these are: amqp, amqps, dns"),
+        ("ftp://db:80", "'ftp' is not a known scheme; these are: amqp, amqps, dns"),
         ("srv:db", "a service is _service._proto.name, not 'db'"),
         ("srv:_x._tcp.db --resolver system", "a srv: target needs --resolver aiodns"),
         ("db:1 --", "there is no command after --"),

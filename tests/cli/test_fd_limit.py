@@ -20,7 +20,7 @@ Limits = tuple[int, int]
         (
             (256, 256),
             32,
-            "aioconnect: 16 at once instead of 500: there are no more than",
+            "aioconnect: checking 16 targets at once, not 500, because the limit is",
         ),
         ((64, 8192), 300, "2,000 targets in "),
     ],
@@ -56,7 +56,7 @@ def test_limit_that_cannot_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 40 < fits < 100
     assert said is not None
     assert said.startswith(
-        f"{fits} at once instead of 500: there are no more than 1024"
+        f"checking {fits} targets at once, not 500, because the limit is 1024"
     )
 
 
@@ -64,5 +64,5 @@ def test_too_few_descriptors(refused: str) -> None:
     few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (24, 24))
     with running("-", start=few) as process:
         _, said = process.communicate(refused)
-    assert said == "aioconnect: 24 descriptors are too few (see ulimit -n)\n"
+    assert said == "aioconnect: 24 file descriptors are too few (see ulimit -n)\n"
     assert process.returncode == 2

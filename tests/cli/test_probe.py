@@ -85,7 +85,7 @@ def test_count(port: int, capsys: Output, loop: str) -> None:
     assert numbers == "min T, median T, p95 T, max T"
     end = bars.index("")
     assert sum(int(bar.split()[-1]) for bar in bars[:end]) == 40
-    assert bars[end + 1] == "the one that took longest:"
+    assert bars[end + 1] == "the slowest connect:"
     # On uvloop's clock it may have taken no time.
     longest = rf"127.0.0.1:{port}: connected in (T|0)"
     assert re.fullmatch(longest, bars[end + 2])
@@ -158,17 +158,20 @@ def test_svg_that_cannot_be_written(
         ([], "the following arguments are required: TARGET"),
         (["db"], "target 'db', character 3: a port is missing"),
         (["db:1", "--loop", "trio"], "invalid choice: 'trio'"),
-        (["db:1", "--count", "0"], "'0' is not a whole number from 1 on"),
+        (["db:1", "--count", "0"], "'0' is not a whole number of 1 or more"),
         (["db:1", "--timeout", "-1"], "'-1' is not a duration"),
         (
             ["db:1", "--insecure"],
-            "--insecure goes with amqps://, https://, rediss://, tls:// ",
+            "--insecure needs a target with TLS (amqps://, https://, ",
         ),
-        (["db:1", "--server-name", "x"], "--server-name goes with --tls"),
-        (["vsock:1:1", "--tls"], "--tls goes with host:port and unix:, not vsock:1:1"),
-        (["srv:_a._tcp.b", "--tls"], "--tls goes with host:port and unix:"),
+        (["db:1", "--server-name", "x"], "--server-name needs --tls"),
+        (["vsock:1:1", "--tls"], "--tls needs host:port or unix:, not vsock:1:1"),
+        (["srv:_a._tcp.b", "--tls"], "--tls needs host:port or unix:, not srv:"),
         (["unix:/x", "--tls"], "--tls to unix:/x needs --server-name"),
-        (["db:1", "--tls", "--server-name="], "--server-name is empty; to accept any"),
+        (
+            ["db:1", "--tls", "--server-name="],
+            "--server-name is empty; --insecure accepts",
+        ),
         (["srv:_a._tcp.b", "--resolver", "system"], "needs --resolver aiodns"),
         (["db:1", "--nosuch"], "unrecognized arguments: --nosuch"),
         (["db:1", "other:2"], "unrecognized arguments: other:2"),
@@ -202,7 +205,7 @@ def test_without_rich(
     assert main(["probe", f"127.0.0.1:{port}"]) == 2
     assert capsys.readouterr().err == (
         "aioconnect: this needs rich: in a checkout, pip install '.[cli]'"
-        " (--json does not)\n"
+        "; --json does not\n"
     )
     assert main(["probe", f"127.0.0.1:{port}", "--json"]) == 0
 
@@ -306,7 +309,7 @@ def test_interrupted_in_this_process(
             sending.join()
         shown = capsys.readouterr().out
         assert "cancelled" in shown
-        assert ("the last one:" in shown) == ("--count" in options)
+        assert ("the last connect:" in shown) == ("--count" in options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -55,7 +55,7 @@ def test_bar(
     finally:
         sweep.close(force=True)
     assert sweep.signalstatus == signal.SIGINT
-    assert "1 were under way at SIGINT" in rest
+    assert "SIGINT stopped 1 more" in rest
     assert (BAR in rest) == bar or not bar
     assert ("\x1b[31m" in rest) == colors
     assert ("\x1b" in rest) == bar
@@ -86,7 +86,7 @@ def test_a_terminal_that_goes(refused: str, tmp_path: Path) -> None:
             said, _ = sweep.communicate(timeout=60)
     assert sweep.returncode == 2
     assert said.startswith("1 target in ")
-    assert said.endswith("1 line is no target\n")
+    assert said.endswith("1 line is not a target\n")
 
 
 def test_bar_at_40_columns(refused: str, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_typed(refused: str) -> None:
     finally:
         sweep.close(force=True)
     assert BAR not in rest
-    assert "1 line is no target" in rest
+    assert "1 line is not a target" in rest
     assert sweep.exitstatus == 2
 
 

@@ -63,7 +63,7 @@ def test_lines_that_are_no_targets(up: str) -> None:
         "aioconnect: <stdin>:9: target 'db:0': nobody can listen on port 0",
     ]
     assert done.stdout.splitlines()[0].startswith("2 targets in ")
-    assert done.stdout.splitlines()[-1] == "5 lines are no targets"
+    assert done.stdout.splitlines()[-1] == "5 lines are not targets"
 
 
 def test_line_that_is_not_utf_8(
@@ -75,7 +75,7 @@ def test_line_that_is_not_utf_8(
     assert main(["sweep", str(fleet)]) == 2
     said = capfd.readouterr()
     assert said.err == f"aioconnect: {fleet}:3: not UTF-8: byte 10 is 0xe9\n"
-    assert rows(said.out) == ["connected 2 100.0%", "1 line is no target"]
+    assert rows(said.out) == ["connected 2 100.0%", "1 line is not a target"]
 
 
 def test_records(up: str, refused: str) -> None:
@@ -110,7 +110,7 @@ def test_options(up: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 UNREADABLE = {
     "missing": "No such file or directory",
     "directory": "Is a directory",
-    "empty": "there is no target in it",
+    "empty": "the list has no target",
     "nul\0": "embedded null byte",
 }
 
@@ -203,7 +203,7 @@ def test_signals(number: signal.Signals, silent: str, refused: str) -> None:
         said = process.stderr.read()  # its standard input is still open
         assert process.wait() == -number
     assert said.startswith("1 target in ")
-    assert f"; 2 were under way at {number.name}\n" in said
+    assert f"; {number.name} stopped 2 more\n" in said
     assert "Traceback" not in said
 
 

@@ -65,7 +65,7 @@ def test_until_down() -> None:
         held.listen()
         target = f"127.0.0.1:{held.port}"
         with started(*WAIT, target, "--down") as process:
-            assert line_of(process) == f"{target}: it is up\n"
+            assert line_of(process) == f"{target}: still up\n"
             held.refuse()
             _, err = process.communicate(timeout=20)
     assert without_times(err) == f"{target}: down after ? s\n"
@@ -82,7 +82,7 @@ def test_until_the_time_is_up() -> None:
         targets = [f"127.0.0.1:{one.port}" for one in (refusing, silent, closing)]
         settle = ("--settle", "0.2", "--backoff", "0.1,0.1,1,0")
         done = program("wait", *targets, *settle, "--timeout", "3", "--quiet")
-    closed = "closed again, and not open for 0.2 s"
+    closed = "the peer closed the connection within 0.2 s"
     reasons = ("connection refused", "no answer yet", closed)
     named = ", ".join(map("{} ({})".format, targets, reasons))
     assert done.stderr == f"aioconnect: not up within 3 s: {named}\n"

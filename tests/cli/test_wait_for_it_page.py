@@ -141,7 +141,7 @@ def test_a_server_that_is_late(row: Row, places: Places) -> None:
         places.db.listen()
     command = places.local(row.ours).replace("aioconnect", shlex.join(AIOCONNECT))
     with started("bash", "-c", f"cd {shlex.quote(str(ROOT))}; {command}") as process:
-        says = "it is up" if is_down else "connection refused"
+        says = "still up" if is_down else "connection refused"
         assert line_of(process).endswith(f": {says}\n")
         for held in places:
             held.refuse() if is_down else held.listen()

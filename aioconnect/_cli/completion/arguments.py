@@ -11,7 +11,7 @@ _EPILOG = """
   $ eval "$(aioconnect completion zsh)"
   $ aioconnect completion fish | source
 
-Put the line of your shell into ~/.bashrc, ~/.zshrc (after compinit) or
+Put the line for your shell into ~/.bashrc, ~/.zshrc (after compinit) or
 ~/.config/fish/config.fish. This needs the extra cli: in a checkout, pip install
 '.[cli]'.
 """
@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         "completion",
-        summary="write a script that completes commands and flags in a shell",
-        description="Write a script for SHELL, which then completes the commands of"
+        summary="write a completion script for bash, zsh or fish",
+        description="Write a script that makes SHELL complete the commands of"
         " aioconnect, their flags, and the values of flags.",
         epilog=_EPILOG,
     )

@@ -14,8 +14,8 @@ from ..target_words import host_and_port
 __all__ = ["add"]
 
 _DESCRIPTION = (
-    "Connect to TARGET, and show what happened when: a line for each look-up, attempt,"
-    " wait and handshake, on one time axis, with its outcome and the reason."
+    "Connect to TARGET, and show what happened and when. Each look-up, attempt, wait or"
+    " handshake has a line, with its times on one axis, its outcome and the reason."
 )
 
 _EPILOG = """
@@ -32,16 +32,16 @@ name up.
   $ aioconnect probe db:5432 --json | jq .elapsed
 
 TARGET can be two words, a host and a port. TIME is a number of seconds, such as 0.5 or
-30, or has units, such as 500ms, 30s, 1m30s or 2h.
+30, or has units, such as 500ms, 30s, 1m30s or 2h. Defaults are in parentheses.
 
---count connects N times, one after the other. It shows how long the connects took, and
-the slowest one. --json writes each connect as an object on a line of its own; the
-docstring of aioconnect.Timeline.to_dict describes it. Everything except --json needs
-the extra cli. --tls trusts the certificates that Python trusts, or those in the file
-that SSL_CERT_FILE names.
+--count connects N times, one after the other, and shows how long the connects took and
+the slowest one. --json writes each connect as an object on its own line; the docstring
+of aioconnect.Timeline.to_dict describes it. Everything except --json needs the extra
+cli. --tls trusts the certificates that Python trusts, or those in the file that
+SSL_CERT_FILE names.
 
-Exit status: 0 connected, each time; 1 not connected; 2 an argument is wrong; 128 and
-more: ended by a signal, after showing the results so far.
+Exit status: 0 every connect succeeded; 1 a connect failed; 2 an argument is wrong; 128
+and more: ended by a signal, after showing the results so far.
 """
 
 
@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         "probe",
-        summary="connect, and show what happened when",
+        summary="connect, and show what happened and when",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -81,9 +81,9 @@ def add(commands: Commands) -> None:
     add_loop_flag(command)
     add_status_flag(command)
     tls = command.add_argument_group("TLS")
-    tls.add_argument("--tls", action="store_true", help="also make the TLS handshake")
+    tls.add_argument("--tls", action="store_true", help="also do a TLS handshake")
     tls.add_argument(
-        "--server-name", metavar="NAME", help="the name to verify (the TARGET's host)"
+        "--server-name", metavar="NAME", help="verify this name (the TARGET's host)"
     )
     tls.add_argument("--insecure", action="store_true", help="accept any certificate")
     add_connector_flags(command.add_argument_group("how to connect"))

@@ -130,7 +130,7 @@ class _Probe:
         except ValueError as exc:
             raise CommandError(exc) from None
         except asyncio.CancelledError:
-            self._shown, self._caption = timeline, "the last one:"
+            self._shown, self._caption = timeline, "the last connect:"
             raise
         finally:
             if self._view is None:
@@ -138,7 +138,7 @@ class _Probe:
         elapsed: float = timeline.to_dict()["elapsed"]
         self._count_in(timeline, elapsed)
         if elapsed >= self._longest:
-            self._shown, self._caption = timeline, "the one that took longest:"
+            self._shown, self._caption = timeline, "the slowest connect:"
             self._longest = elapsed
 
     async def _keep_drawing(self) -> None:

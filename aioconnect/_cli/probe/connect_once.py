@@ -40,7 +40,7 @@ def connect_once_from(arguments: argparse.Namespace) -> ConnectOnce:
     check_flags(arguments, [target])
     if not isinstance(target, Target):
         if arguments.tls or arguments.server_name is not None:
-            raise CommandError(f"--tls and --server-name do not go with {target}")
+            raise CommandError(f"{target} cannot have --tls or --server-name")
         connector = connector_for(connector, target, arguments)
         return partial(_ask_once, connector, target)
     return partial(_connect_once, connector, target, _tls(arguments, target))
@@ -50,18 +50,18 @@ def _tls(arguments: argparse.Namespace, target: Target) -> _TLS | None:
     name: str | None = arguments.server_name
     if not arguments.tls:
         if name is not None:
-            raise CommandError("--server-name goes with --tls")
+            raise CommandError("--server-name needs --tls")
         return None
     if name == "":
         # ssl would not verify the name then.  Most likely a variable was not set.
-        raise CommandError("--server-name is empty; to accept any, say --insecure")
+        raise CommandError("--server-name is empty; --insecure accepts any name")
     context = ssl.create_default_context()
     if arguments.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if target.host is None:
         if _unix_path(target) is None:
-            raise CommandError(f"--tls goes with host:port and unix:, not {target}")
+            raise CommandError(f"--tls needs host:port or unix:, not {target}")
         if name is None and not arguments.insecure:
             raise CommandError(f"--tls to {target} needs --server-name")
         name = name or ""

@@ -17,7 +17,7 @@ try:
     from rich.text import Text
 except ModuleNotFoundError:
     _extra = "in a checkout, pip install '.[cli]'"
-    raise CommandError(f"this needs rich: {_extra} (--json does not)") from None
+    raise CommandError(f"this needs rich: {_extra}; --json does not") from None
 
 __all__ = ["LiveView"]
 

@@ -241,7 +241,7 @@ class _Sweep:
         ]
         if self._bad_lines:
             is_one = self._bad_lines == 1
-            bad = "line is no target" if is_one else "lines are no targets"
+            bad = "line is not a target" if is_one else "lines are not targets"
             lines.append(f"{self._bad_lines:,} {bad}")
         text = terminal.encodable("\n".join(lines))
         if self._writer is None:
@@ -258,7 +258,7 @@ class _Sweep:
         if number is None:
             return text
         name = signal.Signals(number).name
-        return f"{text}; {self._under_way:,} were under way at {name}"
+        return f"{text}; {name} stopped {self._under_way:,} more"
 
     def exit_status(self) -> int:
         """Return the exit status.
@@ -269,7 +269,7 @@ class _Sweep:
         if self._error is not None:
             raise self._error
         if not self._summary.count and not self._bad_lines:
-            raise CommandError(f"{self._name}: there is no target in it")
+            raise CommandError(f"{self._name}: the list has no target")
         if self._bad_lines:
             return USAGE
         return NOT_UP if self._summary.failed else 0

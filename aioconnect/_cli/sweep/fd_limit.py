@@ -49,6 +49,6 @@ def fit_to_fd_limit(limit: int) -> tuple[int, str | None]:
     if fits >= limit:
         return limit, None
     if fits < 1:
-        raise CommandError(f"{most} descriptors are too few (see ulimit -n)")
-    note = f"{fits} at once instead of {limit}: there are no more than {most}"
-    return fits, f"{note} descriptors (see ulimit -Hn)"
+        raise CommandError(f"{most} file descriptors are too few (see ulimit -n)")
+    note = f"checking {fits} targets at once, not {limit}, because the limit is {most}"
+    return fits, f"{note} file descriptors (see ulimit -Hn)"

@@ -18,8 +18,8 @@ from .other_programs import refuse_wait4x_command
 __all__ = ["add"]
 
 _DESCRIPTION = (
-    "Wait until every TARGET accepts a connection, and then run COMMAND, if there is"
-    " one. There is no default timeout: without --timeout, the wait never gives up on a"
+    "Wait until every TARGET accepts a connection. Then run COMMAND, if you give one."
+    " There is no default timeout: without --timeout, the wait never gives up on a"
     " server that may still start. While it waits, it shows why a TARGET is not up."
 )
 
@@ -29,7 +29,7 @@ vsock:cid:port or srv:_service._proto.name, which needs the extra aiodns. A URL 
 service whether it is ready: http://host/path, https://, postgres://, redis://,
 rediss://, amqp://, amqps://, mysql://, kafka:// and tls://host:port. dns://name waits
 until the name has an address. aioconnect waits for all targets at the same time. It
-waits for a name that does not exist yet, as it does for a port that refuses.
+also waits for a name that does not exist yet.
 
   $ aioconnect wait db:5432 cache:6379 --timeout 60 -- gunicorn app:main
   $ aioconnect wait postgres://db redis://cache http://web:8080/health --status 200
@@ -38,7 +38,8 @@ waits for a name that does not exist yet, as it does for a port that refuses.
   $ aioconnect wait db 5432 -t 1m30s -q
 
 If there is only one TARGET, it can be two words, a host and a port. TIME is a number of
-seconds, such as 0.5 or 30, or has units, such as 500ms, 30s, 1m30s or 2h.
+seconds, such as 0.5 or 30, or has units, such as 500ms, 30s, 1m30s or 2h. Defaults are
+in parentheses.
 
 aioconnect does not start servers, and one target cannot wait for another. For that, use
 depends_on in compose, or After= in systemd.
@@ -76,9 +77,9 @@ def _refuse_second_pair(words: list[str]) -> None:
     for pair in pairwise(words):
         if (text := host_and_port(pair)) is not None:
             raise CommandError(
-                f"target {redacted_repr(pair[0])} has no port; if the port is"
-                f" {pair[1]}, write {redacted_repr(text)}, because only a single target"
-                " can be two words; a command goes after --"
+                f"target {redacted_repr(pair[0])} has no port; if {pair[1]} is the"
+                f" port, write {redacted_repr(text)} (only a single target can be two"
+                " words); a command goes after --"
             )
 
 
@@ -140,26 +141,26 @@ def _add_wait_flags(command: Parser) -> None:
         *("-t", "--timeout"),
         metavar="TIME",
         type=_timeout,
-        help="give up after TIME, with exit status 124 (never)",
+        help="give up after TIME, with exit status 124 (never give up)",
     )
     command.add_argument(
         "--attempt-timeout",
         metavar="TIME",
         type=positive_duration,
         default=argparse.SUPPRESS,
-        help="end a look at an address after TIME (3; 5 if a service is asked), and"
-        " look again",
+        help="limit each attempt at an address to TIME (3; 5 for a URL that asks a"
+        " service)",
     )
     command.add_argument(
         "--settle",
         metavar="TIME",
         type=duration,
         default=0.0,
-        help="wait until a connection stays open for TIME (0): some ports accept"
-        " connections and close them, because no server is behind them",
+        help="wait until a connection stays open for TIME (0); some ports accept"
+        " connections and close them at once, because no server is behind them",
     )
     command.add_argument(
-        "--any", action="store_true", help="wait for one TARGET, instead of all"
+        "--any", action="store_true", help="wait until one TARGET is up, instead of all"
     )
     command.add_argument(
         "--down",

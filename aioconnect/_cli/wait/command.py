@@ -69,8 +69,8 @@ def _check(arguments: argparse.Namespace) -> None:
         if arguments.down and target.port is None:
             raise CommandError(f"--down needs a port, and {target} has none")
         if arguments.settle:
-            what = f"does not go with {target}, which is asked and not only watched"
-            raise CommandError(f"--settle {what}")
+            what = f"{target} asks the service, and cannot have --settle"
+            raise CommandError(what)
     for flag in ("timeout", "attempt_timeout"):
         limit: float | None = vars(arguments).get(flag)
         if limit is not None and arguments.settle >= limit:

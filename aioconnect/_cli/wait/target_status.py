@@ -71,7 +71,7 @@ class TargetStatus:
                 else:
                     self._round_results.add(reason)
             case Connected():
-                self._round_results.add("it is up")
+                self._round_results.add("still up")
             case PhaseStarted():
                 self.is_settling = True
                 self.changed(self)
