@@ -96,6 +96,11 @@ class CallRecord:
         end = self._endpoints[0].final_destination
         return end.host, end.port
 
+    @property
+    def endpoint_count(self) -> int:
+        """The number of endpoints; the call connects to one of them."""
+        return len(self._endpoints)
+
     def attempt_started(self, address: Address) -> None:
         """Tell the observer that an attempt at *address* starts."""
         if self.observe is not None:

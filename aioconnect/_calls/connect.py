@@ -141,7 +141,9 @@ class ConnectOperation:
             return await self._run()
         connection: Any = None
         try:
-            with observing(self._loop, observer, *record.host_and_port) as observe:
+            count = record.endpoint_count
+            where = record.host_and_port
+            with observing(self._loop, observer, *where, count) as observe:
                 record.observe = observe
                 connection = await self._run()
         except BaseException:

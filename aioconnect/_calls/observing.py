@@ -51,6 +51,9 @@ class CallObserver(ABC):
         exception.  *host* and *port* are the same as in `ConnectError`.
         """
 
+    def _has_servers(self, count: int) -> None:  # noqa: B027  # most do not need it
+        """Note that the call that has just begun connects to one of *count* servers."""
+
     def __call__(self, event: Event) -> None:  # noqa: ARG002  # as observers do
         """Refuse an event of an unknown call.  A subclass may accept it.
 
@@ -68,9 +71,11 @@ def observing(
     observer: CallObserver,
     host: str | None,
     port: int | None,
+    servers: int = 1,
 ) -> Generator[Observer]:
     """Yield the observer that *observer* has for a call to *host* and *port*.
 
+    For one of several *servers*, both are None.
     An exception of the observer does not replace a cancellation.  It goes to the
     exception handler of *loop*.
     """
@@ -81,6 +86,8 @@ def observing(
             f" not a {type(context).__name__}"
         )
     observe = context.__enter__()
+    if servers > 1:
+        observer._has_servers(servers)  # noqa: SLF001  # not for users' observers
     if isinstance(observe, CallObserver):  # perhaps itself, if it accepts events
         observe = observe.__call__
     try:

@@ -60,6 +60,9 @@ class Timeline(CallObserver):
             raise
         reducer.call_returned(time.monotonic())
 
+    def _has_servers(self, count: int) -> None:
+        self._reducer.has_servers(count)
+
     def ended(self, at: float, error: BaseException | None = None) -> None:
         """Note that the call ended *at* that time, if no event says so.
 

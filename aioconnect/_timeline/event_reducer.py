@@ -66,6 +66,7 @@ class EventReducer:
         self._outcome: CallOutcome = "pending"
         self._address: str | None = None
         self._error: dict[str, str | None] | None = None
+        self._servers = 1
 
     def call_began(self, host: str | None, port: int | None, at: float) -> None:
         """Note that the call began, to *host* and *port* if it has only one target."""
@@ -73,6 +74,11 @@ class EventReducer:
         self._is_start_known = True
         if host is not None:
             self._set_target(host, port)
+
+    def has_servers(self, count: int) -> None:
+        """Note that the call connects to one of *count* servers."""
+        if self._target is None:  # a name that the user gave stands for all of them
+            self._servers = count
 
     def take(self, event: Event) -> None:
         """Take the next event of the call."""
@@ -129,6 +135,7 @@ class EventReducer:
             steps=tuple(self._steps),
             gap=self._steps.gap,
             left_out=self._steps.left_out,
+            servers=self._servers,
         )
 
     def _note_time(self, at: float, started: float | None = None) -> None:

@@ -91,7 +91,8 @@ class StepLog:
 class CallHistory:
     """What a call did so far: *elapsed* seconds since it *started*.
 
-    *left_out* more steps came after the first *gap* of *steps*.
+    A call to one of several *servers* has the first one as its *target*.  *left_out*
+    more steps came after the first *gap* of *steps*.
     """
 
     target: str
@@ -104,6 +105,7 @@ class CallHistory:
     steps: Sequence[Step]
     gap: int
     left_out: int
+    servers: int = 1
 
 
 def errno_name(error: BaseException) -> str | None:

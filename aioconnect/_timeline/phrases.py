@@ -68,28 +68,36 @@ class ChartRow:
 
 def headline(record: CallHistory) -> str:
     """Return the outcome of the call, in one line."""
+    target = record.target
+    if record.servers > 1:
+        target = f"one of {record.servers:,} servers ({target}, ...)"
     took = format_duration(record.elapsed)
     rounds = f", {record.rounds:,} rounds" if record.rounds > 1 else ""
     if record.outcome == "connected":
-        address = "" if record.address == record.target else f" to {record.address}"
-        return f"{record.target}: connected{address} in {took}{rounds}"
+        address = "" if record.address == target else f" to {record.address}"
+        return f"{target}: connected{address} in {took}{rounds}"
     if record.outcome == "failed" and record.error is not None:
-        reason = _failure_reason(record, record.error)
-        return f"{record.target}: not connected, {reason}, after {took}{rounds}"
+        reason = record.error["errno"] or record.error["type"]
+        if (last := _error_before_timeout(record, record.error)) is not None:
+            return f"{target}: timed out after {took}{rounds}, last error {last}"
+        return f"{target}: not connected, {reason}, after {took}{rounds}"
     words = {"cancelled": "cancelled after", "ended": "ended after"}
     word = words.get(record.outcome, "connecting for")
-    return f"{record.target}: {word} {took}{rounds}"
+    return f"{target}: {word} {took}{rounds}"
 
 
-def _failure_reason(record: CallHistory, error: dict[str, str | None]) -> str | None:
-    reason = error["errno"] or error["type"]
-    if error["type"] == "ConnectTimeoutError":
-        # Why the last attempt failed says more than that the time was up.
-        failed = (step for step in reversed(record.steps) if step.outcome == "failed")
-        last = next((step.errno for step in failed), None)
-        if last not in (None, reason):
-            return f"{last} until the time was up"
-    return reason
+def _error_before_timeout(
+    record: CallHistory, error: dict[str, str | None]
+) -> str | None:
+    """Return why the last attempt failed, if the call timed out after it.
+
+    That says more than the timeout.
+    """
+    if error["type"] != "ConnectTimeoutError":
+        return None
+    failed = (step for step in reversed(record.steps) if step.outcome == "failed")
+    last = next((step.errno for step in failed), None)
+    return None if last == error["errno"] else last
 
 
 def chart_rows(record: CallHistory) -> list[ChartRow]:

@@ -189,7 +189,7 @@ async def test_names_that_fail() -> None:
         await aioconnect.connect(
             "db.test", 80, resolver=names, timeout=0.5, observer=timeline
         )
-    hung = ("lookup", "failed", "the resolver has not answered yet")
+    hung = ("lookup", "failed", "the resolver did not answer in time")
     assert steps(timeline) == [
         hung,
         ("lookup", "failed", "name or service not known"),
@@ -210,7 +210,7 @@ async def test_names_that_hang() -> None:
         await aioconnect.connect(
             "db.test", 80, resolver=names, timeout=0.5, observer=timeline
         )
-    hung = ("lookup", "failed", "the resolver has not answered yet")
+    hung = ("lookup", "failed", "the resolver did not answer in time")
     assert steps(timeline) == [hung] * 3
 
 
@@ -322,7 +322,7 @@ async def test_not_ready(port: int) -> None:
         await aioconnect.connect("127.0.0.1", port, ready=ready, observer=timeline)
     assert steps(timeline) == [
         ("attempt", "ok", ""),
-        ("ready", "failed", "it says that it is not"),
+        ("ready", "failed", "the ready check returned False"),
     ]
 
 
@@ -468,8 +468,9 @@ async def test_no_time_for_another(refused_port: int) -> None:
             "127.0.0.1", refused_port, timeout=5, retry=(9,), observer=timeline
         )
     where = f"127.0.0.1:{refused_port}"
-    said = f"{where}: not connected, ECONNREFUSED until the time was up, after "
-    assert str(timeline).startswith(said)
+    headline = str(timeline).splitlines()[0]
+    assert headline.startswith(f"{where}: timed out after ")
+    assert headline.endswith(", last error ECONNREFUSED")
 
 
 async def test_several_calls(port: int, refused_port: int) -> None:
@@ -534,11 +535,25 @@ async def test_one_of_several(port: int, refused_port: int) -> None:
     timeline = Timeline()
     where = [("127.0.0.1", refused_port), ("127.0.0.1", port)]
     (await aioconnect.connect_any(where, observer=timeline)).close()
+    first = f"127.0.0.1:{refused_port}"
+    said = f"one of 2 servers ({first}, ...): connected to 127.0.0.1:{port} in "
+    assert str(timeline).startswith(said)
+    assert timeline.to_dict()["target"] == first
     assert steps(timeline) == [
         ("attempt", "failed", "connection refused"),
         ("attempt", "ok", ""),
     ]
     assert timeline.to_dict()["rounds"] == 1
+
+
+async def test_name_of_several(refused_port: int) -> None:
+    """The user's name for them is enough."""
+    timeline = Timeline("the replicas")
+    with pytest.raises(aioconnect.ConnectRefusedError):
+        await aioconnect.connect_any(
+            [("127.0.0.1", refused_port)] * 2, observer=timeline
+        )
+    assert str(timeline).startswith("the replicas: not connected, ECONNREFUSED, after ")
 
 
 class Resolver(StaticResolver):
