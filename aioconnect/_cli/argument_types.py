@@ -35,9 +35,9 @@ def target(text: str) -> ServiceTarget:
     """Return the target or the URL of a service that *text* names.
 
     Raises:
-        CommandError: It names none; the error says what is wrong, and where.
+        CommandError: *text* is not a target; the error says what is wrong, and where.
     """
-    # Some programs take these for a port of this machine.
+    # Some programs read these as a port of this machine.
     if text.startswith(":") or is_port(text):
         local = safe_repr(f"localhost:{text.removeprefix(':')}")
         raise CommandError(
@@ -96,7 +96,7 @@ def _number(text: str) -> float:
     """Return the number in *text*, 0 or more.
 
     Raises:
-        ValueError: It is none.
+        ValueError: *text* is not such a number.
     """
     if "_" in text or not text.isascii():
         raise ValueError  # only Python takes this for a number

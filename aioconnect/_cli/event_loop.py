@@ -31,7 +31,7 @@ def loop_factory_for(name: str) -> LoopFactory:
     """Return the function that makes event loops of the kind *name*.
 
     Raises:
-        CommandError: It is not installed.
+        CommandError: The package is not installed.
     """
     if name == "asyncio":
         return asyncio.new_event_loop

@@ -10,10 +10,10 @@ __all__ = ["host_and_port", "is_port"]
 
 
 def host_and_port(words: Sequence[str]) -> str | None:
-    """Return the text of the target that *words* are, or None.
+    """Return the text of the target that two *words* make, or None.
 
-    They are one if there are two of them, a host and a port.  A bare number is a port,
-    and never a host.  An IPv6 address needs no brackets here.
+    The words have to be a host and a port.  A bare number is a port, and never a host.
+    An IPv6 address needs no brackets here.
     """
     if len(words) != 2 or not is_port(words[1]) or not _is_host(words[0]):
         return None

@@ -19,7 +19,7 @@ _ASCII_FALLBACKS = str.maketrans("─━═·█✓✗…\N{MULTIPLICATION SIGN}
 # columns free: an echo that wrapped into a line of its own would move the drawing up.
 ECHO_WIDTH = 2
 
-# The size where nothing tells it.
+# The size if nothing else tells it.
 _COLUMNS, _ROWS = 80, 24
 
 

@@ -39,7 +39,7 @@ class AnnouncedAttempts:
         self._attempts: list[_AnnouncedAttempt] = []
 
     def announce(self, word: Word, sock: socket.socket | None) -> None:
-        """Note that the next connect shall get *word*.
+        """Note that the next connect gets *word*.
 
         *sock* is the socket that will connect, or None if it is unknown.
         """

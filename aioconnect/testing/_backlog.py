@@ -80,8 +80,8 @@ class BlackHole:
 def black_hole(host: str = "127.0.0.1") -> Generator[BlackHole]:
     """Yield a `BlackHole`: a port of *host* that drops every SYN, so a connect hangs.
 
-    *host* is a numeric address (default 127.0.0.1).  The accept queue of the listener
-    has been seen to be full before this yields.
+    *host* is a numeric address (default 127.0.0.1).  This yields only after it has seen
+    that the accept queue of the listener is full.
 
     Raises:
         ValueError: *host* is a name.

@@ -1,7 +1,7 @@
-"""Attach classic BPF programs that drop the packets which arrive for a socket.
+"""Attach classic BPF programs that drop the packets that arrive for a socket.
 
-Linux only.  A filter decides on each segment as it arrives.  No connect can slip
-through, as one could while a queue is being filled.
+Linux only.  A filter decides on each segment as it arrives.  Unlike a queue that has to
+be filled first, it lets no connect slip through.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def drop_new_connections(listener: socket.socket) -> None:
 
 
 def detach_filter(sock: socket.socket) -> None:
-    """Take the filter of *sock* away."""
+    """Remove the filter of *sock*."""
     sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 

@@ -231,7 +231,9 @@ def _checked_entry(
             form = '(name, type), such as ("a.test", "A")'
             raise ValueError(f"zone: a key is {form}, not {safe_repr(question)}")
     if kind not in TYPES:
-        raise ValueError(f"zone: type {safe_repr(kind)} is none of {', '.join(TYPES)}")
+        raise ValueError(
+            f"zone: type {safe_repr(kind)} is not one of {', '.join(TYPES)}"
+        )
     if not isinstance(reply, DNSReply):
         reply = DNSReply(reply)
     check_duration("delay", reply.delay)

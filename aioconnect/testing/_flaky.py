@@ -106,8 +106,8 @@ class FlakyServer:
     def stands_still(self) -> bool:
         """Tell whether the script has words left that no attempt can get.
 
-        That is so after a word that no server can see, and if nobody has connected.
-        It is not so if the client has called the server, as ``prepare=[server]`` does.
+        This happens after a word that no server can see, or if nobody has connected.
+        It never happens if the client calls the server, as ``prepare=[server]`` does.
         """
         with self._lock:
             if self._was_called or len(self._script) == 1:
@@ -143,7 +143,7 @@ class FlakyServer:
         self._announce(None)
 
     def close(self) -> None:
-        """Refuse from now on, and announce nothing any more."""
+        """Refuse from now on, and ignore announcements."""
         with self._lock:
             self._is_closed = True
             self._switchable_port.close()
@@ -177,7 +177,7 @@ class FlakyServer:
         return self._script[min(number, len(self._script) - 1)]
 
     def _prepare_port(self, number: int) -> None:
-        """Put the port in the state that attempt *number* shall find."""
+        """Put the port in the state for attempt *number*."""
         backlog = _BACKLOG
         next_state = _port_state(self._word_for(number + 1))
         if not self._has_announcements and next_state != "open":
@@ -237,16 +237,16 @@ def flaky(script: Sequence[Word], host: str = "127.0.0.1") -> Generator[FlakySer
     The words are ``refuse`` (ECONNREFUSED), ``hang`` (the SYN is dropped), ``reset``
     (accepted, then reset), ``accept_close`` (accepted, then closed in order),
     ``accept_silent`` (accepted, nothing read, nothing written) and ``accept`` (echoes).
-    The last word is repeated when the script is over.  *host* is a numeric address
+    The last word repeats after the end of the script.  *host* is a numeric address
     (127.0.0.1).
 
-    If the script stood still because the client never called the server, a
-    `RuntimeWarning` says so at the end, unless the block has raised.
+    The script stands still at "refuse" and "hang" if the client never calls the server.
+    A `RuntimeWarning` says so at the end of the block, unless the block raised.
 
     Raises:
         ValueError: *script* is empty or has an unknown word, or *host* is a name.
         TypeError: *script* is a str.
-        NotImplementedError: The script has "hang", and the system no socket filters.
+        NotImplementedError: The script has "hang", which needs Linux.
         PermissionError: The system lets only root attach a socket filter (later, when
             the script reaches "hang").
     """

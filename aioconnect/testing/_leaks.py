@@ -117,8 +117,8 @@ class LeakCheck:
         return new
 
     def _report(self, new: set[Resource], exc: BaseException | None) -> None:
-        # A resource that only the garbage collector closes is a leak too.  The message
-        # says so of each.
+        # A resource that only the garbage collector closes is a leak too.  Its line in
+        # the message says so.
         lines = {(resource.kind, resource.identity): str(resource) for resource in new}
         new.clear()
         gc.collect()
@@ -156,28 +156,28 @@ def leak_check(
     """Fail if the block leaves a descriptor, thread, task, timer or watcher open.
 
     ``async with`` checks the running loop.  It lets the loop run for up to *patience*
-    seconds (1), until what is about to end has ended.  ``with`` checks *loop*, which is
-    by default the running loop if there is one.  It waits as long for other threads,
+    seconds (1), so that what is about to end can end.  ``with`` checks *loop*, by
+    default the running loop if there is one.  It waits equally long for other threads,
     but cannot let the loop run.
 
     Threads whose names begin with one of *ignore_threads* may stay (``"asyncio_"``
-    stands for those of ``to_thread``).  The task that runs the check is no leak: around
-    the ``yield`` of an asynchronous fixture, it may be another task at the end.
+    stands for those of ``to_thread``).  The task that runs the check is not a leak:
+    around the ``yield`` of an asynchronous fixture, it may be another task at the end.
 
-    Sockets that a server of this package opens while it runs, for instance its side of
-    each connection, belong to the server and are no leaks.  A server that is never left
-    is a leak.  The threads in which this package looks up names are no leaks either:
-    they wait some seconds for the next name, then end.
+    Sockets that a server of this package opens while it runs, such as its side of each
+    connection, belong to the server and are not leaks.  A server that is never closed
+    is a leak.  The threads in which this package looks up names are not leaks: they
+    wait a few seconds for the next name, and then end.
 
     A descriptor that only the garbage collector closes is a leak.  The collector is off
-    inside the block.  It runs after the comparison, to tell which these were.  A block
-    that raises keeps its exception, with a note that lists what was left.
+    inside the block.  It runs after the comparison, and the message names what it
+    closed.  If the block raises, its exception gets a note that lists the leaks.
 
     uvloop hides its timers and watchers.  They are found with `gc.get_referents`,
     which works with uvloop 0.21 to 0.23.  A transport's own watcher is not found
     there, but its descriptor is.  libuv keeps a ``/dev/null`` in reserve once a loop
     has had a stream, so where uvloop is imported, one new ``/dev/null`` is allowed.
-    uvloop forgets the timer of a cancelled TLS handshake; that timer is no leak.
+    uvloop forgets the timer of a cancelled TLS handshake; that timer is not a leak.
 
     Raises:
         AssertionError: At exit, with a line for each thing that was left open.

@@ -124,5 +124,5 @@ class Recorder:
 def _kind_name(kind: Kind | type[object]) -> str:
     name = kind if isinstance(kind, str) else kind.__name__
     if name not in _KIND_NAMES:
-        raise ValueError(f"{name!r} is none of {', '.join(sorted(_KIND_NAMES))}")
+        raise ValueError(f"{name!r} is not one of {', '.join(sorted(_KIND_NAMES))}")
     return name

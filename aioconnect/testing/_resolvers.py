@@ -102,17 +102,17 @@ class ScriptedResolver:
     """A resolver that follows a script for each name and family.
 
     *script* maps ``(host, family)``, or *host* for all its families, to a `Lookup` or
-    to a list of them.  Each call takes the next of the list, and the last one repeats;
-    calls for another family do not count.
-    A call for ``AF_UNSPEC`` that the script does not have takes one for ``AF_INET6``
-    and one for ``AF_INET``, and ends when both have ended.  It fails if neither has an
-    address.  Other names raise ``EAI_NONAME``.  *calls* lists the calls, *cancelled*
-    those that were cancelled.  *pending* is the number of calls that wait at the
-    moment.
+    to a list of them.  Each call takes the next one of its list, and the last one
+    repeats.  If the script has nothing for ``AF_UNSPEC``, a call for it takes one
+    `Lookup` for ``AF_INET6`` and one for ``AF_INET``.  It ends when both have ended,
+    and fails if neither has an address.  Other names raise ``EAI_NONAME``.
+
+    *calls* lists the calls, *cancelled* those that were cancelled.  *pending* is the
+    number of calls that wait at the moment.
 
     Raises:
         ValueError: A list of look-ups is empty.
-        TypeError: A list has something else than `Lookup` in it.
+        TypeError: A list contains something other than a `Lookup`.
     """
 
     def __init__(self, script: Mapping[tuple[str, int] | str, Script]) -> None:

@@ -1,6 +1,6 @@
 """Provide the servers of `aioconnect.testing` as pytest fixtures.
 
-The plugin is not loaded by itself.  Write
+pytest does not load the plugin by itself.  Write
 ``pytest_plugins = ["aioconnect.testing.plugin"]`` into the top-level ``conftest.py``,
 or run pytest with ``-p aioconnect.testing.plugin``.
 """

@@ -203,7 +203,7 @@ def test_any_name_is_a_question_or_a_value_error(name: bytes) -> None:
     ("zone", "message"),
     [
         ({(b"a.test", "A"): []}, r"zone: a key is \(name, type\)"),
-        ({("a", "MX"): []}, "type 'MX' is none of A, AAAA, SRV"),
+        ({("a", "MX"): []}, "type 'MX' is not one of A, AAAA, SRV"),
         ({"a.test": ["192.0.2.1"]}, r"a key is \(name, type\).*, not 'a.test'"),
         ({("a", "A"): ["::1"]}, "A: '::1'"),
         ({("a", "AAAA"): ["192.0.2.1"]}, "AAAA"),

@@ -78,5 +78,7 @@ def test_assert_none_and_only(recorder: Recorder) -> None:
 
 def test_a_misspelt_kind_is_an_error_of_its_own(recorder: Recorder) -> None:
     """A check that could never fail would be useless."""
-    with pytest.raises(ValueError, match="'AttemptFailled' is none of AttemptFailed"):
+    with pytest.raises(
+        ValueError, match="'AttemptFailled' is not one of AttemptFailed"
+    ):
         recorder.assert_none("AttemptFailled")

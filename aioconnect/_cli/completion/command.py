@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _annotate(parser: Parser) -> None:
-    """Add to *parser* what shtab cannot find out by itself."""
-    # A shell's list of commands has no room for more than the summary.
+    """Tell shtab what it cannot find out from *parser* by itself."""
+    # A shell's list of commands has only room for the summary.
     parser.description = parser.summary or parser.description
     actions: list[Any] = parser._actions  # noqa: SLF001  # argparse has no public way
     for action in actions:

@@ -18,7 +18,7 @@ async def serve(delay: float) -> None:
     """Bind a port, listen on it after *delay* seconds, and echo until stdin ends."""
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
-        # A port that is bound but does not listen refuses, and nobody else can take it.
+        # A bound port that does not listen refuses, and no other socket can take it.
         sock.bind(("127.0.0.1", 0))
         print(sock.getsockname()[1], flush=True)
         stdin_ended = loop.run_in_executor(None, sys.stdin.read)

@@ -98,6 +98,6 @@ async def _connect_once(
         _, writer = await connector.open_unix_connection(
             _unix_path(target), ssl=context, server_hostname=name
         )
-    # Nothing was sent, so there is nothing to flush, and closing TLS properly would
-    # mean to wait for the peer.
+    # Nothing was sent, so there is nothing to flush.  Closing TLS properly would wait
+    # for the peer.
     writer.transport.abort()

@@ -23,10 +23,10 @@ _SPARE_FDS = 17
 def fit_to_fd_limit(limit: int) -> tuple[int, str | None]:
     """Return how many connects can be made at once, at most *limit*, and a note.
 
-    The note says why there are fewer than *limit*; it is None if there are not.  If
-    necessary, this raises the soft limit of descriptors, up to the hard limit.  Then
-    no connect meets EMFILE, even if each looks up a name for two families while six of
-    its addresses are raced.
+    The note says why there are fewer than *limit*, or is None.  If necessary, this
+    raises the soft limit of descriptors, up to the hard limit.  After that, no connect
+    fails with EMFILE, even if each races six addresses while it looks up a name for two
+    families.
 
     Raises:
         CommandError: There is no room for even one.

@@ -35,8 +35,8 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 class Line(NamedTuple):
     """A line that is neither empty nor a comment; *number* counts from 1.
 
-    It has a *text*, or a *problem* that says why it has none.  *size* is the number of
-    bytes read since the line before, skipped lines included.
+    Either *text* or *problem* is set; *problem* says why there is no text.  *size* is
+    the number of bytes read since the line before, skipped lines included.
     """
 
     number: int

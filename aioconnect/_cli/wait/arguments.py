@@ -87,7 +87,7 @@ def _wait_target(text: str) -> ServiceTarget:
     """Return the target that *text* names.
 
     Raises:
-        CommandError: It names none, and may be a command without ``--``.
+        CommandError: *text* is not a target; it may be a command without ``--``.
     """
     try:
         return target(text)
@@ -100,7 +100,7 @@ def _wait_target(text: str) -> ServiceTarget:
 def _timeout(text: str) -> float:
     seconds = duration(text)
     if not seconds:
-        # For wait-for-it and wait4x, 0 is no timeout.
+        # In wait-for-it and wait4x, 0 means no timeout.
         problem = "must be more than 0; to wait without a limit, leave --timeout out"
         raise argparse.ArgumentTypeError(problem)
     return seconds

@@ -111,7 +111,7 @@ class _WaitForTargets:
         """
         view = self._view()
         targets: list[ServiceTarget] = self._arguments.targets
-        limits = map(self._look_limit, targets)
+        limits = map(self._attempt_limit, targets)
         self._statuses += [
             TargetStatus(name, view.changed, limit)
             for name, limit in zip(distinct_names(targets), limits, strict=True)
@@ -127,14 +127,14 @@ class _WaitForTargets:
                     wait.cancel()
         finally:
             for status in self._statuses:
-                if status.reason:  # why it did not stay open before says more
+                if status.reason:  # why an earlier round failed says more
                     status.is_settling = False
             view.close()
         if not self._is_done:
             raise self._failure(with_reasons=not view.shows_reasons)
 
-    def _look_limit(self, target: ServiceTarget) -> float | None:
-        """Return the limit of each look at *target*, if it is a service."""
+    def _attempt_limit(self, target: ServiceTarget) -> float | None:
+        """Return the seconds for each attempt at *target*, if it is a service."""
         if isinstance(target, Target) or self._arguments.down:
             return None
         from ..._services import with_check  # noqa: PLC0415  # a plain target needs no check

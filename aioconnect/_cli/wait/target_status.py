@@ -37,12 +37,11 @@ class TargetStatus:
     """The status of the wait for the target *name*: an observer of its call.
 
     *reason* says why the last round failed, and *tries* counts the rounds.
-    *limit* is the time of each look in seconds, if a service is asked.
-    *is_settling* tells that the target is connected, and must stay so for a while, or
-    is asked whether it is ready.
-    At the end, *done* is a text that says how the wait succeeded, or *gave_up* is
-    True; neither is set if the time ran out.  *changed* is called with the status
-    after each change.
+    *limit* is the time of each attempt in seconds, if the target is a service.
+    *is_settling* is True while the target is connected, but has not yet stayed open for
+    long enough, or has not yet passed its check.  At the end, *done* is a text that
+    says how the wait succeeded, or *gave_up* is True.  Neither is set if the time ran
+    out.  *changed* is called with the status after each change.
     """
 
     name: str
@@ -92,7 +91,7 @@ class TargetStatus:
             return {reason}
         if attempt.elapsed >= limit:
             return {f"no answer within {limit:g} s"}
-        # The end of the wait has cut the look short.  What was said before says more.
+        # The end of the wait has cut the attempt short.  What was said before says more.
         return self._last_answers or {reason}
 
     def end(self, done: str = "", *, gave_up: bool = False) -> None:
