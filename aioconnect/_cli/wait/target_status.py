@@ -91,7 +91,7 @@ class TargetStatus:
             return {reason}
         if attempt.elapsed >= limit:
             return {f"no answer within {limit:g} s"}
-        # The end of the wait has cut the attempt short.  What was said before says more.
+        # The end of the wait cut the attempt short.  The last answers say more.
         return self._last_answers or {reason}
 
     def end(self, done: str = "", *, gave_up: bool = False) -> None:
