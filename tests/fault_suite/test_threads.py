@@ -337,7 +337,7 @@ async def test_all_threads_hang(peers: Peers, monkeypatch: pytest.MonkeyPatch) -
             await asyncio.sleep(0.001)
         calls = (outcome(call, peers, SHORT) for call in timed)
         for raised in await asyncio.gather(*calls):
-            assert "2 look-ups hang, and names wait for a free thread" in str(raised)
+            assert "2 look-ups hang, and no thread is free" in str(raised)
         # A call that waits for a hanging look-up does not wait for a thread.
         raised = await outcome(to_hung, peers, SHORT)
         assert "the resolver did not answer in time (" in str(raised)
