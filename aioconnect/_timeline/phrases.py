@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .._sansio.text_width import display_width, truncate_middle
 from .model import CallHistory, Step, StepOutcome
-from .text_width import display_width, truncate_middle
 
 __all__ = ["ChartRow", "chart_rows", "format_duration", "headline"]
 

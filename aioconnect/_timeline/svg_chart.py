@@ -5,10 +5,10 @@ This module is pure.
 
 from __future__ import annotations
 
+from .._sansio.text_width import truncate
 from .model import CallHistory
 from .phrases import ChartRow, chart_rows, format_duration, headline
 from .svg_writer import WIDTH, bar, document, most_characters, text, tooltip
-from .text_width import truncate
 
 __all__ = ["draw_svg_chart"]
 

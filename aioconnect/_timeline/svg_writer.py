@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from .text_width import truncate
+from .._sansio.text_width import truncate
 
 __all__ = ["WIDTH", "bar", "document", "most_characters", "text", "tooltip"]
 

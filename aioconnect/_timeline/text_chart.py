@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from .._sansio.text import safe_repr
+from .._sansio.text_width import display_width, pad, truncate, wrap
 from .model import CallHistory
 from .phrases import ChartRow, chart_rows, format_duration, headline
-from .text_width import display_width, pad, truncate, wrap
 
 __all__ = ["draw_text_chart"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioconnect._cli.probe.latency_histogram import LatencyHistogram
-from aioconnect._timeline.text_width import display_width
+from aioconnect._sansio.text_width import display_width
 
 
 def made(*took: float, **failures: int) -> LatencyHistogram:

@@ -94,7 +94,7 @@ def test_a_long_wait_in_a_log() -> None:
     code = (
         "import sys; from aioconnect._cli import main;"
         "from aioconnect._cli.wait import command;"
-        "command._REMINDER_INTERVAL = 0.05; sys.exit(main(sys.argv[1:]))"
+        "command._FIRST_REMINDER = 0.05; sys.exit(main(sys.argv[1:]))"
     )
     with testing.black_hole() as silent, testing.unused_port() as late:
         targets = [f"127.0.0.1:{one.port}" for one in (silent, late)]
@@ -105,7 +105,8 @@ def test_a_long_wait_in_a_log() -> None:
         with started(*command) as process:
             assert process.stderr is not None
             named = f"{targets[0]} (no answer yet), {targets[1]} (connection refused)"
-            said = re.compile(rf"aioconnect: not up after \d+ s: {re.escape(named)}\n")
+            waiting = r"aioconnect: still waiting after \d+ s: "
+            said = re.compile(rf"{waiting}{re.escape(named)}\n")
             for _ in range(2):
                 assert any(said.fullmatch(line) for line in process.stderr)
             late.listen()

@@ -15,7 +15,7 @@ from cli.wait_process import WAIT
 from programs import environment, screen
 
 from aioconnect import testing
-from aioconnect._timeline.text_width import display_width
+from aioconnect._sansio.text_width import display_width
 
 
 def test_a_terminal_that_goes() -> None:

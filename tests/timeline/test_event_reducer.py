@@ -15,7 +15,7 @@ from timeline.scripted import ONE, REFUSED, TWO, failed, many_rounds, tags, tcp,
 
 import aioconnect
 from aioconnect import Address, Attempt, Event, Timeline
-from aioconnect._timeline.text_width import display_width
+from aioconnect._sansio.text_width import display_width
 
 
 def test_very_many_rounds() -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..._sansio.errors import ConnectError
+from ..._sansio.text_width import wrap
 from ..._timeline import Timeline
 from ..._timeline.phrases import format_duration
-from ..._timeline.text_width import wrap
 from ..standard_streams import standard_output
 from ..terminal import Terminal
 

@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from ..._sansio.errors import ConnectError
+from ..._sansio.text_width import wrap
 from ..._timeline import Timeline
-from ..._timeline.text_width import wrap
 from ..errors import NOT_UP, USAGE, CommandError
 from ..event_loop import loop_factory_for, run_until_signal
 from ..exit_by_signal import exit_by_signal

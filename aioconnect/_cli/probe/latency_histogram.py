@@ -12,9 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..._sansio.text import printable
+from ..._sansio.text_width import display_width, pad, truncate, wrap
 from ..._timeline.phrases import format_duration
 from ..._timeline.svg_writer import WIDTH, bar, document, text
-from ..._timeline.text_width import display_width, pad, truncate, wrap
 
 __all__ = ["LatencyHistogram"]
 

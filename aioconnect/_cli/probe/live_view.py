@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ..._timeline.text_width import display_width, line_count
+from ..._sansio.text_width import display_width, line_count
 from ..errors import CommandError
 from ..terminal import Terminal, erase_above
 

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from ..._sansio.text import printable
-from ..._timeline.text_width import line_count
+from ..._sansio.text_width import line_count
 from ..standard_streams import try_write
 from ..terminal import ECHO_WIDTH, Terminal, erase_above, terminal_size
 

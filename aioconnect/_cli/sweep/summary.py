@@ -19,8 +19,8 @@ from ..._sansio.errors import (
     ConnectTimeoutError,
     ResolveError,
 )
+from ..._sansio.text_width import wrap
 from ..._timeline.phrases import format_duration
-from ..._timeline.text_width import wrap
 
 __all__ = ["CONNECTED", "NOT_READY", "Summary", "outcome_of"]
 

@@ -33,8 +33,9 @@ __all__ = ["run"]
 # An error names at most this many targets.
 _MOST_NAMED = 16
 
-# Seconds between two reminders in a log where nothing else changes.
-_REMINDER_INTERVAL = 60.0
+# Seconds until the first reminder in a log where nothing else changes.  Each pause is
+# twice as long as the one before, up to the second number.
+_FIRST_REMINDER, _LONGEST_PAUSE = 10.0, 60.0
 
 # Errors that may go away: a starting server may yet change the permissions of its
 # socket, and other waits may hold all the descriptors.
@@ -182,14 +183,16 @@ class _WaitForTargets:
         return await until_up(options, endpoint, self._arguments.settle)
 
     async def _remind(self) -> None:
-        """Write at intervals which targets are not done, and why."""
+        """Write now and then which targets are not done, and why."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        pause = _FIRST_REMINDER
         while True:
-            await asyncio.sleep(_REMINDER_INTERVAL)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
             elapsed = loop.time() - started
             names = _names(self._unfinished, with_reasons=True)
-            text = f"aioconnect: not {self._goal} after {elapsed:.0f} s: {names}\n"
+            text = f"aioconnect: still waiting after {elapsed:.0f} s: {names}\n"
             try_write(sys.stderr, text)
 
     @property

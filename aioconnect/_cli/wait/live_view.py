@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ..._timeline.text_width import (
+from ..._sansio.text_width import (
     display_width,
     line_count,
     pad,

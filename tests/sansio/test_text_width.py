@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioconnect._timeline.text_width import display_width
+from aioconnect._sansio.text_width import display_width
 
 
 def test_cells() -> None:
