@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -14,8 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from aioconnect.testing import unused_port
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -113,11 +112,18 @@ class Folder:
 @pytest.fixture(params=LOOPS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Folder]:
     """Give an empty folder with the server in it, which is not running."""
-    with unused_port() as held:
-        port = held.port
-    made = Folder(tmp_path, port, request.param)
+    made = Folder(tmp_path, _free_port(), request.param)
     yield made
     made.stop_server()
+
+
+def _free_port() -> int:
+    """Return a port that the kernel gives to nobody else, though nothing holds it."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def test_there_are_seven_steps() -> None:
