@@ -293,7 +293,8 @@ async def connect_sock(
 ) -> None:
     """Connect the caller's own non-blocking *sock* to the numeric *sockaddr*.
 
-    This is `asyncio.loop.sock_connect` for numeric addresses only.
+    This is `asyncio.loop.sock_connect` for numeric addresses only.  It makes one
+    attempt: the *retry*, *prepare* and *local_addr* of a `Connector` do not count.
 
     Options (durations are seconds, and None is off):
         timeout=None: Limit of the call.
@@ -472,8 +473,8 @@ async def wait_until_up(
     Options (durations are seconds, and None is off):
         settle=0.0: Seconds that the connection has to stay open.  A proxy that accepts
             and closes is not up.
-        attempt_timeout=None: Limit of one look.  None: 3 s, 5 s for a service's URL, or
-            none with *ready*.
+        attempt_timeout=None: Limit of one look.  None: 3 s, 5 s for a service's URL or
+            a check of `aioconnect.checks`, or none with another *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
@@ -520,7 +521,8 @@ async def wait_until_up_unix(
 
     Options (durations are seconds, and None is off):
         settle=0.0: Seconds that the connection has to stay open.
-        attempt_timeout=None: Limit of one look.  None: 3 s, or none with *ready*.
+        attempt_timeout=None: Limit of one look.  None: 3 s, 5 s for a check of
+            `aioconnect.checks`, or none with another *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.

@@ -60,7 +60,8 @@ class History:
         return type(self), ()
 
     def __repr__(self) -> str:
-        return f"<History of {len(self._memories)} addresses>"
+        count = len(self._memories)
+        return f"<History of {count} address{'' if count == 1 else 'es'}>"
 
     def advice(self, now: float) -> Advice:
         """Return what a race that begins *now* gets to know."""
