@@ -176,6 +176,8 @@ def amqp_answer(data: bytes) -> bool:
     if data[:4] == AMQP_REQUEST[:4]:
         if len(data) < 8:
             return False
+        if data[:8] == AMQP_REQUEST:
+            raise unlike(data, "AMQP")  # an echo: no server answers with the same
         version = ".".join(map(str, data[5:8]))
         raise NotReadyError(f"the peer speaks AMQP {version}, and not 0-9-1")
     if AMQP_REQUEST.startswith(data[:4]):

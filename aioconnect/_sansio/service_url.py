@@ -132,7 +132,8 @@ def _parse(text: str, check_port: CheckPort) -> ServiceURL:
         shown = re.split("[?#]", path, maxsplit=1)[0]  # the query may be secret
         is_needless = shown not in ("", "/")
         more = safe_repr(shown) if is_needless else f"what follows {path[len(shown)]}"
-        problem = f"a {scheme}:// URL ends after host and port: leave out {more}"
+        end = "the name" if scheme == "dns" else "host and port"
+        problem = f"{scheme}:// ends after {end}: leave out {more}"
         raise TargetSyntaxError(match.start(3), problem)
     else:
         path = ""

@@ -4,57 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import socketserver
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
+from cli.scripted_server import LOADING, scripted
 from cli.wait_process import WAIT, line_of, started, without_times
 from programs import program, run_script
 
 from aioconnect._cli import main
 from aioconnect.testing import listening, tls_echoing
 
-LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
-
-
-class Scripted(socketserver.TCPServer):
-    """A server with an answer for every connection, which a test may replace."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def where(self) -> str:
-        host, port, *_ = self.server_address
-        return f"{host!s}:{port}"
-
-
-class _Handler(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        server: Any = self.server
-        self.request.settimeout(20)
-        if self.request.recv(4096):
-            self.request.sendall(server.answer)
-            while self.request.recv(4096):
-                pass
-
-
-@contextmanager
-def scripted(answer: bytes) -> Iterator[Scripted]:
-    with Scripted(answer) as server:
-        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
-        serving.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            serving.join()
 
 
 def test_wait_says_what_the_service_says() -> None:
@@ -172,7 +132,7 @@ def test_sweep() -> None:
     [
         ("wait ftp://x", "'ftp' is not a known scheme; these are: amqp, amqps"),
         ("wait redis://:secret@x", "leave out the user and the password"),
-        ("wait postgres://x/app", "URL ends after host and port: leave out '/app'"),
+        ("wait postgres://x/app", "ends after host and port: leave out '/app'"),
         ("wait tls://x", "the port is missing: tls:// has no default port"),
         ("wait redis://x:0", "nobody can listen on port 0"),
         ("wait x:1 --status 200", "--status needs an http:// or https:// target"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from cli.scripted_server import LOADING, scripted
 from cli.wait_process import WAIT
 from programs import environment, screen
 
@@ -112,6 +113,23 @@ def test_screen() -> None:
             assert re.fullmatch(rf"{tcp:20}  up after \d.\d\d\d s", lines[1])
             assert lines[4].startswith("1 of 3 up, ")
             assert lines[5:] == ["the command", "status 0"]
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_screen_of_a_service(columns: int) -> None:
+    """It shows what the service says, on one line."""
+    with scripted(LOADING) as server:
+        url = f"redis://{server.where}"
+        with screen(*WAIT, url, columns=columns, rows=8) as terminal:
+            terminal.wait(lambda lines: lines and "LOADING" in lines[0])
+            shown, _ = terminal.lines()
+            if columns == 80:
+                said = f"{url}  LOADING Redis is loading the dataset in memory ("
+                assert shown.startswith(said)
+            else:
+                assert shown == f"redis://12…{url[-9:]}  LOADING Redis is …"
+            server.answer = b"+PONG\r\n"
+            terminal.wait(lambda lines: "status 0" in lines)
 
 
 def test_more_targets_than_lines(tmp_path: Path) -> None:

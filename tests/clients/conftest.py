@@ -105,19 +105,22 @@ def rabbitmq(host: str, tmp_path: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def mariadb(host: str, tmp_path: Path) -> Iterator[Service]:
+def mariadb(
+    host: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Service]:
     """Give a MariaDB on *host*, at 3306.
 
     It has no tables of its own, so any user may do anything.  InnoDB's new files do not
-    outlive a server that is killed at once.
+    outlive a server that is killed at once.  A parameter of the test is an option more.
     """
+    more: tuple[str, ...] = getattr(request, "param", ())
     binary = program("mariadbd", "/usr/sbin", "mariadb-server-core")
     user = ("--user=root",) if os.geteuid() == 0 else ()
     files = (f"--datadir={tmp_path}", f"--socket={tmp_path / 'socket'}")
     bare = ("--skip-grant-tables", "--skip-innodb", "--default-storage-engine=Aria")
     # "--no-defaults" has to come first.
     command = ("--no-defaults", *user, *files, *bare, f"--bind-address={host}")
-    with closing(Service(binary, *command)) as server:
+    with closing(Service(binary, *command, *more)) as server:
         yield server
 
 

@@ -7,14 +7,14 @@ import errno
 import os
 import signal
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from clients.services import Base, Cluster, Service
 
 import aioconnect
-from aioconnect import AttemptFailed, checks
+from aioconnect import AttemptFailed, Event, checks
 from aioconnect.testing import Recorder
 
 pytestmark = pytest.mark.clients
@@ -117,6 +117,34 @@ RELOAD = "SELECT pg_reload_conf()"
 
 def test_mariadb(base: Base, host: str, mariadb: Service) -> None:
     refused_and_then_ready(base, f"mysql://{host}", mariadb)
+
+
+@pytest.mark.parametrize("mariadb", [("--max-connections=10",)], indirect=True)
+def test_mariadb_that_is_full(base: Base, host: str, mariadb: Service) -> None:
+    """It is not ready while other clients have all its connections."""
+    refused_and_then_ready(base, f"mysql://{host}", mariadb)
+    seen = Recorder()
+
+    async def main() -> None:
+        # One more than its limit is for an administrator.
+        others = [await asyncio.open_connection(host, 3306) for _ in range(14)]
+        greetings = [await reader.read(5) for reader, _ in others]
+        assert any(greeting[4:] == b"\xff" for greeting in greetings)  # an error
+
+        def leave(event: Event) -> None:
+            seen(event)
+            if isinstance(event, aioconnect.RetryScheduled):
+                for _, writer in others:
+                    writer.close()
+
+        await aioconnect.wait_until_up(f"mysql://{host}", timeout=60, observer=leave)
+        for _, writer in others:
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    with asyncio.Runner(loop_factory=base) as runner:
+        runner.run(main())
+    assert "Too many connections" in reasons(seen)
 
 
 def test_rabbitmq(base: Base, host: str, rabbitmq: Service) -> None:

@@ -180,6 +180,11 @@ NOT_READY = {
         b"AMQP\0\x01\0\0",
         "the peer speaks AMQP 1.0.0, and not 0-9-1",
     ),
+    "AMQP: an echo": (
+        answers.amqp_answer,
+        answers.AMQP_REQUEST,
+        "which is not AMQP",
+    ),
     "AMQP: HTTP": (
         answers.amqp_answer,
         b"HTTP/1.1 400 Bad Request\r\n",
