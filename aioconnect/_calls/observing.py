@@ -28,7 +28,7 @@ else:
 
     events = _Events()
 
-__all__ = ["CallObserver", "Observer", "events", "observing"]
+__all__ = ["CallObserver", "CountsServers", "Observer", "events", "observing"]
 
 Observer: TypeAlias = Callable[[Event], None]
 
@@ -51,9 +51,6 @@ class CallObserver(ABC):
         exception.  *host* and *port* are the same as in `ConnectError`.
         """
 
-    def _has_servers(self, count: int) -> None:  # noqa: B027  # most do not need it
-        """Note that the call that has just begun connects to one of *count* servers."""
-
     def __call__(self, event: Event) -> None:  # noqa: ARG002  # as observers do
         """Refuse an event of an unknown call.  A subclass may accept it.
 
@@ -63,6 +60,18 @@ class CallObserver(ABC):
         raise TypeError(
             f"{type(self).__name__} observes calls: give it as observer= itself"
         )
+
+
+class CountsServers(ABC):
+    """An observer of one call that is also told how many servers the call may try."""
+
+    @abstractmethod
+    def __call__(self, event: Event) -> None:
+        """Take *event*."""
+
+    @abstractmethod
+    def note_servers(self, count: int) -> None:
+        """Note that the call connects to one of *count* servers."""
 
 
 @contextlib.contextmanager
@@ -86,8 +95,8 @@ def observing(
             f" not a {type(context).__name__}"
         )
     observe = context.__enter__()
-    if servers > 1:
-        observer._has_servers(servers)  # noqa: SLF001  # not for users' observers
+    if servers > 1 and isinstance(observe, CountsServers):
+        observe.note_servers(servers)
     if isinstance(observe, CallObserver):  # perhaps itself, if it accepts events
         observe = observe.__call__
     try:

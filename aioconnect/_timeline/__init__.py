@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from .._calls.observing import CallObserver, Observer
+from .._calls.observing import CallObserver, CountsServers, Observer
 from .._sansio.events import AttemptFailed, Event
 from .event_reducer import EventReducer
 from .model import CallHistory, Step
@@ -54,14 +54,11 @@ class Timeline(CallObserver):
         reducer = self._reducer = EventReducer(self._target)
         reducer.call_began(host, port, time.monotonic())
         try:
-            yield lambda event: reducer.take(_moved_to(event, time.monotonic()))
+            yield _CallOnMonotonicClock(reducer)
         except BaseException as exc:
             reducer.call_ended(time.monotonic(), exc)
             raise
         reducer.call_returned(time.monotonic())
-
-    def _has_servers(self, count: int) -> None:
-        self._reducer.has_servers(count)
 
     def ended(self, at: float, error: BaseException | None = None) -> None:
         """Note that the call ended *at* that time, if no event says so.
@@ -138,6 +135,19 @@ class Timeline(CallObserver):
 
     def _repr_svg_(self) -> str:
         return self.to_svg()
+
+
+class _CallOnMonotonicClock(CountsServers):
+    """The observer of one call for *reducer*, with times of `time.monotonic`."""
+
+    def __init__(self, reducer: EventReducer) -> None:
+        self._reducer = reducer
+
+    def __call__(self, event: Event) -> None:
+        self._reducer.take(_moved_to(event, time.monotonic()))
+
+    def note_servers(self, count: int) -> None:
+        self._reducer.has_servers(count)
 
 
 def _moved_to(event: Event, now: float) -> Event:
