@@ -42,7 +42,7 @@ seconds, such as 0.5 or 30, or has units, such as 500ms, 30s, 1m30s or 2h. Defau
 in parentheses.
 
 aioconnect does not start servers, and one target cannot wait for another. For that, use
-depends_on in compose, or After= in systemd.
+depends_on in Compose, or After= in systemd.
 
 COMMAND replaces aioconnect. It has the same process ID, receives the signals, and sets
 the exit status. aioconnect checks that COMMAND exists before it waits.
