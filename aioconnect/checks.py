@@ -198,9 +198,9 @@ def http(
     """Return a check that a GET request for *path* is answered with a good status.
 
     *path* begins with a slash, and may have a query.  *host* is the value of the header
-    Host, by default the peer's address.  *status* has the good ones, by default those
-    below 400.  A redirect is not followed.  The server is asked to close the connection
-    afterwards.  For HTTPS, see `tls`.
+    Host, by default the peer's address.  *status* is the range of statuses that count
+    as ready, by default 200 to 399.  A redirect is not followed.  The server is asked
+    to close the connection afterwards.  For HTTPS, see `tls`.
 
     Raises:
         ValueError, TypeError: An argument cannot work.
