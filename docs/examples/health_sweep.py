@@ -1,4 +1,4 @@
-"""Look at many servers at once, print a table, and exit with 1 if one is not up.
+"""Check many servers at once, print a table, and exit with 1 if one is not up.
 
 A target is ``host:port``, ``unix:/path``, or the URL of a service, which is then asked.
 Run: python docs/examples/health_sweep.py db:5432 redis://cache http://web:8000/health
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import aioconnect
 
-AT_ONCE = 100  # looks, so that descriptors never run out
+AT_ONCE = 100  # checks, so that descriptors never run out
 
 
 class Health(NamedTuple):
-    """What a look at a target found.  *reason* is empty if it is up."""
+    """What a check of a target found.  *reason* is empty if it is up."""
 
     target: str
     seconds: float
@@ -24,12 +24,12 @@ class Health(NamedTuple):
 
 
 def never(_: OSError) -> bool:
-    """Refuse another attempt: one look is enough for a sweep."""
+    """Refuse another attempt: one check is enough for a sweep."""
     return False
 
 
-async def look(target: str, connector: aioconnect.Connector, timeout: float) -> Health:
-    """Look at *target* once."""
+async def check(target: str, connector: aioconnect.Connector, timeout: float) -> Health:
+    """Check *target* once."""
     started = asyncio.get_running_loop().time()
     try:
         return Health(target, await connector.wait_until_up(target, timeout=timeout))
@@ -39,13 +39,13 @@ async def look(target: str, connector: aioconnect.Connector, timeout: float) -> 
 
 
 async def sweep(targets: Iterable[str], timeout: float = 3) -> list[Health]:
-    """Look at all *targets*, and return what was found, in their order."""
+    """Check all *targets*, and return what was found, in their order."""
     connector = aioconnect.Connector(retry_on=never)
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(target: str) -> Health:
         async with slots:
-            return await look(target, connector, timeout)
+            return await check(target, connector, timeout)
 
     return await asyncio.gather(*map(in_turn, targets))
 

@@ -25,22 +25,22 @@ Report: TypeAlias = dict[Target, float | BaseException]
 CONNECTOR = Connector(timeout=30, attempt_timeout=0.3, retry=(0.1, 0.2))
 
 
-async def look(connector: Connector, targets: Sequence[Target]) -> Report:
+async def check(connector: Connector, targets: Sequence[Target]) -> Report:
     """Say of each target in how many seconds it was up, or why it was not."""
     waits = (connector.wait_until_up(*target) for target in targets)
     seen = await asyncio.gather(*waits, return_exceptions=True)
     return dict(zip(targets, seen, strict=True))
 
 
-def check(fleet: Sequence[Target]) -> Report:
-    """Have two workers look, each at a half of the *fleet*."""
+def check_all(fleet: Sequence[Target]) -> Report:
+    """Have two workers check half of the *fleet* each."""
     # Without an address the dashboard is where another cluster has its own.
     with (
         LocalCluster(n_workers=2, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         assert client.submit(lambda sent: sent, CONNECTOR).result() == CONNECTOR
-        halves = client.map(look, [CONNECTOR] * 2, [fleet[::2], fleet[1::2]])
+        halves = client.map(check, [CONNECTOR] * 2, [fleet[::2], fleet[1::2]])
         first, second = client.gather(halves)
     return {**first, **second}
 
@@ -52,7 +52,7 @@ def main() -> None:
         up = [where(enter(listening())) for _ in range(170)]
         down = [where(enter(refusing())) for _ in range(25)]
         silent = [where(enter(black_hole())) for _ in range(5)]
-        report = check([*silent, *down, *up])
+        report = check_all([*silent, *down, *up])
     assert report.keys() == {*silent, *down, *up}
     assert all(isinstance(report[target], float) for target in up), report
     for kind, targets in ((ConnectRefusedError, down), (ConnectTimeoutError, silent)):
