@@ -473,8 +473,9 @@ async def wait_until_up(
     Options (durations are seconds, and None is off):
         settle=0.0: Seconds that the connection has to stay open.  A proxy that accepts
             and closes is not up.
-        attempt_timeout=None: Limit of one look.  None: 3 s, 5 s for a service's URL or
-            a check of `aioconnect.checks`, or none with another *ready*.
+        attempt_timeout=None: Limit of each attempt at an address.  None: 3 s, 5 s for a
+            service's URL or a check of `aioconnect.checks`, or none with another
+            *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
@@ -485,8 +486,9 @@ async def wait_until_up(
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
         allow=None, prepare=(), history=None, outcome=outcome.default, observer=None
 
-    Each look connects once, and closes the socket.  A look at a silent address ends
-    after 3 s, because the server may have come up in the meantime.
+    Each look is one round of attempts, and closes the connection that it makes.  An
+    attempt at a silent address ends after 3 s, because the server may have come up in
+    the meantime.
 
     An error that *retry_on* does not accept is raised at once.  A name that does not
     exist is such an error.  If the name comes with the server, accept it:
@@ -521,8 +523,8 @@ async def wait_until_up_unix(
 
     Options (durations are seconds, and None is off):
         settle=0.0: Seconds that the connection has to stay open.
-        attempt_timeout=None: Limit of one look.  None: 3 s, 5 s for a check of
-            `aioconnect.checks`, or none with another *ready*.
+        attempt_timeout=None: Limit of each attempt at an address.  None: 3 s, 5 s for a
+            check of `aioconnect.checks`, or none with another *ready*.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: Coroutine function of the socket that has to pass before *settle*.
@@ -554,7 +556,7 @@ async def wait_until_down(
     target, as for `wait_until_up`; the service of a URL is not asked.
 
     Options (durations are seconds, and None is off):
-        attempt_timeout=None: Limit of one look.  None: 3 s.
+        attempt_timeout=None: Limit of each attempt at an address.  None: 3 s.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: It is not called.
@@ -564,8 +566,8 @@ async def wait_until_down(
         family=AF_UNSPEC, proto=0, flags=0, local_addr=None, resolver=system_resolver,
         allow=None, prepare=(), history=None, outcome=outcome.default, observer=None
 
-    Each look connects once, without TCP Fast Open, and closes the socket.  A wait that
-    raises or is cancelled closes all that it opened.
+    Each look is one round of attempts without TCP Fast Open, and closes the connection
+    that it makes.  A wait that raises or is cancelled closes all that it opened.
 
     Raises:
         ConnectTimeoutError: The server was not down within *timeout*, or when there was
@@ -589,7 +591,7 @@ async def wait_until_down_unix(
     waits as long as *retry* has delays.
 
     Options (durations are seconds, and None is off):
-        attempt_timeout=None: Limit of one look.  None: 3 s.
+        attempt_timeout=None: Limit of each attempt at an address.  None: 3 s.
         retry=(): Delays between looks.  (): ``Backoff(maximum=1)``.
         retry_on=is_transient: Function that tells if an error is worth a retry.
         ready=None: It is not called.
