@@ -5,10 +5,8 @@ The client sends ``LOGIN password``, and then one query a line.  Each answer is 
 """
 
 import asyncio
-from dataclasses import replace
-from functools import partial
+from dataclasses import KW_ONLY, dataclass, field, replace
 from ssl import SSLContext
-from typing import Any
 
 import aioconnect
 
@@ -31,10 +29,11 @@ class Connection:
         self.is_usable = True
 
     async def query(self, text: str) -> str:
-        """Return the answer to *text*, or raise `DatabaseError`."""
+        """Return the answer to *text*, which is one line, or raise `DatabaseError`."""
+        line = one_line(text)
         self.is_usable = False  # until the whole answer is here, also when cancelled
         try:
-            status, answer = await ask(self._streams, text)
+            status, answer = await ask(self._streams, line)
         except (OSError, EOFError) as error:
             raise DatabaseError("the connection was lost") from error
         self.is_usable = True
@@ -48,50 +47,61 @@ class Connection:
         self.is_usable = False
 
 
-async def ask(streams: Streams, line: str) -> tuple[str, str]:
+def one_line(text: str) -> bytes:
+    """Return *text* as one line.  The server would run a second line as a command."""
+    if "\n" in text:
+        raise ValueError("a query or a password must not contain a newline")
+    return f"{text}\n".encode()
+
+
+async def ask(streams: Streams, line: bytes) -> tuple[str, str]:
     """Send *line*; return the first word of the answer, and the rest."""
-    streams[1].write(f"{line}\n".encode())
+    streams[1].write(line)
     status, _, answer = (await streams[0].readuntil()).decode().strip().partition(" ")
     return status, answer
 
 
-async def connect(
-    host: str,
-    port: int,
-    password: str,
-    *,
-    ssl: SSLContext | None = None,
-    timeout: float | None = 10,
-    connector: aioconnect.Connector | None = None,
-) -> Connection:
-    """Connect and log in.  The login is part of each attempt, as *ready* is."""
-
-    async def login(*streams: *Streams) -> None:
-        status, reason = await ask(streams, f"LOGIN {password}")
-        if status != "OK":  # no retry helps, and this error allows none
-            raise PermissionError(reason)
-
-    own = replace(connector or aioconnect.Connector(), timeout=timeout, ready=login)
-    try:
-        return Connection(await own.open_connection(host, port, ssl=ssl))
-    except aioconnect.ConnectError as error:
-        raise CannotConnectError(str(error)) from error
-
-
+@dataclass(eq=False)
 class Pool:
-    """A pool of one connection, which a query makes if there is none."""
+    """A pool of one connection.  A query connects if there is no usable connection.
 
-    def __init__(self, *where: Any, **options: Any) -> None:
-        self._connect = partial(connect, *where, **options)
-        self._connection: Connection | None = None
-        self._turn = asyncio.Lock()
+    *timeout* defaults to the connector's, or to 10 s.  The driver alone sets *ready*.
+    """
+
+    host: str
+    port: int
+    password: str = field(repr=False)
+    _: KW_ONLY
+    ssl: SSLContext | None = None
+    timeout: float | None = None
+    connector: aioconnect.Connector = field(default_factory=aioconnect.Connector)
+    _connection: Connection | None = field(default=None, init=False, repr=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
+
+    async def connect(self) -> Connection:
+        """Return a new connection.  The login is part of each attempt."""
+        line = one_line(f"LOGIN {self.password}")
+
+        async def login(*streams: *Streams) -> None:
+            status, reason = await ask(streams, line)
+            if status != "OK":  # no retry helps, and this error allows none
+                raise PermissionError(reason)
+
+        limits = (self.timeout, self.connector.timeout, 10)
+        timeout = next(limit for limit in limits if limit is not None)
+        own = replace(self.connector, timeout=timeout, ready=login)
+        try:
+            streams = await own.open_connection(self.host, self.port, ssl=self.ssl)
+        except aioconnect.ConnectError as error:
+            raise CannotConnectError(str(error)) from error
+        return Connection(streams)
 
     async def query(self, text: str) -> str:
         """Wait for the connection's turn, and query."""
         async with self._turn:
             if self._connection is None or not self._connection.is_usable:
                 self.close()
-                self._connection = await self._connect()
+                self._connection = await self.connect()
             return await self._connection.query(text)
 
     def close(self) -> None:

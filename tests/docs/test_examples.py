@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import inspect
 import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -435,7 +436,7 @@ async def test_driver_with_a_wrong_password() -> None:
     connector = aioconnect.Connector(retry=aioconnect.Backoff())
     async with serving(partial(database, seen=seen)) as port:
         with pytest.raises(driver.CannotConnectError, match="wrong password") as caught:
-            await driver.connect("127.0.0.1", port, "guess", connector=connector)
+            await driver.Pool("127.0.0.1", port, "guess", connector=connector).connect()
     assert seen == ["LOGIN guess"]
     assert isinstance(caught.value.__cause__, aioconnect.ConnectPermissionError)
 
@@ -447,5 +448,64 @@ async def test_driver_waits_as_the_connector_says() -> None:
     options: dict[str, Any] = {"timeout": 0.3, "connector": connector}
     with unused_port() as port:
         with pytest.raises(driver.CannotConnectError, match=r"within 0\.3 s") as caught:
-            await driver.connect(port.host, port.port, "secret", **options)
+            await driver.Pool(port.host, port.port, "secret", **options).connect()
         assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("options", "within"),
+    [
+        ({"connector": aioconnect.Connector(timeout=0.2)}, 0.2),
+        ({"connector": aioconnect.Connector(timeout=0.2), "timeout": 0.1}, 0.1),
+        ({"connector": aioconnect.Connector(attempt_timeout=3)}, 10),
+        ({}, 10),
+    ],
+)
+async def test_driver_keeps_the_options_of_the_connector(
+    options: dict[str, Any], within: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its timeout holds unless the driver has one of its own."""
+    driver = example("driver")
+    used: list[aioconnect.Connector] = []
+
+    async def open_connection(
+        self: aioconnect.Connector, *_: object, **__: object
+    ) -> None:
+        used.append(self)
+        raise aioconnect.ConnectTimeoutError("nothing connects here")
+
+    monkeypatch.setattr(aioconnect.Connector, "open_connection", open_connection)
+    pool = driver.Pool("db", 5000, "secret", **options)
+    with pytest.raises(driver.CannotConnectError):
+        await pool.query("1")
+    assert used[0].timeout == within
+    own = options.get("connector", aioconnect.Connector())
+    assert used[0].attempt_timeout == own.attempt_timeout
+
+
+async def test_driver_sends_one_line() -> None:
+    """A newline in a query or in a password is refused, and nothing is sent."""
+    driver = example("driver")
+    seen: list[str] = []
+    async with serving(partial(database, seen=seen)) as port:
+        with pytest.raises(ValueError, match="newline") as caught:
+            await driver.Pool("127.0.0.1", port, "secret\ndrop").query("1")
+        assert "secret" not in str(caught.value)
+        pool = driver.Pool("127.0.0.1", port, "secret")
+        try:
+            assert await pool.query("1") == "1"
+            with pytest.raises(ValueError, match="newline"):
+                await pool.query("2\nbye")
+            assert await pool.query("3") == "3"
+        finally:
+            pool.close()
+    assert seen == ["LOGIN secret", "1", "3"]
+
+
+def test_driver_has_a_typed_pool() -> None:
+    """Each parameter of the pool has a type, and the password is not shown."""
+    pool = example("driver").Pool
+    parameters = inspect.signature(pool).parameters
+    assert [*parameters] == ["host", "port", "password", "ssl", "timeout", "connector"]
+    assert all(one.annotation not in (one.empty, Any) for one in parameters.values())
+    assert "secret" not in repr(pool("db", 5000, "secret"))
