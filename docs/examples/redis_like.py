@@ -16,37 +16,31 @@ CONNECTOR = aioconnect.Connector(
     retry=aioconnect.Backoff(maximum=1),
     ready=checks.redis,  # a server that still loads its data is not ready
 )
+Reply: TypeAlias = "str | int | ServerError | list[Reply] | None"
 
 
 class ServerError(Exception):
     """The server answered with an error."""
 
 
-Reply: TypeAlias = "str | int | ServerError | list[Reply] | None"
-
-
 class Client:
     """A client with one connection.  A command connects if there is none."""
 
-    def __init__(
-        self, host: str, port: int, connector: aioconnect.Connector = CONNECTOR
-    ) -> None:
-        self._host, self._port, self._connector = host, port, connector
+    def __init__(self, host: str, port: int) -> None:
+        self._where = host, port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
 
     async def command(self, *words: str) -> Reply:
         """Send *words*; return the reply, or raise `ServerError`."""
+        sizes = (f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+        request = f"*{len(words)}\r\n{''.join(sizes)}".encode()
         async with self._turn:
             if self._streams is None:
-                streams = self._connector.open_connection(self._host, self._port)
-                self._streams = await streams
-            reader, writer = self._streams
+                self._streams = await CONNECTOR.open_connection(*self._where)
             try:
-                sizes = (f"${len(one.encode())}\r\n{one}\r\n" for one in words)
-                writer.write(f"*{len(words)}\r\n{''.join(sizes)}".encode())
-                await writer.drain()
-                reply = await read_reply(reader)
+                self._streams[1].write(request)
+                reply = await read_reply(self._streams[0])
             except BaseException:  # half a reply may be left, also after a cancel
                 self.close()
                 raise
@@ -63,20 +57,18 @@ class Client:
 
 async def read_reply(reader: asyncio.StreamReader) -> Reply:
     """Read one reply of RESP, the protocol of Redis."""
-    line = (await reader.readuntil(b"\r\n")).decode().removesuffix("\r\n")
+    line = (await reader.readuntil(b"\r\n"))[:-2].decode()
     kind, text = line[:1], line[1:]
-    if kind == "+":
-        return text
-    if kind == "-":
-        return ServerError(text)
-    if kind == ":":
-        return int(text)
+    if kind == "*":
+        return [await read_reply(reader) for _ in range(int(text))]
     if kind == "$":
         size = int(text)
         return (await reader.readexactly(size + 2))[:-2].decode() if size >= 0 else None
-    if kind == "*":
-        return [await read_reply(reader) for _ in range(int(text))]
-    raise ConnectionAbortedError(f"this is not RESP: {line!r}")
+    if kind in ("+", "-"):
+        return text if kind == "+" else ServerError(text)
+    if kind != ":":
+        raise ConnectionAbortedError(f"this is not RESP: {line!r}")
+    return int(text)
 
 
 async def main(host: str, port: int, words: list[str]) -> None:

@@ -105,6 +105,13 @@ def test_help(path: Path, this_checkout: None) -> None:
 # redis_like
 
 
+def test_redis_like_is_a_client_of_60_lines() -> None:
+    """Without its imports and its command line."""
+    text = (FOLDER / "redis_like.py").read_text()
+    client = text[text.index("CONNECTOR = ") : text.index("async def main(")]
+    assert len(client.strip().splitlines()) <= 60
+
+
 async def redis_server(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: dict[str, str]
 ) -> None:
