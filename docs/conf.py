@@ -34,7 +34,7 @@ extensions = [
     # Of this folder: it shows docstrings.
     "_reference",
 ]
-exclude_patterns = ["_build", "examples/README.md"]
+exclude_patterns = ["_build"]
 
 # The anchors are GitHub's, so that links lead to the same heading in both places.
 myst_heading_anchors = 4

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import inspect
+import re
 import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -78,10 +79,16 @@ def name_of(path: Path) -> str:
 
 
 def test_the_names() -> None:
-    """Pages link to these."""
-    assert [path.stem for path in EXAMPLES] == [
+    """The README links to these, and the site shows them."""
+    names = [path.name for path in EXAMPLES]
+    assert [name.removesuffix(".py") for name in names] == [
         *("driver", "health_sweep", "line_protocol", "redis_like", "ssrf_safe_fetch")
     ]
+    page = (ROOT / "docs" / "reference" / "examples.md").read_text()
+    shown = re.findall(r"^```{literalinclude} \.\./examples/(.*)$", page, re.MULTILINE)
+    linked = re.findall(r"\]\(\.\./examples/(.*?)\)", page)
+    assert sorted(shown) == names
+    assert linked == shown
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
