@@ -16,19 +16,9 @@ __all__ = ["ROOT", "Block", "PageError", "blocks_of", "pages"]
 
 ROOT = Path(__file__).parents[2]
 
-# What is run; what is shown only; and directives, which index.md and reference/ have.
+# The languages of blocks that are run, and of those that are only shown.
 RUN = ("python", "console")
-SHOWN = (
-    "text",
-    "sh",
-    "yaml",
-    "dockerfile",
-    "toml",
-    "ini",
-    "json",
-    "systemd",
-    "mermaid",
-)
+SHOWN = ("text", "sh", "yaml", "dockerfile", "toml", "ini", "json")
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<language>.*)$")
 COMMENT = re.compile(r"^<!--(?P<text>.*?)-->[ ]*$", re.DOTALL | re.MULTILINE)

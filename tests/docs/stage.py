@@ -8,18 +8,18 @@ import random
 import re
 import socket
 import ssl
-import struct
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import trustme
+from docs.peers import SCRIPTS, Script, talking
 from proxies import Kind, proxying
 
 from aioconnect.testing import listening
@@ -302,183 +302,13 @@ class _First(dict[str, Any]):
         return self._names[host][0] if host in self._names else other
 
 
-class Peer:
-    """A connection, as the scripts below talk with it; *state* is the server's."""
-
-    def __init__(self, sock: socket.socket, what: str, state: dict[str, Any]) -> None:
-        self.sock = sock
-        self.what = what
-        self.state = state
-        self._file = sock.makefile("rb")
-
-    def line(self) -> bytes:
-        """Return the next line.
-
-        Raises:
-            EOFError: There is none.
-        """
-        line = self._file.readline()
-        if not line:
-            raise EOFError
-        return line
-
-    def exactly(self, size: int) -> bytes:
-        """Return *size* bytes.
-
-        Raises:
-            EOFError: There are fewer.
-        """
-        data = self._file.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data
-
-    def block(self, size: int, extra: int = 0) -> bytes:
-        """Return what a length of *size* bytes announces, less *extra*."""
-        length = int.from_bytes(self.exactly(size), "big")
-        return self.exactly(length - extra)
-
-    def say(self, data: bytes) -> None:
-        self.sock.sendall(data)
-
-    def rest(self) -> None:
-        """Echo, until the client ends."""
-        while data := self._file.read1(65536):
-            self.say(data)
-
-    def count(self) -> int:
-        """Return how often this was called on the server before."""
-        self.state["count"] = self.state.get("count", -1) + 1
-        return int(self.state["count"])
-
-
-def _lines(peer: Peer) -> None:
-    while True:
-        peer.say(b"OK " + peer.line())
-
-
-def _greeting(peer: Peer) -> None:
-    peer.say(peer.what.encode() + b"\n")
-    peer.rest()
-
-
-def _http(peer: Peer) -> None:
-    while True:
-        size = 0
-        while (line := peer.line()) != b"\r\n":
-            if line.lower().startswith(b"content-length:"):
-                size = int(line.split(b":")[1])
-        peer.exactly(size)
-        ready = peer.count() >= int(peer.what or 0)
-        status = b"200 OK" if ready else b"503 Service Unavailable"
-        body = b"hello\n" if ready else b"starting\n"
-        peer.say(
-            b"HTTP/1.1 %b\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b"
-            % (status, len(body), body)
-        )
-
-
-def _redis(peer: Peer) -> None:
-    stored: dict[bytes, bytes] = peer.state.setdefault("stored", {})
-    while True:
-        first = peer.line()
-        words = first.split()
-        if first.startswith(b"*"):
-            words = []
-            for _ in range(int(first[1:])):
-                words.append(peer.exactly(int(peer.line()[1:])))
-                peer.line()
-        match [words[0].upper(), *words[1:]]:
-            case [b"PING"]:
-                peer.say(b"+PONG\r\n")
-            case [b"ECHO", text]:
-                peer.say(b"$%d\r\n%b\r\n" % (len(text), text))
-            case [b"SET", key, value, *_]:
-                stored[key] = value
-                peer.say(b"+OK\r\n")
-            case [b"GET", key]:
-                value = stored.get(key, b"")
-                there = b"$%d\r\n%b\r\n" % (len(value), value)
-                peer.say(there if key in stored else b"$-1\r\n")
-            case [b"CLIENT" | b"SELECT" | b"QUIT", *_]:
-                peer.say(b"+OK\r\n")
-            case [name, *_]:
-                peer.say(b"-ERR unknown command '%b'\r\n" % name)
-
-
-def _postgres(peer: Peer) -> None:
-    while True:
-        asked = peer.block(4, 4)
-        if struct.unpack("!I", asked[:4])[0] != 80877103:  # SSLRequest
-            break
-        peer.say(b"N")
-    if peer.count() < int(peer.what or 0):
-        fields = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
-        peer.say(b"E" + struct.pack("!I", len(fields) + 4) + fields)
-        return
-    peer.say(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
-    peer.rest()
-
-
-def _amqp(peer: Peer) -> None:
-    peer.exactly(8)
-    peer.say(b"\x01\0\0\0\0\x02\0\0\x0a\0\x0a\0\x09")
-    peer.rest()
-
-
-def _mysql(peer: Peer) -> None:
-    peer.say(b"\x0f\0\0\0\x0a11.4.2-Maria\0\0")
-    size = int.from_bytes(peer.exactly(3), "little")
-    peer.exactly(1 + size)
-    peer.say(b"\x16\0\0\x02\xff\x15\x04#28000Access denied")
-    peer.rest()
-
-
-def _kafka(peer: Peer) -> None:
-    while True:
-        asked = peer.block(4)
-        peer.say(b"\0\0\0\x0a" + asked[4:8] + bytes(6))
-
-
-def _talking(script: Callable[[Peer], None]) -> Play:
-    """Return a kind: *script* talks with each client, in a thread."""
-
+def _talking(script: Script) -> Play:
     @contextmanager
     def play(stage: Stage, entry: Entry, address: str) -> Generator[None]:
-        with _listener(stage, entry, address) as listener, ExitStack() as stack:
-            listener.setblocking(True)
-            threads: list[threading.Thread] = []
-            socks: list[socket.socket] = []
-            state: dict[str, Any] = {}
-
-            def talk(sock: socket.socket) -> None:
-                with sock, suppress(OSError, EOFError, ValueError):
-                    script(Peer(sock, entry.what, state))
-                    sock.shutdown(socket.SHUT_RDWR)
-
-            def accept() -> None:
-                with suppress(OSError):
-                    while True:
-                        sock, _ = listener.accept()
-                        socks.append(sock)
-                        start(partial(talk, sock))
-
-            def start(target: Callable[[], None]) -> None:
-                thread = threading.Thread(target=target)
-                threads.append(thread)
-                thread.start()
-
-            def end() -> None:
-                listener.shutdown(socket.SHUT_RDWR)
-                threads[0].join()
-                for sock in socks:
-                    with suppress(OSError):
-                        sock.shutdown(socket.SHUT_RDWR)
-                for thread in threads:
-                    thread.join()
-
-            start(accept)
-            stack.callback(end)
+        with (
+            _listener(stage, entry, address) as listener,
+            talking(listener, entry.what, script),
+        ):
             yield
 
     return play
@@ -494,16 +324,7 @@ KINDS: dict[str, Play] = {
     "silent": _silent,
     "tls": _tls,
     "tls-wrong": partial(_tls, wrong=True),
-    "lines": _talking(_lines),
-    "greeting": _talking(_greeting),
-    "http": _talking(_http),
-    "http503": _talking(_http),
-    "redis": _talking(_redis),
-    "postgres": _talking(_postgres),
-    "postgres-starting": _talking(_postgres),
-    "amqp": _talking(_amqp),
-    "mysql": _talking(_mysql),
-    "kafka": _talking(_kafka),
+    **{kind: _talking(script) for kind, script in SCRIPTS.items()},
     "socks5": partial(_proxy, "socks5"),
     "socks4": partial(_proxy, "socks4"),
     "http-proxy": partial(_proxy, "http"),
