@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from docs.pages import codes_of
+
 import aioconnect
 
 ROOT = Path(__file__).parent.parent
@@ -12,15 +14,6 @@ README = ROOT / "README.md"
 
 # A newcomer reads it in five minutes.
 MOST_WORDS = 1000
-
-
-def blocks(language: str) -> list[str]:
-    """Return the README's code in *language*, block by block."""
-    return blocks_in(README.read_text(), language)
-
-
-def blocks_in(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_it_is_short() -> None:
@@ -54,13 +47,13 @@ def test_never_the_strangers_package() -> None:
 
 def test_the_two_commands() -> None:
     """One command installs and shows it, one installs and tests it."""
-    demo, tests = blocks("sh")
+    demo, tests = codes_of(README, "sh")
     assert demo.strip().endswith("aioconnect demo")
     assert tests.strip().endswith("-m pytest")
 
 
 def test_the_commands_for_who_changes_the_code() -> None:
     """The first is the README's, and CI runs both as they stand there."""
-    first, second, *_ = blocks_in((ROOT / "CONTRIBUTING.md").read_text(), "sh")
-    assert first == blocks("sh")[1]
+    first, second, *_ = codes_of(ROOT / "CONTRIBUTING.md", "sh")
+    assert first == codes_of(README, "sh")[1]
     assert second.strip().endswith("-m pytest -m thorough")

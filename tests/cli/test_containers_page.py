@@ -10,15 +10,17 @@ import re
 import shlex
 from pathlib import Path
 
+from docs.pages import codes_of
+
 from aioconnect._cli.command_line import parse
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "howto" / "containers.md").read_text()
+PAGE = ROOT / "docs" / "howto" / "containers.md"
 
 
 def test_the_commands_of_the_recipes() -> None:
     """Each one can be parsed."""
-    recipes = TEXT.partition("## Recipes")[2]
+    recipes = PAGE.read_text().partition("## Recipes")[2]
     lists = re.findall(r'\[.*"wait".*\]', recipes)
     lines = re.findall(r"^\s*\S.*?aioconnect (wait .*)$", recipes, re.MULTILINE)
     commands = [*map(json.loads, lists), *map(shlex.split, lines)]
@@ -32,7 +34,7 @@ def test_the_commands_of_the_recipes() -> None:
 
 def test_the_dockerfile() -> None:
     """It has five lines, and installs nothing that this package does not need."""
-    dockerfile, _ = re.findall(r"```dockerfile\n(.*?)```", TEXT, re.DOTALL)
+    dockerfile, _ = codes_of(PAGE, "dockerfile")
     lines = dockerfile.splitlines()
     assert len(lines) == 5
     (installed,) = re.findall(r"pip install (.*?) &&", dockerfile)

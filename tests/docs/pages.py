@@ -12,7 +12,7 @@ from pathlib import Path
 
 from docs.stage import Entry, entries_of
 
-__all__ = ["ROOT", "Block", "PageError", "blocks_of", "pages"]
+__all__ = ["ROOT", "Block", "PageError", "blocks_of", "codes_of", "pages"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +84,16 @@ def blocks_of(page: Path) -> list[Block]:
         elif block.language == "text" and blocks and _follows(blocks[-1], before):
             blocks[-1] = replace(blocks[-1], expected=block.code)
     return blocks
+
+
+def codes_of(page: Path, language: str) -> list[str]:
+    """Return the code of each block in *language*, which may be one only shown.
+
+    Raises:
+        PageError: There is a fence that nothing understands.
+    """
+    blocks = _fenced(page, page.read_text().splitlines())
+    return [block.code for block in blocks if block.language == language]
 
 
 def _fenced(page: Path, lines: list[str]) -> Iterator[Block]:
