@@ -24,6 +24,9 @@ from programs import run_script
 import aioconnect
 from aioconnect.testing import listening, refusing, unused_port
 
+# The tests of the documentation take longer than the README's command may.
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))

@@ -7,18 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from docs.pages import ROOT, codes_of
 from programs import environment
 
-ROOT = Path(__file__).parents[2]
+# The tests of the documentation take longer than the README's command may.
+pytestmark = pytest.mark.thorough
+
 PAGE = ROOT / "docs" / "howto" / "testing.md"
 
 
 def test_the_fixtures_of_the_page(tmp_path: Path) -> None:
     """With its ``conftest.py``, and every fixture of its table is one."""
     section = PAGE.read_text().partition("## In pytest\n")[2].partition("\n## ")[0]
-    conftest, program = re.findall(
-        r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL
-    )
+    conftest, program = (code for code in codes_of(PAGE, "python") if code in section)
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     fixtures = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     (tmp_path / "conftest.py").write_text(conftest)

@@ -11,6 +11,9 @@ from docs.running import Result, run_console, run_python
 from docs.stage import KINDS, Troupe
 from docs.typing_run import CHECKERS, type_errors
 
+# The tests of the documentation take longer than the README's command may.
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def troupe(tmp_path_factory: pytest.TempPathFactory) -> Troupe:

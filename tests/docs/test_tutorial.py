@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from docs.comparing import difference, normalised
+from docs.pages import ROOT, blocks_of
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-STEPS = re.split(r"^## \d+\. .*\n", PAGE, flags=re.MULTILINE)[1:]
+# The tests of the documentation take longer than the README's command may.
+pytestmark = pytest.mark.thorough
+
+# Each step has one program, and all but the first show what it prints.
+STEPS = blocks_of(ROOT / "docs" / "tutorial.md")
 
 # The programs run on asyncio's loop, and on uvloop.
 LOOPS = {
@@ -26,20 +29,35 @@ LOOPS = {
     "uvloop": "import uvloop; uvloop.install()\n",
 }
 
+# The programs print nothing about a refused attempt.  So that the tests see one, the
+# programs also write a byte to a file before each connect.
+COUNTING = """import sys
+def count(event, _):
+    if event == "socket.connect":
+        with open("connects", "a") as file:
+            file.write(".")
+sys.addaudithook(count)
+"""
 
-def block(step: int, language: str = "python") -> str:
-    """Return the only block in *language* of a step; the steps count from 1."""
-    (found,) = re.findall(
-        rf"^```{language}\n(.*?)^```", STEPS[step - 1], re.MULTILINE | re.DOTALL
-    )
-    assert isinstance(found, str)
-    return found
+
+def program(step: int) -> str:
+    """Return the program of a step; the steps count from 1."""
+    return STEPS[step - 1].code
 
 
-def same(text: str) -> str:
-    """Return *text* with neither figures nor bars: they differ from run to run."""
-    lines = re.sub(r"[\d.]+ (ms|s)\b", "TIME", text).splitlines()
-    return "\n".join(" ".join(re.sub(r"[━═·]+", "", one).split()) for one in lines)
+def shown(step: int) -> str:
+    """Return what the page says that the program of a step prints."""
+    expected = STEPS[step - 1].expected
+    assert expected is not None
+    return expected
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Ask *is_so* until it is true, for 30 seconds at most."""
+    until = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 class Folder:
@@ -48,9 +66,9 @@ class Folder:
     def __init__(self, path: Path, port: int, loop: str) -> None:
         self.path = path
         self.port = port
-        self._prelude = LOOPS[loop]
+        self._prelude = COUNTING + LOOPS[loop]
         self._server: subprocess.Popen[str] | None = None
-        self.save("server.py", block(1))
+        self.save("server.py", program(1))
 
     def save(self, name: str, program: str) -> None:
         program = program.replace("9000", str(self.port))
@@ -70,13 +88,22 @@ class Folder:
 
     def start_server(self) -> None:
         self._server = self.python("server.py")
-        until = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: bool(self.answer()))
+
+    def answer(self) -> bytes:
+        """Return what the server answers to a PING: nothing if it is down."""
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", self.port), timeout=30) as sock,
+        ):
+            sock.sendall(b"PING\n")
+            return sock.makefile("rb").readline()
+        return b""
+
+    def was_refused(self) -> bool:
+        """Tell whether the client has begun a second attempt, so the first failed."""
+        connects = self.path / "connects"
+        return connects.exists() and connects.stat().st_size >= 2
 
     def stop_server(self) -> None:
         """Press Ctrl-C.  The server ends at once and silently."""
@@ -90,7 +117,7 @@ class Folder:
     @contextlib.contextmanager
     def client(self, step: int) -> Iterator[subprocess.Popen[str]]:
         """Start the client of *step*, and let it end."""
-        self.save("client.py", block(step))
+        self.save("client.py", program(step))
         with self.python("client.py") as process:
             try:
                 yield process
@@ -99,11 +126,11 @@ class Folder:
                 raise
             assert process.wait(timeout=60) == 0
 
-    def says(self, step: int, *, server_after: float | None = None) -> str:
+    def says(self, step: int, *, is_server_late: bool = False) -> str:
         """Return what the client of *step* prints; the server may start later."""
         with self.client(step) as process:
-            if server_after is not None:
-                time.sleep(server_after)
+            if is_server_late:
+                wait_until(self.was_refused)
                 self.start_server()
             said, _ = process.communicate(timeout=60)
         return said.replace(str(self.port), "9000")
@@ -133,25 +160,25 @@ def test_there_are_seven_steps() -> None:
 def test_connect(folder: Folder) -> None:
     """The server is up, and has loaded its data."""
     folder.start_server()
-    time.sleep(3.1)
-    assert folder.says(2) == block(2, "text")
+    wait_until(lambda: folder.answer() == b"PONG\n")
+    assert folder.says(2) == shown(2)
 
 
 def test_read_the_error(folder: Folder) -> None:
     """The server was stopped."""
     folder.start_server()
     folder.stop_server()
-    assert same(folder.says(3)) == same(block(3, "text"))
+    assert not difference(shown(3), folder.says(3))
 
 
 def test_wait_for_the_server(folder: Folder) -> None:
     """Without a check, the client comes too early."""
-    assert folder.says(4, server_after=1) == block(4, "text")
+    assert folder.says(4, is_server_late=True) == shown(4)
 
 
 def test_ready(folder: Folder) -> None:
     started = time.monotonic()
-    assert folder.says(5, server_after=1) == block(5, "text")
+    assert folder.says(5, is_server_late=True) == shown(5)
     assert time.monotonic() - started > 3
 
 
@@ -166,15 +193,11 @@ def test_keep_the_connection(folder: Folder) -> None:
             if "OK 2" in line:
                 folder.stop_server()
                 folder.start_server()
-    assert printed == block(6, "text")
+    assert printed == shown(6)
 
 
 def test_see_what_happened(folder: Folder) -> None:
     """Each kind of line that the page shows is there, and no other."""
-    shown = same(block(7, "text")).splitlines()
-    seen = same(folder.says(7, server_after=1.5)).splitlines()
-    assert seen[0].partition(",")[0] == shown[0].partition(",")[0]
-    number = re.compile(r"round \d+")
-    assert {number.sub("round", one) for one in seen[1:]} == {
-        number.sub("round", one) for one in shown[1:]
-    }
+    seen = folder.says(7, is_server_late=True)
+    lines = {normalised(line) for line in seen.splitlines()}
+    assert lines == {normalised(line) for line in shown(7).splitlines()}
