@@ -140,6 +140,10 @@ class SecureWrap(Wrap[Any]):
         arguments = self._inner.tls.arguments(left)
         channel = TransportChannel(loop, deadline)
         context = arguments.pop("ssl")
+
+        def is_late() -> bool:
+            return deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
+
         try:
             _mend(outer.transport)
             if outer.has_ended:  # uvloop would wait for the peer all the same
@@ -147,15 +151,16 @@ class SecureWrap(Wrap[Any]):
             channel.transport = await loop.start_tls(
                 outer.transport, channel, context, **arguments
             )
-            # asyncio returns None if the outer transport is closed without an error, at
-            # the end of the time, too.
-            if channel.transport is None:
-                text = "the proxy has closed the connection"
-                raise os_error(errno.ECONNABORTED, text)
+            # If the outer transport is closed without an error, asyncio returns None,
+            # at the end of the time, too, and uvloop a transport without a cipher.
+            made = channel.transport
+            if made is None or made.get_extra_info("cipher") is None:
+                # If it is late, the loop has aborted the handshake.
+                code = errno.ECONNABORTED if is_late() else errno.ECONNRESET
+                raise os_error(code, "the proxy has closed the connection")
             return channel
         except OSError as exc:
-            is_late = deadline is not None and loop.time() + TIMER_TOLERANCE >= deadline
-            failure = transport_failure(exc, is_late, "tls", loop)
+            failure = transport_failure(exc, is_late(), "tls", loop)
         try:
             raise failure
         finally:

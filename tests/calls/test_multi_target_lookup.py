@@ -464,13 +464,14 @@ async def test_raced(black_hole: BlackHole, listener: Server) -> None:
         sock = await aioconnect.connect_any(
             [black_hole.address, listener.address],
             race=True,
-            happy_eyeballs_delay=0.05,
+            happy_eyeballs_delay=0.5,
             observer=recorder,
         )
         with sock:
             assert sock.getpeername() == listener.sockaddr
     one, two = recorder.of(AttemptStarted)
-    assert two.at - one.at >= 0.04
+    # A busy machine can tell of the first one late.
+    assert two.at - one.at >= 0.2
     assert not recorder.of(aioconnect.AttemptFailed)
 
 

@@ -441,6 +441,38 @@ async def test_a_proxy_that_closes_in_the_handshake(inside: str) -> None:
     assert only(error)[0] == ("tls" if inside == "TLS" else "proxy")
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_proxy_that_is_lost_when_the_handshake_begins(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then uvloop's `start_tls` returns as if it had shaken hands."""
+    made: list[Any] = []
+    loop = asyncio.get_running_loop()
+    connection_made = TransportChannel.connection_made
+
+    def note(channel: TransportChannel, transport: asyncio.BaseTransport) -> None:
+        made.append(transport)
+        connection_made(channel, transport)
+
+    def lose(turns: int) -> None:
+        if turns:
+            loop.call_soon(lose, turns - 1)
+        else:
+            made[0].abort()
+
+    def observe(event: aioconnect.Event) -> None:
+        if isinstance(event, aioconnect.PhaseStarted) and event.phase == "tls":
+            loop.call_soon(lose, turns)
+
+    monkeypatch.setattr(TransportChannel, "connection_made", note)
+    answer = b"HTTP/1.1 200 OK\r\n\r\n"
+    with secured(answers=(answer,), ending="wait") as server, tls_echoing() as echo:
+        connector = through(server, observer=observe)
+        error = await failure(connector, ssl=echo.client_context)
+    assert isinstance(error, ConnectResetError), error
+    assert only(error)[0] == "tls"
+
+
 @pytest.mark.parametrize("stage", ["no TLS", "no answer", "no handshake"])
 async def test_a_cancellation(stage: str) -> None:
     """It leaves nothing at any step."""
