@@ -11,6 +11,9 @@ import pytest
 
 from benchmarks import demo_picture, probed, waterfalls
 
+# Pages do not depend on the version of Python.
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parent.parent
 DRAWN = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 MEASURED = sorted((ROOT / "benchmarks" / "results").glob("*.svg"))

@@ -19,6 +19,9 @@ from aioconnect import testing
 from aioconnect._cli.argument_types import duration
 from aioconnect._cli.command_line import parse
 
+# Pages do not depend on the version of Python.
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "coming-from" / "wait-for-it.md").read_text()
 
