@@ -250,13 +250,12 @@ class Connector(metaclass=PlainHelp):
         settle: float = 0.0,
     ) -> float:
         """Wait until a server is up: see `aioconnect.wait_until_up`."""
-        within = self._within(timeout)
         if port is None:
             from ._services import until_service_up  # noqa: PLC0415  # few need checks
 
-            return await until_service_up(within, host, settle)
+            return await until_service_up(self._within(timeout), host, settle)
         endpoint = endpoint_from_host(self, cast("str", host), port)
-        return await until_up(within, endpoint, settle)
+        return await until_up(self._within(timeout), endpoint, settle)
 
     async def wait_until_up_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None, settle: float = 0.0
@@ -272,13 +271,12 @@ class Connector(metaclass=PlainHelp):
         timeout: float | None = None,
     ) -> float:
         """Wait until a server is down: see `aioconnect.wait_until_down`."""
-        within = self._within(timeout)
         if port is None:
             from ._services import until_service_down  # noqa: PLC0415  # the same
 
-            return await until_service_down(within, host)
+            return await until_service_down(self._within(timeout), host)
         endpoint = endpoint_from_host(self, cast("str", host), port)
-        return await until_down(within, endpoint)
+        return await until_down(self._within(timeout), endpoint)
 
     async def wait_until_down_unix(
         self, path: StrOrBytesPath, *, timeout: float | None = None

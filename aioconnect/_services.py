@@ -8,13 +8,11 @@ from functools import partial
 
 from . import checks
 from ._calls.arguments import endpoint_from_host, endpoint_from_target
-from ._calls.options import Options
 from ._calls.wait_for_name import look_up_name, until_resolved
 from ._calls.wait_for_server import until_down, until_up
 from ._connector import Connector
 from ._io.service_targets import ServiceTarget, parse_service
 from ._io.targets import AnyTarget, Target, as_target
-from ._sansio.endpoints import Endpoint
 from ._sansio.service_url import (
     HTTP_SCHEMES,
     TLS_SCHEMES,
@@ -25,6 +23,7 @@ __all__ = [
     "connect_to_service",
     "until_service_down",
     "until_service_up",
+    "wait_for_service",
     "with_check",
 ]
 
@@ -39,10 +38,6 @@ _PLAIN_CHECKS = {
     "rediss": checks.redis,
 }
 
-# The most seconds that a look with a check may take, unless *attempt_timeout* says
-# otherwise: time for the web application that looks at its own services first.
-_LOOK_TIMEOUT = 5.0
-
 
 def with_check(
     connector: Connector,
@@ -51,7 +46,7 @@ def with_check(
     status: range | None = None,
     insecure: bool = False,
 ) -> Connector:
-    """Return *connector* with the check of *url*, and a limit for each look.
+    """Return *connector* with the check of *url*, and a limit for each attempt.
 
     *status* is for HTTP, and *insecure* for TLS; others ignore them.
 
@@ -61,7 +56,7 @@ def with_check(
     if connector.ready is not None:
         text = f"ready: {url} has its own check; give host and port to use yours"
         raise ValueError(text)
-    limit = connector.attempt_timeout or _LOOK_TIMEOUT
+    limit = connector.attempt_timeout or checks.Check.attempt_timeout
     check = _check_of(url, status, insecure=insecure)
     return replace(connector, ready=check, attempt_timeout=limit)
 
@@ -80,15 +75,6 @@ def _check_of(
     return check
 
 
-def _endpoint(options: Options, target: ServiceTarget) -> Endpoint | None:
-    """Return the endpoint of *target*, or None if only its name is looked up."""
-    if isinstance(target, Target):
-        return endpoint_from_target(options, target)
-    if target.port is None:
-        return None
-    return endpoint_from_host(options, target.host, target.port)
-
-
 async def connect_to_service(connector: Connector, target: ServiceTarget) -> None:
     """Connect to *target*, with the check that *connector* has, and close.
 
@@ -103,17 +89,22 @@ async def connect_to_service(connector: Connector, target: ServiceTarget) -> Non
         (await connector.connect(target.host, target.port)).close()
 
 
+async def wait_for_service(connector: Connector, url: ServiceURL) -> float:
+    """Wait until *url* passes the check that *connector* has; return the seconds.
+
+    Raises:
+        ConnectError: The policy has given up, or the time is up.
+    """
+    if url.port is None:
+        return await until_resolved(connector, url.host)
+    endpoint = endpoint_from_host(connector, url.host, url.port)
+    return await until_up(connector, endpoint, 0.0)
+
+
 async def until_service_up(
-    connector: Connector,
-    target: AnyTarget | ServiceTarget,
-    settle: float,
-    *,
-    status: range | None = None,
-    insecure: bool = False,
+    connector: Connector, target: AnyTarget, settle: float
 ) -> float:
     """Wait until *target* is up, and ready if it is a URL; return the seconds it took.
-
-    *status* and *insecure* are those of `with_check`.
 
     Raises:
         ConnectError: The policy has given up, or the time is up.
@@ -124,12 +115,8 @@ async def until_service_up(
         if settle:
             text = f"{checked} asks the service, and cannot have settle"
             raise ValueError(text)
-        connector = with_check(connector, checked, status=status, insecure=insecure)
-        if checked.port is None:
-            return await until_resolved(connector, checked.host)
-    endpoint = _endpoint(connector, checked)
-    assert endpoint is not None
-    return await until_up(connector, endpoint, settle)
+        return await wait_for_service(with_check(connector, checked), checked)
+    return await until_up(connector, endpoint_from_target(connector, checked), settle)
 
 
 async def until_service_down(
@@ -138,13 +125,16 @@ async def until_service_down(
     """Wait until *target* refuses or is gone; return the seconds it took.
 
     Raises:
-        ConnectError: It is not down, or a look failed.
+        ConnectError: It is not down, or an attempt failed.
         ValueError, TypeError: *target* cannot work.
     """
     checked = _as_service(target)
-    endpoint = _endpoint(connector, checked)
-    if endpoint is None:
+    if isinstance(checked, Target):
+        endpoint = endpoint_from_target(connector, checked)
+    elif checked.port is None:
         raise ValueError(f"{checked} is only a name, and cannot go down")
+    else:
+        endpoint = endpoint_from_host(connector, checked.host, checked.port)
     return await until_down(connector, endpoint)
 
 

@@ -68,7 +68,9 @@ class Check:
     It is a value: it compares and hashes, and pickles unless there is a TLS context.
     """
 
-    look_timeout: ClassVar[float] = 5.0  # of a wait without *attempt_timeout*
+    # Of waits and of URLs, in seconds, unless the option says otherwise.  A web
+    # application may ask its own services first.
+    attempt_timeout: ClassVar[float] = 5.0
     name: str
     ask: _Ask
 

@@ -318,34 +318,30 @@ async def test_the_protocol_is_given_back() -> None:
 
 async def test_the_protocol_learns_of_the_end() -> None:
     """It is told, even if the connection ends during the check."""
-    protocols: list[Noting] = []
-
-    def factory() -> Noting:
-        protocols.append(Noting())
-        return protocols[0]
-
+    protocol = Noting()
     async with answering(b"-ERR\r\n", closes=True) as server:
         with pytest.raises(OSError, match="ready: ERR"):
             await aioconnect.create_connection(
-                factory, server.host, server.port, ready=checks.redis, timeout=30
+                lambda: protocol,
+                *(server.host, server.port),
+                ready=checks.redis,
+                timeout=30,
             )
-        await protocols[0].lost
-    assert protocols[0].told[-1] == "lost"
+        await protocol.lost
+    assert protocol.told[-1] == "lost"
 
 
 async def test_the_protocol_learns_of_a_reset() -> None:
     """It is told that the connection is lost, if that ends the check."""
-    protocols: list[Noting] = []
-
-    def factory() -> Noting:
-        protocols.append(Noting())
-        return protocols[0]
-
+    protocol = Noting()
     loop = asyncio.get_running_loop()
     with listening() as server:
         connecting = asyncio.ensure_future(
             aioconnect.create_connection(
-                factory, server.host, server.port, ready=checks.redis, timeout=30
+                lambda: protocol,
+                *(server.host, server.port),
+                ready=checks.redis,
+                timeout=30,
             )
         )
         conn, _ = await loop.sock_accept(server.sock)
@@ -353,8 +349,8 @@ async def test_the_protocol_learns_of_a_reset() -> None:
         close_with_reset(conn)
         with pytest.raises(OSError, match="ready: "):
             await connecting
-    await asyncio.wait_for(protocols[0].lost, 10)
-    assert protocols[0].told == ["lost"]
+    await asyncio.wait_for(protocol.lost, 10)
+    assert protocol.told == ["lost"]
 
 
 def test_a_query_is_not_shown() -> None:
@@ -365,7 +361,7 @@ def test_a_query_is_not_shown() -> None:
 
 async def test_a_wait_limits_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that accepts and says nothing holds no look for ever."""
-    monkeypatch.setattr(Check, "look_timeout", 0.05)
+    monkeypatch.setattr(Check, "attempt_timeout", 0.05)
     loop = asyncio.get_running_loop()
     with listening() as server:
         waiting = asyncio.ensure_future(

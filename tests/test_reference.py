@@ -21,7 +21,7 @@ from typing import Any, get_args
 import pytest
 
 import aioconnect
-from aioconnect import _cli, _services
+from aioconnect import _cli, checks
 from aioconnect._calls import lookup_queue, reconnecting, wait_for_server
 from aioconnect._io import getaddrinfo_pool
 from aioconnect._sansio import (
@@ -159,8 +159,8 @@ def test_fixed_numbers() -> None:
         happy_eyeballs.MAXIMUM_ATTEMPT_DELAY,
         deadline.LEAST_SHARE,
         retry_schedule._SHORTEST_LAST_ROUND,
-        wait_for_server._LOOK_TIMEOUT,
-        _services._LOOK_TIMEOUT,
+        wait_for_server._ATTEMPT_TIMEOUT,
+        checks.Check.attempt_timeout,
         reconnecting._FLUSH_TIMEOUT,
         getaddrinfo_pool.MOST_THREADS,
         getaddrinfo_pool.MOST_THREADS // 2,

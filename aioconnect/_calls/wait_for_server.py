@@ -39,10 +39,10 @@ __all__ = ["until_down", "until_up", "with_wait_defaults"]
 # The caller of a wait wants to know soon.  A few looks a second are enough.
 _DEFAULT_DELAYS = Backoff(maximum=1.0)
 
-# The most seconds that a look may take.  A lost SYN is sent again after one second.
+# The most seconds that an attempt may take.  A lost SYN is sent again after one second.
 # Without this limit, an address that drops packets would delay the next look at the
 # others.
-_LOOK_TIMEOUT = 3.0
+_ATTEMPT_TIMEOUT = 3.0
 
 # Nobody listens at the address, or the whole host is not there.
 _GONE = (errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.EHOSTDOWN)
@@ -97,9 +97,9 @@ def with_wait_defaults(options: Options, settle: float = 0.0) -> Options:
     """Return *options* with a wait's own defaults for the ones that are not set."""
     if options.prepare:
         options = replace(options, prepare=(*options.prepare, disable_fast_open))
-    limit: float | None = _LOOK_TIMEOUT
+    limit: float | None = _ATTEMPT_TIMEOUT
     if options.ready is not None:  # only a check knows how long it needs
-        limit = getattr(options.ready, "look_timeout", None)
+        limit = getattr(options.ready, "attempt_timeout", None)
     if options.attempt_timeout is None and limit is not None:
         options = replace(options, attempt_timeout=limit + settle)
     return options if options.retry else replace(options, retry=_DEFAULT_DELAYS)

@@ -426,7 +426,7 @@ async def test_a_silent_address_beside_one_that_comes_up(
     black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look ends, and the other address has another one: a firewall may drop IPv6."""
-    monkeypatch.setattr("aioconnect._calls.wait_for_server._LOOK_TIMEOUT", 0.1)
+    monkeypatch.setattr("aioconnect._calls.wait_for_server._ATTEMPT_TIMEOUT", 0.1)
     with unused_port() as held:
         found = [black_hole.address, held.address]
 

@@ -18,7 +18,7 @@ from ..._io.targets import Target
 from ..._sansio.error_predicates import Predicate, is_transient, is_unknown_name
 from ..._sansio.errors import ConnectError, ConnectTimeoutError
 from ..._startup import die_on_sigint
-from ..check_flags import check_flags
+from ..check_flags import check_flags, connector_for
 from ..connector_flags import connector_from
 from ..errors import NOT_UP, OUT_OF_TIME, CommandError
 from ..standard_streams import try_write
@@ -112,11 +112,8 @@ class _WaitForTargets:
         """
         view = self._view()
         targets: list[ServiceTarget] = self._arguments.targets
-        limits = map(self._attempt_limit, targets)
-        self._statuses += [
-            TargetStatus(name, view.changed, limit)
-            for name, limit in zip(distinct_names(targets), limits, strict=True)
-        ]
+        names = distinct_names(targets)
+        self._statuses += [TargetStatus(name, view.changed) for name in names]
         pairs = zip(targets, self._statuses, strict=True)
         try:
             async with asyncio.TaskGroup() as group:
@@ -134,14 +131,6 @@ class _WaitForTargets:
         if not self._is_done:
             raise self._failure(with_reasons=not view.shows_reasons)
 
-    def _attempt_limit(self, target: ServiceTarget) -> float | None:
-        """Return the seconds for each attempt at *target*, if it is a service."""
-        if isinstance(target, Target) or self._arguments.down:
-            return None
-        from ..._services import with_check  # noqa: PLC0415  # a plain target needs no check
-
-        return with_check(self._connector, target).attempt_timeout
-
     def _view(self) -> LogView | LiveView:
         if self._arguments.quiet:
             return LogView(None)
@@ -153,7 +142,7 @@ class _WaitForTargets:
     async def _wait_for(self, target: ServiceTarget, status: TargetStatus) -> None:
         options = replace(self._connector, observer=status)
         try:
-            elapsed = await self._until_done(options, target)
+            elapsed = await self._until_done(options, target, status)
         except ConnectTimeoutError:
             self._failed.append(status)
         except ConnectError:
@@ -165,18 +154,19 @@ class _WaitForTargets:
         if self._is_done or self._is_lost:
             self._finished.set()
 
-    async def _until_done(self, options: Connector, target: ServiceTarget) -> float:
+    async def _until_done(
+        self, options: Connector, target: ServiceTarget, status: TargetStatus
+    ) -> float:
         """Wait until *target* is up, or down; return how many seconds that took."""
         down: bool = self._arguments.down
         if not isinstance(target, Target):
-            from ..._services import until_service_down, until_service_up  # noqa: PLC0415  # a plain target needs no check
+            from ..._services import until_service_down, wait_for_service  # noqa: PLC0415  # a plain target needs no check
 
             if down:
                 return await until_service_down(options, target)
-            status, insecure = self._arguments.status, self._arguments.insecure
-            return await until_service_up(
-                options, target, 0.0, status=status, insecure=insecure
-            )
+            options = connector_for(options, target, self._arguments)
+            status.limit = options.attempt_timeout
+            return await wait_for_service(options, target)
         endpoint = endpoint_from_target(options, target)
         if down:
             return await until_down(options, endpoint)
